@@ -1,0 +1,262 @@
+/**
+ * connect-dynamodb-kms: an express-session compatible session store on DynamoDB. Every session is sealed with AES-256-GCM under a
+ * data key of its own, and AWS KMS wraps the data key.
+ */
+
+import { EventEmitter } from 'node:events';
+
+/** A session as the web framework hands it over: anything that `JSON.stringify` can write, with the framework's `cookie`. */
+export interface SessionData {
+  /** The framework's cookie. Its `expires` (a `Date`, or a string or number that `new Date()` reads) bounds the session's life. */
+  cookie?: any;
+  [key: string]: any;
+}
+
+/** Every `code` that a {@link SessionStoreError} of this package carries; one for each thing that a caller can do about it. */
+export type SessionStoreErrorCode =
+  /** An option, or an argument such as the session id, cannot be used. The message names it and says what it takes. */
+  | 'ERR_CONFIG'
+  /** KMS did not answer. Sessions whose data key is cached still open. Try again. */
+  | 'ERR_KMS_UNAVAILABLE'
+  /** KMS refuses for now because of its request quota. Try again later, or raise the quota. */
+  | 'ERR_KMS_THROTTLED'
+  /** The KMS key is disabled, pending deletion, absent, or not a symmetric encryption key. Enable it, or correct `kmsKeyArn`. */
+  | 'ERR_KMS_KEY_UNUSABLE'
+  /** DynamoDB, or the file of the local mode, did not answer. Try again. */
+  | 'ERR_DYNAMODB_UNAVAILABLE'
+  /** DynamoDB refuses for now because of the table's or the account's capacity. Try again later, or raise the capacity. */
+  | 'ERR_DYNAMODB_THROTTLED'
+  /** The table does not exist in this account and region. Create it, or correct `tableName` or `region`. */
+  | 'ERR_TABLE_NOT_FOUND'
+  /** The table's key is not `sessionId` of type String without a sort key, or its status is not ACTIVE. */
+  | 'ERR_TABLE_SCHEMA'
+  /** The credentials lack a permission. The message names the IAM action. */
+  | 'ERR_ACCESS_DENIED'
+  /** No credentials were found, or AWS does not accept them (unknown, expired, badly signed). */
+  | 'ERR_CREDENTIALS'
+  /** The record is not one that this store wrote, or it was changed since, or another KMS key sealed it. Nothing was deleted. */
+  | 'ERR_INTEGRITY'
+  /** The record has a version that this release does not read. Upgrade the package. */
+  | 'ERR_VERSION'
+  /** The sealed session would not fit into a DynamoDB item (409,600 bytes). The message has both sizes. Nothing was sent. */
+  | 'ERR_SESSION_TOO_LARGE'
+  /** The session cannot be written as JSON, or what was sealed is not a JSON object. */
+  | 'ERR_SERIALIZATION'
+  /** The store is closed. */
+  | 'ERR_CLOSED';
+
+/** The error of every failing call of this package. Its text never holds a key, a session's content or a whole session id. */
+export class SessionStoreError extends Error {
+  readonly name: 'SessionStoreError';
+  readonly code: SessionStoreErrorCode;
+  /** Whether the same call may succeed later without anybody changing anything. */
+  readonly retryable: boolean;
+  /** The error below, such as AWS's: `name` is its code (`AccessDeniedException`), with `message` and, where there is one, `requestId`. */
+  readonly cause?: unknown;
+}
+
+/** The item in the DynamoDB table (record version 1). All strings but `sessionId` are base64. */
+export interface EncryptedSessionRecord {
+  /** The table's HASH key: `prefix` and the session id. */
+  sessionId: string;
+  /** The session's JSON, encrypted. */
+  encryptedData: string;
+  /** The session's data key, wrapped by KMS. */
+  encryptedKey: string;
+  /** The 12 bytes that AES-256-GCM was started with; new for every write. */
+  iv: string;
+  /** AES-256-GCM's authentication tag, 16 bytes; new for every write. */
+  authTag: string;
+  /** When the session ends, in epoch seconds: the attribute for DynamoDB's Time to Live. */
+  ttl: number;
+  /** 1. */
+  version: number;
+}
+
+/** What {@link encryptSessionData} gives, all base64. */
+export interface EncryptionResult {
+  encryptedData: string;
+  encryptedKey: string;
+  iv: string;
+  authTag: string;
+}
+
+/** An opaque handle of a shared AWS client; see {@link kmsClient} and {@link docClient}. */
+export interface AwsClientHandle {
+  readonly service: 'kms' | 'dynamodb';
+}
+
+/** Where the store logs to: `console`, pino, or anything with these two methods. Called with one string. */
+export interface SessionStoreLogger {
+  /** Every failing call. */
+  warn(message: string): void;
+  /** Every expired session that was asked for. */
+  debug(message: string): void;
+}
+
+export interface SessionStoreConfig {
+  /** The DynamoDB table. Default {@link SESSIONS_TABLE}. */
+  tableName?: string;
+  /**
+   * How many seconds a session lives after a save or a touch, 1 to 315,360,000 (ten years), or a function of the session that gives
+   * them. Default 604,800 (7 days). An earlier `cookie.expires` ends it earlier.
+   */
+  ttlSeconds?: number | ((session: SessionData) => number);
+  /** The KMS key that wraps the data keys: a key ARN or an alias ARN. Default {@link KMS_KEY_ARN}. */
+  kmsKeyArn?: string;
+  /** The AWS region of the table and the key. Default {@link AWS_REGION}. */
+  region?: string;
+  /** One URL for both services, for local servers. Default: `AWS_ENDPOINT_URL`, else AWS's own. */
+  endpoint?: string;
+  /** DynamoDB's URL. Default: `endpoint`, else `AWS_ENDPOINT_URL_DYNAMODB`, else `AWS_ENDPOINT_URL`, else AWS's own. */
+  dynamodbEndpoint?: string;
+  /** KMS's URL. Default: `endpoint`, else `AWS_ENDPOINT_URL_KMS`, else `AWS_ENDPOINT_URL`, else AWS's own. */
+  kmsEndpoint?: string;
+  /** The profile of the AWS configuration files. Default: `AWS_PROFILE`, else `default`. */
+  profile?: string;
+  /** The ARN of an IAM role to assume for every call. Default: none, the credentials of the default chain are used as they are. */
+  roleArn?: string;
+  /** Stands before every session id in the table, so that several applications share one. Default: ''. */
+  prefix?: string;
+  /**
+   * `false` asks KMS for a new data key at every save and to unwrap at every read. Default `true`: a session keeps its data key, and keys
+   * are cached in memory (at most 10,000, for at most 3,600 seconds each).
+   */
+  keyCache?: boolean;
+  /** Default: `console`. */
+  logger?: SessionStoreLogger;
+  /** The shared handle {@link kmsClient}. It has the environment's settings, so it excludes `region`, `profile`, `roleArn` and KMS endpoints. */
+  kmsClient?: AwsClientHandle;
+  /** The shared handle {@link docClient}. It has the environment's settings, so it excludes `region`, `profile`, `roleArn` and DynamoDB endpoints. */
+  docClient?: AwsClientHandle;
+  /**
+   * Local mode, for development and tests: no AWS account and no network. `path` is a folder, made on first use, for `sessions.redb` and
+   * the `key` file (mode 0600) that wraps the data keys. One process at a time. Excludes every option about AWS.
+   */
+  local?: { path: string };
+}
+
+/** What every method's callback gets first: `null`, or a {@link SessionStoreError}. */
+type Failure = SessionStoreError | null;
+
+/**
+ * The session store. It is express-session's `Store` where that package is installed beside this one, else an `EventEmitter`.
+ *
+ * Every method takes a callback and returns nothing, or returns a promise when it is given none. A callback runs exactly once,
+ * asynchronously. No method throws; failures reach the callback or the promise as {@link SessionStoreError}. The codes
+ * `ERR_KMS_UNAVAILABLE`, `ERR_KMS_THROTTLED`, `ERR_KMS_KEY_UNUSABLE`, `ERR_DYNAMODB_UNAVAILABLE`, `ERR_DYNAMODB_THROTTLED`,
+ * `ERR_TABLE_NOT_FOUND`, `ERR_TABLE_SCHEMA`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS` and `ERR_CLOSED` may come from any of them;
+ * those named at a method may come from it as well. A session id is a non-empty string of at most 2,048 UTF-8 bytes together
+ * with `prefix`, without lone surrogates; another one fails with `ERR_CONFIG`.
+ *
+ * Time is `Date.now()`, so a test that fakes the `Date` can turn the store's clock.
+ */
+export class DynamoDBSessionStore extends EventEmitter {
+  /**
+   * Checks the options; connects to nothing, opens nothing.
+   * @throws {SessionStoreError} `ERR_CONFIG`, naming the option that is unknown, mistyped or contradicts another.
+   */
+  constructor(config?: SessionStoreConfig);
+
+  /**
+   * Reads a session: a new object, equal to what `JSON.parse(JSON.stringify(session))` made of the saved one; `cookie.expires` moves only
+   * if a touch extended the session past it. `null` if there is none or it has expired. One consistent GetItem; a KMS Decrypt
+   * only if the data key is not cached.
+   * Fails with `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_SERIALIZATION`, `ERR_CONFIG`.
+   */
+  get(sid: string, callback: (error: any, session?: any) => void): void;
+  get(sid: string): Promise<SessionData | null>;
+
+  /**
+   * Saves a session, new or known, in one PutItem; asks KMS for a data key only if none is cached for this session. It ends
+   * `ttlSeconds` from now or at `cookie.expires`, whichever comes first.
+   * Fails with `ERR_SERIALIZATION`, `ERR_SESSION_TOO_LARGE`, `ERR_CONFIG`, in which cases nothing is written.
+   */
+  set(sid: string, session: SessionData, callback: ((error?: any) => void) | undefined): void;
+  set(sid: string, session: SessionData): Promise<void>;
+
+  /**
+   * Moves a session's end as `set` would, without rewriting its content: one UpdateItem of `ttl`. A session that is gone stays
+   * gone, and that is a success.
+   * Fails with `ERR_CONFIG`.
+   */
+  touch(sid: string, session: SessionData, callback: ((error?: any) => void) | undefined): void;
+  touch(sid: string, session: SessionData): Promise<void>;
+
+  /** Removes a session and wipes its cached data key. Removing one that is gone is a success. Fails with `ERR_CONFIG`. */
+  destroy(sid: string, callback: ((error?: any) => void) | undefined): void;
+  destroy(sid: string): Promise<void>;
+
+  /**
+   * Every live session of this store (its `prefix`), each with its `id` as an extra property. Reads the whole table: for small tables
+   * and administration.
+   * Fails with `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_SERIALIZATION` if one of the records cannot be opened.
+   */
+  all(callback: (error: any, sessions?: any) => void): void;
+  all(): Promise<Array<SessionData & { id: string }>>;
+
+  /** The ids of every live session of this store. Reads the whole table's keys; asks nothing of KMS. */
+  ids(callback: (error: any, ids?: any) => void): void;
+  ids(): Promise<string[]>;
+
+  /** How many live sessions this store has. Reads the whole table's keys; asks nothing of KMS. */
+  length(callback: (error: any, length?: any) => void): void;
+  length(): Promise<number>;
+
+  /** Removes every session of this store, expired ones too, in batches. Other items of the table stay. */
+  clear(callback: ((error?: any) => void) | undefined): void;
+  clear(): Promise<void>;
+
+  /**
+   * For a readiness probe: succeeds if the table is ACTIVE with the right key schema, and the KMS key makes and unwraps a data key
+   * (DescribeTable, GenerateDataKey, Decrypt).
+   */
+  ping(callback: ((error?: any) => void) | undefined): void;
+  ping(): Promise<void>;
+
+  /**
+   * The record as it lies in the table, still sealed, or `null`: for support and for showing what a reader of the table sees.
+   * Fails with `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_CONFIG`.
+   */
+  record(sid: string, callback: (error: any, record?: any) => void): void;
+  record(sid: string): Promise<EncryptedSessionRecord | null>;
+
+  /** Waits for the calls in flight, wipes the cached data keys and refuses further calls (`ERR_CLOSED`). May be called again. */
+  close(callback: ((error?: any) => void) | undefined): void;
+  close(): Promise<void>;
+
+  /** express-session's own; there only if express-session is installed. */
+  regenerate(req: any, callback: (error?: any) => any): void;
+  /** express-session's own; there only if express-session is installed. */
+  load(sid: string, callback: (error: any, session?: any) => any): void;
+  /** express-session's own; there only if express-session is installed. */
+  createSession(req: any, session: any): any;
+}
+
+/**
+ * Encrypts a text with AES-256-GCM under a fresh data key from KMS ({@link KMS_KEY_ARN}, GenerateDataKey).
+ * @param data the text, without lone surrogates.
+ * @throws {SessionStoreError} (rejects) `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`; `ERR_SERIALIZATION` if `data` is no well-formed string.
+ */
+export function encryptSessionData(data: string): Promise<EncryptionResult>;
+
+/**
+ * Decrypts what {@link encryptSessionData} gave, or the four attributes of a version 1 record, all canonical base64.
+ * @throws {SessionStoreError} (rejects) `ERR_INTEGRITY` if anything was changed or malformed; `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`.
+ */
+export function decryptSessionData(encryptedData: string, encryptedKey: string, iv: string, authTag: string): Promise<string>;
+
+/** The environment's `KMS_KEY_ARN` when this module was loaded, else `arn:aws:kms:us-east-1:232282424912:key/afd7365b-7a3a-4ae6-97a6-3dcd0ec9a94a`. */
+export const KMS_KEY_ARN: string;
+
+/** The environment's `SESSIONS_TABLE` when this module was loaded, else `mcp-gateway-sessions`. */
+export const SESSIONS_TABLE: string;
+
+/** The environment's `AWS_REGION` when this module was loaded, else `us-east-1`. */
+export const AWS_REGION: string;
+
+/** The process's KMS client with the environment's settings, made on first use. */
+export const kmsClient: AwsClientHandle;
+
+/** The process's DynamoDB client with the environment's settings, made on first use. */
+export const docClient: AwsClientHandle;

@@ -1,0 +1,120 @@
+//! The clients of the AWS SDK: made on first use, one pair for each set of settings in the process, so that stores share connections.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::SharedCredentialsProvider;
+use tokio::sync::OnceCell;
+
+/// To connect, TLS included. A service in the same region answers in milliseconds; a web request should not wait longer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// For one attempt of a call.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+/// For a call with all its retries.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+static CLIENTS: LazyLock<Mutex<HashMap<ClientSettings, Arc<AwsClients>>>> =
+    LazyLock::new(Mutex::default);
+
+/// Everything that two stores must agree on to share clients.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClientSettings {
+    pub region: String,
+    pub dynamodb_endpoint: Option<String>,
+    pub kms_endpoint: Option<String>,
+    pub profile: Option<String>,
+    pub role_arn: Option<String>,
+}
+
+/// The clients for one set of settings.
+pub struct AwsClients {
+    settings: ClientSettings,
+    made: OnceCell<(aws_sdk_dynamodb::Client, aws_sdk_kms::Client)>,
+}
+
+impl AwsClients {
+    /// The clients for `settings`, the same ones for all who ask. Nothing is read and nothing connects before the first call.
+    #[must_use]
+    pub fn shared(settings: &ClientSettings) -> Arc<AwsClients> {
+        let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
+        clients
+            .entry(settings.clone())
+            .or_insert_with(|| {
+                Arc::new(AwsClients {
+                    settings: settings.clone(),
+                    made: OnceCell::new(),
+                })
+            })
+            .clone()
+    }
+
+    /// The region of these clients.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.settings.region
+    }
+
+    /// `DynamoDB`'s client.
+    pub async fn dynamodb(&self) -> &aws_sdk_dynamodb::Client {
+        &self.made().await.0
+    }
+
+    /// KMS's client.
+    pub async fn kms(&self) -> &aws_sdk_kms::Client {
+        &self.made().await.1
+    }
+
+    async fn made(&self) -> &(aws_sdk_dynamodb::Client, aws_sdk_kms::Client) {
+        self.made
+            .get_or_init(|| async {
+                let settings = &self.settings;
+                let shared = load(settings).await;
+                let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&shared);
+                if let Some(endpoint) = &settings.dynamodb_endpoint {
+                    dynamodb = dynamodb.endpoint_url(endpoint);
+                }
+                let mut kms = aws_sdk_kms::config::Builder::from(&shared);
+                if let Some(endpoint) = &settings.kms_endpoint {
+                    kms = kms.endpoint_url(endpoint);
+                }
+                (
+                    aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
+                    aws_sdk_kms::Client::from_conf(kms.build()),
+                )
+            })
+            .await
+    }
+}
+
+/// The default credential chain (environment, profile, SSO, web identity, ECS and EC2 roles) and, where asked for, a role on top of it.
+async fn load(settings: &ClientSettings) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(settings.region.clone()))
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                .operation_timeout(CALL_TIMEOUT)
+                .build(),
+        );
+    if let Some(profile) = &settings.profile {
+        loader = loader.profile_name(profile);
+    }
+    let config = loader.load().await;
+    let Some(role_arn) = &settings.role_arn else {
+        return config;
+    };
+    let role = AssumeRoleProvider::builder(role_arn)
+        .session_name("connect-dynamodb-kms")
+        .configure(&config)
+        .build()
+        .await;
+    config
+        .into_builder()
+        .credentials_provider(SharedCredentialsProvider::new(role))
+        .build()
+}

@@ -1,0 +1,354 @@
+//! [`SessionTable`] on `DynamoDB`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, DeleteRequest, KeyType, ScalarAttributeType, TableDescription, TableStatus,
+    WriteRequest,
+};
+
+use super::AwsClients;
+use super::failure::Call;
+use crate::error::{Cause, Error, Result, Service};
+use crate::record::{AUTH_TAG, Attribute, Item, MARKS, SESSION_ID, TTL};
+use crate::session_table::{Condition, Outcome, Page, Scan, SessionTable};
+use crate::time::EpochSeconds;
+
+/// How many requests one `BatchWriteItem` holds (Amazon DynamoDB API Reference).
+const BATCH: usize = 25;
+
+/// How often a batch is sent again for what `DynamoDB` left unprocessed, each time after twice the wait of the time before: 6.3 s in all.
+const BATCH_RETRIES: u32 = 7;
+const FIRST_BATCH_WAIT: Duration = Duration::from_millis(50);
+
+/// A `DynamoDB` table.
+pub struct DynamoDbTable {
+    clients: Arc<AwsClients>,
+    name: String,
+}
+
+/// An expression of the API: its text and what its placeholders stand for.
+#[derive(Default)]
+struct Expression {
+    text: Option<String>,
+    names: HashMap<String, String>,
+    values: HashMap<String, AttributeValue>,
+}
+
+impl DynamoDbTable {
+    /// The table `name`, through `clients`.
+    #[must_use]
+    pub fn new(clients: Arc<AwsClients>, name: String) -> DynamoDbTable {
+        DynamoDbTable { clients, name }
+    }
+
+    async fn client(&self) -> &Client {
+        self.clients.dynamodb().await
+    }
+
+    fn call(&self, action: &'static str) -> Call<'_> {
+        Call {
+            service: Service::DynamoDb,
+            action,
+            resource: &self.name,
+            region: self.clients.region(),
+        }
+    }
+
+    fn wrong_schema(&self, reason: impl Into<String>) -> Error {
+        Error::TableSchema {
+            table: self.name.clone(),
+            reason: reason.into(),
+            source: None,
+        }
+    }
+
+    async fn delete_batch(&self, keys: &[String]) -> Result<()> {
+        let action = "dynamodb:BatchWriteItem";
+        let mut requests: Vec<WriteRequest> = keys
+            .iter()
+            .map(|key| {
+                let delete = DeleteRequest::builder()
+                    .key(SESSION_ID, AttributeValue::S(key.clone()))
+                    .build();
+                delete.map(|delete| WriteRequest::builder().delete_request(delete).build())
+            })
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|error| Error::Config(error.to_string()))?;
+        let mut wait = FIRST_BATCH_WAIT;
+        for _ in 0..=BATCH_RETRIES {
+            let reply = self
+                .client()
+                .await
+                .batch_write_item()
+                .request_items(&self.name, requests)
+                .send()
+                .await
+                .map_err(|error| self.call(action).failed(&error))?;
+            // The table may come back under its ARN; there is only one in the request.
+            requests = reply
+                .unprocessed_items
+                .unwrap_or_default()
+                .into_values()
+                .flatten()
+                .collect();
+            if requests.is_empty() {
+                return Ok(());
+            }
+            tokio::time::sleep(wait).await;
+            wait *= 2;
+        }
+        Err(Error::Throttled {
+            service: Service::DynamoDb,
+            action,
+            source: Some(Cause::new(
+                "UnprocessedItems",
+                format!("{} items were left unprocessed", requests.len()),
+            )),
+        })
+    }
+}
+
+#[async_trait]
+impl SessionTable for DynamoDbTable {
+    async fn get(&self, key: &str) -> Result<Option<Item>> {
+        let reply = self
+            .client()
+            .await
+            .get_item()
+            .table_name(&self.name)
+            .key(SESSION_ID, AttributeValue::S(key.to_owned()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| self.call("dynamodb:GetItem").failed(&error))?;
+        Ok(reply.item.map(item))
+    }
+
+    async fn put(&self, item: Item, condition: Condition) -> Result<Outcome> {
+        let condition = condition_expression(condition);
+        let reply = self
+            .client()
+            .await
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(item.into_iter().filter_map(attribute_value).collect()))
+            .set_condition_expression(condition.text)
+            .set_expression_attribute_names(some(condition.names))
+            .set_expression_attribute_values(some(condition.values))
+            .send()
+            .await;
+        match reply {
+            Ok(_) => Ok(Outcome::Written),
+            Err(error) if condition_failed(&error) => Ok(Outcome::ConditionFailed),
+            Err(error) => Err(self.call("dynamodb:PutItem").failed(&error)),
+        }
+    }
+
+    async fn extend(&self, key: &str, ttl: EpochSeconds, condition: Condition) -> Result<Outcome> {
+        let condition = condition_expression(condition);
+        let reply = self
+            .client()
+            .await
+            .update_item()
+            .table_name(&self.name)
+            .key(SESSION_ID, AttributeValue::S(key.to_owned()))
+            .update_expression("SET #ttl = :ttl") // ttl is a reserved word
+            .set_condition_expression(condition.text)
+            .set_expression_attribute_names(some(condition.names))
+            .set_expression_attribute_values(some(condition.values))
+            .expression_attribute_names("#ttl", TTL)
+            .expression_attribute_values(":ttl", AttributeValue::N(ttl.0.to_string()))
+            .send()
+            .await;
+        match reply {
+            Ok(_) => Ok(Outcome::Written),
+            Err(error) if condition_failed(&error) => Ok(Outcome::ConditionFailed),
+            Err(error) => Err(self.call("dynamodb:UpdateItem").failed(&error)),
+        }
+    }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        self.client()
+            .await
+            .delete_item()
+            .table_name(&self.name)
+            .key(SESSION_ID, AttributeValue::S(key.to_owned()))
+            .send()
+            .await
+            .map_err(|error| self.call("dynamodb:DeleteItem").failed(&error))?;
+        Ok(())
+    }
+
+    async fn delete_all(&self, keys: Vec<String>) -> Result<()> {
+        for batch in keys.chunks(BATCH) {
+            self.delete_batch(batch).await?;
+        }
+        Ok(())
+    }
+
+    async fn scan(&self, scan: &Scan, after: Option<String>) -> Result<Page> {
+        let filter = filter_expression(scan);
+        let reply = self
+            .client()
+            .await
+            .scan()
+            .table_name(&self.name)
+            .consistent_read(true)
+            .set_filter_expression(filter.text)
+            .set_expression_attribute_names(some(filter.names))
+            .set_expression_attribute_values(some(filter.values))
+            .set_projection_expression(scan.keys_only.then(|| SESSION_ID.to_owned()))
+            .set_exclusive_start_key(
+                after.map(|key| HashMap::from([(SESSION_ID.to_owned(), AttributeValue::S(key))])),
+            )
+            .send()
+            .await
+            .map_err(|error| self.call("dynamodb:Scan").failed(&error))?;
+        let next = match reply
+            .last_evaluated_key
+            .as_ref()
+            .and_then(|key| key.get(SESSION_ID))
+        {
+            Some(AttributeValue::S(key)) => Some(key.clone()),
+            _ => None,
+        };
+        Ok(Page {
+            items: reply
+                .items
+                .unwrap_or_default()
+                .into_iter()
+                .map(item)
+                .collect(),
+            next,
+        })
+    }
+
+    async fn check(&self) -> Result<()> {
+        let reply = self
+            .client()
+            .await
+            .describe_table()
+            .table_name(&self.name)
+            .send()
+            .await
+            .map_err(|error| self.call("dynamodb:DescribeTable").failed(&error))?;
+        let Some(table) = reply.table else {
+            return Err(self.wrong_schema("DescribeTable says nothing about it"));
+        };
+        // A table that is UPDATING (its capacity, an index) serves reads and writes.
+        match &table.table_status {
+            Some(TableStatus::Active | TableStatus::Updating) => {}
+            status => {
+                let status = status.as_ref().map_or("unknown", TableStatus::as_str);
+                return Err(self.wrong_schema(format!("its status is {status}")));
+            }
+        }
+        if has_session_key(&table) {
+            Ok(())
+        } else {
+            Err(self.wrong_schema("its key schema is another one"))
+        }
+    }
+}
+
+fn has_session_key(table: &TableDescription) -> bool {
+    let is_key = matches!(table.key_schema(), [key] if key.attribute_name == SESSION_ID && key.key_type == KeyType::Hash);
+    let is_string = table.attribute_definitions().iter().any(|attribute| {
+        attribute.attribute_name == SESSION_ID && attribute.attribute_type == ScalarAttributeType::S
+    });
+    is_key && is_string
+}
+
+fn condition_failed(error: &impl ProvideErrorMetadata) -> bool {
+    error.code() == Some("ConditionalCheckFailedException")
+}
+
+fn condition_expression(condition: Condition) -> Expression {
+    match condition {
+        Condition::Always => Expression::default(),
+        Condition::Exists => Expression {
+            text: Some("attribute_exists(#sessionId)".to_owned()),
+            names: names([SESSION_ID]),
+            values: HashMap::new(),
+        },
+        Condition::Revision(tag) => Expression {
+            text: Some("#authTag = :authTag".to_owned()),
+            names: names([AUTH_TAG]),
+            values: attribute_value((":authTag".to_owned(), tag))
+                .into_iter()
+                .collect(),
+        },
+    }
+}
+
+fn filter_expression(scan: &Scan) -> Expression {
+    let mut filter = Expression {
+        names: names(MARKS),
+        ..Expression::default()
+    };
+    let mut terms: Vec<String> = MARKS
+        .iter()
+        .map(|mark| format!("attribute_exists(#{mark})"))
+        .collect();
+    if !scan.prefix.is_empty() {
+        terms.push("begins_with(#sessionId, :prefix)".to_owned());
+        filter.names.extend(names([SESSION_ID]));
+        filter
+            .values
+            .insert(":prefix".to_owned(), AttributeValue::S(scan.prefix.clone()));
+    }
+    if let Some(now) = scan.alive_after {
+        terms.push("#ttl > :now".to_owned());
+        filter.names.extend(names([TTL]));
+        filter
+            .values
+            .insert(":now".to_owned(), AttributeValue::N(now.0.to_string()));
+    }
+    filter.text = Some(terms.join(" AND "));
+    filter
+}
+
+/// Placeholders for attribute names, some of which are reserved words.
+fn names<const N: usize>(names: [&str; N]) -> HashMap<String, String> {
+    names
+        .into_iter()
+        .map(|name| (format!("#{name}"), name.to_owned()))
+        .collect()
+}
+
+/// The API refuses empty maps.
+fn some<V>(map: HashMap<String, V>) -> Option<HashMap<String, V>> {
+    (!map.is_empty()).then_some(map)
+}
+
+fn item(attributes: HashMap<String, AttributeValue>) -> Item {
+    attributes
+        .into_iter()
+        .map(|(name, value)| {
+            let attribute = match value {
+                AttributeValue::S(text) => Attribute::S(text),
+                AttributeValue::N(number) => Attribute::N(number),
+                AttributeValue::B(bytes) => Attribute::B(bytes.into_inner()),
+                _ => Attribute::Other,
+            };
+            (name, attribute)
+        })
+        .collect()
+}
+
+fn attribute_value((name, attribute): (String, Attribute)) -> Option<(String, AttributeValue)> {
+    let value = match attribute {
+        Attribute::S(text) => AttributeValue::S(text),
+        Attribute::N(number) => AttributeValue::N(number),
+        Attribute::B(bytes) => AttributeValue::B(Blob::new(bytes)),
+        Attribute::Other => return None,
+    };
+    Some((name, value))
+}

@@ -1,0 +1,10 @@
+//! AWS: clients made once, and the two traits of the store on them.
+
+mod clients;
+mod dynamodb;
+mod failure;
+mod kms;
+
+pub use clients::{AwsClients, ClientSettings};
+pub use dynamodb::DynamoDbTable;
+pub use kms::KmsKeys;

@@ -1,0 +1,348 @@
+//! What Node.js sees: arguments in, promises and error data out. Everything else is in the other modules.
+//!
+//! A failure comes as a value ([`Failure`]), never as a rejected promise: napi's errors do not carry our codes through an async method.
+//! The facade (`index.js`) turns it into a `SessionStoreError`.
+
+use std::sync::Arc;
+
+use napi::bindgen_prelude::{Either, ToNapiValue, TypeName, create_custom_tokio_runtime};
+use napi::{Result as NapiResult, ValueType, sys};
+use napi_derive::napi;
+use zeroize::Zeroizing;
+
+use crate::backend;
+use crate::config::{Environment, StoreConfig};
+use crate::error::{Error, Result};
+use crate::lifecycle::Closable;
+use crate::record::{
+    AUTH_TAG, Attribute, ENCRYPTED_DATA, ENCRYPTED_KEY, EncryptedSessionRecord, IV,
+};
+use crate::session_data;
+use crate::store::{Lifetime, OpenedSession, SessionStore};
+use crate::time::{EpochMillis, EpochSeconds};
+
+/// Two threads keep the sockets and the cipher busy without crowding out the main thread on small machines.
+const RUNTIME_THREADS: usize = 2;
+/// Name look-ups, credential files, and the local mode's file.
+const BLOCKING_THREADS: usize = 8;
+
+#[napi_derive::module_init]
+fn start() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(RUNTIME_THREADS)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_name("connect-dynamodb-kms")
+        .enable_all()
+        .build()
+        .expect("threads for the runtime");
+    create_custom_tokio_runtime(runtime);
+}
+
+/// The data of a `SessionStoreError`.
+#[napi(object, object_from_js = false)]
+pub struct Failure {
+    pub code: String,
+    pub message: String,
+    pub retryable: bool,
+    pub cause: Option<FailureCause>,
+}
+
+/// The data of its `cause`.
+#[napi(object, object_from_js = false)]
+pub struct FailureCause {
+    pub name: String,
+    pub message: String,
+    pub request_id: Option<String>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure {
+            code: error.code().to_owned(),
+            message: error.to_string(),
+            retryable: error.retryable(),
+            cause: error.cause().map(|cause| FailureCause {
+                name: cause.name.clone(),
+                message: cause.message.clone(),
+                request_id: cause.request_id.clone(),
+            }),
+        }
+    }
+}
+
+type Reply<T> = NapiResult<Either<T, Failure>>;
+
+#[allow(clippy::unnecessary_wraps)] // napi makes a promise only of a Result
+fn reply<T, U>(result: Result<T>, convert: impl FnOnce(T) -> U) -> Reply<U> {
+    Ok(match result {
+        Ok(value) => Either::A(convert(value)),
+        Err(error) => Either::B(error.into()),
+    })
+}
+
+/// A plaintext on its way to JavaScript; our copy is wiped as soon as JavaScript has its own.
+pub struct Plaintext(Zeroizing<String>);
+
+impl TypeName for Plaintext {
+    fn type_name() -> &'static str {
+        "string"
+    }
+
+    fn value_type() -> ValueType {
+        ValueType::String
+    }
+}
+
+impl ToNapiValue for Plaintext {
+    unsafe fn to_napi_value(env: sys::napi_env, value: Self) -> NapiResult<sys::napi_value> {
+        // SAFETY: the same environment, handed through.
+        unsafe { <&str as ToNapiValue>::to_napi_value(env, value.0.as_str()) }
+    }
+}
+
+/// A session on its way to JavaScript.
+#[napi(object, object_from_js = false)]
+pub struct Session {
+    pub id: String,
+    #[napi(ts_type = "string")]
+    pub json: Plaintext,
+    pub ttl: i64,
+}
+
+impl From<OpenedSession> for Session {
+    fn from(session: OpenedSession) -> Session {
+        Session {
+            id: session.id,
+            json: Plaintext(session.json),
+            ttl: session.ttl.0,
+        }
+    }
+}
+
+/// The four base64 strings of an envelope.
+#[napi(object, object_from_js = false)]
+pub struct Envelope {
+    pub encrypted_data: String,
+    pub encrypted_key: String,
+    pub iv: String,
+    pub auth_tag: String,
+}
+
+/// A record as it lies in the table.
+#[napi(object, object_from_js = false)]
+pub struct StoredRecord {
+    pub session_id: String,
+    pub encrypted_data: String,
+    pub encrypted_key: String,
+    pub iv: String,
+    pub auth_tag: String,
+    pub ttl: i64,
+    pub version: u32,
+}
+
+impl From<EncryptedSessionRecord> for StoredRecord {
+    fn from(record: EncryptedSessionRecord) -> StoredRecord {
+        let mut item = record.to_item();
+        let mut text = |name: &str| match item.remove(name) {
+            Some(Attribute::S(text)) => text,
+            _ => String::new(),
+        };
+        StoredRecord {
+            encrypted_data: text(ENCRYPTED_DATA),
+            encrypted_key: text(ENCRYPTED_KEY),
+            iv: text(IV),
+            auth_tag: text(AUTH_TAG),
+            session_id: record.key,
+            ttl: record.ttl.0,
+            version: 1,
+        }
+    }
+}
+
+/// The constants that the environment may override.
+#[napi(object, object_from_js = false)]
+pub struct Defaults {
+    pub kms_key_arn: String,
+    pub sessions_table: String,
+    pub aws_region: String,
+}
+
+fn environment() -> Environment {
+    Environment::new(|name| std::env::var(name).ok())
+}
+
+/// `KMS_KEY_ARN`, `SESSIONS_TABLE` and `AWS_REGION`, or what stands in for them.
+#[napi(catch_unwind)]
+pub fn defaults() -> Defaults {
+    let environment = environment();
+    Defaults {
+        kms_key_arn: environment.key_arn,
+        sessions_table: environment.table,
+        aws_region: environment.region,
+    }
+}
+
+/// Seals a text under a fresh data key of the environment's KMS key.
+#[napi]
+pub async fn encrypt(data: String) -> Reply<Envelope> {
+    let plaintext = Zeroizing::new(data.into_bytes());
+    let result = match backend::default_keys(&environment()) {
+        Ok(keys) => session_data::encrypt(&keys, plaintext).await,
+        Err(error) => Err(error),
+    };
+    reply(result, |sealed| Envelope {
+        encrypted_data: sealed.encrypted_data,
+        encrypted_key: sealed.encrypted_key,
+        iv: sealed.iv,
+        auth_tag: sealed.auth_tag,
+    })
+}
+
+/// Opens what `encrypt` gave.
+#[napi]
+pub async fn decrypt(
+    encrypted_data: String,
+    encrypted_key: String,
+    iv: String,
+    auth_tag: String,
+) -> Reply<Plaintext> {
+    let data = session_data::EncryptionResult {
+        encrypted_data,
+        encrypted_key,
+        iv,
+        auth_tag,
+    };
+    let result = match backend::default_keys(&environment()) {
+        Ok(keys) => session_data::decrypt(&keys, &data).await,
+        Err(error) => Err(error),
+    };
+    reply(result, Plaintext)
+}
+
+/// A store that JavaScript holds.
+#[napi]
+pub struct NativeStore {
+    store: Arc<Closable<SessionStore>>,
+    lifetime: Lifetime,
+}
+
+/// Checks the options (JSON) and makes a store; does no I/O.
+#[napi(catch_unwind)]
+pub fn open_store(options: String) -> Either<NativeStore, Failure> {
+    let opened = StoreConfig::parse(&options, &environment()).and_then(|config| {
+        let lifetime = config.lifetime;
+        Ok((backend::session_store(config)?, lifetime))
+    });
+    match opened {
+        Ok((store, lifetime)) => Either::A(NativeStore {
+            store: Arc::new(Closable::new(store)),
+            lifetime,
+        }),
+        Err(error) => Either::B(error.into()),
+    }
+}
+
+/// `now` and `cookie_expires` are epoch milliseconds; `ttl_seconds` stands in for the configured one.
+#[napi]
+impl NativeStore {
+    #[napi]
+    pub async fn get(&self, sid: String, now: f64) -> Reply<Option<Session>> {
+        let result = async { self.store.enter().await?.get(&sid, EpochMillis(now)).await };
+        reply(result.await, |session| session.map(Session::from))
+    }
+
+    #[napi]
+    pub async fn set(
+        &self,
+        sid: String,
+        json: String,
+        now: f64,
+        ttl_seconds: Option<f64>,
+        cookie_expires: Option<f64>,
+    ) -> Reply<()> {
+        let json = Zeroizing::new(json.into_bytes());
+        let result = async {
+            let end = self.end(now, ttl_seconds, cookie_expires)?;
+            self.store.enter().await?.set(&sid, json, end).await
+        };
+        reply(result.await, |()| ())
+    }
+
+    #[napi]
+    pub async fn touch(
+        &self,
+        sid: String,
+        now: f64,
+        ttl_seconds: Option<f64>,
+        cookie_expires: Option<f64>,
+    ) -> Reply<()> {
+        let result = async {
+            let end = self.end(now, ttl_seconds, cookie_expires)?;
+            self.store.enter().await?.touch(&sid, end).await
+        };
+        reply(result.await, |()| ())
+    }
+
+    #[napi]
+    pub async fn destroy(&self, sid: String) -> Reply<()> {
+        let result = async { self.store.enter().await?.destroy(&sid).await };
+        reply(result.await, |()| ())
+    }
+
+    #[napi]
+    pub async fn all(&self, now: f64) -> Reply<Vec<Session>> {
+        let result = async { self.store.enter().await?.all(EpochMillis(now)).await };
+        reply(result.await, |sessions| {
+            sessions.into_iter().map(Session::from).collect()
+        })
+    }
+
+    #[napi]
+    pub async fn ids(&self, now: f64) -> Reply<Vec<String>> {
+        let result = async { self.store.enter().await?.ids(EpochMillis(now)).await };
+        reply(result.await, |ids| ids)
+    }
+
+    #[napi]
+    #[allow(clippy::cast_precision_loss)] // a table of 2^53 sessions is not to be had
+    pub async fn length(&self, now: f64) -> Reply<f64> {
+        let result = async { self.store.enter().await?.length(EpochMillis(now)).await };
+        reply(result.await, |length| length as f64)
+    }
+
+    #[napi]
+    pub async fn clear(&self) -> Reply<()> {
+        let result = async { self.store.enter().await?.clear().await };
+        reply(result.await, |()| ())
+    }
+
+    #[napi]
+    pub async fn ping(&self) -> Reply<()> {
+        let result = async { self.store.enter().await?.ping().await };
+        reply(result.await, |()| ())
+    }
+
+    #[napi]
+    pub async fn record(&self, sid: String) -> Reply<Option<StoredRecord>> {
+        let result = async { self.store.enter().await?.stored(&sid).await };
+        reply(result.await, |record| record.map(StoredRecord::from))
+    }
+
+    #[napi]
+    pub async fn close(&self) -> Reply<()> {
+        if let Some(store) = self.store.close().await {
+            store.wipe().await;
+        }
+        reply(Ok(()), |()| ())
+    }
+
+    fn end(
+        &self,
+        now: f64,
+        ttl_seconds: Option<f64>,
+        cookie_expires: Option<f64>,
+    ) -> Result<EpochSeconds> {
+        let lifetime = ttl_seconds.map_or(Ok(self.lifetime), Lifetime::from_seconds)?;
+        Ok(lifetime.end(EpochMillis(now), cookie_expires.map(EpochMillis)))
+    }
+}

@@ -1,0 +1,25 @@
+//! A session store for Node.js servers on `DynamoDB`, every session sealed with AES-256-GCM under a data key of its own that AWS KMS
+//! wraps.
+//!
+//! [`store::SessionStore`] does what a session store does, over two traits: [`session_table::SessionTable`], where records lie, and
+//! [`data_keys::DataKeys`], what makes and unwraps data keys. `aws` and `local` implement both. `binding` is the only module that
+//! knows Node.js; without it this is an ordinary crate.
+
+#![deny(unsafe_code)]
+
+pub mod aws;
+pub mod backend;
+#[allow(unsafe_code)] // the macros of napi expand to unsafe code
+mod binding;
+pub mod config;
+pub mod data_keys;
+pub mod envelope;
+pub mod error;
+pub mod key_cache;
+pub mod lifecycle;
+pub mod local;
+pub mod record;
+pub mod session_data;
+pub mod session_table;
+pub mod store;
+pub mod time;

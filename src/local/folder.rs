@@ -1,0 +1,219 @@
+//! The folder of the local mode: `sessions.redb` and `key`, opened on first use and shared by the stores of this process.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+
+use rand::TryRng;
+use rand::rngs::SysRng;
+use redb::{Database, DatabaseError, TableDefinition};
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
+use zeroize::Zeroizing;
+
+use crate::data_keys::{DATA_KEY_LENGTH, DataKey};
+use crate::error::{Cause, Error, Result};
+
+/// Says that a key file was made for this database, so that a lost one is not silently replaced.
+const FACTS: TableDefinition<&str, &str> = TableDefinition::new("connect-dynamodb-kms");
+const KEY_MADE: &str = "key";
+
+/// Every folder that a store of this process uses: the database can be opened only once.
+static FOLDERS: LazyLock<Mutex<HashMap<PathBuf, Weak<LocalFolder>>>> =
+    LazyLock::new(Mutex::default);
+
+/// A folder of the local mode.
+pub struct LocalFolder {
+    path: PathBuf,
+    opened: OnceCell<Opened>,
+}
+
+/// The open files of a folder.
+struct Opened {
+    database: Arc<Database>,
+    key: Arc<DataKey>,
+}
+
+impl LocalFolder {
+    /// The folder at `path`, shared with every other store of this process that uses it. Touches no file yet.
+    ///
+    /// # Errors
+    /// `ERR_CONFIG` if `path` cannot be made absolute.
+    pub fn shared(path: &str) -> Result<Arc<LocalFolder>> {
+        let path = std::path::absolute(path)
+            .map_err(|error| Error::Config(format!("local.path cannot be used: {error}")))?;
+        let mut folders = FOLDERS.lock().unwrap_or_else(PoisonError::into_inner);
+        folders.retain(|_, folder| folder.strong_count() > 0);
+        if let Some(folder) = folders.get(&path).and_then(Weak::upgrade) {
+            return Ok(folder);
+        }
+        let folder = Arc::new(LocalFolder {
+            path: path.clone(),
+            opened: OnceCell::new(),
+        });
+        folders.insert(path, Arc::downgrade(&folder));
+        Ok(folder)
+    }
+
+    /// Runs `work` on the database, away from the threads that serve other calls.
+    ///
+    /// # Errors
+    /// `ERR_CONFIG` if the folder cannot be opened because of what the caller must change, `ERR_DYNAMODB_UNAVAILABLE` for a file that
+    /// cannot be read or written.
+    pub(super) async fn database<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Database) -> std::result::Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T> {
+        let database = self.opened().await?.database.clone();
+        blocking(move || work(&database))
+            .await?
+            .map_err(|error| self.failed(&error))
+    }
+
+    /// The key encryption key.
+    ///
+    /// # Errors
+    /// As [`LocalFolder::database`].
+    pub(super) async fn key(&self) -> Result<Arc<DataKey>> {
+        Ok(self.opened().await?.key.clone())
+    }
+
+    async fn opened(&self) -> Result<&Opened> {
+        self.opened
+            .get_or_try_init(|| async {
+                let path = self.path.clone();
+                blocking(move || open(&path)).await?
+            })
+            .await
+    }
+
+    fn failed(&self, error: &dyn Display) -> Error {
+        failed(&self.path, error)
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    spawn_blocking(work)
+        .await
+        .map_err(|error| Error::LocalFile {
+            folder: String::new(),
+            source: Some(Cause::new("JoinError", error)),
+        })
+}
+
+fn failed(folder: &Path, error: &dyn Display) -> Error {
+    Error::LocalFile {
+        folder: folder.display().to_string(),
+        source: Some(Cause::new("LocalFileError", error)),
+    }
+}
+
+fn open(folder: &Path) -> Result<Opened> {
+    make_folder(folder).map_err(|error| failed(folder, &error))?;
+    let database = Database::create(folder.join("sessions.redb")).map_err(|error| match error {
+        DatabaseError::DatabaseAlreadyOpen => Error::Config(format!(
+            "local.path {} is in use by another process; stop it, or give this one another path",
+            folder.display()
+        )),
+        error => failed(folder, &error),
+    })?;
+    let key_path = folder.join("key");
+    let key = if key_path
+        .try_exists()
+        .map_err(|error| failed(folder, &error))?
+    {
+        read_key(&key_path)?
+    } else if key_was_made(&database).map_err(|error| failed(folder, &error))? {
+        return Err(Error::Config(format!(
+            "the key file {} is missing, so the sessions beside it cannot be read; restore it, or remove the folder to start anew",
+            key_path.display()
+        )));
+    } else {
+        make_key(folder, &key_path).map_err(|error| failed(folder, &error))?
+    };
+    note_key(&database).map_err(|error| failed(folder, &error))?;
+    Ok(Opened {
+        database: Arc::new(database),
+        key: Arc::new(key),
+    })
+}
+
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+fn read_key(path: &Path) -> Result<DataKey> {
+    let unreadable = |error: io::Error| {
+        Error::Config(format!(
+            "the key file {} cannot be read: {error}",
+            path.display()
+        ))
+    };
+    let mut file = File::open(path).map_err(unreadable)?;
+    #[cfg(unix)]
+    {
+        let mode = std::os::unix::fs::PermissionsExt::mode(
+            &file.metadata().map_err(unreadable)?.permissions(),
+        );
+        if mode & 0o077 != 0 {
+            return Err(Error::Config(format!(
+                "the key file {} has mode {:04o}, so others may use it; run chmod 600 on it, and make a new folder if others had access",
+                path.display(),
+                mode & 0o7777
+            )));
+        }
+    }
+    let mut key = Zeroizing::new(Vec::with_capacity(DATA_KEY_LENGTH + 1));
+    Read::by_ref(&mut file)
+        .take(DATA_KEY_LENGTH as u64 + 1)
+        .read_to_end(&mut key)
+        .map_err(unreadable)?;
+    DataKey::new(key).map_err(|_| {
+        Error::Config(format!(
+            "the key file {} must have exactly {DATA_KEY_LENGTH} bytes; restore it, or remove the folder to start anew",
+            path.display()
+        ))
+    })
+}
+
+/// Makes the key under another name first, so that a crash never leaves half a key. The database's lock keeps other processes out.
+fn make_key(folder: &Path, path: &Path) -> io::Result<DataKey> {
+    let mut key = Zeroizing::new(vec![0; DATA_KEY_LENGTH]);
+    SysRng.try_fill_bytes(&mut key).map_err(io::Error::other)?;
+    let unfinished = folder.join("key.new");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&unfinished)?;
+    file.write_all(&key)?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)?;
+    #[cfg(unix)]
+    File::open(folder)?.sync_all()?;
+    DataKey::new(key).map_err(io::Error::other)
+}
+
+fn key_was_made(database: &Database) -> std::result::Result<bool, redb::Error> {
+    match redb::ReadableDatabase::begin_read(database)?.open_table(FACTS) {
+        Ok(facts) => Ok(facts.get(KEY_MADE)?.is_some()),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn note_key(database: &Database) -> std::result::Result<(), redb::Error> {
+    if !key_was_made(database)? {
+        let transaction = database.begin_write()?;
+        transaction.open_table(FACTS)?.insert(KEY_MADE, "made")?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

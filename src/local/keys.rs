@@ -1,0 +1,61 @@
+//! [`DataKeys`] of the local mode: data keys wrapped with AES-256-GCM by the key file.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rand::TryRng;
+use rand::rngs::SysRng;
+use zeroize::Zeroizing;
+
+use super::LocalFolder;
+use crate::data_keys::{DATA_KEY_LENGTH, DataKey, DataKeys, WrappedKey};
+use crate::envelope::{self, IV_LENGTH, Sealed, TAG_LENGTH};
+use crate::error::{Error, Result};
+
+/// The key file of a folder, as the key encryption key.
+pub struct LocalKeys(Arc<LocalFolder>);
+
+impl LocalKeys {
+    /// The keys of `folder`.
+    #[must_use]
+    pub fn new(folder: Arc<LocalFolder>) -> LocalKeys {
+        LocalKeys(folder)
+    }
+}
+
+#[async_trait]
+impl DataKeys for LocalKeys {
+    fn key_encryption_key(&self) -> &'static str {
+        "local"
+    }
+
+    /// A wrapped key is IV, encrypted data key and tag, one after the other.
+    async fn generate(&self) -> Result<(DataKey, WrappedKey)> {
+        let mut key = Zeroizing::new(vec![0; DATA_KEY_LENGTH]);
+        SysRng
+            .try_fill_bytes(&mut key)
+            .expect("random bytes from the operating system");
+        let sealed = envelope::seal(&*self.0.key().await?, key.clone());
+        let wrapped = [&sealed.iv[..], &sealed.ciphertext, &sealed.tag].concat();
+        Ok((DataKey::new(key)?, WrappedKey(wrapped)))
+    }
+
+    async fn decrypt(&self, wrapped: &WrappedKey) -> Result<DataKey> {
+        let parts = wrapped
+            .0
+            .split_first_chunk::<IV_LENGTH>()
+            .and_then(|(iv, rest)| {
+                rest.split_last_chunk::<TAG_LENGTH>()
+                    .map(|(key, tag)| (iv, key, tag))
+            });
+        let Some((iv, ciphertext, tag)) = parts else {
+            return Err(Error::integrity());
+        };
+        let sealed = Sealed {
+            iv: *iv,
+            ciphertext: ciphertext.to_vec(),
+            tag: *tag,
+        };
+        DataKey::new(envelope::open(&*self.0.key().await?, sealed)?)
+    }
+}

@@ -1,0 +1,224 @@
+//! [`SessionTable`] of the local mode: one redb table for each table name, items as JSON in `DynamoDB`'s own notation.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base64_simd::STANDARD as BASE64;
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+use serde_json::{Map, Value, json};
+
+use super::LocalFolder;
+use crate::error::Result;
+use crate::record::{AUTH_TAG, Attribute, Item, SESSION_ID, TTL, is_ours};
+use crate::session_table::{Condition, Outcome, Page, Scan, SessionTable};
+use crate::time::EpochSeconds;
+
+/// How many items one page of a scan looks at.
+const PAGE: usize = 500;
+
+type Redb<T> = std::result::Result<T, redb::Error>;
+type Items<'name> = TableDefinition<'name, &'static str, &'static [u8]>;
+
+/// A table in the database of a folder.
+pub struct LocalTable {
+    folder: Arc<LocalFolder>,
+    name: String,
+}
+
+impl LocalTable {
+    /// The table `name` of `folder`.
+    #[must_use]
+    pub fn new(folder: Arc<LocalFolder>, name: &str) -> LocalTable {
+        LocalTable {
+            folder,
+            name: format!("table {name}"),
+        }
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&redb::ReadOnlyTable<&'static str, &'static [u8]>) -> Redb<T> + Send + 'static,
+    ) -> Result<Option<T>> {
+        let name = self.name.clone();
+        self.folder
+            .database(move |database: &Database| {
+                match database.begin_read()?.open_table(Items::new(&name)) {
+                    Ok(items) => work(&items).map(Some),
+                    Err(TableError::TableDoesNotExist(_)) => Ok(None),
+                    Err(error) => Err(error.into()),
+                }
+            })
+            .await
+    }
+
+    /// One transaction, on disk when this returns.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut redb::Table<'_, &'static str, &'static [u8]>) -> Redb<T> + Send + 'static,
+    ) -> Result<T> {
+        let name = self.name.clone();
+        self.folder
+            .database(move |database: &Database| {
+                let transaction = database.begin_write()?;
+                let result = work(&mut transaction.open_table(Items::new(&name))?)?;
+                transaction.commit()?;
+                Ok(result)
+            })
+            .await
+    }
+}
+
+#[async_trait]
+impl SessionTable for LocalTable {
+    async fn get(&self, key: &str) -> Result<Option<Item>> {
+        let key = key.to_owned();
+        let item = self.read(move |items| stored(items, &key)).await?;
+        Ok(item.flatten())
+    }
+
+    async fn put(&self, item: Item, condition: Condition) -> Result<Outcome> {
+        self.write(move |items| {
+            let Some(Attribute::S(key)) = item.get(SESSION_ID) else {
+                return Ok(Outcome::ConditionFailed);
+            };
+            write_if(items, key, &condition, |_| item.clone())
+        })
+        .await
+    }
+
+    async fn extend(&self, key: &str, ttl: EpochSeconds, condition: Condition) -> Result<Outcome> {
+        let key = key.to_owned();
+        self.write(move |items| {
+            write_if(items, &key, &condition, |stored| {
+                let mut item = stored.unwrap_or_else(|| {
+                    Item::from([(SESSION_ID.to_owned(), Attribute::S(key.clone()))])
+                });
+                item.insert(TTL.to_owned(), Attribute::N(ttl.0.to_string()));
+                item
+            })
+        })
+        .await
+    }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        self.delete_all(vec![key.to_owned()]).await
+    }
+
+    async fn delete_all(&self, keys: Vec<String>) -> Result<()> {
+        self.write(move |items| {
+            for key in &keys {
+                items.remove(key.as_str())?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn scan(&self, scan: &Scan, after: Option<String>) -> Result<Page> {
+        let scan = scan.clone();
+        let page = self.read(move |items| {
+            let start = match &after {
+                Some(key) => Bound::Excluded(key.as_str()),
+                None => Bound::Included(scan.prefix.as_str()),
+            };
+            let mut page = Page::default();
+            for (looked_at, entry) in items.range::<&str>((start, Bound::Unbounded))?.enumerate() {
+                let (key, value) = entry?;
+                if !key.value().starts_with(&scan.prefix) {
+                    break;
+                }
+                let item = decode(value.value());
+                if is_ours(&item) && scan.alive_after.is_none_or(|now| lives(&item, now)) {
+                    page.items.push(item);
+                }
+                if looked_at + 1 == PAGE {
+                    page.next = Some(key.value().to_owned());
+                    break;
+                }
+            }
+            Ok(page)
+        });
+        Ok(page.await?.unwrap_or_default())
+    }
+
+    /// The file is made on first use, so that it can be opened is all there is to check.
+    async fn check(&self) -> Result<()> {
+        self.read(|_| Ok(())).await?;
+        Ok(())
+    }
+}
+
+fn write_if(
+    items: &mut redb::Table<'_, &'static str, &'static [u8]>,
+    key: &str,
+    condition: &Condition,
+    change: impl FnOnce(Option<Item>) -> Item,
+) -> Redb<Outcome> {
+    let stored = stored(items, key)?;
+    let holds = match condition {
+        Condition::Always => true,
+        Condition::Exists => stored.is_some(),
+        Condition::Revision(tag) => {
+            stored.as_ref().and_then(|item| item.get(AUTH_TAG)) == Some(tag)
+        }
+    };
+    if !holds {
+        return Ok(Outcome::ConditionFailed);
+    }
+    items.insert(key, encode(&change(stored)).as_slice())?;
+    Ok(Outcome::Written)
+}
+
+fn stored(
+    items: &impl ReadableTable<&'static str, &'static [u8]>,
+    key: &str,
+) -> Redb<Option<Item>> {
+    Ok(items.get(key)?.map(|value| decode(value.value())))
+}
+
+fn lives(item: &Item, now: EpochSeconds) -> bool {
+    match item.get(TTL) {
+        Some(Attribute::N(ttl)) => ttl.parse::<f64>().is_ok_and(|ttl| ttl > now.0 as f64),
+        _ => false,
+    }
+}
+
+fn encode(item: &Item) -> Vec<u8> {
+    let attributes: Map<String, Value> = item
+        .iter()
+        .map(|(name, value)| {
+            let value = match value {
+                Attribute::S(text) => json!({ "S": text }),
+                Attribute::N(number) => json!({ "N": number }),
+                Attribute::B(bytes) => json!({ "B": BASE64.encode_to_string(bytes) }),
+                Attribute::Other => Value::Null,
+            };
+            (name.clone(), value)
+        })
+        .collect();
+    Value::Object(attributes).to_string().into_bytes()
+}
+
+/// What is no item gives an empty one: the record's own checks refuse that.
+fn decode(bytes: &[u8]) -> Item {
+    let Ok(Value::Object(attributes)) = serde_json::from_slice(bytes) else {
+        return Item::new();
+    };
+    attributes
+        .into_iter()
+        .map(|(name, value)| {
+            let text = |kind: &str| value.get(kind).and_then(Value::as_str);
+            let attribute = if let Some(text) = text("S") {
+                Attribute::S(text.to_owned())
+            } else if let Some(number) = text("N") {
+                Attribute::N(number.to_owned())
+            } else if let Some(bytes) = text("B").and_then(|text| BASE64.decode_to_vec(text).ok()) {
+                Attribute::B(bytes)
+            } else {
+                Attribute::Other
+            };
+            (name, attribute)
+        })
+        .collect()
+}

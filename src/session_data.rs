@@ -1,0 +1,51 @@
+//! The envelope on its own: a text in, four base64 strings out, and back.
+
+use base64_simd::STANDARD as BASE64;
+use zeroize::Zeroizing;
+
+use crate::data_keys::{DataKeys, WrappedKey};
+use crate::envelope::{self, Sealed};
+use crate::error::Result;
+use crate::record::{decode_base64, decode_base64_array};
+use crate::store::text;
+
+/// The four attributes of a version 1 record that hold the envelope, in base64.
+pub struct EncryptionResult {
+    pub encrypted_data: String,
+    pub encrypted_key: String,
+    pub iv: String,
+    pub auth_tag: String,
+}
+
+/// Seals `plaintext` under a fresh data key.
+///
+/// # Errors
+/// Those of [`DataKeys::generate`].
+pub async fn encrypt(
+    keys: &dyn DataKeys,
+    plaintext: Zeroizing<Vec<u8>>,
+) -> Result<EncryptionResult> {
+    let (key, wrapped) = keys.generate().await?;
+    let sealed = envelope::seal(&key, plaintext);
+    Ok(EncryptionResult {
+        encrypted_data: BASE64.encode_to_string(&sealed.ciphertext),
+        encrypted_key: BASE64.encode_to_string(&wrapped.0),
+        iv: BASE64.encode_to_string(sealed.iv),
+        auth_tag: BASE64.encode_to_string(sealed.tag),
+    })
+}
+
+/// Opens what [`encrypt`] gave. Everything is checked before KMS is asked.
+///
+/// # Errors
+/// `ERR_INTEGRITY` if anything was changed or malformed, `ERR_SERIALIZATION` if it is no UTF-8, and those of [`DataKeys::decrypt`].
+pub async fn decrypt(keys: &dyn DataKeys, data: &EncryptionResult) -> Result<Zeroizing<String>> {
+    let sealed = Sealed {
+        iv: decode_base64_array(&data.iv)?,
+        ciphertext: decode_base64(&data.encrypted_data)?,
+        tag: decode_base64_array(&data.auth_tag)?,
+    };
+    let wrapped = WrappedKey(decode_base64(&data.encrypted_key)?);
+    let key = keys.decrypt(&wrapped).await?;
+    text(envelope::open(&key, sealed)?)
+}

@@ -1,0 +1,72 @@
+//! Where records lie: a table of items with one string key, and conditional writes.
+
+use async_trait::async_trait;
+
+use crate::error::Result;
+use crate::record::{Attribute, Item};
+use crate::time::EpochSeconds;
+
+/// What must hold for the stored item, or the write does nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Nothing: the last write wins.
+    Always,
+    /// There is an item under the key.
+    Exists,
+    /// There is an item under the key, and its `authTag` is this one: nobody has rewritten it since.
+    Revision(Attribute),
+}
+
+/// What became of a conditional write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Written,
+    /// The condition did not hold; nothing was changed.
+    ConditionFailed,
+}
+
+/// Which of the store's own items a scan gives (see [`crate::record::is_ours`]); items of others never come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scan {
+    /// Only items whose key starts with this.
+    pub prefix: String,
+    /// Only items whose `ttl` is a number greater than this; `None` gives expired ones too.
+    pub alive_after: Option<EpochSeconds>,
+    /// Whole items, or nothing but their key.
+    pub keys_only: bool,
+}
+
+/// One page of a scan.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// May be empty although more pages follow.
+    pub items: Vec<Item>,
+    /// The key to go on after; `None` on the last page.
+    pub next: Option<String>,
+}
+
+/// A table of sessions: `DynamoDB`, or the file of the local mode. Every method may fail with `ERR_DYNAMODB_…`, `ERR_TABLE_…`,
+/// `ERR_ACCESS_DENIED` and `ERR_CREDENTIALS`.
+#[async_trait]
+pub trait SessionTable: Send + Sync {
+    /// The item under `key`, as the last successful write left it.
+    async fn get(&self, key: &str) -> Result<Option<Item>>;
+
+    /// Writes the whole item, in place of any other under its `sessionId`.
+    async fn put(&self, item: Item, condition: Condition) -> Result<Outcome>;
+
+    /// Sets `ttl` and nothing else. Under [`Condition::Always`] a missing item would be created, so that is no touch.
+    async fn extend(&self, key: &str, ttl: EpochSeconds, condition: Condition) -> Result<Outcome>;
+
+    /// Removes the item under `key`; that there is none is a success.
+    async fn delete(&self, key: &str) -> Result<()>;
+
+    /// Removes the items under all of `keys`.
+    async fn delete_all(&self, keys: Vec<String>) -> Result<()>;
+
+    /// One page of the scan, from the start or behind the key `after`.
+    async fn scan(&self, scan: &Scan, after: Option<String>) -> Result<Page>;
+
+    /// Whether the table is there, ACTIVE, and has the key schema of sessions.
+    async fn check(&self) -> Result<()>;
+}
