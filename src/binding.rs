@@ -228,6 +228,7 @@ pub struct NativeStore {
 
 /// Checks the options (JSON) and makes a store; does no I/O.
 #[napi(catch_unwind)]
+#[allow(clippy::needless_pass_by_value)] // napi hands over what it made
 pub fn open_store(options: String) -> Either<NativeStore, Failure> {
     let opened = StoreConfig::parse(&options, &environment()).and_then(|config| {
         let lifetime = config.lifetime;

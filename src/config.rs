@@ -26,23 +26,34 @@ pub struct Environment {
 /// A checked configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreConfig {
+    /// `tableName`.
     pub table_name: String,
+    /// `prefix`.
     pub prefix: String,
     /// Used where the caller gives no lifetime with the call.
     pub lifetime: Lifetime,
+    /// `keyCache`.
     pub key_cache: bool,
+    /// Everything else.
     pub backend: Backend,
 }
 
 /// Where records lie and what wraps their keys.
+#[allow(clippy::large_enum_variant)] // made once for each store
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Backend {
+    /// `DynamoDB` and KMS.
     Aws {
+        /// The settings of the client for the table.
         table: ClientSettings,
+        /// The settings of the client for the keys.
         keys: ClientSettings,
+        /// `kmsKeyArn`.
         key_arn: String,
     },
+    /// `local`.
     Local {
+        /// The folder, as the caller wrote it.
         path: String,
     },
 }

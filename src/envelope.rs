@@ -24,8 +24,11 @@ pub type AuthTag = [u8; TAG_LENGTH];
 /// A sealed session, without the wrapped key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sealed {
+    /// What the cipher was started with.
     pub iv: Iv,
+    /// As long as the plaintext.
     pub ciphertext: Vec<u8>,
+    /// What proves that nothing was changed.
     pub tag: AuthTag,
 }
 

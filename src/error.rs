@@ -16,8 +16,11 @@ pub enum Error {
         "{action} got no usable answer from {service}; try again, and check the network path to its endpoint"
     )]
     Unavailable {
+        /// Which service.
         service: Service,
+        /// The IAM action, such as `kms:Decrypt`.
         action: &'static str,
+        /// The error below.
         source: Option<Cause>,
     },
     /// `ERR_DYNAMODB_UNAVAILABLE`, from the local mode: its file cannot be read or written.
@@ -25,14 +28,19 @@ pub enum Error {
         "the local session store in {folder} cannot be read or written; check the disk and the folder's permissions"
     )]
     LocalFile {
+        /// The folder of the local mode.
         folder: String,
+        /// The error below.
         source: Option<Cause>,
     },
     /// `ERR_KMS_THROTTLED`, `ERR_DYNAMODB_THROTTLED`: the service refuses because of a quota or of capacity.
     #[error("{service} throttles {action}; try again later, or raise {}", match .service { Service::Kms => "the KMS request quota", Service::DynamoDb => "the capacity of the table" })]
     Throttled {
+        /// Which service.
         service: Service,
+        /// The IAM action, such as `kms:Decrypt`.
         action: &'static str,
+        /// The error below.
         source: Option<Cause>,
     },
     /// `ERR_KMS_KEY_UNUSABLE`: the key is disabled, pending deletion, absent, or of another kind.
@@ -41,16 +49,23 @@ pub enum Error {
          check its state, or correct kmsKeyArn"
     )]
     KmsKeyUnusable {
+        /// The ARN of the key.
         key: String,
+        /// The IAM action, such as `kms:Decrypt`.
         action: &'static str,
+        /// The error below.
         source: Option<Cause>,
     },
     /// `ERR_ACCESS_DENIED`: the credentials lack an IAM action.
     #[error("the credentials may not do {action} on {resource}; allow it in the role's IAM policy{}", match .service { Service::Kms => " and in the key's policy", Service::DynamoDb => "" })]
     AccessDenied {
+        /// Which service.
         service: Service,
+        /// The IAM action, such as `kms:Decrypt`.
         action: &'static str,
+        /// The ARN of the key, or the name of the table.
         resource: String,
+        /// The error below.
         source: Option<Cause>,
     },
     /// `ERR_TABLE_NOT_FOUND`.
@@ -58,8 +73,11 @@ pub enum Error {
         "the DynamoDB table {table} does not exist in this account and region ({region}); create it, or correct tableName or region"
     )]
     TableNotFound {
+        /// The name of the table.
         table: String,
+        /// The region that was asked.
         region: String,
+        /// The error below.
         source: Option<Cause>,
     },
     /// `ERR_TABLE_SCHEMA`: the table has another key schema, or is not ACTIVE.
@@ -67,8 +85,11 @@ pub enum Error {
         "the DynamoDB table {table} cannot hold sessions: {reason}; it needs the partition key sessionId (String), no sort key, and to be ACTIVE"
     )]
     TableSchema {
+        /// The name of the table.
         table: String,
+        /// What is wrong with it.
         reason: String,
+        /// The error below.
         source: Option<Cause>,
     },
     /// `ERR_CREDENTIALS`: none found, or AWS refuses them.
@@ -76,14 +97,19 @@ pub enum Error {
         "no usable AWS credentials for {action}; check the environment, the profile, or the role of the instance or task"
     )]
     Credentials {
+        /// The IAM action, such as `kms:Decrypt`.
         action: &'static str,
+        /// The error below.
         source: Option<Cause>,
     },
     /// `ERR_INTEGRITY`: one text, whichever check failed.
     #[error(
         "the sealed session failed its integrity check: it was changed, is not one of this store, or another KMS key sealed it; nothing was deleted"
     )]
-    Integrity { source: Option<Cause> },
+    Integrity {
+        /// KMS's refusal, if it was KMS that refused.
+        source: Option<Cause>,
+    },
     /// `ERR_VERSION`.
     #[error(
         "the record has a version that this release does not read; upgrade connect-dynamodb-kms where the session is read"
@@ -93,7 +119,12 @@ pub enum Error {
     #[error(
         "the sealed session needs {size} bytes, a DynamoDB item holds {limit}; keep less in the session"
     )]
-    SessionTooLarge { size: usize, limit: usize },
+    SessionTooLarge {
+        /// What the item would need, in bytes.
+        size: usize,
+        /// What an item holds, in bytes.
+        limit: usize,
+    },
     /// `ERR_SERIALIZATION`.
     #[error("{0}")]
     Serialization(String),
@@ -108,7 +139,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// The two AWS services; the local mode stands in for both and reports as them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
+    /// AWS Key Management Service.
     Kms,
+    /// Amazon `DynamoDB`.
     DynamoDb,
 }
 

@@ -1,6 +1,6 @@
 //! The cache of data keys in front of any [`DataKeys`]: a session keeps its data key through its saves, and reads unwrap it once.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use moka::future::Cache;
@@ -13,7 +13,7 @@ use crate::error::Result;
 const MAX_ENTRIES: u64 = 10_000;
 
 /// How long a data key is kept at most after it was made or unwrapped; use does not prolong it.
-const MAX_AGE: Duration = Duration::from_secs(3600);
+const MAX_AGE: Duration = Duration::from_hours(1);
 
 /// SHA-256 over everything that unwrapping without the cache would depend on.
 type EntryId = [u8; 32];
@@ -21,14 +21,50 @@ type EntryId = [u8; 32];
 /// SHA-256 of the session's key in the table.
 type SessionHash = [u8; 32];
 
+impl Cached {
+    fn empty_all(&self) {
+        for (_, slot) in &self.data_keys {
+            slot.empty();
+        }
+    }
+}
+
+impl Drop for Cached {
+    fn drop(&mut self) {
+        self.empty_all();
+    }
+}
+
 /// Data keys, cached or not.
 pub struct KeyCache {
     keys: Arc<dyn DataKeys>,
     cached: Option<Cached>,
 }
 
+/// Where the cache keeps a data key. moka frees what it lets go of when it pleases; the slot is emptied at once.
+struct Slot(Mutex<Option<Arc<DataKey>>>);
+
+impl Slot {
+    fn new(key: Arc<DataKey>) -> Arc<Slot> {
+        Arc::new(Slot(Mutex::new(Some(key))))
+    }
+
+    /// The key, unless it was let go of in the meantime.
+    fn key(&self) -> Option<Arc<DataKey>> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Lets go of the key; it is overwritten as soon as no call uses it any more.
+    fn empty(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
 struct Cached {
-    data_keys: Cache<EntryId, Arc<DataKey>>,
+    data_keys: Cache<EntryId, Arc<Slot>>,
     /// Which wrapped key a session's record has, so that a save finds its data key.
     sessions: Cache<SessionHash, WrappedKey>,
 }
@@ -45,6 +81,7 @@ impl KeyCache {
             data_keys: Cache::builder()
                 .max_capacity(entries)
                 .time_to_live(MAX_AGE)
+                .eviction_listener(|_, slot: Arc<Slot>, _| slot.empty())
                 .build(),
             sessions: Cache::builder()
                 .max_capacity(entries)
@@ -63,21 +100,23 @@ impl KeyCache {
             let (key, wrapped) = self.keys.generate().await?;
             return Ok((Arc::new(key), wrapped));
         };
+        // The first of several concurrent first saves makes the key for all of them.
+        let mut made = None;
         let wrapped = cached
             .sessions
-            .try_get_with(hash_session(session), self.generate_into(cached))
+            .try_get_with(hash_session(session), async {
+                let (key, wrapped) = self.generate_into(cached).await?;
+                made = Some(key);
+                Ok(wrapped)
+            })
             .await
             .map_err(Arc::unwrap_or_clone)?;
-        if let Some(key) = cached.data_keys.get(&self.entry_id(&wrapped)).await {
+        let slot = cached.data_keys.get(&self.entry_id(&wrapped)).await;
+        if let Some(key) = made.or_else(|| slot?.key()) {
             return Ok((key, wrapped));
         }
-        // The side index remembers a key that was evicted: unwrapping it again would cost what a new one does.
-        let (key, wrapped) = self.keys.generate().await?;
-        let key = Arc::new(key);
-        cached
-            .data_keys
-            .insert(self.entry_id(&wrapped), key.clone())
-            .await;
+        // The side index remembers a key that was let go of: unwrapping it again would cost what a new one does.
+        let (key, wrapped) = self.generate_into(cached).await?;
         self.remember(session, &wrapped).await;
         Ok((key, wrapped))
     }
@@ -90,13 +129,20 @@ impl KeyCache {
         let Some(cached) = &self.cached else {
             return Ok(Arc::new(self.keys.decrypt(wrapped).await?));
         };
-        cached
+        let slot = cached
             .data_keys
             .try_get_with(self.entry_id(wrapped), async {
-                self.keys.decrypt(wrapped).await.map(Arc::new)
+                self.keys
+                    .decrypt(wrapped)
+                    .await
+                    .map(|key| Slot::new(Arc::new(key)))
             })
             .await
-            .map_err(Arc::unwrap_or_clone)
+            .map_err(Arc::unwrap_or_clone)?;
+        match slot.key() {
+            Some(key) => Ok(key),
+            None => Ok(Arc::new(self.keys.decrypt(wrapped).await?)),
+        }
     }
 
     /// Notes that the session's record, which was opened or written with it, has this wrapped key.
@@ -119,6 +165,7 @@ impl KeyCache {
     /// Wipes every data key.
     pub async fn clear(&self) {
         let Some(cached) = &self.cached else { return };
+        cached.empty_all();
         cached.sessions.invalidate_all();
         cached.data_keys.invalidate_all();
         cached.data_keys.run_pending_tasks().await;
@@ -134,13 +181,14 @@ impl KeyCache {
         Ok(())
     }
 
-    async fn generate_into(&self, cached: &Cached) -> Result<WrappedKey> {
+    async fn generate_into(&self, cached: &Cached) -> Result<(Arc<DataKey>, WrappedKey)> {
         let (key, wrapped) = self.keys.generate().await?;
+        let key = Arc::new(key);
         cached
             .data_keys
-            .insert(self.entry_id(&wrapped), Arc::new(key))
+            .insert(self.entry_id(&wrapped), Slot::new(key.clone()))
             .await;
-        Ok(wrapped)
+        Ok((key, wrapped))
     }
 
     fn entry_id(&self, wrapped: &WrappedKey) -> EntryId {
@@ -159,6 +207,7 @@ fn hash_session(session: &str) -> SessionHash {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Weak;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use async_trait::async_trait;
@@ -273,6 +322,31 @@ mod tests {
         assert_ne!(cache.for_save("a").await.unwrap().1, old);
         cache.for_read(&old).await.unwrap();
         assert_eq!(keys.calls(), (2, 1));
+    }
+
+    #[tokio::test]
+    async fn the_cache_lets_go_of_wiped_and_evicted_keys() {
+        let cache = KeyCache::with_capacity(Counting::new(9, false), Some(2));
+        let mut kept = Vec::new();
+        for session in ["forgotten", "cleared"] {
+            let (key, _) = cache.for_save(session).await.unwrap();
+            kept.push(Arc::downgrade(&key));
+        }
+        cache.forget("forgotten").await;
+        cache.clear().await;
+        for number in 0..100 {
+            let (key, _) = cache.for_save(&format!("session {number}")).await.unwrap();
+            kept.push(Arc::downgrade(&key));
+        }
+        let cached = cache.cached.as_ref().unwrap();
+        cached.data_keys.run_pending_tasks().await;
+        // Nothing but the cache held them, and a DataKey that nobody holds has been overwritten.
+        let alive =
+            |keys: &[Weak<DataKey>]| keys.iter().filter(|key| key.strong_count() > 0).count();
+        assert_eq!(alive(&kept[..2]), 0);
+        assert!(alive(&kept) <= 2, "{} keys are still there", alive(&kept));
+        drop(cache);
+        assert_eq!(alive(&kept), 0);
     }
 
     #[tokio::test]

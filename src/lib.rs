@@ -9,7 +9,9 @@
 
 pub mod aws;
 pub mod backend;
-#[allow(unsafe_code)] // the macros of napi expand to unsafe code
+// The macros of napi expand to unsafe code, and register what Rust never calls by name.
+#[allow(unsafe_code, unreachable_pub, missing_docs)]
+#[cfg_attr(test, allow(dead_code))]
 mod binding;
 pub mod config;
 pub mod data_keys;

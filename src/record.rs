@@ -33,8 +33,11 @@ pub const ITEM_LIMIT: usize = 409_600;
 /// The value of an attribute, of the kinds that records use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attribute {
+    /// A string.
     S(String),
+    /// A number, in decimal notation.
     N(String),
+    /// Bytes.
     B(Vec<u8>),
     /// A kind that no record of ours uses.
     Other,
@@ -48,8 +51,11 @@ pub type Item = BTreeMap<String, Attribute>;
 pub struct EncryptedSessionRecord {
     /// The partition key: prefix and session id.
     pub key: String,
+    /// The session's data key.
     pub wrapped_key: WrappedKey,
+    /// The session's JSON.
     pub sealed: Sealed,
+    /// When the session ends.
     pub ttl: EpochSeconds,
 }
 

@@ -11,9 +11,13 @@ use crate::store::text;
 
 /// The four attributes of a version 1 record that hold the envelope, in base64.
 pub struct EncryptionResult {
+    /// The ciphertext.
     pub encrypted_data: String,
+    /// The wrapped data key.
     pub encrypted_key: String,
+    /// 12 bytes.
     pub iv: String,
+    /// 16 bytes.
     pub auth_tag: String,
 }
 

@@ -20,6 +20,7 @@ pub enum Condition {
 /// What became of a conditional write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
+    /// The condition held.
     Written,
     /// The condition did not hold; nothing was changed.
     ConditionFailed,

@@ -23,10 +23,15 @@ static CLIENTS: LazyLock<Mutex<HashMap<ClientSettings, Arc<AwsClients>>>> =
 /// Everything that two stores must agree on to share clients.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClientSettings {
+    /// The region of the services.
     pub region: String,
+    /// `DynamoDB`'s URL, if it is not AWS's own or the environment's.
     pub dynamodb_endpoint: Option<String>,
+    /// KMS's URL, if it is not AWS's own or the environment's.
     pub kms_endpoint: Option<String>,
+    /// The profile of the AWS configuration files, if it is not the environment's.
     pub profile: Option<String>,
+    /// The role to assume.
     pub role_arn: Option<String>,
 }
 

@@ -9,7 +9,7 @@ use aws_sdk_kms::operation::RequestId;
 use crate::error::{Cause, Error, Service};
 
 /// A call to AWS, to say what failed.
-pub struct Call<'a> {
+pub(super) struct Call<'a> {
     pub service: Service,
     /// The IAM action, which is the service and the operation: `kms:Decrypt`.
     pub action: &'static str,
@@ -20,7 +20,7 @@ pub struct Call<'a> {
 
 impl Call<'_> {
     /// The store's error for an error of the SDK.
-    pub fn failed<E>(&self, error: &SdkError<E>) -> Error
+    pub(super) fn failed<E>(&self, error: &SdkError<E>) -> Error
     where
         E: ProvideErrorMetadata + RequestId + StdError + Send + Sync + 'static,
     {
@@ -135,7 +135,7 @@ where
 }
 
 fn has_credentials_error(error: &(dyn StdError + 'static)) -> bool {
-    chain(error).any(|error| error.is::<CredentialsError>())
+    chain(error).any(<dyn StdError>::is::<CredentialsError>)
 }
 
 fn chain<'a>(

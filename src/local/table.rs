@@ -179,7 +179,7 @@ fn stored(
 
 fn lives(item: &Item, now: EpochSeconds) -> bool {
     match item.get(TTL) {
-        Some(Attribute::N(ttl)) => ttl.parse::<f64>().is_ok_and(|ttl| ttl > now.0 as f64),
+        Some(Attribute::N(ttl)) => ttl.parse::<i64>().is_ok_and(|ttl| ttl > now.0),
         _ => false,
     }
 }

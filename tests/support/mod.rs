@@ -1,0 +1,109 @@
+//! The backends that the conformance tests run over: the local mode, and AWS's protocols served by `tools/aws-local`.
+
+#![allow(clippy::unwrap_used)] // clippy takes only #[test] functions for tests
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, LazyLock};
+
+use connect_dynamodb_kms::aws::{AwsClients, ClientSettings, DynamoDbTable, KmsKeys};
+use connect_dynamodb_kms::data_keys::DataKeys;
+use connect_dynamodb_kms::local::{LocalFolder, LocalKeys, LocalTable};
+use connect_dynamodb_kms::session_table::SessionTable;
+
+/// The program of `tools/aws-local`: `AWS_LOCAL` names it (`npm test` does that), else cargo builds it now.
+static PROGRAM: LazyLock<String> =
+    LazyLock::new(|| std::env::var("AWS_LOCAL").unwrap_or_else(|_| build()));
+
+/// A table, data keys, and what must live as long as they are used.
+pub(crate) struct Backend {
+    pub(crate) name: &'static str,
+    pub(crate) table: Arc<dyn SessionTable>,
+    pub(crate) keys: Arc<dyn DataKeys>,
+    _guard: Guard,
+}
+
+enum Guard {
+    Folder(#[allow(dead_code)] tempfile::TempDir),
+    Server(Child),
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Guard::Server(server) = self {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
+}
+
+/// Both backends, each with an empty table.
+pub(crate) fn backends() -> [Backend; 2] {
+    [local(), aws()]
+}
+
+fn local() -> Backend {
+    let folder = tempfile::tempdir().unwrap();
+    let files = LocalFolder::shared(folder.path().to_str().unwrap()).unwrap();
+    Backend {
+        name: "local",
+        table: Arc::new(LocalTable::new(files.clone(), "sessions")),
+        keys: Arc::new(LocalKeys::new(files)),
+        _guard: Guard::Folder(folder),
+    }
+}
+
+fn aws() -> Backend {
+    for variable in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+        // SAFETY: every test of this program sets the same value, before its first AWS call.
+        unsafe { std::env::set_var(variable, "local") };
+    }
+    let mut server = Command::new(PROGRAM.as_str())
+        .args(["--table", "sessions"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program of tools/aws-local");
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let ready: serde_json::Value = serde_json::from_str(&line).expect("its line of addresses");
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let clients = AwsClients::shared(&ClientSettings {
+        region: "us-east-1".into(),
+        dynamodb_endpoint: Some(text(&ready["dynamodb"])),
+        kms_endpoint: Some(text(&ready["kms"])),
+        profile: None,
+        role_arn: None,
+    });
+    Backend {
+        name: "aws",
+        table: Arc::new(DynamoDbTable::new(clients.clone(), "sessions".into())),
+        keys: Arc::new(KmsKeys::new(clients, text(&ready["keyArns"][0]))),
+        _guard: Guard::Server(server),
+    }
+}
+
+fn build() -> String {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/aws-local/Cargo.toml");
+    let built = Command::new(env!("CARGO"))
+        .args([
+            "build",
+            "--manifest-path",
+            manifest,
+            "--message-format",
+            "json-render-diagnostics",
+        ])
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo");
+    assert!(built.status.success(), "tools/aws-local does not build");
+    String::from_utf8(built.stdout)
+        .unwrap()
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "aws-local")
+        .find_map(|message| message["executable"].as_str().map(str::to_owned))
+        .expect("the path of the program")
+}
