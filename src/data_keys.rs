@@ -35,6 +35,23 @@ impl DataKey {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WrappedKey(pub Vec<u8>);
 
+/// What KMS takes as `CiphertextBlob` (AWS KMS API Reference, "Decrypt"); it refuses other lengths as a malformed request.
+const WRAPPED_KEY_LENGTHS: std::ops::RangeInclusive<usize> = 1..=6144;
+
+impl WrappedKey {
+    /// From a record.
+    ///
+    /// # Errors
+    /// `ERR_INTEGRITY` for a length that KMS would not even try.
+    pub fn from_stored(bytes: Vec<u8>) -> Result<WrappedKey> {
+        if WRAPPED_KEY_LENGTHS.contains(&bytes.len()) {
+            Ok(WrappedKey(bytes))
+        } else {
+            Err(Error::integrity())
+        }
+    }
+}
+
 /// What makes data keys and unwraps them: AWS KMS, or the key file of the local mode.
 #[async_trait]
 pub trait DataKeys: Send + Sync {

@@ -76,7 +76,7 @@ impl EncryptedSessionRecord {
         };
         Ok(EncryptedSessionRecord {
             key: text(item, SESSION_ID)?.to_owned(),
-            wrapped_key: WrappedKey(bytes(item, ENCRYPTED_KEY)?),
+            wrapped_key: WrappedKey::from_stored(bytes(item, ENCRYPTED_KEY)?)?,
             sealed: Sealed {
                 iv: array::<IV_LENGTH>(item, IV)?,
                 ciphertext: bytes(item, ENCRYPTED_DATA)?,
@@ -238,6 +238,14 @@ mod tests {
             code(&with(IV, Attribute::S("AQEBAQEBAQEBAQE=".into()))),
             "ERR_INTEGRITY"
         );
+        for length in [0, 6145] {
+            let wrapped = BASE64.encode_to_string(vec![1; length]);
+            assert_eq!(
+                code(&with(ENCRYPTED_KEY, Attribute::S(wrapped))),
+                "ERR_INTEGRITY",
+                "{length}"
+            );
+        }
         assert_eq!(
             code(&with(AUTH_TAG, Attribute::S(String::new()))),
             "ERR_INTEGRITY"

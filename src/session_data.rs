@@ -49,7 +49,7 @@ pub async fn decrypt(keys: &dyn DataKeys, data: &EncryptionResult) -> Result<Zer
         ciphertext: decode_base64(&data.encrypted_data)?,
         tag: decode_base64_array(&data.auth_tag)?,
     };
-    let wrapped = WrappedKey(decode_base64(&data.encrypted_key)?);
+    let wrapped = WrappedKey::from_stored(decode_base64(&data.encrypted_key)?)?;
     let key = keys.decrypt(&wrapped).await?;
     text(envelope::open(&key, sealed)?)
 }

@@ -1,0 +1,102 @@
+// What the scripts in this folder share: numbered steps, commands that fail loudly, and the checks of the tools they need.
+// Plain Node, no dependencies, so that it runs in a fresh clone.
+
+import { spawn } from 'node:child_process';
+import { existsSync, statSync } from 'node:fs';
+import { delimiter, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The repository's folder. Relative paths given to the functions below start here. */
+export const root = fileURLToPath(new URL('..', import.meta.url));
+
+const OLDEST_NODE = 20;
+const onWindows = process.platform === 'win32';
+let steps = 0;
+
+/** Prints the next step's number and title. */
+export function step(title) {
+  steps += 1;
+  console.log(`\n[${steps}] ${title}`);
+}
+
+/**
+ * Runs a command to its end with this terminal's input and output.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {import('node:child_process').SpawnOptions} options `cwd` is relative to the repository; `env` replaces the environment.
+ * @throws if the command cannot be started or does not exit with 0.
+ */
+export async function run(command, args = [], options = {}) {
+  await start(command, args, { stdio: 'inherit', ...options }).ended;
+}
+
+/** Starts a command; `ended` resolves on exit 0 and rejects with a message that names the command otherwise. */
+function start(command, args, options) {
+  const asTyped = [command, ...args].join(' ');
+  const cwd = resolve(root, String(options.cwd ?? '.'));
+  // npm is a .cmd file on Windows, which only a shell starts.
+  const child = spawn(command, args, { ...options, cwd, shell: onWindows && command === 'npm' });
+  const ended = new Promise((done, failed) => {
+    child.once('error', (error) => failed(new Error(`\`${asTyped}\` could not be started: ${error.message}`)));
+    child.once('close', (code, signal) => {
+      if (code === 0) done();
+      else failed(new Error(`\`${asTyped}\` ${signal ? `was ended by ${signal}` : `failed with exit code ${code}`} (in ${cwd})`));
+    });
+  });
+  return { child, ended };
+}
+
+/**
+ * Checks that Node.js is new enough and that cargo and npm are installed.
+ * @throws saying what is missing and where to get it.
+ */
+export function requireTools() {
+  if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
+    throw new Error(`Node.js ${OLDEST_NODE} or newer is needed; this is ${process.versions.node}. Get it from https://nodejs.org`);
+  }
+  if (!onPath('cargo')) {
+    throw new Error('cargo is needed to build the Rust core and is not on the PATH. Install Rust from https://rustup.rs, open a new terminal and run this again.');
+  }
+  if (!onPath('npm')) {
+    throw new Error('npm is needed and is not on the PATH. It comes with Node.js: https://nodejs.org');
+  }
+}
+
+function onPath(program) {
+  const names = onWindows ? [`${program}.exe`, `${program}.cmd`] : [program];
+  const folders = (process.env.PATH ?? '').split(delimiter).filter(Boolean);
+  return folders.some((folder) => names.some((name) => existsSync(join(folder, name))));
+}
+
+/**
+ * Installs a folder's npm dependencies if they are missing or older than its lock file.
+ * @returns {Promise<boolean>} whether anything had to be installed.
+ */
+export async function installIfStale(folder) {
+  const lock = resolve(root, folder, 'package-lock.json');
+  const installed = resolve(root, folder, 'node_modules/.package-lock.json'); // npm writes it at the end of every install
+  const locked = existsSync(lock);
+  const fresh = existsSync(installed) && (!locked || statSync(installed).mtimeMs >= statSync(lock).mtimeMs);
+  if (fresh) return false;
+  await run('npm', [locked ? 'ci' : 'install', '--no-audit', '--no-fund'], { cwd: folder });
+  return true;
+}
+
+/**
+ * Builds the DynamoDB and KMS servers that stand in for AWS on this machine (`tools/aws-local`).
+ * @returns {Promise<string>} the program's path, wherever cargo's target directory is.
+ */
+export async function buildAwsLocal() {
+  const manifest = join('tools', 'aws-local', 'Cargo.toml');
+  const args = ['build', '--manifest-path', manifest, '--message-format', 'json-render-diagnostics'];
+  const { child, ended } = start('cargo', args, { stdio: ['inherit', 'pipe', 'inherit'] });
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => (output += text));
+  await ended;
+  for (const line of output.split('\n')) {
+    if (!line.startsWith('{')) continue;
+    const message = JSON.parse(line);
+    if (message.reason === 'compiler-artifact' && message.executable && message.target.name === 'aws-local') return message.executable;
+  }
+  throw new Error(`cargo built ${manifest} but named no program \`aws-local\``);
+}

@@ -1,0 +1,69 @@
+// `npm test`: installs, builds and checks everything, in a fresh clone too. `npm test -- get-set errors` runs only the specs of
+// those names after the builds.
+
+import { readdir } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { checkDependencies } from './dependencies.mjs';
+import { packInto } from './pack.mjs';
+import { buildAwsLocal, installIfStale, requireTools, root, run, step } from './steps.mjs';
+
+const only = process.argv.slice(2);
+
+// CI clones afresh every time; what cargo has built stays usable in the user's cache folder.
+if (process.env.CI && !process.env.CARGO_TARGET_DIR) {
+  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
+  process.env.CARGO_TARGET_DIR = join(cache, 'connect-dynamodb-kms', 'target');
+}
+
+try {
+  step('Looking for Node.js, npm and cargo');
+  requireTools();
+
+  step('Installing the development tools');
+  for (const folder of ['.', '__test__', 'examples/fastify-gateway']) await installIfStale(folder);
+
+  if (only.length === 0) {
+    step('Checking format and lints: rustfmt, biome, clippy');
+    await run('cargo', ['fmt', '--check']);
+    await run('cargo', ['fmt', '--check', '--manifest-path', 'tools/aws-local/Cargo.toml']);
+    await run('npx', ['biome', 'check', '--error-on-warnings', '.']);
+    await run('cargo', ['clippy', '--locked', '--all-targets', '--', '--deny', 'warnings']);
+  }
+
+  step('Building the servers that speak AWS (tools/aws-local); minutes the first time');
+  process.env.AWS_LOCAL = await buildAwsLocal();
+
+  if (only.length === 0) {
+    step('Checking and testing the servers');
+    const servers = ['--locked', '--manifest-path', 'tools/aws-local/Cargo.toml'];
+    await run('cargo', ['clippy', ...servers, '--all-targets', '--', '--deny', 'warnings']);
+    await run('cargo', ['test', ...servers]);
+
+    step('Checking which TLS and HTTP stacks are linked');
+    await checkDependencies();
+
+    step('Testing the Rust core');
+    await run('cargo', ['test', '--locked']);
+  }
+
+  step('Building the addon and packing the package');
+  await run('npm', ['run', 'build', '--', '--', '--locked']);
+  await packInto('__test__');
+
+  step('Checking types');
+  await run('npx', ['tsc', '--noEmit'], { cwd: '__test__' });
+  await run('npx', ['tsc', '--noEmit'], { cwd: 'examples/fastify-gateway' });
+
+  step('Testing the package on local mode and on the servers');
+  const specs = (await readdir(join(root, '__test__')))
+    .filter((file) => file.endsWith('.spec.ts') && (only.length === 0 || only.includes(file.slice(0, -'.spec.ts'.length))))
+    .sort();
+  if (specs.length === 0) throw new Error(`no spec is named ${only.join(' or ')}`);
+  await run(process.execPath, ['--import', 'tsx', '--test', ...specs], { cwd: '__test__' });
+
+  console.log('\nEverything passed.');
+} catch (error) {
+  console.error(`\n${error.message}`);
+  process.exitCode = 1;
+}
