@@ -52,10 +52,14 @@ function start(command, args, options) {
  */
 export function requireTools() {
   if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
-    throw new Error(`Node.js ${OLDEST_NODE} or newer is needed; this is ${process.versions.node}. Get it from https://nodejs.org`);
+    throw new Error(
+      `Node.js ${OLDEST_NODE} or newer is needed; this is ${process.versions.node}. Get it from https://nodejs.org`,
+    );
   }
   if (!onPath('cargo')) {
-    throw new Error('cargo is needed to build the Rust core and is not on the PATH. Install Rust from https://rustup.rs, open a new terminal and run this again.');
+    throw new Error(
+      'cargo is needed to build the Rust core and is not on the PATH. Install Rust from https://rustup.rs, open a new terminal and run this again.',
+    );
   }
   if (!onPath('npm')) {
     throw new Error('npm is needed and is not on the PATH. It comes with Node.js: https://nodejs.org');
@@ -96,7 +100,8 @@ export async function buildAwsLocal() {
   for (const line of output.split('\n')) {
     if (!line.startsWith('{')) continue;
     const message = JSON.parse(line);
-    if (message.reason === 'compiler-artifact' && message.executable && message.target.name === 'aws-local') return message.executable;
+    if (message.reason === 'compiler-artifact' && message.executable && message.target.name === 'aws-local')
+      return message.executable;
   }
   throw new Error(`cargo built ${manifest} but named no program \`aws-local\``);
 }

@@ -113,7 +113,12 @@ fn failed(folder: &Path, error: &dyn Display) -> Error {
 
 fn open(folder: &Path) -> Result<Opened> {
     make_folder(folder).map_err(|error| failed(folder, &error))?;
-    let database = Database::create(folder.join("sessions.redb")).map_err(|error| match error {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let file = private(&mut options)
+        .open(folder.join("sessions.redb"))
+        .map_err(|error| failed(folder, &error))?;
+    let database = Database::builder().create_file(file).map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => Error::Config(format!(
             "local.path {} is in use by another process; stop it, or give this one another path",
             folder.display()
@@ -190,15 +195,20 @@ fn make_key(folder: &Path, path: &Path) -> io::Result<DataKey> {
     let unfinished = folder.join("key.new");
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&unfinished)?;
+    let mut file = private(&mut options).open(&unfinished)?;
     file.write_all(&key)?;
     file.sync_all()?;
     fs::rename(&unfinished, path)?;
     #[cfg(unix)]
     File::open(folder)?.sync_all()?;
     DataKey::new(key).map_err(io::Error::other)
+}
+
+/// For the owner alone, where there are modes.
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
 }
 
 fn key_was_made(database: &Database) -> std::result::Result<bool, redb::Error> {

@@ -1,0 +1,148 @@
+// A pretend OAuth provider, so that the example runs without accounts anywhere: the consent page at /oauth/authorize, and the
+// token endpoint as two functions. A real gateway would call Google, HubSpot or Slack here and keep the rest as it is.
+
+import { randomBytes } from 'node:crypto';
+import type { FastifyPluginAsync } from 'fastify';
+import { consentPage, problemPage, sendPage } from './page.ts';
+import { isServiceId, type ServiceId, services } from './services.ts';
+
+/** What the token endpoint answers. */
+export interface TokenAnswer {
+  service: ServiceId;
+  user: { name: string; email: string };
+  account: string;
+  scope: string;
+  accessToken: string;
+  refreshToken: string;
+  expiresInSeconds: number;
+}
+
+/** What a client sends to the consent page in the query. */
+export interface AuthorizeQuery {
+  client_id: string;
+  redirect_uri: string;
+  state: string;
+  scope: string;
+  service?: string;
+}
+
+interface Grant {
+  service: ServiceId;
+  clientId: string;
+  redirectUri: string;
+  scope: string;
+  validUntil: number;
+}
+
+const CODE_LIFE_MS = 60_000;
+const TOKEN_LIFE_SECONDS = 3600;
+
+const authorizeQuery = {
+  type: 'object',
+  required: ['client_id', 'redirect_uri', 'state', 'scope'],
+  properties: {
+    client_id: { type: 'string', minLength: 1 },
+    redirect_uri: { type: 'string' },
+    state: { type: 'string', minLength: 1 },
+    scope: { type: 'string' },
+    service: { type: 'string' },
+  },
+} as const;
+
+const decision = {
+  type: 'object',
+  required: ['decision'],
+  properties: { decision: { enum: ['allow', 'deny'] }, service: { enum: Object.keys(services) } },
+} as const;
+
+/** The provider: one client, one user, codes that live for a minute in memory. */
+export class PretendProvider {
+  readonly #clientId: string;
+  readonly #grants = new Map<string, Grant>();
+
+  constructor(clientId: string) {
+    this.#clientId = clientId;
+  }
+
+  /** The consent page and its form, as a Fastify plugin for the prefix `/oauth`. It has no session: it is another site. */
+  readonly routes: FastifyPluginAsync = async (app) => {
+    app.get<{ Querystring: AuthorizeQuery }>(
+      '/authorize',
+      { schema: { querystring: authorizeQuery } },
+      async (request, reply) => {
+        if (!this.#knows(request.query)) return refuse(reply);
+        const chosen = isServiceId(request.query.service) ? request.query.service : 'google';
+        return sendPage(reply, 200, consentPage(request.query, chosen));
+      },
+    );
+
+    app.post<{ Querystring: AuthorizeQuery; Body: { decision: 'allow' | 'deny'; service?: ServiceId } }>(
+      '/authorize',
+      { schema: { querystring: authorizeQuery, body: decision } },
+      async (request, reply) => {
+        const { client_id: clientId, redirect_uri: redirectUri, state, scope } = request.query;
+        if (!this.#knows(request.query)) return refuse(reply);
+        const back = new URL(redirectUri);
+        back.searchParams.set('state', state);
+        if (request.body.decision === 'allow' && request.body.service) {
+          back.searchParams.set('code', this.#grant({ service: request.body.service, clientId, redirectUri, scope }));
+        } else {
+          back.searchParams.set('error', 'access_denied');
+        }
+        return reply.redirect(back.href, 303);
+      },
+    );
+  };
+
+  /** The token endpoint, `grant_type=authorization_code`: a code works once, for the client and address it was made for. */
+  async exchangeCode(code: string, clientId: string, redirectUri: string): Promise<TokenAnswer> {
+    const grant = this.#grants.get(code);
+    this.#grants.delete(code);
+    if (!grant || grant.validUntil < Date.now() || grant.clientId !== clientId || grant.redirectUri !== redirectUri) {
+      throw new Error('invalid_grant');
+    }
+    return tokens(grant.service, grant.scope, newToken(grant.service, 'refresh'));
+  }
+
+  /** The token endpoint, `grant_type=refresh_token`. It keeps no list, so any refresh token of its own making will do. */
+  async refresh(service: ServiceId, scope: string, refreshToken: string): Promise<TokenAnswer> {
+    if (!refreshToken.startsWith(`${service}_refresh_`)) throw new Error('invalid_grant');
+    return tokens(service, scope, refreshToken);
+  }
+
+  /** A client may only be sent back to an address registered for it: here, the callback on this machine at any port. */
+  #knows({ client_id: clientId, redirect_uri: redirectUri }: AuthorizeQuery): boolean {
+    if (clientId !== this.#clientId || !URL.canParse(redirectUri)) return false;
+    const { protocol, hostname, pathname } = new URL(redirectUri);
+    return protocol === 'http:' && ['127.0.0.1', 'localhost'].includes(hostname) && pathname === '/callback';
+  }
+
+  #grant(grant: Omit<Grant, 'validUntil'>): string {
+    const now = Date.now();
+    for (const [code, { validUntil }] of this.#grants) if (validUntil < now) this.#grants.delete(code);
+    const code = randomBytes(24).toString('base64url');
+    this.#grants.set(code, { ...grant, validUntil: now + CODE_LIFE_MS });
+    return code;
+  }
+}
+
+function refuse(reply: Parameters<typeof sendPage>[0]) {
+  const text = 'The provider does not know this client, or not this address to return to.';
+  return sendPage(reply, 400, problemPage('That was not a proper request', text));
+}
+
+function newToken(service: ServiceId, kind: 'access' | 'refresh'): string {
+  return `${service}_${kind}_${randomBytes(30).toString('base64url')}`;
+}
+
+function tokens(service: ServiceId, scope: string, refreshToken: string): TokenAnswer {
+  return {
+    service,
+    user: { name: 'Ada Lovelace', email: 'ada@example.com' },
+    account: services[service].account,
+    scope,
+    accessToken: newToken(service, 'access'),
+    refreshToken,
+    expiresInSeconds: TOKEN_LIFE_SECONDS,
+  };
+}

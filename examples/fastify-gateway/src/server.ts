@@ -1,0 +1,45 @@
+// Starts the gateway on this machine and ends it properly.
+
+import { DynamoDBSessionStore, SessionStoreError } from 'connect-dynamodb-kms';
+import { buildGateway } from './gateway.ts';
+import { readSettings, SettingsError } from './settings.ts';
+
+const HOST = '127.0.0.1';
+
+async function main(): Promise<void> {
+  const settings = readSettings(process.argv.slice(2), process.env);
+  const store = new DynamoDBSessionStore(settings.store);
+  const app = await buildGateway({ store, cookieSecret: settings.cookieSecret, place: settings.place });
+
+  let ending: Promise<void> | undefined;
+  const end = () => {
+    ending ??= app.close().then(() => store.close());
+    return ending;
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => void end().then(() => process.exit(0), fail));
+  }
+
+  let address: string;
+  try {
+    address = await app.listen({ host: HOST, port: settings.port });
+    await store.ping();
+  } catch (error) {
+    await end();
+    throw error;
+  }
+  console.log(`The gateway runs: ${address}  (pid ${process.pid}; sessions in ${settings.place.table})`);
+}
+
+function fail(error: unknown): void {
+  const { code, port } = error as NodeJS.ErrnoException & { port?: number };
+  if (code === 'EADDRINUSE')
+    console.error(`Port ${port} is taken. Is the gateway running already? Another port: PORT=3001 npm start`);
+  else if (error instanceof SettingsError) console.error(error.message);
+  else if (error instanceof SessionStoreError)
+    console.error(`The session store cannot be used: ${error.message} (${error.code})`);
+  else console.error(error);
+  process.exit(1);
+}
+
+main().catch(fail);

@@ -1,0 +1,85 @@
+// From the command line and the environment to the store's configuration, the port and the secret that signs the cookie.
+
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { SessionStoreConfig } from 'connect-dynamodb-kms';
+
+/** Where the sessions lie, in words for the page. */
+export interface Place {
+  table: string;
+  wrappedBy: string;
+}
+
+export interface Settings {
+  store: SessionStoreConfig;
+  place: Place;
+  port: number;
+  cookieSecret: string;
+}
+
+/** A setting that cannot be used. The message says which one and what to write instead. */
+export class SettingsError extends Error {}
+
+const FOLDER = fileURLToPath(new URL('../.sessions', import.meta.url));
+const SHORTEST_SECRET = 32; // @fastify/session takes no shorter one
+
+/**
+ * @param args the command line: nothing for the local mode, `--aws` for DynamoDB and KMS.
+ * @throws {SettingsError} if something is missing or cannot be used.
+ */
+export function readSettings(args: readonly string[], env: NodeJS.ProcessEnv): Settings {
+  const unknown = args.find((arg) => arg !== '--aws');
+  if (unknown !== undefined) throw new SettingsError(`"${unknown}" is not an option. There is one: --aws`);
+  const port = readPort(env.PORT);
+  const cookieSecret = readCookieSecret(env.SESSION_SECRET);
+  if (!args.includes('--aws')) {
+    const place = { table: 'a file in the folder .sessions', wrappedBy: 'the key file of the local mode, in place of AWS KMS' };
+    return { store: { local: { path: FOLDER } }, place, port, cookieSecret };
+  }
+  const tableName = required(env, 'SESSIONS_TABLE');
+  const kmsKeyArn = required(env, 'KMS_KEY_ARN');
+  // Region, endpoints and credentials: the store reads AWS_REGION, AWS_ENDPOINT_URL_* and the default credential chain itself.
+  const atOwn = (service: string) => (env[`AWS_ENDPOINT_URL_${service}`] || env.AWS_ENDPOINT_URL ? ' at your own endpoint' : '');
+  const place = {
+    table: `the DynamoDB table ${tableName}${atOwn('DYNAMODB')}`,
+    wrappedBy: atOwn('KMS') ? 'the KMS at your own endpoint' : 'AWS KMS',
+  };
+  return { store: { tableName, kmsKeyArn }, place, port, cookieSecret };
+}
+
+function readPort(text = '3000'): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port > 65_535) throw new SettingsError(`PORT is "${text}"; it takes a number from 0 to 65535.`);
+  return port;
+}
+
+function required(env: NodeJS.ProcessEnv, name: string): string {
+  const value = env[name];
+  if (!value)
+    throw new SettingsError(
+      `${name} is not set. With --aws, set SESSIONS_TABLE to the table's name and KMS_KEY_ARN to the key's ARN.`,
+    );
+  return value;
+}
+
+/** The secret must outlive the process: with a new one, every browser's cookie would be refused after a restart. */
+function readCookieSecret(given: string | undefined): string {
+  if (given !== undefined) {
+    if (given.length < SHORTEST_SECRET)
+      throw new SettingsError(`SESSION_SECRET has ${given.length} characters; it takes at least ${SHORTEST_SECRET}.`);
+    return given;
+  }
+  const file = join(FOLDER, 'cookie-secret');
+  mkdirSync(FOLDER, { recursive: true, mode: 0o700 });
+  try {
+    writeFileSync(file, randomBytes(32).toString('base64url'), { flag: 'wx', mode: 0o600 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  const secret = readFileSync(file, 'utf8').trim();
+  if (secret.length < SHORTEST_SECRET)
+    throw new SettingsError(`${file} holds no usable secret. Delete it; the next start makes a new one.`);
+  return secret;
+}
