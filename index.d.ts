@@ -14,7 +14,10 @@ export interface SessionData {
 
 /** Every `code` that a {@link SessionStoreError} of this package carries; one for each thing that a caller can do about it. */
 export type SessionStoreErrorCode =
-  /** An option, or an argument such as the session id, cannot be used. The message names it and says what it takes. */
+  /**
+   * An option, an argument such as the session id, or the folder of the local mode cannot be used (another process has it open, its key file
+   * is open to others or lost). The message names it and says what to do.
+   */
   | 'ERR_CONFIG'
   /** KMS did not answer. Sessions whose data key is cached still open. Try again. */
   | 'ERR_KMS_UNAVAILABLE'
@@ -135,9 +138,6 @@ export interface SessionStoreConfig {
    */
   local?: { path: string };
 }
-
-/** What every method's callback gets first: `null`, or a {@link SessionStoreError}. */
-type Failure = SessionStoreError | null;
 
 /**
  * The session store. It is express-session's `Store` where that package is installed beside this one, else an `EventEmitter`.

@@ -259,7 +259,8 @@ class DynamoDBSessionStore extends baseClass() {
     } catch (cause) {
       throw failure('ERR_CONFIG', 'the function ttlSeconds failed; see cause', cause);
     }
-    if (typeof seconds !== 'number') throw failure('ERR_CONFIG', `ttlSeconds must give a number of seconds, not ${typeof seconds}`);
+    if (typeof seconds !== 'number')
+      throw failure('ERR_CONFIG', `ttlSeconds must give a number of seconds, not ${typeof seconds}`);
     return seconds;
   }
 

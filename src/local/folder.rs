@@ -113,12 +113,12 @@ fn failed(folder: &Path, error: &dyn Display) -> Error {
 
 fn open(folder: &Path) -> Result<Opened> {
     make_folder(folder).map_err(|error| failed(folder, &error))?;
+    let path = folder.join("sessions.redb");
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    let file = private(&mut options)
-        .open(folder.join("sessions.redb"))
+    private(options.append(true).create(true))
+        .open(&path)
         .map_err(|error| failed(folder, &error))?;
-    let database = Database::builder().create_file(file).map_err(|error| match error {
+    let database = Database::create(&path).map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => Error::Config(format!(
             "local.path {} is in use by another process; stop it, or give this one another path",
             folder.display()
