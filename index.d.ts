@@ -177,7 +177,7 @@ export class DynamoDBSessionStore extends EventEmitter {
 
   /**
    * Moves a session's end as `set` would, without rewriting its content: one UpdateItem of `ttl`. A session that is gone stays
-   * gone, and that is a success.
+   * gone, one that has ended stays so, and both are a success.
    * Fails with `ERR_CONFIG`.
    */
   touch(sid: string, session: SessionData, callback: ((error?: any) => void) | undefined): void;

@@ -98,8 +98,9 @@ function serialize(session) {
   let json;
   try {
     json = JSON.stringify(session);
-  } catch (cause) {
-    throw failure('ERR_SERIALIZATION', 'the session cannot be written as JSON; keep plain values in it', cause);
+  } catch {
+    // The error of JSON.stringify names the session's properties, that of a toJSON may say anything.
+    throw failure('ERR_SERIALIZATION', 'the session cannot be written as JSON: it has a cycle, a BigInt, or a toJSON that fails');
   }
   if (json?.[0] !== '{') throw failure('ERR_SERIALIZATION', "the session's toJSON must give an object");
   return json;
@@ -118,12 +119,16 @@ function parse(json) {
   return session;
 }
 
-/** When the cookie ends, in epoch milliseconds; `undefined` if it ends with the browser. */
+/** When the cookie ends, in epoch milliseconds; `undefined` if it ends with the browser, or says nothing that `new Date()` reads. */
 function cookieExpires(session) {
-  const expires = session?.cookie?.expires;
-  if (expires === undefined || expires === null || typeof expires === 'boolean') return undefined;
-  const time = new Date(expires).getTime();
-  return Number.isNaN(time) ? undefined : time;
+  try {
+    const expires = session?.cookie?.expires;
+    if (expires === undefined || expires === null || typeof expires === 'boolean') return undefined;
+    const time = new Date(expires).getTime();
+    return Number.isNaN(time) ? undefined : time;
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -164,8 +169,8 @@ class DynamoDBSessionStore extends baseClass() {
       async () => {
         const now = Date.now();
         const found = unwrap(await this.#native.get(checkSid(sid), now));
-        const session = found && revive(found, now);
-        if (found && !session) this.#logger.debug(`connect-dynamodb-kms: expired: get${fingerprint(sid)}`);
+        const session = found?.json === undefined ? null : revive(found, now);
+        if (found && !session) this.#log('debug', `get${fingerprint(sid)}: it has expired`);
         return session;
       },
       callback,
@@ -264,6 +269,14 @@ class DynamoDBSessionStore extends baseClass() {
     return seconds;
   }
 
+  #log(level, text) {
+    try {
+      this.#logger[level](`connect-dynamodb-kms: ${text}`);
+    } catch {
+      // A logger that fails changes nothing of what the caller gets.
+    }
+  }
+
   /**
    * Runs one operation for a caller with a callback (in `callbacks`) or with a promise. A callback runs from a clean stack: what it throws
    * is its own, an uncaughtException, and never makes it run twice.
@@ -271,7 +284,7 @@ class DynamoDBSessionStore extends baseClass() {
   #run(operation, work, callbacks, sid) {
     const [callback] = callbacks;
     const promise = work().catch((error) => {
-      this.#logger.warn(`connect-dynamodb-kms: ${operation}${fingerprint(sid)} failed: ${error.code}: ${error.message}`);
+      this.#log('warn', `${operation}${fingerprint(sid)} failed: ${error.code}: ${error.message}`);
       throw error;
     });
     if (typeof callback === 'function') {

@@ -29,7 +29,7 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
             Arc::new(KmsKeys::new(AwsClients::shared(&keys), key_arn)),
         ),
         Backend::Local { path } => {
-            let folder = LocalFolder::shared(&path)?;
+            let folder = LocalFolder::new(&path)?;
             (
                 Arc::new(LocalTable::new(folder.clone(), &config.table_name)),
                 Arc::new(LocalKeys::new(folder)),

@@ -3,22 +3,22 @@
 //! A failure comes as a value ([`Failure`]), never as a rejected promise: napi's errors do not carry our codes through an async method.
 //! The facade (`index.js`) turns it into a `SessionStoreError`.
 
-use std::sync::Arc;
-
-use napi::bindgen_prelude::{Either, ToNapiValue, TypeName, create_custom_tokio_runtime};
-use napi::{Result as NapiResult, ValueType, sys};
+use napi::bindgen_prelude::{
+    Either, PromiseRaw, ToNapiValue, TypeName, create_custom_tokio_runtime,
+};
+use napi::{Env, Result as NapiResult, ValueType, sys};
 use napi_derive::napi;
 use zeroize::Zeroizing;
 
 use crate::backend;
 use crate::config::{Environment, StoreConfig};
 use crate::error::{Error, Result};
-use crate::lifecycle::Closable;
+use crate::lifecycle::{Closable, InUse};
 use crate::record::{
     AUTH_TAG, Attribute, ENCRYPTED_DATA, ENCRYPTED_KEY, EncryptedSessionRecord, IV,
 };
 use crate::session_data;
-use crate::store::{Lifetime, OpenedSession, SessionStore};
+use crate::store::{Lifetime, Lookup, OpenedSession, SessionStore};
 use crate::time::{EpochMillis, EpochSeconds};
 
 /// Two threads keep the sockets and the cipher busy without crowding out the main thread on small machines.
@@ -100,20 +100,30 @@ impl ToNapiValue for Plaintext {
     }
 }
 
-/// A session on its way to JavaScript.
+/// A session on its way to JavaScript, or word of one that has ended.
 #[napi(object, object_from_js = false)]
 pub struct Session {
     pub id: String,
     #[napi(ts_type = "string")]
-    pub json: Plaintext,
+    pub json: Option<Plaintext>,
     pub ttl: i64,
+}
+
+impl Session {
+    fn ended(id: String) -> Session {
+        Session {
+            id,
+            json: None,
+            ttl: 0,
+        }
+    }
 }
 
 impl From<OpenedSession> for Session {
     fn from(session: OpenedSession) -> Session {
         Session {
             id: session.id,
-            json: Plaintext(session.json),
+            json: Some(Plaintext(session.json)),
             ttl: session.ttl.0,
         }
     }
@@ -222,7 +232,7 @@ pub async fn decrypt(
 /// A store that JavaScript holds.
 #[napi]
 pub struct NativeStore {
-    store: Arc<Closable<SessionStore>>,
+    store: Closable<SessionStore>,
     lifetime: Lifetime,
 }
 
@@ -236,105 +246,141 @@ pub fn open_store(options: String) -> Either<NativeStore, Failure> {
     });
     match opened {
         Ok((store, lifetime)) => Either::A(NativeStore {
-            store: Arc::new(Closable::new(store)),
+            store: Closable::new(store),
             lifetime,
         }),
         Err(error) => Either::B(error.into()),
     }
 }
 
+type Promise<'env, T> = NapiResult<PromiseRaw<'env, Either<T, Failure>>>;
+
 /// `now` and `cookie_expires` are epoch milliseconds; `ttl_seconds` stands in for the configured one.
 #[napi]
 impl NativeStore {
-    #[napi]
-    pub async fn get(&self, sid: String, now: f64) -> Reply<Option<Session>> {
-        let result = async { self.store.enter().await?.get(&sid, EpochMillis(now)).await };
-        reply(result.await, |session| session.map(Session::from))
+    #[napi(catch_unwind)]
+    pub fn get<'env>(
+        &self,
+        env: &'env Env,
+        sid: String,
+        now: f64,
+    ) -> Promise<'env, Option<Session>> {
+        self.run(env, move |store| async move {
+            Ok(match store.get(&sid, EpochMillis(now)).await? {
+                Lookup::Missing => None,
+                Lookup::Ended => Some(Session::ended(sid)),
+                Lookup::Found(session) => Some(session.into()),
+            })
+        })
     }
 
-    #[napi]
-    pub async fn set(
+    #[napi(catch_unwind)]
+    pub fn set<'env>(
         &self,
+        env: &'env Env,
         sid: String,
         json: String,
         now: f64,
         ttl_seconds: Option<f64>,
         cookie_expires: Option<f64>,
-    ) -> Reply<()> {
+    ) -> Promise<'env, ()> {
         let json = Zeroizing::new(json.into_bytes());
-        let result = async {
-            let end = self.end(now, ttl_seconds, cookie_expires)?;
-            self.store.enter().await?.set(&sid, json, end).await
-        };
-        reply(result.await, |()| ())
+        let end = self.end(now, ttl_seconds, cookie_expires);
+        self.run(env, move |store| async move {
+            store.set(&sid, json, end?).await
+        })
     }
 
-    #[napi]
-    pub async fn touch(
+    #[napi(catch_unwind)]
+    pub fn touch<'env>(
         &self,
+        env: &'env Env,
         sid: String,
         now: f64,
         ttl_seconds: Option<f64>,
         cookie_expires: Option<f64>,
-    ) -> Reply<()> {
-        let result = async {
-            let end = self.end(now, ttl_seconds, cookie_expires)?;
-            self.store.enter().await?.touch(&sid, end).await
-        };
-        reply(result.await, |()| ())
-    }
-
-    #[napi]
-    pub async fn destroy(&self, sid: String) -> Reply<()> {
-        let result = async { self.store.enter().await?.destroy(&sid).await };
-        reply(result.await, |()| ())
-    }
-
-    #[napi]
-    pub async fn all(&self, now: f64) -> Reply<Vec<Session>> {
-        let result = async { self.store.enter().await?.all(EpochMillis(now)).await };
-        reply(result.await, |sessions| {
-            sessions.into_iter().map(Session::from).collect()
+    ) -> Promise<'env, ()> {
+        let end = self.end(now, ttl_seconds, cookie_expires);
+        let now = EpochMillis(now);
+        self.run(env, move |store| async move {
+            store.touch(&sid, now, end?).await
         })
     }
 
-    #[napi]
-    pub async fn ids(&self, now: f64) -> Reply<Vec<String>> {
-        let result = async { self.store.enter().await?.ids(EpochMillis(now)).await };
-        reply(result.await, |ids| ids)
+    #[napi(catch_unwind)]
+    pub fn destroy<'env>(&self, env: &'env Env, sid: String) -> Promise<'env, ()> {
+        self.run(env, move |store| async move { store.destroy(&sid).await })
     }
 
-    #[napi]
+    #[napi(catch_unwind)]
+    pub fn all<'env>(&self, env: &'env Env, now: f64) -> Promise<'env, Vec<Session>> {
+        self.run(env, move |store| async move {
+            let sessions = store.all(EpochMillis(now)).await?;
+            Ok(sessions.into_iter().map(Session::from).collect())
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn ids<'env>(&self, env: &'env Env, now: f64) -> Promise<'env, Vec<String>> {
+        self.run(env, move |store| async move {
+            store.ids(EpochMillis(now)).await
+        })
+    }
+
+    #[napi(catch_unwind)]
     #[allow(clippy::cast_precision_loss)] // a table of 2^53 sessions is not to be had
-    pub async fn length(&self, now: f64) -> Reply<f64> {
-        let result = async { self.store.enter().await?.length(EpochMillis(now)).await };
-        reply(result.await, |length| length as f64)
+    pub fn length<'env>(&self, env: &'env Env, now: f64) -> Promise<'env, f64> {
+        self.run(env, move |store| async move {
+            Ok(store.length(EpochMillis(now)).await? as f64)
+        })
     }
 
-    #[napi]
-    pub async fn clear(&self) -> Reply<()> {
-        let result = async { self.store.enter().await?.clear().await };
-        reply(result.await, |()| ())
+    #[napi(catch_unwind)]
+    pub fn clear<'env>(&self, env: &'env Env) -> Promise<'env, ()> {
+        self.run(env, |store| async move { store.clear().await })
     }
 
-    #[napi]
-    pub async fn ping(&self) -> Reply<()> {
-        let result = async { self.store.enter().await?.ping().await };
-        reply(result.await, |()| ())
+    #[napi(catch_unwind)]
+    pub fn ping<'env>(&self, env: &'env Env) -> Promise<'env, ()> {
+        self.run(env, |store| async move { store.ping().await })
     }
 
-    #[napi]
-    pub async fn record(&self, sid: String) -> Reply<Option<StoredRecord>> {
-        let result = async { self.store.enter().await?.stored(&sid).await };
-        reply(result.await, |record| record.map(StoredRecord::from))
+    #[napi(catch_unwind)]
+    pub fn record<'env>(&self, env: &'env Env, sid: String) -> Promise<'env, Option<StoredRecord>> {
+        self.run(env, move |store| async move {
+            Ok(store.stored(&sid).await?.map(StoredRecord::from))
+        })
     }
 
-    #[napi]
-    pub async fn close(&self) -> Reply<()> {
-        if let Some(store) = self.store.close().await {
-            store.wipe().await;
-        }
-        reply(Ok(()), |()| ())
+    #[napi(catch_unwind)]
+    pub fn close<'env>(&self, env: &'env Env) -> Promise<'env, ()> {
+        let closed = self.store.close();
+        env.spawn_future(async move {
+            if let Some(store) = closed.await {
+                store.wipe().await;
+            }
+            Ok(Either::A(()))
+        })
+    }
+
+    /// Starts a call. The store is entered before this returns, so that a call made before `close` is one in flight.
+    fn run<'env, T, F>(
+        &self,
+        env: &'env Env,
+        work: impl FnOnce(InUse<SessionStore>) -> F,
+    ) -> Promise<'env, T>
+    where
+        T: ToNapiValue + TypeName + Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let work = self.store.enter().map(work);
+        env.spawn_future(async move {
+            let result = match work {
+                Ok(work) => work.await,
+                Err(error) => Err(error),
+            };
+            reply(result, |value| value)
+        })
     }
 
     fn end(

@@ -13,6 +13,8 @@ pub enum Condition {
     Always,
     /// There is an item under the key.
     Exists,
+    /// There is an item under the key, and its `ttl` is later than this.
+    AliveAfter(EpochSeconds),
     /// There is an item under the key, and its `authTag` is this one: nobody has rewritten it since.
     Revision(Attribute),
 }

@@ -34,6 +34,16 @@ pub struct OpenedSession {
     pub ttl: EpochSeconds,
 }
 
+/// What a read found.
+pub enum Lookup {
+    /// There is no record.
+    Missing,
+    /// There is one, but its time is over.
+    Ended,
+    /// A live session.
+    Found(OpenedSession),
+}
+
 /// How long sessions live: checked `ttlSeconds`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime(i64);
@@ -83,18 +93,16 @@ impl SessionStore {
         }
     }
 
-    /// Reads a session; `None` if there is none, or its `ttl` has come.
+    /// Reads a session.
     ///
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_SERIALIZATION`, and those of the table and the keys.
-    pub async fn get(&self, sid: &str, now: EpochMillis) -> Result<Option<OpenedSession>> {
-        let Some(record) = self.stored(sid).await? else {
-            return Ok(None);
-        };
-        if record.ttl.reached(now) {
-            return Ok(None);
+    pub async fn get(&self, sid: &str, now: EpochMillis) -> Result<Lookup> {
+        match self.stored(sid).await? {
+            None => Ok(Lookup::Missing),
+            Some(record) if record.ttl.reached(now) => Ok(Lookup::Ended),
+            Some(record) => self.open(record).await.map(Lookup::Found),
         }
-        self.open(record).await.map(Some)
     }
 
     /// Seals and writes a session that ends at `end`.
@@ -116,13 +124,14 @@ impl SessionStore {
         Ok(())
     }
 
-    /// Moves a session's end. One that is gone stays gone, which is a success.
+    /// Moves a session's end. One that is gone or has ended stays so, which is a success.
     ///
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, and those of the table.
-    pub async fn touch(&self, sid: &str, end: EpochSeconds) -> Result<()> {
+    pub async fn touch(&self, sid: &str, now: EpochMillis, end: EpochSeconds) -> Result<()> {
         let key = self.key(sid)?;
-        self.table.extend(&key, end, Condition::Exists).await?;
+        let alive = Condition::AliveAfter(now.floor());
+        self.table.extend(&key, end, alive).await?;
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use connect_dynamodb_kms::record::{
     AUTH_TAG, Attribute, EncryptedSessionRecord, Item, SESSION_ID, TTL,
 };
 use connect_dynamodb_kms::session_table::{Condition, Outcome, Scan};
-use connect_dynamodb_kms::store::{Lifetime, SessionStore};
+use connect_dynamodb_kms::store::{Lifetime, Lookup, SessionStore};
 use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
 use support::backends;
 use zeroize::Zeroizing;
@@ -136,6 +136,9 @@ async fn extending_moves_ttl_and_nothing_else() {
             .unwrap();
         let other = Condition::Revision(item("a", 2, 10)[AUTH_TAG].clone());
         assert_eq!(extend(other).await, Outcome::ConditionFailed);
+        let at = |seconds| Condition::AliveAfter(EpochSeconds(seconds));
+        assert_eq!(extend(at(10)).await, Outcome::ConditionFailed);
+        assert_eq!(extend(at(9)).await, Outcome::Written);
         assert_eq!(extend(Condition::Exists).await, Outcome::Written);
         expected.insert(TTL.into(), Attribute::N("99".into()));
         assert_eq!(table.get("a").await.unwrap(), Some(expected));
@@ -265,7 +268,9 @@ async fn a_store_keeps_a_session_sealed_and_gives_it_back() {
             .set("s1", Zeroizing::new(json.as_bytes().to_vec()), end)
             .await
             .unwrap();
-        let session = store.get("s1", NOW).await.unwrap().expect("a session");
+        let Lookup::Found(session) = store.get("s1", NOW).await.unwrap() else {
+            panic!("{}: no session", backend.name);
+        };
         assert_eq!(
             (session.id.as_str(), session.json.as_str(), session.ttl),
             ("s1", json, end)
@@ -275,14 +280,8 @@ async fn a_store_keeps_a_session_sealed_and_gives_it_back() {
             backend.table.get("app:s1").await.unwrap().expect("an item")
         );
         assert!(!stored.contains("ada"), "{}: {stored}", backend.name);
-        assert!(
-            store
-                .get("s1", EpochMillis(1_900_000_000_000.0))
-                .await
-                .unwrap()
-                .is_none(),
-            "expired"
-        );
+        let later = store.get("s1", EpochMillis(1_900_000_000_000.0)).await;
+        assert!(matches!(later, Ok(Lookup::Ended)), "{}", backend.name);
     }
 }
 

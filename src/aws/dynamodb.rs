@@ -81,8 +81,7 @@ impl DynamoDbTable {
             })
             .collect::<std::result::Result<_, _>>()
             .map_err(|error| Error::Config(error.to_string()))?;
-        let mut wait = FIRST_BATCH_WAIT;
-        for _ in 0..=BATCH_RETRIES {
+        for attempt in 0..=BATCH_RETRIES {
             let reply = self
                 .client()
                 .await
@@ -101,8 +100,9 @@ impl DynamoDbTable {
             if requests.is_empty() {
                 return Ok(());
             }
-            tokio::time::sleep(wait).await;
-            wait *= 2;
+            if attempt < BATCH_RETRIES {
+                tokio::time::sleep(FIRST_BATCH_WAIT * 2_u32.pow(attempt)).await;
+            }
         }
         Err(Error::Throttled {
             service: Service::DynamoDb,
@@ -277,6 +277,11 @@ fn condition_expression(condition: Condition) -> Expression {
             text: Some("attribute_exists(#sessionId)".to_owned()),
             names: names([SESSION_ID]),
             values: HashMap::new(),
+        },
+        Condition::AliveAfter(now) => Expression {
+            text: Some("attribute_exists(#sessionId) AND #ttl > :now".to_owned()),
+            names: names([SESSION_ID, TTL]),
+            values: HashMap::from([(":now".to_owned(), AttributeValue::N(now.0.to_string()))]),
         },
         Condition::Revision(tag) => Expression {
             text: Some("#authTag = :authTag".to_owned()),

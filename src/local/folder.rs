@@ -21,14 +21,13 @@ use crate::error::{Cause, Error, Result};
 const FACTS: TableDefinition<&str, &str> = TableDefinition::new("connect-dynamodb-kms");
 const KEY_MADE: &str = "key";
 
-/// Every folder that a store of this process uses: the database can be opened only once.
-static FOLDERS: LazyLock<Mutex<HashMap<PathBuf, Weak<LocalFolder>>>> =
-    LazyLock::new(Mutex::default);
+/// Every folder that this process has open, by its real path: the database can be opened only once.
+static OPENED: LazyLock<Mutex<HashMap<PathBuf, Weak<Opened>>>> = LazyLock::new(Mutex::default);
 
 /// A folder of the local mode.
 pub struct LocalFolder {
     path: PathBuf,
-    opened: OnceCell<Opened>,
+    opened: OnceCell<Arc<Opened>>,
 }
 
 /// The open files of a folder.
@@ -38,24 +37,17 @@ struct Opened {
 }
 
 impl LocalFolder {
-    /// The folder at `path`, shared with every other store of this process that uses it. Touches no file yet.
+    /// The folder at `path`. Touches no file yet.
     ///
     /// # Errors
     /// `ERR_CONFIG` if `path` cannot be made absolute.
-    pub fn shared(path: &str) -> Result<Arc<LocalFolder>> {
+    pub fn new(path: &str) -> Result<Arc<LocalFolder>> {
         let path = std::path::absolute(path)
             .map_err(|error| Error::Config(format!("local.path cannot be used: {error}")))?;
-        let mut folders = FOLDERS.lock().unwrap_or_else(PoisonError::into_inner);
-        folders.retain(|_, folder| folder.strong_count() > 0);
-        if let Some(folder) = folders.get(&path).and_then(Weak::upgrade) {
-            return Ok(folder);
-        }
-        let folder = Arc::new(LocalFolder {
-            path: path.clone(),
+        Ok(Arc::new(LocalFolder {
+            path,
             opened: OnceCell::new(),
-        });
-        folders.insert(path, Arc::downgrade(&folder));
-        Ok(folder)
+        }))
     }
 
     /// Runs `work` on the database, away from the threads that serve other calls.
@@ -81,11 +73,11 @@ impl LocalFolder {
         Ok(self.opened().await?.key.clone())
     }
 
-    async fn opened(&self) -> Result<&Opened> {
+    async fn opened(&self) -> Result<&Arc<Opened>> {
         self.opened
             .get_or_try_init(|| async {
                 let path = self.path.clone();
-                blocking(move || open(&path)).await?
+                blocking(move || open_shared(&path)).await?
             })
             .await
     }
@@ -111,8 +103,28 @@ fn failed(folder: &Path, error: &dyn Display) -> Error {
     }
 }
 
+/// The files of a folder, the same ones for every store of this process that uses it under whatever name.
+fn open_shared(folder: &Path) -> Result<Arc<Opened>> {
+    let unusable = |error: io::Error| match error.kind() {
+        io::ErrorKind::StorageFull => failed(folder, &error),
+        _ => Error::Config(format!(
+            "local.path {} cannot be used as a folder: {error}",
+            folder.display()
+        )),
+    };
+    make_folder(folder).map_err(unusable)?;
+    let real_path = folder.canonicalize().map_err(unusable)?;
+    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    opened.retain(|_, folder| folder.strong_count() > 0);
+    if let Some(files) = opened.get(&real_path).and_then(Weak::upgrade) {
+        return Ok(files);
+    }
+    let files = Arc::new(open(&real_path)?);
+    opened.insert(real_path, Arc::downgrade(&files));
+    Ok(files)
+}
+
 fn open(folder: &Path) -> Result<Opened> {
-    make_folder(folder).map_err(|error| failed(folder, &error))?;
     let path = folder.join("sessions.redb");
     let mut options = OpenOptions::new();
     private(options.append(true).create(true))

@@ -159,6 +159,7 @@ fn write_if(
     let holds = match condition {
         Condition::Always => true,
         Condition::Exists => stored.is_some(),
+        Condition::AliveAfter(now) => stored.as_ref().is_some_and(|item| lives(item, *now)),
         Condition::Revision(tag) => {
             stored.as_ref().and_then(|item| item.get(AUTH_TAG)) == Some(tag)
         }

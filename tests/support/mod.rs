@@ -44,7 +44,7 @@ pub(crate) fn backends() -> [Backend; 2] {
 
 fn local() -> Backend {
     let folder = tempfile::tempdir().unwrap();
-    let files = LocalFolder::shared(folder.path().to_str().unwrap()).unwrap();
+    let files = LocalFolder::new(folder.path().to_str().unwrap()).unwrap();
     Backend {
         name: "local",
         table: Arc::new(LocalTable::new(files.clone(), "sessions")),
