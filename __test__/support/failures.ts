@@ -1,0 +1,86 @@
+// What every failure of the store must be: of a documented code, with advice, and without anything secret in it.
+
+import assert from 'node:assert/strict';
+import { inspect } from 'node:util';
+import { SessionStoreError, type SessionStoreErrorCode } from 'connect-dynamodb-kms';
+
+/** Every code, and whether a caller may simply try again. */
+export const RETRYABLE: Record<SessionStoreErrorCode, boolean> = {
+  ERR_CONFIG: false,
+  ERR_KMS_UNAVAILABLE: true,
+  ERR_KMS_THROTTLED: true,
+  ERR_KMS_KEY_UNUSABLE: false,
+  ERR_DYNAMODB_UNAVAILABLE: true,
+  ERR_DYNAMODB_THROTTLED: true,
+  ERR_TABLE_NOT_FOUND: false,
+  ERR_TABLE_SCHEMA: false,
+  ERR_ACCESS_DENIED: false,
+  ERR_CREDENTIALS: false,
+  ERR_INTEGRITY: false,
+  ERR_VERSION: false,
+  ERR_SESSION_TOO_LARGE: false,
+  ERR_SERIALIZATION: false,
+  ERR_CLOSED: false,
+};
+
+/** The error below, as `index.d.ts` describes `cause`. */
+export interface Cause extends Error {
+  requestId?: string;
+}
+
+/** Everything about an error that a log could show. */
+export function shown(error: unknown): string {
+  return inspect(error, { depth: 9, showHidden: true, maxStringLength: null, maxArrayLength: null });
+}
+
+/** The texts under which a key would show: base64, hex, and as the numbers that `inspect` prints of a byte array. */
+export function spellings(key: Uint8Array): string[] {
+  const bytes = Buffer.from(key);
+  const pairs = bytes.toString('hex').match(/../g) ?? [];
+  return [bytes.toString('base64'), bytes.toString('hex'), pairs.slice(0, 8).join(' '), [...bytes.subarray(0, 8)].join(', ')];
+}
+
+/** Fails unless `error` is the store's error of this code; gives it. */
+export function assertFailure(
+  error: unknown,
+  code: SessionStoreErrorCode,
+  secrets: string[] = [],
+): SessionStoreError & { cause?: Cause } {
+  assert.ok(error instanceof SessionStoreError, `not a SessionStoreError: ${shown(error)}`);
+  assert.ok(error instanceof Error);
+  assert.equal(error.code, code, shown(error));
+  assert.equal(error.name, 'SessionStoreError');
+  assert.equal(error.retryable, RETRYABLE[code], `retryable of ${code}`);
+  assert.ok(error.message.length > 20, `the message says too little: ${error.message}`);
+  if (error.cause !== undefined) {
+    assert.ok(error.cause instanceof Error, `the cause is no Error: ${shown(error.cause)}`);
+    assert.equal(typeof error.cause.message, 'string'); // AWS's InvalidCiphertextException says nothing
+  }
+  assertNothingOf(secrets, shown(error));
+  return error as SessionStoreError & { cause?: Cause };
+}
+
+/** Fails unless the call fails with this code; gives the error. */
+export async function failing(
+  call: Promise<unknown>,
+  code: SessionStoreErrorCode,
+  secrets: string[] = [],
+): Promise<SessionStoreError & { cause?: Cause }> {
+  const outcome = await call.then(
+    (value) => ({ value }),
+    (error: unknown) => ({ error }),
+  );
+  if ('value' in outcome) assert.fail(`expected ${code}, but the call gave ${shown(outcome.value)}`);
+  return assertFailure(outcome.error, code, secrets);
+}
+
+/** Fails if one of the secrets stands in the text, without printing either. */
+export function assertNothingOf(secrets: string[], text: string): void {
+  for (const [index, secret] of secrets.entries()) {
+    assert.ok(secret.length > 3, 'a secret this short proves nothing');
+    assert.ok(
+      !text.includes(secret),
+      `secret number ${index} (${secret.length} characters) shows in: ${text.replaceAll(secret, '<here>')}`,
+    );
+  }
+}
