@@ -31,7 +31,9 @@ function actions(statements: Statement[], named?: string): string[] {
 async function actionsInTheCode(): Promise<string[]> {
   const folder = join(root, 'src', 'aws');
   const sources = await Promise.all((await readdir(folder)).map((file) => readFile(join(folder, file), 'utf8')));
-  return [...new Set(sources.flatMap((source) => [...source.matchAll(/"((?:dynamodb|kms):[A-Z]\w+)"/g)].map(([, action]) => action!)))].sort();
+  return [
+    ...new Set(sources.flatMap((source) => [...source.matchAll(/"((?:dynamodb|kms):[A-Z]\w+)"/g)].map(([, action]) => action!))),
+  ].sort();
 }
 
 describe('the infrastructure files', () => {

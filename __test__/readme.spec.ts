@@ -65,7 +65,11 @@ async function freePort(): Promise<number> {
 
 /** Starts a server from a file and waits until it answers; gives its address. */
 async function serve(file: string, port: number): Promise<{ url: string; child: ChildProcess }> {
-  const child = spawn(process.execPath, ['--import', 'tsx', file], { cwd: folder, env: environment(), stdio: ['ignore', 'inherit', 'pipe'] });
+  const child = spawn(process.execPath, ['--import', 'tsx', file], {
+    cwd: folder,
+    env: environment(),
+    stdio: ['ignore', 'inherit', 'pipe'],
+  });
   children.push(child);
   const url = `http://127.0.0.1:${port}`;
   for (const deadline = Date.now() + 30_000; Date.now() < deadline && child.exitCode === null; ) {
@@ -172,7 +176,9 @@ describe('the README', () => {
     for (const name of snippets.keys()) if (name !== 'find') await place(name, snippet(name));
     const base = JSON.parse(await readFile(join(here, 'tsconfig.json'), 'utf8'));
     await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ ...base, include: ['*.ts'], exclude: ['trap-host.ts'] }));
-    await promisify(execFile)('npx', ['tsc', '--noEmit', '-p', folder], { cwd: here }).catch((error) => assert.fail(error.stdout));
+    await promisify(execFile)('npx', ['tsc', '--noEmit', '-p', folder], { cwd: here }).catch((error) =>
+      assert.fail(error.stdout),
+    );
   });
 
   it('has no snippet that is not run', () => {
