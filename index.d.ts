@@ -56,6 +56,7 @@ export class SessionStoreError extends Error {
   readonly retryable: boolean;
   /** The error below, such as AWS's: `name` is its code (`AccessDeniedException`), with `message` and, where there is one, `requestId`. */
   readonly cause?: unknown;
+  private constructor();
 }
 
 /** The item in the DynamoDB table (record version 1). All strings but `sessionId` are base64. */
@@ -115,7 +116,7 @@ export interface SessionStoreConfig {
   dynamodbEndpoint?: string;
   /** KMS's URL. Default: `endpoint`, else `AWS_ENDPOINT_URL_KMS`, else `AWS_ENDPOINT_URL`, else AWS's own. */
   kmsEndpoint?: string;
-  /** The profile of the AWS configuration files. Default: `AWS_PROFILE`, else `default`. */
+  /** The profile of the AWS configuration files; goes before credentials in the environment. Default: the default chain, with `AWS_PROFILE`. */
   profile?: string;
   /** The ARN of an IAM role to assume for every call. Default: none, the credentials of the default chain are used as they are. */
   roleArn?: string;
@@ -134,7 +135,8 @@ export interface SessionStoreConfig {
   docClient?: AwsClientHandle;
   /**
    * Local mode, for development and tests: no AWS account and no network. `path` is a folder, made on first use, for `sessions.redb` and
-   * the `key` file (mode 0600) that wraps the data keys. One process at a time. Excludes every option about AWS.
+   * the `key` file (mode 0600) that wraps the data keys. One process at a time. The options about AWS are
+   * checked, but not used.
    */
   local?: { path: string };
 }

@@ -54,19 +54,37 @@ function baseClass() {
   }
 }
 
-/** What JSON would drop or change silently is written so that the native side can name it. */
-function describe(_option, value) {
-  if (typeof value === 'number' && !Number.isFinite(value)) return { $not: String(value) };
-  if (typeof value === 'function' || typeof value === 'symbol' || typeof value === 'bigint') return { $not: `a ${typeof value}` };
-  return value;
+/** Plain objects: no arrays, Maps, Dates or boxed strings, of whatever realm. */
+function isPlainObject(value) {
+  return Object.prototype.toString.call(value) === '[object Object]';
+}
+
+/** No option lies deeper; a cycle does. */
+const DEEPEST_OPTION = 4;
+
+/** An option as JSON can hold it. What JSON would drop, change or refuse stands there by name, for the native side to refuse. */
+function describe(value, depth = 0) {
+  if (value === null || typeof value === 'boolean') return value;
+  if (typeof value === 'number') return Number.isFinite(value) ? value : { $not: String(value) };
+  if (typeof value === 'string') return value.isWellFormed() ? value : { $not: 'a string with lone surrogates' };
+  if (typeof value !== 'object') return { $not: `a ${typeof value}` };
+  if (depth > DEEPEST_OPTION) return { $not: 'nested that deep' };
+  if (Array.isArray(value)) return value.map((element) => describe(element, depth + 1));
+  if (!isPlainObject(value)) return { $not: `a ${Object.prototype.toString.call(value).slice(8, -1)}` };
+  const described = Object.entries(value).filter(([, inner]) => inner !== undefined);
+  return Object.fromEntries(described.map(([name, inner]) => [name, describe(inner, depth + 1)]));
 }
 
 /** @returns {{ options: string, logger: object, lifetime: Function | undefined }} */
 function readConfig(config) {
-  if (config === null || typeof config !== 'object') {
-    throw failure('ERR_CONFIG', 'the configuration must be an object with options');
+  if (!isPlainObject(config)) throw failure('ERR_CONFIG', 'the configuration must be an object with options');
+  let copy;
+  try {
+    copy = { ...config };
+  } catch (cause) {
+    throw failure('ERR_CONFIG', 'an option of the configuration cannot be read; see cause', cause);
   }
-  const { logger = console, ...options } = config;
+  const { logger = console, ...options } = copy;
   if (logger === null || typeof logger !== 'object' || typeof logger.warn !== 'function' || typeof logger.debug !== 'function') {
     throw failure('ERR_CONFIG', 'logger must be an object with the methods warn and debug');
   }
@@ -75,13 +93,7 @@ function readConfig(config) {
   for (const [name, handle] of Object.entries({ kmsClient, docClient })) {
     if (options[name] !== undefined) options[name] = options[name] === handle || { $not: 'another value' };
   }
-  let json;
-  try {
-    json = JSON.stringify(options, describe);
-  } catch (cause) {
-    throw failure('ERR_CONFIG', 'the configuration must hold plain values', cause);
-  }
-  return { options: json, logger, lifetime };
+  return { options: JSON.stringify(describe(options)), logger, lifetime };
 }
 
 function checkSid(sid) {

@@ -1,6 +1,7 @@
 //! The options of the store: names, types, defaults, and which exclude each other. Checked before any I/O.
 
 use serde_json::{Map, Value};
+use url::Url;
 
 use crate::aws::ClientSettings;
 use crate::error::{Error, Result};
@@ -134,14 +135,18 @@ impl StoreConfig {
         let lifetime = options.lifetime()?;
         let key_cache = options.boolean("keyCache")?.unwrap_or(true);
         let local = options.local()?;
-        let aws = options.aws(environment)?;
+        let aws = options.aws()?;
         options.end()?;
+        let backend = match local {
+            Some(path) => Backend::Local { path },
+            None => aws.backend(environment)?,
+        };
         Ok(StoreConfig {
             table_name,
             prefix,
             lifetime,
             key_cache,
-            backend: local.map_or(aws, |path| Backend::Local { path }),
+            backend,
         })
     }
 }
@@ -207,8 +212,8 @@ impl Options {
         }
     }
 
-    fn aws(&mut self, environment: &Environment) -> Result<Backend> {
-        let key_arn = self
+    fn aws(&mut self) -> Result<AwsOptions> {
+        let key = self
             .string("kmsKeyArn", "the ARN of a KMS key or alias", |_| true)?
             .map(|arn| key_region("kmsKeyArn", &arn).map(|region| (arn, region)))
             .transpose()?;
@@ -234,57 +239,17 @@ impl Options {
             ("profile", profile.is_some()),
             ("roleArn", role_arn.is_some()),
         ];
-        let shared_table = self.handle(
-            "docClient",
-            &shared,
-            ("dynamodbEndpoint", dynamodb_endpoint.is_some()),
-        )?;
-        let shared_keys = self.handle(
-            "kmsClient",
-            &shared,
-            ("kmsEndpoint", kms_endpoint.is_some()),
-        )?;
-
-        let table = if shared_table {
-            environment.client_settings()
-        } else {
-            ClientSettings {
-                region: region.unwrap_or_else(|| environment.region.clone()),
-                dynamodb_endpoint: dynamodb_endpoint.or_else(|| endpoint.clone()),
-                kms_endpoint: kms_endpoint.clone().or_else(|| endpoint.clone()),
-                profile: profile.clone(),
-                role_arn: role_arn.clone(),
-            }
-        };
-        let shared_kms_settings = environment.kms_client_settings();
-        let (key_arn, key_region) = match key_arn {
-            Some(key) => key,
-            None => (
-                environment.key_arn.clone(),
-                shared_kms_settings.clone()?.region,
-            ),
-        };
-        let keys = if shared_keys {
-            let settings = shared_kms_settings?;
-            if settings.region != key_region {
-                return Err(Error::Config(format!(
-                    "kmsClient is for {}, but kmsKeyArn is in {key_region}; leave kmsClient out",
-                    settings.region
-                )));
-            }
-            settings
-        } else {
-            // A KMS key answers in its own region alone, so that one counts here.
-            ClientSettings {
-                region: key_region,
-                kms_endpoint: kms_endpoint.or_else(|| endpoint.clone()),
-                ..table.clone()
-            }
-        };
-        Ok(Backend::Aws {
-            table,
-            keys,
-            key_arn,
+        let own_table = ("dynamodbEndpoint", dynamodb_endpoint.is_some());
+        let own_keys = ("kmsEndpoint", kms_endpoint.is_some());
+        Ok(AwsOptions {
+            shared_table: self.handle("docClient", &shared, own_table)?,
+            shared_keys: self.handle("kmsClient", &shared, own_keys)?,
+            key,
+            region,
+            dynamodb_endpoint: dynamodb_endpoint.or_else(|| endpoint.clone()),
+            kms_endpoint: kms_endpoint.or(endpoint),
+            profile,
+            role_arn,
         })
     }
 
@@ -325,6 +290,64 @@ impl Options {
     }
 }
 
+/// The options about AWS, each checked for itself.
+struct AwsOptions {
+    /// The ARN and its region.
+    key: Option<(String, String)>,
+    region: Option<String>,
+    dynamodb_endpoint: Option<String>,
+    kms_endpoint: Option<String>,
+    profile: Option<String>,
+    role_arn: Option<String>,
+    shared_table: bool,
+    shared_keys: bool,
+}
+
+impl AwsOptions {
+    fn backend(self, environment: &Environment) -> Result<Backend> {
+        let (key_arn, key_region) = match self.key {
+            Some(key) => key,
+            None => (
+                environment.key_arn.clone(),
+                environment.kms_client_settings()?.region,
+            ),
+        };
+        let own = ClientSettings {
+            region: self.region.unwrap_or_else(|| environment.region.clone()),
+            dynamodb_endpoint: self.dynamodb_endpoint,
+            kms_endpoint: self.kms_endpoint,
+            profile: self.profile,
+            role_arn: self.role_arn,
+        };
+        let keys = if self.shared_keys {
+            let shared = environment.kms_client_settings()?;
+            if shared.region != key_region {
+                return Err(Error::Config(format!(
+                    "kmsClient is for {}, but kmsKeyArn is in {key_region}; leave kmsClient out",
+                    shared.region
+                )));
+            }
+            shared
+        } else {
+            // A KMS key answers in its own region alone, so that one counts here.
+            ClientSettings {
+                region: key_region,
+                ..own.clone()
+            }
+        };
+        let table = if self.shared_table {
+            environment.client_settings()
+        } else {
+            own
+        };
+        Ok(Backend::Aws {
+            table,
+            keys,
+            key_arn,
+        })
+    }
+}
+
 fn mistyped(name: &str, expected: &str, value: &Value) -> Error {
     let found = match value {
         Value::Null => "null",
@@ -349,10 +372,7 @@ fn is_table_name(name: &str) -> bool {
 }
 
 fn is_url(url: &str) -> bool {
-    ["http://", "https://"].iter().any(|scheme| {
-        url.strip_prefix(scheme)
-            .is_some_and(|rest| !rest.is_empty())
-    })
+    Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
 /// The region of `arn:partition:kms:region:account:key/…` or `alias/…`.
@@ -475,6 +495,10 @@ mod tests {
             (r#"{"endpoint": "localhost:8000"}"#, "endpoint"),
             (r#"{"dynamodbEndpoint": true}"#, "dynamodbEndpoint"),
             (r#"{"kmsEndpoint": "https://"}"#, "kmsEndpoint"),
+            (r#"{"endpoint": "http://local host"}"#, "endpoint"),
+            (r#"{"endpoint": "http://[::1"}"#, "endpoint"),
+            (r#"{"endpoint": "http://:1"}"#, "endpoint"),
+            (r#"{"endpoint": "ftp://localhost"}"#, "endpoint"),
             (r#"{"profile": ""}"#, "profile"),
             (r#"{"roleArn": "admin"}"#, "roleArn"),
             (r#"{"prefix": 1}"#, "prefix"),

@@ -94,7 +94,7 @@ pub enum Error {
     },
     /// `ERR_CREDENTIALS`: none found, or AWS refuses them.
     #[error(
-        "no usable AWS credentials for {action}; check the environment, the profile, or the role of the instance or task"
+        "no usable AWS credentials for {action}; check the environment, the profile, the role of the instance or task, and this machine's clock"
     )]
     Credentials {
         /// The IAM action, such as `kms:Decrypt`.

@@ -79,8 +79,7 @@ export function startRouting(targets: Record<string, string>): Promise<Listening
     const body = Buffer.concat(await request.toArray());
     const { host, connection, ...headers } = request.headers as Record<string, string>;
     const reply = await fetch(target, { method: 'POST', headers, body });
-    response
-      .writeHead(reply.status, { 'content-type': reply.headers.get('content-type')! })
-      .end(Buffer.from(await reply.arrayBuffer()));
+    const answer = Buffer.from(await reply.arrayBuffer());
+    response.writeHead(reply.status, { ...Object.fromEntries(reply.headers), 'content-length': answer.length }).end(answer);
   });
 }

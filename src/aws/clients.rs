@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
+use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -107,7 +108,13 @@ async fn load(settings: &ClientSettings) -> SdkConfig {
                 .build(),
         );
     if let Some(profile) = &settings.profile {
-        loader = loader.profile_name(profile);
+        // Asked for by name, it goes before what happens to stand in the environment, as in AWS's other SDKs.
+        let credentials = ProfileFileCredentialsProvider::builder()
+            .profile_name(profile)
+            .build();
+        loader = loader
+            .profile_name(profile)
+            .credentials_provider(credentials);
     }
     let config = loader.load().await;
     let Some(role_arn) = &settings.role_arn else {

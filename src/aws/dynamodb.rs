@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::RequestId;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
     AttributeValue, DeleteRequest, KeyType, ScalarAttributeType, TableDescription, TableStatus,
@@ -61,6 +62,24 @@ impl DynamoDbTable {
         }
     }
 
+    fn written<T, E>(
+        &self,
+        action: &'static str,
+        reply: std::result::Result<T, SdkError<E>>,
+    ) -> Result<Outcome>
+    where
+        T: RequestId,
+        E: ProvideErrorMetadata + RequestId + std::error::Error + Send + Sync + 'static,
+    {
+        match reply {
+            Ok(reply) => self.call(action).answered(reply).map(|_| Outcome::Written),
+            Err(error) if error.code() == Some("ConditionalCheckFailedException") => {
+                Ok(Outcome::ConditionFailed)
+            }
+            Err(error) => Err(self.call(action).failed(&error)),
+        }
+    }
+
     fn wrong_schema(&self, reason: impl Into<String>) -> Error {
         Error::TableSchema {
             table: self.name.clone(),
@@ -89,7 +108,8 @@ impl DynamoDbTable {
                 .request_items(&self.name, requests)
                 .send()
                 .await
-                .map_err(|error| self.call(action).failed(&error))?;
+                .map_err(|error| self.call(action).failed(&error))
+                .and_then(|reply| self.call(action).answered(reply))?;
             // The table may come back under its ARN; there is only one in the request.
             requests = reply
                 .unprocessed_items
@@ -127,7 +147,8 @@ impl SessionTable for DynamoDbTable {
             .consistent_read(true)
             .send()
             .await
-            .map_err(|error| self.call("dynamodb:GetItem").failed(&error))?;
+            .map_err(|error| self.call("dynamodb:GetItem").failed(&error))
+            .and_then(|reply| self.call("dynamodb:GetItem").answered(reply))?;
         Ok(reply.item.map(item))
     }
 
@@ -144,11 +165,7 @@ impl SessionTable for DynamoDbTable {
             .set_expression_attribute_values(some(condition.values))
             .send()
             .await;
-        match reply {
-            Ok(_) => Ok(Outcome::Written),
-            Err(error) if condition_failed(&error) => Ok(Outcome::ConditionFailed),
-            Err(error) => Err(self.call("dynamodb:PutItem").failed(&error)),
-        }
+        self.written("dynamodb:PutItem", reply)
     }
 
     async fn extend(&self, key: &str, ttl: EpochSeconds, condition: Condition) -> Result<Outcome> {
@@ -167,11 +184,7 @@ impl SessionTable for DynamoDbTable {
             .expression_attribute_values(":ttl", AttributeValue::N(ttl.0.to_string()))
             .send()
             .await;
-        match reply {
-            Ok(_) => Ok(Outcome::Written),
-            Err(error) if condition_failed(&error) => Ok(Outcome::ConditionFailed),
-            Err(error) => Err(self.call("dynamodb:UpdateItem").failed(&error)),
-        }
+        self.written("dynamodb:UpdateItem", reply)
     }
 
     async fn delete(&self, key: &str) -> Result<()> {
@@ -182,7 +195,8 @@ impl SessionTable for DynamoDbTable {
             .key(SESSION_ID, AttributeValue::S(key.to_owned()))
             .send()
             .await
-            .map_err(|error| self.call("dynamodb:DeleteItem").failed(&error))?;
+            .map_err(|error| self.call("dynamodb:DeleteItem").failed(&error))
+            .and_then(|reply| self.call("dynamodb:DeleteItem").answered(reply))?;
         Ok(())
     }
 
@@ -210,7 +224,8 @@ impl SessionTable for DynamoDbTable {
             )
             .send()
             .await
-            .map_err(|error| self.call("dynamodb:Scan").failed(&error))?;
+            .map_err(|error| self.call("dynamodb:Scan").failed(&error))
+            .and_then(|reply| self.call("dynamodb:Scan").answered(reply))?;
         let next = match reply
             .last_evaluated_key
             .as_ref()
@@ -238,7 +253,8 @@ impl SessionTable for DynamoDbTable {
             .table_name(&self.name)
             .send()
             .await
-            .map_err(|error| self.call("dynamodb:DescribeTable").failed(&error))?;
+            .map_err(|error| self.call("dynamodb:DescribeTable").failed(&error))
+            .and_then(|reply| self.call("dynamodb:DescribeTable").answered(reply))?;
         let Some(table) = reply.table else {
             return Err(self.wrong_schema("DescribeTable says nothing about it"));
         };
@@ -264,10 +280,6 @@ fn has_session_key(table: &TableDescription) -> bool {
         attribute.attribute_name == SESSION_ID && attribute.attribute_type == ScalarAttributeType::S
     });
     is_key && is_string
-}
-
-fn condition_failed(error: &impl ProvideErrorMetadata) -> bool {
-    error.code() == Some("ConditionalCheckFailedException")
 }
 
 fn condition_expression(condition: Condition) -> Expression {

@@ -3,10 +3,10 @@
 use std::error::Error as StdError;
 
 use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_kms::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::operation::RequestId;
 
-use crate::error::{Cause, Error, Service};
+use crate::error::{Cause, Error, Result, Service};
 
 /// A call to AWS, to say what failed.
 pub(super) struct Call<'a> {
@@ -19,6 +19,21 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// An answer without AWS's request id is none of AWS's, whatever its status: a proxy's page, a captive portal.
+    pub(super) fn answered<T: RequestId>(&self, reply: T) -> Result<T> {
+        if reply.request_id().is_some() {
+            return Ok(reply);
+        }
+        Err(Error::Unavailable {
+            service: self.service,
+            action: self.action,
+            source: Some(Cause::new(
+                "WrongReply",
+                "the answer carries no request id of AWS",
+            )),
+        })
+    }
+
     /// The store's error for an error of the SDK.
     pub(super) fn failed<E>(&self, error: &SdkError<E>) -> Error
     where
@@ -107,31 +122,45 @@ impl Call<'_> {
     }
 }
 
-/// Display texts alone: `Debug` of an SDK error prints whole replies.
+/// AWS's own words, or else the kind of failure and what the operating system or the credential chain says. Nothing else of the SDK's texts:
+/// some quote whole requests, session ids and all.
 fn cause<E>(error: &SdkError<E>) -> Cause
 where
     E: ProvideErrorMetadata + RequestId + StdError + Send + Sync + 'static,
 {
-    let name = error.code().unwrap_or(match error {
-        SdkError::ConstructionFailure(_) => "ConstructionFailure",
-        SdkError::TimeoutError(_) => "TimeoutError",
-        SdkError::DispatchFailure(_) => "DispatchFailure",
-        _ => "ResponseError",
-    });
+    let (kind, text) = match error {
+        SdkError::ConstructionFailure(_) => {
+            ("ConstructionFailure", "the request could not be made")
+        }
+        SdkError::TimeoutError(_) => ("TimeoutError", "no answer in time"),
+        SdkError::DispatchFailure(_) => (
+            "DispatchFailure",
+            "the request could not be sent, or its answer not be received",
+        ),
+        _ => ("ResponseError", "the answer is not one of this service"),
+    };
     let message = error.message().map_or_else(
         || {
-            chain(error)
-                .map(ToString::to_string)
+            std::iter::once(text.to_owned())
+                .chain(chain(error).filter_map(plain_text))
                 .collect::<Vec<_>>()
                 .join(": ")
         },
         str::to_owned,
     );
     Cause {
-        name: name.to_owned(),
+        name: error.code().unwrap_or(kind).to_owned(),
         message,
         request_id: error.request_id().map(str::to_owned),
     }
+}
+
+/// The text of errors that know nothing of the request.
+fn plain_text(error: &(dyn StdError + 'static)) -> Option<String> {
+    let plain = error.is::<std::io::Error>()
+        || error.is::<CredentialsError>()
+        || error.is::<ErrorMetadata>();
+    plain.then(|| error.to_string())
 }
 
 fn has_credentials_error(error: &(dyn StdError + 'static)) -> bool {

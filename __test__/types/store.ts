@@ -1,0 +1,240 @@
+// What the compiler must infer, and what it must refuse, of everything that the package exports.
+
+import type { EventEmitter } from 'node:events';
+import {
+  AWS_REGION,
+  type AwsClientHandle,
+  DynamoDBSessionStore,
+  decryptSessionData,
+  docClient,
+  type EncryptedSessionRecord,
+  type EncryptionResult,
+  encryptSessionData,
+  KMS_KEY_ARN,
+  kmsClient,
+  type SESSIONS_TABLE,
+  type SessionData,
+  type SessionStoreConfig,
+  SessionStoreError,
+  type SessionStoreErrorCode,
+  type SessionStoreLogger,
+} from 'connect-dynamodb-kms';
+
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+function same<A, B>(_same: Same<A, B>): void {}
+
+// Options
+
+new DynamoDBSessionStore();
+new DynamoDBSessionStore(undefined);
+new DynamoDBSessionStore({});
+const everything: Required<SessionStoreConfig> = {
+  tableName: 'sessions',
+  ttlSeconds: (session) => (session.cookie ? 60 : 3600),
+  kmsKeyArn: KMS_KEY_ARN,
+  region: AWS_REGION,
+  endpoint: 'http://127.0.0.1:8000',
+  dynamodbEndpoint: 'http://127.0.0.1:8000',
+  kmsEndpoint: 'http://127.0.0.1:8001',
+  profile: 'live',
+  roleArn: 'arn:aws:iam::232282424912:role/store',
+  prefix: 'app:',
+  keyCache: false,
+  logger: console,
+  kmsClient,
+  docClient,
+  local: { path: './.sessions' },
+};
+const store: DynamoDBSessionStore = new DynamoDBSessionStore(everything);
+same<SessionStoreConfig['ttlSeconds'], number | ((session: SessionData) => number) | undefined>(true);
+new DynamoDBSessionStore({ ttlSeconds: 60, region: undefined, logger: { warn: (_text: string) => {}, debug: () => {} } });
+
+// @ts-expect-error an unknown option
+new DynamoDBSessionStore({ table: 'sessions' });
+// @ts-expect-error an unknown option, in another case
+new DynamoDBSessionStore({ tablename: 'sessions' });
+// @ts-expect-error a number
+new DynamoDBSessionStore({ tableName: 7 });
+// @ts-expect-error no null for "left out"
+new DynamoDBSessionStore({ tableName: null });
+// @ts-expect-error a string
+new DynamoDBSessionStore({ ttlSeconds: '60' });
+// @ts-expect-error a function that gives no number
+new DynamoDBSessionStore({ ttlSeconds: () => '60' });
+// @ts-expect-error a function that gives a promise
+new DynamoDBSessionStore({ ttlSeconds: async () => 60 });
+// @ts-expect-error a URL object
+new DynamoDBSessionStore({ endpoint: new URL('http://127.0.0.1:8000') });
+// @ts-expect-error limits come with another release
+new DynamoDBSessionStore({ keyCache: 'no' });
+// @ts-expect-error a logger without debug
+new DynamoDBSessionStore({ logger: { warn() {} } });
+// @ts-expect-error a path instead of an object with one
+new DynamoDBSessionStore({ local: './.sessions' });
+// @ts-expect-error no path
+new DynamoDBSessionStore({ local: {} });
+// @ts-expect-error an unknown option of local
+new DynamoDBSessionStore({ local: { path: './.sessions', mode: 0o600 } });
+// @ts-expect-error another object
+new DynamoDBSessionStore({ kmsClient: {} });
+// @ts-expect-error another object
+new DynamoDBSessionStore({ docClient: 'dynamodb' });
+// @ts-expect-error an array
+new DynamoDBSessionStore(['sessions']);
+// @ts-expect-error two arguments
+new DynamoDBSessionStore({}, {});
+
+// Methods, with a promise
+
+const session: SessionData = { cookie: { expires: new Date() }, user: { id: 7 } };
+same<Promise<SessionData | null>, ReturnType<typeof getPromise>>(true);
+function getPromise() {
+  return store.get('id');
+}
+export async function promises(): Promise<void> {
+  const found = await store.get('id');
+  same<typeof found, SessionData | null>(true);
+  // @ts-expect-error it may be null
+  found.cookie;
+  if (found) found.anything.at.all;
+  const nothing = [
+    await store.set('id', session),
+    await store.touch('id', session),
+    await store.destroy('id'),
+    await store.clear(),
+    await store.ping(),
+    await store.close(),
+  ] as const;
+  same<(typeof nothing)[number], void>(true);
+  const all = await store.all();
+  same<typeof all, Array<SessionData & { id: string }>>(true);
+  const first: string | undefined = all[0]?.id;
+  const ids = await store.ids();
+  same<typeof ids, string[]>(true);
+  const length = await store.length();
+  same<typeof length, number>(true);
+  const record = await store.record('id');
+  same<typeof record, EncryptedSessionRecord | null>(true);
+  void [first];
+}
+
+// Methods, with a callback
+
+const done = [
+  store.get('id', (error, found) => void [error, found]),
+  store.get('id', (_error) => {}),
+  store.set('id', session, (error) => void error),
+  store.set('id', session, () => {}),
+  store.set('id', session, undefined),
+  store.touch('id', session, (error) => void error),
+  store.destroy('id', (error) => void error),
+  store.destroy('id', undefined),
+  store.all((error, sessions) => void [error, sessions]),
+  store.ids((error, ids) => void [error, ids]),
+  store.length((error, length) => void [error, length]),
+  store.clear((error) => void error),
+  store.ping((error) => void error),
+  store.record('id', (error, record) => void [error, record]),
+  store.close((error) => void error),
+] as const;
+same<(typeof done)[number], void>(true);
+
+// @ts-expect-error no id
+store.get();
+// @ts-expect-error a number as id
+store.get(7);
+// @ts-expect-error no session
+store.set('id');
+// @ts-expect-error a text as session
+store.set('id', 'session');
+// @ts-expect-error a null session
+store.set('id', null);
+// @ts-expect-error something else than a callback
+store.get('id', 'callback');
+// @ts-expect-error something else than a callback
+store.destroy('id', {});
+// @ts-expect-error a method of another release, or none
+store.refresh('id');
+
+interface MySession {
+  cookie: { path: string };
+  user: { id: number };
+}
+declare const mine: MySession & Record<string, unknown>;
+void store.set('id', mine);
+
+// The store is an EventEmitter
+
+const emitter: EventEmitter = store;
+store.on('connect', () => {}).off('disconnect', () => {});
+void emitter;
+
+// Errors
+
+const codes: Record<SessionStoreErrorCode, string> = {
+  ERR_CONFIG: '',
+  ERR_KMS_UNAVAILABLE: '',
+  ERR_KMS_THROTTLED: '',
+  ERR_KMS_KEY_UNUSABLE: '',
+  ERR_DYNAMODB_UNAVAILABLE: '',
+  ERR_DYNAMODB_THROTTLED: '',
+  ERR_TABLE_NOT_FOUND: '',
+  ERR_TABLE_SCHEMA: '',
+  ERR_ACCESS_DENIED: '',
+  ERR_CREDENTIALS: '',
+  ERR_INTEGRITY: '',
+  ERR_VERSION: '',
+  ERR_SESSION_TOO_LARGE: '',
+  ERR_SERIALIZATION: '',
+  ERR_CLOSED: '',
+};
+// @ts-expect-error the union is closed
+const other: SessionStoreErrorCode = 'ERR_OTHER';
+// @ts-expect-error and no string
+const text: SessionStoreErrorCode = String(other);
+void [codes, text];
+
+export function handle(error: unknown): string {
+  if (!(error instanceof SessionStoreError)) return String(error);
+  const asError: Error = error;
+  same<typeof error.code, SessionStoreErrorCode>(true);
+  same<typeof error.retryable, boolean>(true);
+  same<typeof error.cause, unknown>(true);
+  same<typeof error.name, 'SessionStoreError'>(true);
+  // @ts-expect-error no such code
+  if (error.code === 'ENOENT') return '';
+  // @ts-expect-error read only
+  error.code = 'ERR_CLOSED';
+  switch (error.code) {
+    case 'ERR_CLOSED':
+      return asError.message;
+    default:
+      return error.retryable ? 'again' : error.code;
+  }
+}
+
+// The rest
+
+export async function envelope(): Promise<string> {
+  const sealed = await encryptSessionData('text');
+  same<typeof sealed, EncryptionResult>(true);
+  const { encryptedData, encryptedKey, iv, authTag } = sealed;
+  const opened = await decryptSessionData(encryptedData, encryptedKey, iv, authTag);
+  same<typeof opened, string>(true);
+  // @ts-expect-error bytes
+  await encryptSessionData(new Uint8Array(1));
+  // @ts-expect-error an IV of one's own
+  await encryptSessionData('text', iv);
+  // @ts-expect-error too few parts
+  await decryptSessionData(encryptedData, encryptedKey, iv);
+  return opened;
+}
+same<EncryptionResult, { encryptedData: string; encryptedKey: string; iv: string; authTag: string }>(true);
+same<
+  EncryptedSessionRecord,
+  { sessionId: string; encryptedData: string; encryptedKey: string; iv: string; authTag: string; ttl: number; version: number }
+>(true);
+same<typeof KMS_KEY_ARN | typeof SESSIONS_TABLE | typeof AWS_REGION, string>(true);
+same<typeof kmsClient | typeof docClient, AwsClientHandle>(true);
+const logger: SessionStoreLogger = console;
+void logger;
