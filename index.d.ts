@@ -39,7 +39,7 @@ export type SessionStoreErrorCode =
   | 'ERR_CREDENTIALS'
   /** The record is not one that this store wrote, or it was changed since, or another KMS key sealed it. Nothing was deleted. */
   | 'ERR_INTEGRITY'
-  /** The record has a version that this release does not read. Upgrade the package. */
+  /** The record has a version that `acceptVersions` leaves out, or that this release does not know. Add it there, or upgrade the package. */
   | 'ERR_VERSION'
   /** The sealed session would not fit into a DynamoDB item (409,600 bytes). The message has both sizes. Nothing was sent. */
   | 'ERR_SESSION_TOO_LARGE'
@@ -59,9 +59,9 @@ export class SessionStoreError extends Error {
   private constructor();
 }
 
-/** The item in the DynamoDB table (record version 1). All strings but `sessionId` are base64. */
+/** The item in the DynamoDB table; docs/record-format.md describes it. All strings but `sessionId` are base64; version 2 stores them as bytes. */
 export interface EncryptedSessionRecord {
-  /** The table's HASH key: `prefix` and the session id. */
+  /** The table's HASH key: `prefix` and the session id, or a hash of it under `hashSessionIds`. */
   sessionId: string;
   /** The session's JSON, encrypted. */
   encryptedData: string;
@@ -73,8 +73,14 @@ export interface EncryptedSessionRecord {
   authTag: string;
   /** When the session ends, in epoch seconds: the attribute for DynamoDB's Time to Live. */
   ttl: number;
-  /** 1. */
+  /** 1 or 2. */
   version: number;
+  /** Version 2: the last moment that the session may live to, in epoch seconds. */
+  notAfter?: number;
+  /** Version 2: the 16 bytes that the keys were derived with; new for every write. */
+  salt?: string;
+  /** Version 2: what ties the record to its data key, 32 bytes. */
+  commit?: string;
 }
 
 /** What {@link encryptSessionData} gives, all base64. */
@@ -98,6 +104,47 @@ export interface SessionStoreLogger {
   debug(message: string): void;
 }
 
+/** What bounds the cache of data keys. Each is a whole number from 1. */
+export interface KeyCacheLimits {
+  /** How many data keys are kept. Default 10,000. */
+  maxEntries?: number;
+  /** How many seconds a data key is kept at most, less up to a tenth at random; use does not prolong it. Default 3,600. */
+  maxAgeSeconds?: number;
+  /** How many times a process seals under one data key. Default 1,048,576 (2^20). */
+  maxSealsPerKey?: number;
+  /** How many bytes a process seals under one data key. Default 68,719,476,736 (2^36). */
+  maxBytesPerKey?: number;
+  /**
+   * How many seconds pass at least between two revocation checks: while there is traffic, one cached key is unwrapped again, and if KMS refuses, the
+   * whole cache is emptied. Default 60.
+   */
+  revocationCheckSeconds?: number;
+}
+
+/** What {@link DynamoDBSessionStore.stats} gives: counts since the store was made. */
+export interface SessionStoreStats {
+  keyCache: {
+    /** Data keys in the cache now. */
+    entries: number;
+    /** Uses of a cached data key. */
+    hits: number;
+    /** Uses that found none. */
+    misses: number;
+    /** Data keys that KMS made or unwrapped. */
+    loads: number;
+    /** Calls to make or unwrap one that failed. */
+    loadFailures: number;
+    /** Data keys that were let go of: for room, for age, or because a session was destroyed. */
+    evictions: number;
+    /** Revocation checks that found the key usable. */
+    checksUsable: number;
+    /** Revocation checks that found it taken away; each emptied the cache. */
+    checksRevoked: number;
+    /** Revocation checks that got no answer; nothing was done. */
+    checksUnknown: number;
+  };
+}
+
 export interface SessionStoreConfig {
   /** The DynamoDB table. Default {@link SESSIONS_TABLE}. */
   tableName?: string;
@@ -106,8 +153,11 @@ export interface SessionStoreConfig {
    * them. Default 604,800 (7 days). An earlier `cookie.expires` ends it earlier.
    */
   ttlSeconds?: number | ((session: SessionData) => number);
-  /** The KMS key that wraps the data keys: a key ARN or an alias ARN. Default {@link KMS_KEY_ARN}. */
-  kmsKeyArn?: string;
+  /**
+   * The KMS key that wraps the data keys: a key ARN or an alias ARN. Of a list the first wraps and all unwrap, for a change of the key or the
+   * account: a session moves to the first with its next save. KMS is called in the region of each ARN. Default {@link KMS_KEY_ARN}.
+   */
+  kmsKeyArn?: string | string[];
   /** The AWS region of the table and the key. Default {@link AWS_REGION}. */
   region?: string;
   /** One URL for both services, for local servers. Default: `AWS_ENDPOINT_URL`, else AWS's own. */
@@ -123,10 +173,28 @@ export interface SessionStoreConfig {
   /** Stands before every session id in the table, so that several applications share one. Default: ''. */
   prefix?: string;
   /**
-   * `false` asks KMS for a new data key at every save and to unwrap at every read. Default `true`: a session keeps its data key, and keys
-   * are cached in memory (at most 10,000, for at most 3,600 seconds each).
+   * `true` (default): a session keeps its data key, and data keys are cached in memory within {@link KeyCacheLimits}. `'strict'`: the same with
+   * 1,000 entries, 60 seconds, 1,024 seals, 1 GiB and a check every 10 seconds. `false`: a new data key at every save, an unwrapping at every
+   * read.
    */
-  keyCache?: boolean;
+  keyCache?: boolean | 'strict' | KeyCacheLimits;
+  /**
+   * The version of the records that the store writes. Default 1, the interchange format of plain implementations. 2 is bound to its table,
+   * session and end of life, and committed to its data key: take it for every new table.
+   */
+  recordVersion?: 1 | 2;
+  /** The versions that the store reads; must contain `recordVersion`. Others fail with `ERR_VERSION`. Default [1, 2]. */
+  acceptVersions?: Array<1 | 2>;
+  /**
+   * Joins the KMS encryption context of version 2 records (which has `purpose`, `table` and `v`). It stands in CloudTrail in plaintext, and must
+   * not change while there are sessions.
+   */
+  encryptionContext?: Record<string, string>;
+  /**
+   * `true`: the table holds the SHA-256 of session ids in place of the ids. With a secret of at least 16 bytes: their HMAC-SHA256, for ids short
+   * enough to be guessed. `ids` then opens every session. Default `false`. A change makes the sessions that there are unknown.
+   */
+  hashSessionIds?: boolean | { secret: string };
   /** Default: `console`. */
   logger?: SessionStoreLogger;
   /** The shared handle {@link kmsClient}. It has the environment's settings, so it excludes `region`, `profile`, `roleArn` and KMS endpoints. */
@@ -178,7 +246,8 @@ export class DynamoDBSessionStore extends EventEmitter {
   set(sid: string, session: SessionData): Promise<void>;
 
   /**
-   * Moves a session's end as `set` would, without rewriting its content: one UpdateItem of `ttl`. A session that is gone stays
+   * Moves a session's end as `set` would, without rewriting its content: one UpdateItem of `ttl`. Where a record of version 2 does not let
+   * the session live that long (after twice its lifetime), it is sealed again, on condition that nobody wrote it meanwhile. A session that is gone stays
    * gone, one that has ended stays so, and both are a success.
    * Fails with `ERR_CONFIG`.
    */
@@ -197,7 +266,10 @@ export class DynamoDBSessionStore extends EventEmitter {
   all(callback: (error: any, sessions?: any) => void): void;
   all(): Promise<Array<SessionData & { id: string }>>;
 
-  /** The ids of every live session of this store. Reads the whole table's keys; asks nothing of KMS. */
+  /**
+   * The ids of every live session of this store. Reads the whole table's keys and asks nothing of KMS; under `hashSessionIds` it opens every
+   * session, and fails as `all` does.
+   */
   ids(callback: (error: any, ids?: any) => void): void;
   ids(): Promise<string[]>;
 
@@ -222,6 +294,9 @@ export class DynamoDBSessionStore extends EventEmitter {
    */
   record(sid: string, callback: (error: any, record?: any) => void): void;
   record(sid: string): Promise<EncryptedSessionRecord | null>;
+
+  /** What happened so far. Also of a closed store. */
+  stats(): SessionStoreStats;
 
   /** Waits for the calls in flight, wipes the cached data keys and refuses further calls (`ERR_CLOSED`). May be called again. */
   close(callback: ((error?: any) => void) | undefined): void;

@@ -263,6 +263,10 @@ class DynamoDBSessionStore extends baseClass() {
     return this.#run('record', async () => unwrap(await this.#native.record(checkSid(sid))), callback, sid);
   }
 
+  stats() {
+    return { keyCache: this.#native.keyCacheStats() };
+  }
+
   close(...callback) {
     return this.#run('close', async () => void unwrap(await this.#native.close()), callback);
   }

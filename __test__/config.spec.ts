@@ -12,6 +12,7 @@ import {
   KMS_KEY_ARN,
   kmsClient,
   SESSIONS_TABLE,
+  type SessionStoreConfig,
   SessionStoreError,
 } from 'connect-dynamodb-kms';
 import { type AwsBackend, startAws } from './support/backends.ts';
@@ -52,6 +53,8 @@ const NEVER = [
   Number.POSITIVE_INFINITY,
   Number.NEGATIVE_INFINITY,
 ];
+/** Values that no option takes that is an object with options of its own. */
+const NO_OBJECTS = NEVER.filter((value) => Object.prototype.toString.call(value) !== '[object Object]');
 const NO_STRINGS = [...NEVER, true, 7, () => 'text', new Date(), new LooksLikeText('text')];
 
 /** Wrong values by option, beside those of a wrong type. */
@@ -82,7 +85,26 @@ const WRONG: Record<string, unknown[]> = {
     ]),
   ),
   ttlSeconds: [...NEVER, true, '60', new Date(), new Number(60), 0, -1, 0.5, 315_360_001],
-  keyCache: [...NEVER, 'no', 0, 1, () => true, new Boolean(true)],
+  keyCache: [...NO_OBJECTS, 'no', 'Strict', 0, 1, () => true, new Boolean(true), { maxage: 60 }, { maxEntries: 5, ttl: 60 }],
+  ...Object.fromEntries(
+    ['maxEntries', 'maxAgeSeconds', 'maxSealsPerKey', 'maxBytesPerKey', 'revocationCheckSeconds'].map((limit) => [
+      `keyCache.${limit}`,
+      [...NEVER, '60', true, 0, -1, 0.5, new Number(60)],
+    ]),
+  ),
+  recordVersion: [...NEVER, '2', true, 0, 3, 1.5, new Number(2), [2]],
+  acceptVersions: [...NEVER, 1, '1', true, [2], ['1'], [1, 3], [1, null], [[1]], { 0: 1, length: 1 }, new Set([1])],
+  encryptionContext: [
+    ...NO_OBJECTS,
+    'app',
+    true,
+    7,
+    ...['purpose', 'table', 'v'].map((name) => ({ app: 'gateway', [name]: 'mine' })),
+    ...NO_STRINGS.map((value) => ({ app: value })),
+    { app: 'lone \ud800 surrogate' },
+  ],
+  hashSessionIds: [...NEVER, 'a secret of the tests', 1, () => true, { secret: 'a secret of the tests', salt: 'x' }],
+  'hashSessionIds.secret': ['', 'fifteen bytes..', 'lone \ud800 surrogate, and long', ...NO_STRINGS],
   logger: [...NEVER, 'console', true, { warn() {} }, { debug() {} }, { warn: 'no', debug() {} }, new LooksLikeText('console')],
   local: [...NEVER, true, './folder', { path: './folder', mode: 0o600 }, { paths: './folder' }, () => ({ path: './folder' })],
   'local.path': ['', ...NO_STRINGS, new String('./folder')],
@@ -193,7 +215,7 @@ describe('the configuration', () => {
   });
 
   it('options at the ends of their ranges are taken', () => {
-    for (const options of [
+    const taken: SessionStoreConfig[] = [
       { ttlSeconds: 1 },
       { ttlSeconds: 315_360_000 },
       { ttlSeconds: () => 60 },
@@ -206,14 +228,43 @@ describe('the configuration', () => {
       { roleArn: 'arn:aws-us-gov:iam::232282424912:role/service/store' },
       { region: 'us-gov-west-1' },
       { profile: 'my profile' },
+      { kmsKeyArn: [DEFAULT_KEY] },
+      { kmsKeyArn: [DEFAULT_KEY, KEY_ABROAD, 'arn:aws:kms:us-east-1:232282424912:alias/sessions'] },
       { keyCache: false },
       { keyCache: true },
-    ]) {
+      { keyCache: 'strict' },
+      { keyCache: {} },
+      { keyCache: { maxEntries: 1, maxAgeSeconds: 1, maxSealsPerKey: 1, maxBytesPerKey: 1, revocationCheckSeconds: 1 } },
+      { keyCache: { maxEntries: undefined, maxBytesPerKey: Number.MAX_SAFE_INTEGER } },
+      { recordVersion: 1, acceptVersions: [1] },
+      { recordVersion: 2, acceptVersions: [2] },
+      { recordVersion: 2, acceptVersions: [2, 1] },
+      { encryptionContext: {} },
+      { encryptionContext: { app: 'gateway', Purpose: 'mine', 'clé 🙂': 'ü' } },
+      { hashSessionIds: false },
+      { hashSessionIds: true },
+      { hashSessionIds: { secret: 'sixteen bytes...' } },
+      { hashSessionIds: { secret: 'ü'.repeat(8) } },
+    ];
+    for (const options of taken) {
       assert.ok(new DynamoDBSessionStore({ ...backend.config, ...options }), shown(options));
     }
     for (const url of ['http://127.0.0.1:8000', 'https://dynamodb.eu-west-1.amazonaws.com', 'http://[::1]:8000/path']) {
       assert.ok(new DynamoDBSessionStore({ endpoint: url, dynamodbEndpoint: url, kmsEndpoint: url }), url);
     }
+  });
+
+  it('a list of KMS keys is refused by name if one of them is no key', () => {
+    const others = [...WRONG_STRINGS.kmsKeyArn!, ...NO_STRINGS, [DEFAULT_KEY], new String(DEFAULT_KEY)];
+    assertRefused(
+      others.flatMap((other) => [[other], [DEFAULT_KEY, other], [other, DEFAULT_KEY]]).map((kmsKeyArn) => ({ kmsKeyArn })),
+      'kmsKeyArn',
+    );
+  });
+
+  it('a store that could not read what it writes is refused, naming both options', () => {
+    assertRefused([{ acceptVersions: [2] }, { recordVersion: 1, acceptVersions: [2] }], 'acceptVersions', 'recordVersion');
+    assertRefused([{ recordVersion: 2, acceptVersions: [1] }], 'acceptVersions', 'recordVersion');
   });
 
   it('an option that is undefined counts as left out', () => {
@@ -247,10 +298,18 @@ describe('the configuration', () => {
   it("the caller's object is as it was, also after a refusal", () => {
     const ttlSeconds = () => 60;
     const logger = { warn() {}, debug() {} };
-    const config = { ...backend.config, ttlSeconds, logger, kmsKeyArn: DEFAULT_KEY };
-    const copy = { ...config };
+    const inner = {
+      kmsKeyArn: [DEFAULT_KEY],
+      keyCache: { maxEntries: 5 },
+      acceptVersions: [1 as const],
+      encryptionContext: { app: 'gateway' },
+      hashSessionIds: { secret: 'a secret of the tests' },
+    };
+    const config = { ...backend.config, ttlSeconds, logger, ...inner };
+    const [copy, innerCopy] = [{ ...config }, structuredClone(inner)];
     new DynamoDBSessionStore(config);
     assert.deepEqual(config, copy);
+    assert.deepEqual(inner, innerCopy);
     assert.deepEqual(Object.keys(logger), ['warn', 'debug']);
     const handles = { kmsClient, docClient, local: undefined };
     new DynamoDBSessionStore(handles);
@@ -353,7 +412,9 @@ describe('the handles of the shared clients', () => {
 
   it("kmsClient is in the region of the default key, so another region's key beside it is refused by name", () => {
     assertRefused([{ kmsClient, kmsKeyArn: KEY_ABROAD }], 'kmsClient', 'kmsKeyArn');
+    assertRefused([{ kmsClient, kmsKeyArn: [DEFAULT_KEY, KEY_ABROAD] }], 'kmsClient', 'kmsKeyArn');
     assert.ok(new DynamoDBSessionStore({ kmsClient, kmsKeyArn: DEFAULT_KEY }));
+    assert.ok(new DynamoDBSessionStore({ kmsClient, kmsKeyArn: [DEFAULT_KEY] }));
   });
 });
 

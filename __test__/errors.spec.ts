@@ -432,6 +432,13 @@ describe('the errors', () => {
         assertSays(await stage.provoke('ERR_VERSION', stage.store(), 'get', saved), 'version', 'upgrade');
       }));
 
+    it('a record of a version that acceptVersions leaves out is ERR_VERSION', () =>
+      staged([], async (stage) => {
+        const saved = await stage.saved();
+        const strict = stage.store({ recordVersion: 2, acceptVersions: [2] });
+        assertSays(await stage.provoke('ERR_VERSION', strict, 'get', saved), 'acceptVersions');
+      }));
+
     it('a sealed text that is no session is ERR_SERIALIZATION', () =>
       staged([], async (stage) => {
         const about = subject();

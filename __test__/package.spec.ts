@@ -22,7 +22,17 @@ const repository = fileURLToPath(new URL('..', import.meta.url));
 const { devDependencies } = JSON.parse(await readFile(new URL('package.json', import.meta.url), 'utf8'));
 
 /** What is in the tarball, whatever platforms it was built for. */
-const TEXTS = ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'binding.js', 'index.d.ts', 'index.js', 'package.json'];
+const TEXTS = [
+  'CHANGELOG.md',
+  'LICENSE',
+  'README.md',
+  'SECURITY.md',
+  'binding.js',
+  'docs/record-format.md',
+  'index.d.ts',
+  'index.js',
+  'package.json',
+];
 const INFRASTRUCTURE = ['infrastructure/cloudformation.yaml', 'infrastructure/iam-policy.json'];
 const BINARY = /^connect-dynamodb-kms\.[a-z0-9]+-[a-z0-9]+(-[a-z0-9]+)?\.node$/;
 

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::aws::{AwsClients, DynamoDbTable, KmsKeys};
+use crate::aws::{AwsClients, DynamoDbTable, KmsKey, KmsKeys};
 use crate::config::{Backend, Environment, StoreConfig};
 use crate::data_keys::DataKeys;
 use crate::error::Result;
 use crate::key_cache::KeyCache;
 use crate::local::{LocalFolder, LocalKeys, LocalTable};
+use crate::session_key::SessionKeys;
 use crate::session_table::SessionTable;
-use crate::store::SessionStore;
+use crate::store::{RecordPolicy, SessionStore};
 
 /// The store that `config` describes. Connects to nothing and opens nothing.
 ///
@@ -17,17 +18,19 @@ use crate::store::SessionStore;
 /// `ERR_CONFIG` if the folder of the local mode has an unusable name.
 pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
     let (table, keys): (Arc<dyn SessionTable>, Arc<dyn DataKeys>) = match config.backend {
-        Backend::Aws {
-            table,
-            keys,
-            key_arn,
-        } => (
-            Arc::new(DynamoDbTable::new(
-                AwsClients::shared(&table),
-                config.table_name,
-            )),
-            Arc::new(KmsKeys::new(AwsClients::shared(&keys), key_arn)),
-        ),
+        Backend::Aws { table, keys } => {
+            let keys = keys.into_iter().map(|key| KmsKey {
+                clients: AwsClients::shared(&key.client),
+                arn: key.arn,
+            });
+            (
+                Arc::new(DynamoDbTable::new(
+                    AwsClients::shared(&table),
+                    config.table_name.clone(),
+                )),
+                Arc::new(KmsKeys::new(keys.collect())?),
+            )
+        }
         Backend::Local { path } => {
             let folder = LocalFolder::new(&path)?;
             (
@@ -39,7 +42,13 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
     Ok(SessionStore::new(
         table,
         KeyCache::new(keys, config.key_cache),
-        config.prefix,
+        SessionKeys::new(config.prefix, config.hash_session_ids),
+        RecordPolicy::new(
+            config.record_version,
+            config.accept_versions,
+            config.table_name,
+            config.encryption_context,
+        ),
     ))
 }
 
@@ -48,6 +57,8 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
 /// # Errors
 /// `ERR_CONFIG` if `KMS_KEY_ARN` is not the ARN of a KMS key.
 pub fn default_keys(environment: &Environment) -> Result<KmsKeys> {
-    let clients = AwsClients::shared(&environment.kms_client_settings()?);
-    Ok(KmsKeys::new(clients, environment.key_arn.clone()))
+    KmsKeys::new(vec![KmsKey {
+        clients: AwsClients::shared(&environment.kms_client_settings()?),
+        arn: environment.key_arn.clone(),
+    }])
 }

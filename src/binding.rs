@@ -3,6 +3,7 @@
 //! A failure comes as a value ([`Failure`]), never as a rejected promise: napi's errors do not carry our codes through an async method.
 //! The facade (`index.js`) turns it into a `SessionStoreError`.
 
+use base64_simd::STANDARD as BASE64;
 use napi::bindgen_prelude::{
     Either, PromiseRaw, ToNapiValue, TypeName, create_custom_tokio_runtime,
 };
@@ -13,10 +14,9 @@ use zeroize::Zeroizing;
 use crate::backend;
 use crate::config::{Environment, StoreConfig};
 use crate::error::{Error, Result};
+use crate::key_cache::{CacheCounters, CacheStats};
 use crate::lifecycle::{Closable, InUse};
-use crate::record::{
-    AUTH_TAG, Attribute, ENCRYPTED_DATA, ENCRYPTED_KEY, EncryptedSessionRecord, IV,
-};
+use crate::record::EncryptedSessionRecord;
 use crate::session_data;
 use crate::store::{Lifetime, Lookup, OpenedSession, SessionStore};
 use crate::time::{EpochMillis, EpochSeconds};
@@ -138,7 +138,7 @@ pub struct Envelope {
     pub auth_tag: String,
 }
 
-/// A record as it lies in the table.
+/// A record as it lies in the table, bytes in base64.
 #[napi(object, object_from_js = false)]
 pub struct StoredRecord {
     pub session_id: String,
@@ -148,23 +148,56 @@ pub struct StoredRecord {
     pub auth_tag: String,
     pub ttl: i64,
     pub version: u32,
+    pub not_after: Option<i64>,
+    pub salt: Option<String>,
+    pub commit: Option<String>,
 }
 
 impl From<EncryptedSessionRecord> for StoredRecord {
     fn from(record: EncryptedSessionRecord) -> StoredRecord {
-        let mut item = record.to_item();
-        let mut text = |name: &str| match item.remove(name) {
-            Some(Attribute::S(text)) => text,
-            _ => String::new(),
-        };
+        let base64 = |bytes: &[u8]| BASE64.encode_to_string(bytes);
         StoredRecord {
-            encrypted_data: text(ENCRYPTED_DATA),
-            encrypted_key: text(ENCRYPTED_KEY),
-            iv: text(IV),
-            auth_tag: text(AUTH_TAG),
+            version: record.version().number(),
+            encrypted_data: base64(&record.sealed.ciphertext),
+            encrypted_key: base64(&record.wrapped_key.0),
+            iv: base64(&record.sealed.iv),
+            auth_tag: base64(&record.sealed.tag),
             session_id: record.key,
             ttl: record.ttl.0,
-            version: 1,
+            not_after: record.bound.map(|bound| bound.not_after.0),
+            salt: record.bound.map(|bound| base64(&bound.salt)),
+            commit: record.bound.map(|bound| base64(&bound.commitment)),
+        }
+    }
+}
+
+/// What happened in the cache of data keys.
+#[napi(object, object_from_js = false)]
+pub struct KeyCacheStats {
+    pub entries: f64,
+    pub hits: f64,
+    pub misses: f64,
+    pub loads: f64,
+    pub load_failures: f64,
+    pub evictions: f64,
+    pub checks_usable: f64,
+    pub checks_revoked: f64,
+    pub checks_unknown: f64,
+}
+
+#[allow(clippy::cast_precision_loss)] // counters stay below 2^53
+impl From<CacheStats> for KeyCacheStats {
+    fn from(stats: CacheStats) -> KeyCacheStats {
+        KeyCacheStats {
+            entries: stats.entries as f64,
+            hits: stats.hits as f64,
+            misses: stats.misses as f64,
+            loads: stats.loads as f64,
+            load_failures: stats.load_failures as f64,
+            evictions: stats.evictions as f64,
+            checks_usable: stats.checks_usable as f64,
+            checks_revoked: stats.checks_revoked as f64,
+            checks_unknown: stats.checks_unknown as f64,
         }
     }
 }
@@ -233,6 +266,7 @@ pub async fn decrypt(
 #[napi]
 pub struct NativeStore {
     store: Closable<SessionStore>,
+    cache_counters: CacheCounters,
     lifetime: Lifetime,
 }
 
@@ -246,6 +280,7 @@ pub fn open_store(options: String) -> Either<NativeStore, Failure> {
     });
     match opened {
         Ok((store, lifetime)) => Either::A(NativeStore {
+            cache_counters: store.cache_counters(),
             store: Closable::new(store),
             lifetime,
         }),
@@ -287,7 +322,7 @@ impl NativeStore {
         let json = Zeroizing::new(json.into_bytes());
         let end = self.end(now, ttl_seconds, cookie_expires);
         self.run(env, move |store| async move {
-            store.set(&sid, json, end?).await
+            store.set(&sid, json, EpochMillis(now), end?).await
         })
     }
 
@@ -350,6 +385,11 @@ impl NativeStore {
         self.run(env, move |store| async move {
             Ok(store.stored(&sid).await?.map(StoredRecord::from))
         })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn key_cache_stats(&self) -> KeyCacheStats {
+        self.cache_counters.read().into()
     }
 
     #[napi(catch_unwind)]

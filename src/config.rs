@@ -1,10 +1,17 @@
 //! The options of the store: names, types, defaults, and which exclude each other. Checked before any I/O.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 use url::Url;
+use zeroize::Zeroizing;
 
 use crate::aws::ClientSettings;
 use crate::error::{Error, Result};
+use crate::key_cache::Limits;
+use crate::record::Version;
+use crate::session_key::IdHashing;
 use crate::store::Lifetime;
 
 /// The key, table and region of the gateway that this store was first written for.
@@ -12,6 +19,12 @@ const DEFAULT_KEY_ARN: &str =
     "arn:aws:kms:us-east-1:232282424912:key/afd7365b-7a3a-4ae6-97a6-3dcd0ec9a94a";
 const DEFAULT_TABLE: &str = "mcp-gateway-sessions";
 const DEFAULT_REGION: &str = "us-east-1";
+
+/// The longest age and interval, in seconds: a hundred years, far from the end of any clock.
+const MAX_SECONDS: u64 = 3_155_760_000;
+
+/// The encryption context's names that the store sets itself.
+const RESERVED_CONTEXT: [&str; 3] = ["purpose", "table", "v"];
 
 /// The defaults that the environment may override.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +37,7 @@ pub struct Environment {
     pub region: String,
 }
 
-/// A checked configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A checked configuration. It may hold a secret, so it has no `Debug`.
 pub struct StoreConfig {
     /// `tableName`.
     pub table_name: String,
@@ -33,8 +45,16 @@ pub struct StoreConfig {
     pub prefix: String,
     /// Used where the caller gives no lifetime with the call.
     pub lifetime: Lifetime,
-    /// `keyCache`.
-    pub key_cache: bool,
+    /// `keyCache`; `None` if it is off.
+    pub key_cache: Option<Limits>,
+    /// `recordVersion`.
+    pub record_version: Version,
+    /// `acceptVersions`.
+    pub accept_versions: Vec<Version>,
+    /// `encryptionContext`.
+    pub encryption_context: BTreeMap<String, String>,
+    /// `hashSessionIds`.
+    pub hash_session_ids: IdHashing,
     /// Everything else.
     pub backend: Backend,
 }
@@ -47,16 +67,23 @@ pub enum Backend {
     Aws {
         /// The settings of the client for the table.
         table: ClientSettings,
-        /// The settings of the client for the keys.
-        keys: ClientSettings,
-        /// `kmsKeyArn`.
-        key_arn: String,
+        /// The keys of `kmsKeyArn`, each with the settings of its client; the first seals.
+        keys: Vec<KeySettings>,
     },
     /// `local`.
     Local {
         /// The folder, as the caller wrote it.
         path: String,
     },
+}
+
+/// One KMS key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeySettings {
+    /// Its ARN, or that of an alias.
+    pub arn: String,
+    /// The settings of the client for it.
+    pub client: ClientSettings,
 }
 
 impl Environment {
@@ -133,7 +160,10 @@ impl StoreConfig {
             })?
             .unwrap_or_default();
         let lifetime = options.lifetime()?;
-        let key_cache = options.boolean("keyCache")?.unwrap_or(true);
+        let key_cache = options.key_cache()?;
+        let (record_version, accept_versions) = options.versions()?;
+        let encryption_context = options.encryption_context()?;
+        let hash_session_ids = options.hash_session_ids()?;
         let local = options.local()?;
         let aws = options.aws()?;
         options.end()?;
@@ -146,6 +176,10 @@ impl StoreConfig {
             prefix,
             lifetime,
             key_cache,
+            record_version,
+            accept_versions,
+            encryption_context,
+            hash_session_ids,
             backend,
         })
     }
@@ -170,11 +204,128 @@ impl Options {
         }
     }
 
-    fn boolean(&mut self, name: &str) -> Result<Option<bool>> {
+    /// A whole number from 1.
+    fn number(&mut self, name: &str) -> Result<Option<u64>> {
         match self.take(name) {
             None => Ok(None),
-            Some(Value::Bool(value)) => Ok(Some(value)),
-            Some(value) => Err(mistyped(name, "true or false", &value)),
+            Some(value) => match value.as_u64() {
+                Some(number) if number > 0 => Ok(Some(number)),
+                _ => Err(mistyped(name, "a whole number from 1", &value)),
+            },
+        }
+    }
+
+    fn key_cache(&mut self) -> Result<Option<Limits>> {
+        match self.take("keyCache") {
+            None | Some(Value::Bool(true)) => Ok(Some(Limits::DEFAULT)),
+            Some(Value::Bool(false)) => Ok(None),
+            Some(Value::String(preset)) if preset == "strict" => Ok(Some(Limits::STRICT)),
+            Some(Value::Object(limits)) if !limits.contains_key("$not") => Options(limits)
+                .limits()
+                .map(Some)
+                .map_err(inside("keyCache")),
+            Some(value) => Err(mistyped(
+                "keyCache",
+                "true, false, 'strict' or an object with limits",
+                &value,
+            )),
+        }
+    }
+
+    fn limits(mut self) -> Result<Limits> {
+        let seconds = |number: u64| Duration::from_secs(number.min(MAX_SECONDS));
+        let defaults = Limits::DEFAULT;
+        let limits = Limits {
+            max_entries: self.number("maxEntries")?.unwrap_or(defaults.max_entries),
+            max_age: self
+                .number("maxAgeSeconds")?
+                .map_or(defaults.max_age, seconds),
+            max_seals: self.number("maxSealsPerKey")?.unwrap_or(defaults.max_seals),
+            max_sealed_bytes: self
+                .number("maxBytesPerKey")?
+                .unwrap_or(defaults.max_sealed_bytes),
+            revocation_check: self
+                .number("revocationCheckSeconds")?
+                .map_or(defaults.revocation_check, seconds),
+        };
+        self.end()?;
+        Ok(limits)
+    }
+
+    fn versions(&mut self) -> Result<(Version, Vec<Version>)> {
+        let number = |value: &Value| match value.as_u64() {
+            Some(1) => Some(Version::V1),
+            Some(2) => Some(Version::V2),
+            _ => None,
+        };
+        let write = match self.take("recordVersion") {
+            None => Version::V1,
+            Some(value) => {
+                number(&value).ok_or_else(|| mistyped("recordVersion", "1 or 2", &value))?
+            }
+        };
+        let accept = match self.take("acceptVersions") {
+            None => vec![Version::V1, Version::V2],
+            Some(value) => value
+                .as_array()
+                .and_then(|versions| versions.iter().map(number).collect::<Option<Vec<_>>>())
+                .ok_or_else(|| mistyped("acceptVersions", "an array of 1 and 2", &value))?,
+        };
+        if accept.contains(&write) {
+            Ok((write, accept))
+        } else {
+            Err(Error::Config(format!(
+                "acceptVersions must contain {}, the recordVersion: the store could not read what it writes",
+                write.number()
+            )))
+        }
+    }
+
+    fn encryption_context(&mut self) -> Result<BTreeMap<String, String>> {
+        let expected = "an object with strings";
+        let Some(value) = self.take("encryptionContext") else {
+            return Ok(BTreeMap::new());
+        };
+        let pairs = match &value {
+            Value::Object(pairs) if !pairs.contains_key("$not") => pairs,
+            value => return Err(mistyped("encryptionContext", expected, value)),
+        };
+        let mut context = BTreeMap::new();
+        for (name, value) in pairs {
+            if RESERVED_CONTEXT.contains(&name.as_str()) {
+                return Err(Error::Config(format!(
+                    "encryptionContext must not have {name}: the store sets that itself"
+                )));
+            }
+            let Some(text) = value.as_str() else {
+                return Err(mistyped("encryptionContext", expected, value));
+            };
+            context.insert(name.clone(), text.to_owned());
+        }
+        Ok(context)
+    }
+
+    fn hash_session_ids(&mut self) -> Result<IdHashing> {
+        match self.take("hashSessionIds") {
+            None | Some(Value::Bool(false)) => Ok(IdHashing::None),
+            Some(Value::Bool(true)) => Ok(IdHashing::Sha256),
+            Some(Value::Object(inner)) if !inner.contains_key("$not") => {
+                let mut inner = Options(inner);
+                let secret = inner
+                    .string("secret", "at least 16 bytes long", |secret| {
+                        secret.len() >= 16
+                    })
+                    .map_err(inside("hashSessionIds"))?;
+                inner.end().map_err(inside("hashSessionIds"))?;
+                let secret = secret
+                    .ok_or_else(|| Error::Config("hashSessionIds.secret is missing".into()))?;
+                Ok(IdHashing::Keyed(Zeroizing::new(secret.into_bytes())))
+            }
+            Some(value) => Err(mistyped(
+                "hashSessionIds",
+                "true, false or an object with secret",
+                &value,
+            )),
         }
     }
 
@@ -197,13 +348,10 @@ impl Options {
             None => Ok(None),
             Some(Value::Object(inner)) if !inner.contains_key("$not") => {
                 let mut inner = Options(inner);
-                let path = inner.string("path", "the path of a folder", |path| !path.is_empty());
-                let path = path.map_err(|error| Error::Config(format!("local.{error}")))?;
-                if let Some(name) = inner.0.keys().next() {
-                    return Err(Error::Config(format!(
-                        "unknown option local.{name}; local takes path"
-                    )));
-                }
+                let path = inner
+                    .string("path", "the path of a folder", |path| !path.is_empty())
+                    .map_err(inside("local"))?;
+                inner.end().map_err(inside("local"))?;
                 path.map(Some).ok_or_else(|| {
                     Error::Config("local.path is missing; give the path of a folder".into())
                 })
@@ -212,11 +360,29 @@ impl Options {
         }
     }
 
+    /// The ARNs of `kmsKeyArn` with their regions.
+    fn key_arns(&mut self) -> Result<Option<Vec<(String, String)>>> {
+        let name = "kmsKeyArn";
+        let expected = "the ARN of a KMS key or alias, or an array of them";
+        let Some(value) = self.take(name) else {
+            return Ok(None);
+        };
+        let arns = match &value {
+            Value::String(arn) => vec![arn.as_str()],
+            Value::Array(arns) if !arns.is_empty() => arns
+                .iter()
+                .map(|arn| arn.as_str().ok_or_else(|| mistyped(name, expected, arn)))
+                .collect::<Result<Vec<_>>>()?,
+            value => return Err(mistyped(name, expected, value)),
+        };
+        arns.into_iter()
+            .map(|arn| Ok((arn.to_owned(), key_region(name, arn)?)))
+            .collect::<Result<Vec<_>>>()
+            .map(Some)
+    }
+
     fn aws(&mut self) -> Result<AwsOptions> {
-        let key = self
-            .string("kmsKeyArn", "the ARN of a KMS key or alias", |_| true)?
-            .map(|arn| key_region("kmsKeyArn", &arn).map(|region| (arn, region)))
-            .transpose()?;
+        let keys = self.key_arns()?;
         let region = self.string("region", "an AWS region such as us-east-1", |region| {
             !region.is_empty()
                 && region
@@ -244,7 +410,7 @@ impl Options {
         Ok(AwsOptions {
             shared_table: self.handle("docClient", &shared, own_table)?,
             shared_keys: self.handle("kmsClient", &shared, own_keys)?,
-            key,
+            keys,
             region,
             dynamodb_endpoint: dynamodb_endpoint.or_else(|| endpoint.clone()),
             kms_endpoint: kms_endpoint.or(endpoint),
@@ -292,8 +458,8 @@ impl Options {
 
 /// The options about AWS, each checked for itself.
 struct AwsOptions {
-    /// The ARN and its region.
-    key: Option<(String, String)>,
+    /// The ARNs and their regions.
+    keys: Option<Vec<(String, String)>>,
     region: Option<String>,
     dynamodb_endpoint: Option<String>,
     kms_endpoint: Option<String>,
@@ -305,12 +471,12 @@ struct AwsOptions {
 
 impl AwsOptions {
     fn backend(self, environment: &Environment) -> Result<Backend> {
-        let (key_arn, key_region) = match self.key {
-            Some(key) => key,
-            None => (
+        let key_arns = match self.keys {
+            Some(keys) => keys,
+            None => vec![(
                 environment.key_arn.clone(),
                 environment.kms_client_settings()?.region,
-            ),
+            )],
         };
         let own = ClientSettings {
             region: self.region.unwrap_or_else(|| environment.region.clone()),
@@ -319,32 +485,45 @@ impl AwsOptions {
             profile: self.profile,
             role_arn: self.role_arn,
         };
-        let keys = if self.shared_keys {
-            let shared = environment.kms_client_settings()?;
-            if shared.region != key_region {
-                return Err(Error::Config(format!(
-                    "kmsClient is for {}, but kmsKeyArn is in {key_region}; leave kmsClient out",
-                    shared.region
-                )));
-            }
-            shared
-        } else {
-            // A KMS key answers in its own region alone, so that one counts here.
-            ClientSettings {
-                region: key_region,
-                ..own.clone()
-            }
-        };
+        let shared = self
+            .shared_keys
+            .then(|| environment.kms_client_settings())
+            .transpose()?;
+        let keys = key_arns.into_iter().map(|(arn, region)| {
+            let client = match &shared {
+                Some(shared) if shared.region != region => {
+                    return Err(Error::Config(format!(
+                        "kmsClient is for {}, but kmsKeyArn is in {region}; leave kmsClient out",
+                        shared.region
+                    )));
+                }
+                Some(shared) => shared.clone(),
+                // A KMS key answers in its own region alone, so that one counts here.
+                None => ClientSettings {
+                    region,
+                    ..own.clone()
+                },
+            };
+            Ok(KeySettings { arn, client })
+        });
+        let keys = keys.collect::<Result<_>>()?;
         let table = if self.shared_table {
             environment.client_settings()
         } else {
             own
         };
-        Ok(Backend::Aws {
-            table,
-            keys,
-            key_arn,
-        })
+        Ok(Backend::Aws { table, keys })
+    }
+}
+
+/// Names the option that an option stands in.
+fn inside(outer: &str) -> impl Fn(Error) -> Error {
+    move |error| match error {
+        Error::Config(text) => match text.strip_prefix("unknown option ") {
+            Some(rest) => Error::Config(format!("unknown option {outer}.{rest}")),
+            None => Error::Config(format!("{outer}.{text}")),
+        },
+        error => error,
     }
 }
 
@@ -404,18 +583,14 @@ mod tests {
     }
 
     fn refused(json: &str) -> String {
-        let error = StoreConfig::parse(json, &environment()).unwrap_err();
+        let error = StoreConfig::parse(json, &environment()).err().expect(json);
         assert_eq!(error.code(), "ERR_CONFIG");
         error.to_string()
     }
 
     fn aws(config: StoreConfig) -> (ClientSettings, ClientSettings, String) {
         match config.backend {
-            Backend::Aws {
-                table,
-                keys,
-                key_arn,
-            } => (table, keys, key_arn),
+            Backend::Aws { table, keys } => (table, keys[0].client.clone(), keys[0].arn.clone()),
             Backend::Local { .. } => panic!("local"),
         }
     }
@@ -425,7 +600,9 @@ mod tests {
         let config = parse("{}");
         assert_eq!(config.table_name, "mcp-gateway-sessions");
         assert_eq!(config.lifetime, Lifetime::from_seconds(604_800.0).unwrap());
-        assert!(config.key_cache);
+        assert_eq!(config.key_cache, Some(Limits::DEFAULT));
+        assert_eq!(config.record_version, Version::V1);
+        assert_eq!(config.accept_versions, [Version::V1, Version::V2]);
         let (table, keys, key_arn) = aws(config);
         assert_eq!(table.region, "us-east-1");
         assert_eq!(table, keys);
@@ -503,6 +680,43 @@ mod tests {
             (r#"{"roleArn": "admin"}"#, "roleArn"),
             (r#"{"prefix": 1}"#, "prefix"),
             (r#"{"keyCache": "no"}"#, "keyCache"),
+            (r#"{"keyCache": {"maxEntries": 0}}"#, "keyCache.maxEntries"),
+            (r#"{"keyCache": {"maxAge": 5}}"#, "keyCache.maxAge"),
+            (
+                r#"{"keyCache": {"maxAgeSeconds": 1.5}}"#,
+                "keyCache.maxAgeSeconds",
+            ),
+            (r#"{"keyCache": "lax"}"#, "keyCache"),
+            (r#"{"kmsKeyArn": []}"#, "kmsKeyArn"),
+            (
+                r#"{"kmsKeyArn": ["arn:aws:kms:us-east-1:1:key/a", 7]}"#,
+                "kmsKeyArn",
+            ),
+            (r#"{"recordVersion": 3}"#, "recordVersion"),
+            (r#"{"recordVersion": "2"}"#, "recordVersion"),
+            (r#"{"acceptVersions": 2}"#, "acceptVersions"),
+            (r#"{"acceptVersions": [1, 3]}"#, "acceptVersions"),
+            (
+                r#"{"recordVersion": 2, "acceptVersions": [1]}"#,
+                "acceptVersions",
+            ),
+            (r#"{"acceptVersions": []}"#, "acceptVersions"),
+            (r#"{"encryptionContext": "x"}"#, "encryptionContext"),
+            (r#"{"encryptionContext": {"team": 1}}"#, "encryptionContext"),
+            (
+                r#"{"encryptionContext": {"table": "x"}}"#,
+                "encryptionContext must not have table",
+            ),
+            (r#"{"hashSessionIds": "yes"}"#, "hashSessionIds"),
+            (r#"{"hashSessionIds": {}}"#, "hashSessionIds.secret"),
+            (
+                r#"{"hashSessionIds": {"secret": "short"}}"#,
+                "hashSessionIds.secret",
+            ),
+            (
+                r#"{"hashSessionIds": {"salt": "0123456789abcdef"}}"#,
+                "hashSessionIds.salt",
+            ),
             (r#"{"local": true}"#, "local"),
             (r#"{"local": {}}"#, "local.path"),
             (r#"{"local": {"path": 1}}"#, "local.path"),
@@ -525,7 +739,7 @@ mod tests {
     fn a_bad_environment_is_named() {
         let environment =
             Environment::new(|name| (name == "KMS_KEY_ARN").then(|| "nonsense".into()));
-        let error = StoreConfig::parse("{}", &environment).unwrap_err();
+        let error = StoreConfig::parse("{}", &environment).err().unwrap();
         assert!(error.to_string().contains("KMS_KEY_ARN"));
     }
 
@@ -535,5 +749,47 @@ mod tests {
             parse(r#"{"local": {"path": "./x"}, "tableName": "mine", "region": "eu-west-1"}"#);
         assert_eq!(config.table_name, "mine");
         assert_eq!(config.backend, Backend::Local { path: "./x".into() });
+    }
+
+    #[test]
+    fn several_keys_have_a_client_each_in_their_own_region() {
+        let config = parse(
+            r#"{"kmsKeyArn": ["arn:aws:kms:us-east-1:1:key/new", "arn:aws:kms:eu-west-1:2:alias/old"], "kmsEndpoint": "http://127.0.0.1:2"}"#,
+        );
+        let Backend::Aws { keys, .. } = config.backend else {
+            panic!("local");
+        };
+        let regions: Vec<&str> = keys.iter().map(|key| key.client.region.as_str()).collect();
+        assert_eq!(regions, ["us-east-1", "eu-west-1"]);
+        assert!(keys.iter().all(|key| key.client.kms_endpoint.is_some()));
+    }
+
+    #[test]
+    fn the_key_cache_takes_presets_and_limits() {
+        assert_eq!(parse(r#"{"keyCache": false}"#).key_cache, None);
+        assert_eq!(
+            parse(r#"{"keyCache": "strict"}"#).key_cache,
+            Some(Limits::STRICT)
+        );
+        let limits = parse(
+            r#"{"keyCache": {"maxEntries": 5, "maxAgeSeconds": 60, "revocationCheckSeconds": 5}}"#,
+        );
+        let expected = Limits {
+            max_entries: 5,
+            max_age: Duration::from_mins(1),
+            revocation_check: Duration::from_secs(5),
+            ..Limits::DEFAULT
+        };
+        assert_eq!(limits.key_cache, Some(expected));
+    }
+
+    #[test]
+    fn ids_are_hashed_with_or_without_a_secret() {
+        assert!(matches!(
+            parse(r#"{"hashSessionIds": true}"#).hash_session_ids,
+            IdHashing::Sha256
+        ));
+        let keyed = parse(r#"{"hashSessionIds": {"secret": "0123456789abcdef"}}"#).hash_session_ids;
+        assert!(matches!(keyed, IdHashing::Keyed(secret) if *secret == b"0123456789abcdef"));
     }
 }

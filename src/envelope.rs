@@ -2,12 +2,16 @@
 
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce, Tag};
+use hkdf::Hkdf;
 use rand::TryRng;
 use rand::rngs::SysRng;
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::data_keys::DataKey;
+use crate::data_keys::{DATA_KEY_LENGTH, DataKey};
 use crate::error::{Error, Result};
+use crate::time::EpochSeconds;
 
 /// Bytes of a GCM initialisation vector: the 96 bits that SP 800-38D §8.2 recommends.
 pub const IV_LENGTH: usize = 12;
@@ -32,18 +36,148 @@ pub struct Sealed {
     pub tag: AuthTag,
 }
 
-/// Encrypts `plaintext` in place, under 12 fresh random bytes of IV from the operating system.
+/// Random bytes that a version 2 record's keys are derived with; new for every write.
+pub type Salt = [u8; 16];
+
+/// What shows which data key a version 2 record was sealed under, without telling it.
+pub type Commitment = [u8; 32];
+
+/// What a version 2 record is sealed for. It opens as nothing else.
+#[derive(Clone, Copy, Debug)]
+pub struct Binding<'a> {
+    /// The last moment that the session may live to, whatever its `ttl` says.
+    pub not_after: EpochSeconds,
+    /// The name of the table.
+    pub table: &'a str,
+    /// The record's partition key.
+    pub key: &'a str,
+}
+
+/// A session sealed for one place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundSeal {
+    /// The envelope.
+    pub sealed: Sealed,
+    /// What the keys were derived with.
+    pub salt: Salt,
+    /// What ties the record to its data key.
+    pub commitment: Commitment,
+}
+
+/// The first field of the AAD; no other data is ever authenticated under it.
+const AAD_LABEL: &[u8] = b"connect-dynamodb-kms session";
+/// The record's version in the AAD.
+const AAD_VERSION: u16 = 2;
+/// HKDF-SHA256 with key commitment, then AES-256-GCM with a 12-byte IV and a 16-byte tag.
+const AAD_SUITE: u16 = 1;
+/// HKDF's `info` for the key of AES-256-GCM.
+const ENCRYPTION_LABEL: &[u8] = b"connect-dynamodb-kms v2 encryption key";
+/// HKDF's `info` for the commitment.
+const COMMITMENT_LABEL: &[u8] = b"connect-dynamodb-kms v2 key commitment";
+
+impl Binding<'_> {
+    /// The additional authenticated data: label, version, suite, `notAfter`, table and partition key, each behind its length in bytes as 32 bits,
+    /// all numbers big-endian.
+    ///
+    /// # Panics
+    /// If a field has 4 GiB or more.
+    #[must_use]
+    pub fn aad(&self) -> Vec<u8> {
+        let fields: [&[u8]; 6] = [
+            AAD_LABEL,
+            &AAD_VERSION.to_be_bytes(),
+            &AAD_SUITE.to_be_bytes(),
+            &self.not_after.0.to_be_bytes(),
+            self.table.as_bytes(),
+            self.key.as_bytes(),
+        ];
+        let mut aad = Vec::with_capacity(fields.iter().map(|field| 4 + field.len()).sum());
+        for field in fields {
+            let length = u32::try_from(field.len()).expect("a field below 4 GiB");
+            aad.extend_from_slice(&length.to_be_bytes());
+            aad.extend_from_slice(field);
+        }
+        aad
+    }
+}
+
+/// Encrypts `plaintext` in place, under 12 fresh random bytes of IV from the operating system, as version 1 records are.
 ///
 /// # Panics
 /// If the operating system gives no random bytes: nothing may be sealed then.
 #[must_use]
-pub fn seal(key: &DataKey, mut plaintext: Zeroizing<Vec<u8>>) -> Sealed {
-    let mut iv: Iv = [0; IV_LENGTH];
-    SysRng
-        .try_fill_bytes(&mut iv)
-        .expect("random bytes from the operating system");
+pub fn seal(key: &DataKey, plaintext: Zeroizing<Vec<u8>>) -> Sealed {
+    encrypt(key.bytes(), b"", plaintext)
+}
+
+/// Decrypts in place, after the tag has been checked in constant time, as version 1 records are.
+///
+/// # Errors
+/// `ERR_INTEGRITY` if key, IV, ciphertext and tag do not belong together.
+pub fn open(key: &DataKey, sealed: Sealed) -> Result<Zeroizing<Vec<u8>>> {
+    decrypt(key.bytes(), b"", sealed)
+}
+
+/// Seals as version 2 records are: under a key derived from the data key with a fresh salt, for one place alone.
+///
+/// # Panics
+/// As [`seal`].
+#[must_use]
+pub fn seal_bound(
+    key: &DataKey,
+    plaintext: Zeroizing<Vec<u8>>,
+    binding: &Binding<'_>,
+) -> BoundSeal {
+    let salt: Salt = random();
+    let derived = derive(key, &salt);
+    BoundSeal {
+        sealed: encrypt(&*derived.encryption, &binding.aad(), plaintext),
+        salt,
+        commitment: derived.commitment,
+    }
+}
+
+/// Opens what [`seal_bound`] gave. The commitment is compared, in constant time, before anything is decrypted.
+///
+/// # Errors
+/// `ERR_INTEGRITY` if it was sealed under another data key or for another place, or was changed.
+pub fn open_bound(
+    key: &DataKey,
+    bound: BoundSeal,
+    binding: &Binding<'_>,
+) -> Result<Zeroizing<Vec<u8>>> {
+    let derived = derive(key, &bound.salt);
+    if !bool::from(derived.commitment.ct_eq(&bound.commitment)) {
+        return Err(Error::integrity());
+    }
+    decrypt(&*derived.encryption, &binding.aad(), bound.sealed)
+}
+
+struct Derived {
+    encryption: Zeroizing<[u8; DATA_KEY_LENGTH]>,
+    commitment: Commitment,
+}
+
+/// HKDF with SHA-256 (RFC 5869): extract with the salt, expand under two labels.
+fn derive(key: &DataKey, salt: &Salt) -> Derived {
+    let hkdf = Hkdf::<Sha256>::new(Some(salt), key.bytes());
+    let mut derived = Derived {
+        encryption: Zeroizing::new([0; DATA_KEY_LENGTH]),
+        commitment: [0; 32],
+    };
+    let length = "32 bytes are within HKDF's limit";
+    hkdf.expand(ENCRYPTION_LABEL, &mut *derived.encryption)
+        .expect(length);
+    hkdf.expand(COMMITMENT_LABEL, &mut derived.commitment)
+        .expect(length);
+    derived
+}
+
+/// AES-256-GCM under a key of 32 bytes and a fresh IV.
+pub(crate) fn encrypt(key: &[u8], aad: &[u8], mut plaintext: Zeroizing<Vec<u8>>) -> Sealed {
+    let iv: Iv = random();
     let tag = cipher(key)
-        .encrypt_inout_detached(&Nonce::from(iv), b"", plaintext.as_mut_slice().into())
+        .encrypt_inout_detached(&Nonce::from(iv), aad, plaintext.as_mut_slice().into())
         .expect("a session is far below GCM's 64 GiB limit");
     Sealed {
         iv,
@@ -52,16 +186,13 @@ pub fn seal(key: &DataKey, mut plaintext: Zeroizing<Vec<u8>>) -> Sealed {
     }
 }
 
-/// Decrypts in place, after the tag has been checked in constant time.
-///
-/// # Errors
-/// `ERR_INTEGRITY` if key, IV, ciphertext and tag do not belong together.
-pub fn open(key: &DataKey, sealed: Sealed) -> Result<Zeroizing<Vec<u8>>> {
+/// The reverse of [`encrypt`].
+pub(crate) fn decrypt(key: &[u8], aad: &[u8], sealed: Sealed) -> Result<Zeroizing<Vec<u8>>> {
     let mut buffer = Zeroizing::new(sealed.ciphertext);
     cipher(key)
         .decrypt_inout_detached(
             &Nonce::from(sealed.iv),
-            b"",
+            aad,
             buffer.as_mut_slice().into(),
             &Tag::from(sealed.tag),
         )
@@ -69,8 +200,17 @@ pub fn open(key: &DataKey, sealed: Sealed) -> Result<Zeroizing<Vec<u8>>> {
     Ok(buffer)
 }
 
-fn cipher(key: &DataKey) -> Aes256Gcm {
-    Aes256Gcm::new_from_slice(key.bytes()).expect("a DataKey has 32 bytes")
+fn cipher(key: &[u8]) -> Aes256Gcm {
+    Aes256Gcm::new_from_slice(key).expect("keys here have 32 bytes")
+}
+
+/// Random bytes of the operating system.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    SysRng
+        .try_fill_bytes(&mut bytes)
+        .expect("random bytes from the operating system");
+    bytes
 }
 
 #[cfg(test)]
@@ -120,15 +260,16 @@ mod tests {
         assert!(DataKey::new(Zeroizing::new(vec![0; 33])).is_err());
     }
 
+    fn hex(text: &str) -> Vec<u8> {
+        (0..text.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+            .collect()
+    }
+
     /// Test case 15 of the GCM specification (`McGrew` and Viega, 2005): AES-256, no AAD.
     #[test]
     fn the_specifications_vector_opens() {
-        let hex = |text: &str| -> Vec<u8> {
-            (0..text.len())
-                .step_by(2)
-                .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
-                .collect()
-        };
         let half = "feffe9928665731c6d6a8f9467308308";
         let key = DataKey::new(Zeroizing::new(hex(&format!("{half}{half}")))).unwrap();
         let sealed = Sealed {
@@ -144,5 +285,105 @@ mod tests {
              1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b391aafd255",
         );
         assert_eq!(*open(&key, sealed).unwrap(), expected);
+    }
+
+    fn binding(key: &str) -> Binding<'_> {
+        Binding {
+            not_after: EpochSeconds(1_800_000_000),
+            table: "sessions",
+            key,
+        }
+    }
+
+    #[test]
+    fn what_was_sealed_for_a_place_opens_there_and_nowhere_else() {
+        let bound = seal_bound(&key(1), plaintext(), &binding("app:a"));
+        let opened = |key: &DataKey, binding: &Binding<'_>| open_bound(key, bound.clone(), binding);
+        assert_eq!(*opened(&key(1), &binding("app:a")).unwrap(), *plaintext());
+        assert!(opened(&key(1), &binding("app:b")).is_err());
+        assert!(opened(&key(2), &binding("app:a")).is_err());
+        let elsewhere = Binding {
+            table: "others",
+            ..binding("app:a")
+        };
+        assert!(opened(&key(1), &elsewhere).is_err());
+        let longer = Binding {
+            not_after: EpochSeconds(1_800_000_001),
+            ..binding("app:a")
+        };
+        assert_eq!(
+            opened(&key(1), &longer).unwrap_err().code(),
+            "ERR_INTEGRITY"
+        );
+        // A table and a session that only together read the same.
+        let shifted = Binding {
+            table: "sessionsa",
+            key: "pp:a",
+            ..binding("")
+        };
+        assert!(opened(&key(1), &shifted).is_err());
+    }
+
+    #[test]
+    fn a_changed_salt_commitment_or_envelope_does_not_open() {
+        let bound = seal_bound(&key(1), plaintext(), &binding("a"));
+        let mut changed = bound.clone();
+        changed.salt[0] ^= 1;
+        assert!(open_bound(&key(1), changed, &binding("a")).is_err());
+        let mut changed = bound.clone();
+        changed.commitment[31] ^= 1;
+        assert!(open_bound(&key(1), changed, &binding("a")).is_err());
+        let mut changed = bound;
+        changed.sealed.tag[0] ^= 1;
+        assert!(open_bound(&key(1), changed, &binding("a")).is_err());
+    }
+
+    #[test]
+    fn the_aad_has_the_documented_bytes() {
+        let hex: String = binding("app:a")
+            .aad()
+            .iter()
+            .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+        assert_eq!(
+            hex,
+            concat!(
+                "0000001c",
+                "636f6e6e6563742d64796e616d6f64622d6b6d732073657373696f6e",
+                "00000002",
+                "0002",
+                "00000002",
+                "0001",
+                "00000008",
+                "000000006b49d200",
+                "00000008",
+                "73657373696f6e73",
+                "00000005",
+                "6170703a61",
+            )
+        );
+    }
+
+    /// The record of docs/record-format.md, computed with Python's hmac and OpenSSL's AES-GCM.
+    #[test]
+    fn the_documented_record_opens() {
+        let key = DataKey::new(Zeroizing::new((0..32).collect())).unwrap();
+        let salt: Salt = hex("101112131415161718191a1b1c1d1e1f").try_into().unwrap();
+        let derived = derive(&key, &salt);
+        let encryption_key =
+            hex("56409d50971c4060da3059ba86ea78baf6f115cf2cee26eb5bc908b7565cdfcf");
+        assert_eq!(*derived.encryption, encryption_key[..]);
+        let bound = BoundSeal {
+            sealed: Sealed {
+                iv: hex("202122232425262728292a2b").try_into().unwrap(),
+                ciphertext: hex("53bd0515011352d677434fd048bd"),
+                tag: hex("f30a2a6e76e22f5f176ac35428091d28").try_into().unwrap(),
+            },
+            salt,
+            commitment: hex("741d52788a5d9fe61fc569a40545d2bbecf41fa9469e5dc22372d26ae15591c5")
+                .try_into()
+                .unwrap(),
+        };
+        let opened = open_bound(&key, bound, &binding("app:a")).unwrap();
+        assert_eq!(*opened, br#"{"user":"ada"}"#);
     }
 }

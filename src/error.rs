@@ -112,7 +112,7 @@ pub enum Error {
     },
     /// `ERR_VERSION`.
     #[error(
-        "the record has a version that this release does not read; upgrade connect-dynamodb-kms where the session is read"
+        "the record has a version that this store does not read; add it to acceptVersions, or upgrade connect-dynamodb-kms where the session is read"
     )]
     Version,
     /// `ERR_SESSION_TOO_LARGE`: both sizes in bytes.

@@ -22,6 +22,7 @@ pub mod lifecycle;
 pub mod local;
 pub mod record;
 pub mod session_data;
+pub mod session_key;
 pub mod session_table;
 pub mod store;
 pub mod time;

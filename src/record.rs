@@ -1,13 +1,13 @@
-//! The record: what one session looks like in the table (version 1). Pure: items in, records out, and back.
+//! The record: what one session looks like in the table, in versions 1 and 2. Pure: items in, records out, and back.
 
 use std::collections::BTreeMap;
 
 use base64_simd::STANDARD as BASE64;
 
 use crate::data_keys::WrappedKey;
-use crate::envelope::{IV_LENGTH, Sealed, TAG_LENGTH};
+use crate::envelope::{Commitment, IV_LENGTH, Salt, Sealed, TAG_LENGTH};
 use crate::error::{Error, Result};
-use crate::time::EpochSeconds;
+use crate::time::{EpochMillis, EpochSeconds};
 
 /// The table's partition key.
 pub const SESSION_ID: &str = "sessionId";
@@ -23,6 +23,13 @@ pub const AUTH_TAG: &str = "authTag";
 pub const TTL: &str = "ttl";
 /// The record's version.
 pub const VERSION: &str = "version";
+
+/// The last moment that the session may live to, in epoch seconds (version 2).
+pub const NOT_AFTER: &str = "notAfter";
+/// What the keys were derived with (version 2).
+pub const SALT: &str = "salt";
+/// The key commitment (version 2).
+pub const COMMIT: &str = "commit";
 
 /// An item without all of these belongs to somebody else: it is neither counted nor removed.
 pub const MARKS: [&str; 3] = [VERSION, ENCRYPTED_KEY, ENCRYPTED_DATA];
@@ -46,10 +53,41 @@ pub enum Attribute {
 /// An item as it lies in the table.
 pub type Item = BTreeMap<String, Attribute>;
 
+/// How a record is sealed and laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// What a plain implementation writes: base64 strings, nothing bound.
+    V1,
+    /// Bytes, bound to table, session and end of life, committed to its data key.
+    V2,
+}
+
+impl Version {
+    /// The value of the `version` attribute.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        match self {
+            Version::V1 => 1,
+            Version::V2 => 2,
+        }
+    }
+}
+
+/// What version 2 adds to a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The last moment that the session may live to.
+    pub not_after: EpochSeconds,
+    /// What the keys were derived with.
+    pub salt: Salt,
+    /// What ties the record to its data key.
+    pub commitment: Commitment,
+}
+
 /// A session's record, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncryptedSessionRecord {
-    /// The partition key: prefix and session id.
+    /// The partition key: prefix and session id, or a hash of it.
     pub key: String,
     /// The session's data key.
     pub wrapped_key: WrappedKey,
@@ -57,6 +95,8 @@ pub struct EncryptedSessionRecord {
     pub sealed: Sealed,
     /// When the session ends.
     pub ttl: EpochSeconds,
+    /// In a version 2 record alone.
+    pub bound: Option<Bound>,
 }
 
 impl EncryptedSessionRecord {
@@ -66,64 +106,121 @@ impl EncryptedSessionRecord {
     /// `ERR_VERSION` for a version that this release does not know; `ERR_INTEGRITY` for an attribute that is missing, of the wrong type, or
     /// malformed.
     pub fn from_item(item: &Item) -> Result<EncryptedSessionRecord> {
-        match item.get(VERSION) {
-            Some(Attribute::N(version)) if version == "1" => {}
+        let version = match item.get(VERSION) {
+            Some(Attribute::N(version)) if version == "1" => Version::V1,
+            Some(Attribute::N(version)) if version == "2" => Version::V2,
             Some(Attribute::N(_)) => return Err(Error::Version),
             _ => return Err(Error::integrity()),
-        }
-        let Some(Attribute::N(ttl)) = item.get(TTL) else {
+        };
+        let bytes = |name| match version {
+            Version::V1 => decode_base64(text(item, name)?),
+            Version::V2 => binary(item, name).cloned(),
+        };
+        let Some(Attribute::S(key)) = item.get(SESSION_ID) else {
             return Err(Error::integrity());
         };
         Ok(EncryptedSessionRecord {
-            key: text(item, SESSION_ID)?.to_owned(),
-            wrapped_key: WrappedKey::from_stored(bytes(item, ENCRYPTED_KEY)?)?,
+            key: key.clone(),
+            wrapped_key: WrappedKey::from_stored(bytes(ENCRYPTED_KEY)?)?,
             sealed: Sealed {
-                iv: array::<IV_LENGTH>(item, IV)?,
-                ciphertext: bytes(item, ENCRYPTED_DATA)?,
-                tag: array::<TAG_LENGTH>(item, AUTH_TAG)?,
+                iv: array(bytes(IV)?)?,
+                ciphertext: bytes(ENCRYPTED_DATA)?,
+                tag: array(bytes(AUTH_TAG)?)?,
             },
-            ttl: EpochSeconds(ttl.parse().map_err(|_| Error::integrity())?),
+            ttl: seconds(item, TTL)?,
+            bound: match version {
+                Version::V1 => None,
+                Version::V2 => Some(Bound {
+                    not_after: seconds(item, NOT_AFTER)?,
+                    salt: array(bytes(SALT)?)?,
+                    commitment: array(bytes(COMMIT)?)?,
+                }),
+            },
         })
     }
 
     /// The item to write.
     #[must_use]
     pub fn to_item(&self) -> Item {
-        let base64 = |bytes: &[u8]| Attribute::S(BASE64.encode_to_string(bytes));
-        Item::from([
+        let bytes = |bytes: &[u8]| match self.bound {
+            None => Attribute::S(BASE64.encode_to_string(bytes)),
+            Some(_) => Attribute::B(bytes.to_vec()),
+        };
+        let number = |seconds: EpochSeconds| Attribute::N(seconds.0.to_string());
+        let mut item = Item::from([
             (SESSION_ID.to_owned(), Attribute::S(self.key.clone())),
-            (ENCRYPTED_DATA.to_owned(), base64(&self.sealed.ciphertext)),
-            (ENCRYPTED_KEY.to_owned(), base64(&self.wrapped_key.0)),
-            (IV.to_owned(), base64(&self.sealed.iv)),
-            (AUTH_TAG.to_owned(), base64(&self.sealed.tag)),
-            (TTL.to_owned(), Attribute::N(self.ttl.0.to_string())),
-            (VERSION.to_owned(), Attribute::N("1".to_owned())),
-        ])
+            (ENCRYPTED_DATA.to_owned(), bytes(&self.sealed.ciphertext)),
+            (ENCRYPTED_KEY.to_owned(), bytes(&self.wrapped_key.0)),
+            (IV.to_owned(), bytes(&self.sealed.iv)),
+            (AUTH_TAG.to_owned(), bytes(&self.sealed.tag)),
+            (TTL.to_owned(), number(self.ttl)),
+            (
+                VERSION.to_owned(),
+                Attribute::N(self.version().number().to_string()),
+            ),
+        ]);
+        if let Some(bound) = &self.bound {
+            item.insert(NOT_AFTER.to_owned(), number(bound.not_after));
+            item.insert(SALT.to_owned(), bytes(&bound.salt));
+            item.insert(COMMIT.to_owned(), bytes(&bound.commitment));
+        }
+        item
     }
 
-    /// How many bytes the item of such a record takes, by `DynamoDB`'s rules for item sizes: names and strings in UTF-8 bytes, numbers
-    /// here by the upper bound of 21 bytes each.
+    /// Which version the record has.
     #[must_use]
-    pub fn item_size(key_length: usize, wrapped_length: usize, plaintext_length: usize) -> usize {
-        const NUMBERS: usize = 2 * 21;
-        let names: usize = [
-            SESSION_ID,
-            ENCRYPTED_DATA,
-            ENCRYPTED_KEY,
-            IV,
-            AUTH_TAG,
-            TTL,
-            VERSION,
-        ]
-        .iter()
-        .map(|name| name.len())
-        .sum();
-        let base64 = [plaintext_length, wrapped_length, IV_LENGTH, TAG_LENGTH]
-            .iter()
-            .map(|length| length.div_ceil(3) * 4)
-            .sum::<usize>();
-        names + NUMBERS + key_length + base64
+    pub fn version(&self) -> Version {
+        match self.bound {
+            None => Version::V1,
+            Some(_) => Version::V2,
+        }
     }
+
+    /// Whether the session has ended: by its `ttl`, or by the end that was sealed in.
+    #[must_use]
+    pub fn ended(&self, now: EpochMillis) -> bool {
+        self.ttl.reached(now) || self.bound.is_some_and(|bound| bound.not_after.reached(now))
+    }
+}
+
+/// How many bytes the item of a record takes, by `DynamoDB`'s rules for item sizes: names and strings in UTF-8 bytes, bytes as they are,
+/// numbers here by the upper bound of 21 bytes each.
+#[must_use]
+pub fn item_size(
+    version: Version,
+    key_length: usize,
+    wrapped_length: usize,
+    plaintext_length: usize,
+) -> usize {
+    const NUMBER: usize = 21;
+    let length = |name: &str| name.len();
+    let common = [
+        SESSION_ID,
+        ENCRYPTED_DATA,
+        ENCRYPTED_KEY,
+        IV,
+        AUTH_TAG,
+        TTL,
+        VERSION,
+    ];
+    let names_and_numbers = common.into_iter().map(length).sum::<usize>() + 2 * NUMBER;
+    let values = [plaintext_length, wrapped_length, IV_LENGTH, TAG_LENGTH];
+    names_and_numbers
+        + key_length
+        + match version {
+            Version::V1 => values
+                .iter()
+                .map(|length| length.div_ceil(3) * 4)
+                .sum::<usize>(),
+            Version::V2 => {
+                let bound = [NOT_AFTER, SALT, COMMIT]
+                    .into_iter()
+                    .map(length)
+                    .sum::<usize>();
+                let sizes = size_of::<Salt>() + size_of::<Commitment>();
+                values.iter().sum::<usize>() + bound + NUMBER + sizes
+            }
+        }
 }
 
 /// Whether an item is one of this store's records, readable or not.
@@ -145,9 +242,7 @@ pub fn decode_base64(text: &str) -> Result<Vec<u8>> {
 /// # Errors
 /// `ERR_INTEGRITY`.
 pub fn decode_base64_array<const N: usize>(text: &str) -> Result<[u8; N]> {
-    decode_base64(text)?
-        .try_into()
-        .map_err(|_| Error::integrity())
+    array(decode_base64(text)?)
 }
 
 fn text<'item>(item: &'item Item, name: &str) -> Result<&'item str> {
@@ -157,12 +252,25 @@ fn text<'item>(item: &'item Item, name: &str) -> Result<&'item str> {
     }
 }
 
-fn bytes(item: &Item, name: &str) -> Result<Vec<u8>> {
-    decode_base64(text(item, name)?)
+fn binary<'item>(item: &'item Item, name: &str) -> Result<&'item Vec<u8>> {
+    match item.get(name) {
+        Some(Attribute::B(bytes)) => Ok(bytes),
+        _ => Err(Error::integrity()),
+    }
 }
 
-fn array<const N: usize>(item: &Item, name: &str) -> Result<[u8; N]> {
-    decode_base64_array(text(item, name)?)
+fn seconds(item: &Item, name: &str) -> Result<EpochSeconds> {
+    match item.get(name) {
+        Some(Attribute::N(number)) => number
+            .parse()
+            .map(EpochSeconds)
+            .map_err(|_| Error::integrity()),
+        _ => Err(Error::integrity()),
+    }
+}
+
+fn array<const N: usize>(bytes: Vec<u8>) -> Result<[u8; N]> {
+    bytes.try_into().map_err(|_| Error::integrity())
 }
 
 #[cfg(test)]
@@ -179,6 +287,18 @@ mod tests {
                 tag: [2; 16],
             },
             ttl: EpochSeconds(1_800_000_000),
+            bound: None,
+        }
+    }
+
+    fn bound_record() -> EncryptedSessionRecord {
+        EncryptedSessionRecord {
+            bound: Some(Bound {
+                not_after: EpochSeconds(1_900_000_000),
+                salt: [3; 16],
+                commitment: [4; 32],
+            }),
+            ..record()
         }
     }
 
@@ -194,10 +314,52 @@ mod tests {
 
     #[test]
     fn a_record_goes_to_an_item_and_back() {
-        assert_eq!(
-            EncryptedSessionRecord::from_item(&record().to_item()).unwrap(),
-            record()
-        );
+        for record in [record(), bound_record()] {
+            assert_eq!(
+                EncryptedSessionRecord::from_item(&record.to_item()).unwrap(),
+                record
+            );
+        }
+    }
+
+    #[test]
+    fn a_version_2_record_needs_every_attribute_as_bytes_of_its_length() {
+        let refused = |name: &str, value: Option<Attribute>| {
+            let mut item = bound_record().to_item();
+            item.remove(name);
+            item.extend(value.map(|value| (name.to_owned(), value)));
+            assert_eq!(code(&item), "ERR_INTEGRITY", "{name}");
+        };
+        for name in [
+            ENCRYPTED_DATA,
+            ENCRYPTED_KEY,
+            IV,
+            AUTH_TAG,
+            SALT,
+            COMMIT,
+            NOT_AFTER,
+        ] {
+            refused(name, None);
+            refused(name, Some(Attribute::S("AQEB".into())));
+        }
+        for (name, length) in [(IV, 12), (AUTH_TAG, 16), (SALT, 16), (COMMIT, 32)] {
+            refused(name, Some(Attribute::B(vec![1; length - 1])));
+            refused(name, Some(Attribute::B(vec![1; length + 1])));
+        }
+    }
+
+    #[test]
+    fn a_version_2_session_ends_at_the_earlier_of_its_two_ends() {
+        let ends = |ttl: i64, not_after: i64| {
+            let mut record = bound_record();
+            record.ttl = EpochSeconds(ttl);
+            record.bound.as_mut().unwrap().not_after = EpochSeconds(not_after);
+            move |now: f64| record.ended(EpochMillis(now * 1000.0))
+        };
+        let by_ttl = ends(10, 20);
+        assert!(!by_ttl(9.0) && by_ttl(10.0));
+        let by_not_after = ends(20, 10);
+        assert!(!by_not_after(9.0) && by_not_after(10.0));
     }
 
     #[test]
@@ -281,24 +443,23 @@ mod tests {
     }
 
     #[test]
-    fn the_size_counts_names_and_base64() {
-        let item = record().to_item();
-        let exact: usize = item
-            .iter()
-            .map(|(name, value)| {
-                name.len()
-                    + match value {
-                        Attribute::S(text) => text.len(),
-                        _ => 21,
-                    }
-            })
-            .sum();
-        let record = record();
-        let computed = EncryptedSessionRecord::item_size(
-            record.key.len(),
-            record.wrapped_key.0.len(),
-            record.sealed.ciphertext.len(),
-        );
-        assert_eq!(computed, exact);
+    fn the_size_counts_names_and_values_as_they_are_written() {
+        for record in [record(), bound_record()] {
+            let exact: usize = record
+                .to_item()
+                .iter()
+                .map(|(name, value)| {
+                    name.len()
+                        + match value {
+                            Attribute::S(text) => text.len(),
+                            Attribute::B(bytes) => bytes.len(),
+                            _ => 21,
+                        }
+                })
+                .sum();
+            let (wrapped, plaintext) = (record.wrapped_key.0.len(), record.sealed.ciphertext.len());
+            let computed = item_size(record.version(), record.key.len(), wrapped, plaintext);
+            assert_eq!(computed, exact);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use base64_simd::STANDARD as BASE64;
 use zeroize::Zeroizing;
 
-use crate::data_keys::{DataKeys, WrappedKey};
+use crate::data_keys::{DataKeys, EncryptionContext, WrappedKey};
 use crate::envelope::{self, Sealed};
 use crate::error::Result;
 use crate::record::{decode_base64, decode_base64_array};
@@ -29,7 +29,7 @@ pub async fn encrypt(
     keys: &dyn DataKeys,
     plaintext: Zeroizing<Vec<u8>>,
 ) -> Result<EncryptionResult> {
-    let (key, wrapped) = keys.generate().await?;
+    let (key, wrapped) = keys.generate(&EncryptionContext::default()).await?;
     let sealed = envelope::seal(&key, plaintext);
     Ok(EncryptionResult {
         encrypted_data: BASE64.encode_to_string(&sealed.ciphertext),
@@ -50,6 +50,8 @@ pub async fn decrypt(keys: &dyn DataKeys, data: &EncryptionResult) -> Result<Zer
         tag: decode_base64_array(&data.auth_tag)?,
     };
     let wrapped = WrappedKey::from_stored(decode_base64(&data.encrypted_key)?)?;
-    let key = keys.decrypt(&wrapped).await?;
+    let (key, _) = keys
+        .decrypt(&wrapped, &EncryptionContext::default())
+        .await?;
     text(envelope::open(&key, sealed)?)
 }

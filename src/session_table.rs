@@ -13,8 +13,14 @@ pub enum Condition {
     Always,
     /// There is an item under the key.
     Exists,
-    /// There is an item under the key, and its `ttl` is later than this.
-    AliveAfter(EpochSeconds),
+    /// There is an item under the key that lives `at` a moment and may live `until` another: its `ttl`, and its `notAfter` if it has one, are
+    /// later than `at`, and the `notAfter` is not before `until`.
+    Lives {
+        /// Now.
+        at: EpochSeconds,
+        /// The new end.
+        until: EpochSeconds,
+    },
     /// There is an item under the key, and its `authTag` is this one: nobody has rewritten it since.
     Revision(Attribute),
 }
@@ -28,12 +34,21 @@ pub enum Outcome {
     ConditionFailed,
 }
 
+/// What became of a touch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Extension {
+    /// The condition held.
+    Extended,
+    /// The condition did not hold for the item that there is, if there is one; nothing was changed.
+    Refused(Option<Item>),
+}
+
 /// Which of the store's own items a scan gives (see [`crate::record::is_ours`]); items of others never come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scan {
     /// Only items whose key starts with this.
     pub prefix: String,
-    /// Only items whose `ttl` is a number greater than this; `None` gives expired ones too.
+    /// Only items whose `ttl`, and `notAfter` if they have one, are numbers greater than this; `None` gives expired ones too.
     pub alive_after: Option<EpochSeconds>,
     /// Whole items, or nothing but their key.
     pub keys_only: bool,
@@ -59,7 +74,8 @@ pub trait SessionTable: Send + Sync {
     async fn put(&self, item: Item, condition: Condition) -> Result<Outcome>;
 
     /// Sets `ttl` and nothing else. Under [`Condition::Always`] a missing item would be created, so that is no touch.
-    async fn extend(&self, key: &str, ttl: EpochSeconds, condition: Condition) -> Result<Outcome>;
+    async fn extend(&self, key: &str, ttl: EpochSeconds, condition: Condition)
+    -> Result<Extension>;
 
     /// Removes the item under `key`; that there is none is a success.
     async fn delete(&self, key: &str) -> Result<()>;

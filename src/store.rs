@@ -1,22 +1,28 @@
 //! What a session store does, over any [`SessionTable`] and any [`DataKeys`](crate::data_keys::DataKeys).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use zeroize::Zeroizing;
 
-use crate::envelope;
+use crate::data_keys::EncryptionContext;
+use crate::envelope::{self, Binding, BoundSeal};
 use crate::error::{Error, Result};
-use crate::key_cache::KeyCache;
-use crate::record::{Attribute, EncryptedSessionRecord, ITEM_LIMIT, Item, SESSION_ID};
-use crate::session_table::{Condition, Scan, SessionTable};
+use crate::key_cache::{CacheCounters, KeyCache};
+use crate::record::{
+    AUTH_TAG, Attribute, Bound, EncryptedSessionRecord, ITEM_LIMIT, Item, SESSION_ID, Version,
+    item_size,
+};
+use crate::session_key::SessionKeys;
+use crate::session_table::{Condition, Extension, Outcome, Scan, SessionTable};
 use crate::time::{EpochMillis, EpochSeconds};
-
-/// The longest partition key, in bytes (Amazon DynamoDB Developer Guide, "Constraints").
-const KEY_LIMIT: usize = 2048;
 
 /// Room for the wrapped key in the size check before anything is sent. KMS wraps a 256-bit data key in 184 bytes.
 const WRAPPED_KEY_ALLOWANCE: usize = 256;
+
+/// How often a touch tries, while others write the session.
+const TOUCH_ATTEMPTS: usize = 3;
 
 /// How many records `all` opens at the same time.
 const OPEN_AT_ONCE: usize = 16;
@@ -75,21 +81,71 @@ impl Lifetime {
     }
 }
 
+/// Which records a store writes and reads.
+pub struct RecordPolicy {
+    write: Version,
+    accept: Vec<Version>,
+    table_name: String,
+    /// Of version 1 records.
+    no_context: Arc<EncryptionContext>,
+    /// Of version 2 records.
+    context: Arc<EncryptionContext>,
+}
+
+impl RecordPolicy {
+    /// Writes `write` and reads `accept`, in the table `table_name`. `static_context` joins the encryption context of version 2.
+    #[must_use]
+    pub fn new(
+        write: Version,
+        accept: Vec<Version>,
+        table_name: String,
+        static_context: BTreeMap<String, String>,
+    ) -> RecordPolicy {
+        let mut context = static_context;
+        context.extend([
+            ("purpose".to_owned(), "session-store".to_owned()),
+            ("table".to_owned(), table_name.clone()),
+            ("v".to_owned(), "2".to_owned()),
+        ]);
+        RecordPolicy {
+            write,
+            accept,
+            table_name,
+            no_context: Arc::default(),
+            context: Arc::new(EncryptionContext::new(context)),
+        }
+    }
+
+    fn context(&self, version: Version) -> &Arc<EncryptionContext> {
+        match version {
+            Version::V1 => &self.no_context,
+            Version::V2 => &self.context,
+        }
+    }
+}
+
 /// The session store.
 pub struct SessionStore {
     table: Arc<dyn SessionTable>,
     keys: KeyCache,
-    prefix: String,
+    ids: SessionKeys,
+    policy: RecordPolicy,
 }
 
 impl SessionStore {
-    /// A store of the sessions whose keys in `table` start with `prefix`.
+    /// A store of the sessions in `table` that `ids` names.
     #[must_use]
-    pub fn new(table: Arc<dyn SessionTable>, keys: KeyCache, prefix: String) -> SessionStore {
+    pub fn new(
+        table: Arc<dyn SessionTable>,
+        keys: KeyCache,
+        ids: SessionKeys,
+        policy: RecordPolicy,
+    ) -> SessionStore {
         SessionStore {
             table,
             keys,
-            prefix,
+            ids,
+            policy,
         }
     }
 
@@ -100,8 +156,8 @@ impl SessionStore {
     pub async fn get(&self, sid: &str, now: EpochMillis) -> Result<Lookup> {
         match self.stored(sid).await? {
             None => Ok(Lookup::Missing),
-            Some(record) if record.ttl.reached(now) => Ok(Lookup::Ended),
-            Some(record) => self.open(record).await.map(Lookup::Found),
+            Some(record) if record.ended(now) => Ok(Lookup::Ended),
+            Some(record) => self.open(record, now).await.map(Lookup::Found),
         }
     }
 
@@ -109,29 +165,42 @@ impl SessionStore {
     ///
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, `ERR_SESSION_TOO_LARGE`, and those of the table and the keys; nothing was written then.
-    pub async fn set(&self, sid: &str, json: Zeroizing<Vec<u8>>, end: EpochSeconds) -> Result<()> {
-        let key = self.key(sid)?;
-        check_size(&key, WRAPPED_KEY_ALLOWANCE, json.len())?;
-        let (data_key, wrapped_key) = self.keys.for_save(&key).await?;
-        check_size(&key, wrapped_key.0.len(), json.len())?;
-        let record = EncryptedSessionRecord {
-            key,
-            wrapped_key,
-            sealed: envelope::seal(&data_key, json),
-            ttl: end,
-        };
+    pub async fn set(
+        &self,
+        sid: &str,
+        json: Zeroizing<Vec<u8>>,
+        now: EpochMillis,
+        end: EpochSeconds,
+    ) -> Result<()> {
+        let key = self.ids.key(sid)?;
+        let payload = self.ids.payload(sid, json);
+        let record = self.seal(key, payload, now, end).await?;
         self.table.put(record.to_item(), Condition::Always).await?;
         Ok(())
     }
 
-    /// Moves a session's end. One that is gone or has ended stays so, which is a success.
+    /// Moves a session's end. One that is gone or has ended stays so, which is a success. Where the new end lies behind the one that was sealed in, the
+    /// session is sealed again, unless somebody else wrote it meanwhile.
     ///
     /// # Errors
-    /// `ERR_CONFIG` for an unusable id, and those of the table.
+    /// `ERR_CONFIG` for an unusable id, and those of the table; those of [`SessionStore::get`] where it is sealed again.
     pub async fn touch(&self, sid: &str, now: EpochMillis, end: EpochSeconds) -> Result<()> {
-        let key = self.key(sid)?;
-        let alive = Condition::AliveAfter(now.floor());
-        self.table.extend(&key, end, alive).await?;
+        let key = self.ids.key(sid)?;
+        for _ in 0..TOUCH_ATTEMPTS {
+            let lives = Condition::Lives {
+                at: now.floor(),
+                until: end,
+            };
+            match self.table.extend(&key, end, lives).await? {
+                Extension::Extended | Extension::Refused(None) => return Ok(()),
+                Extension::Refused(Some(item)) => {
+                    if self.reseal(&item, now, end).await? == Outcome::Written {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        // Whoever keeps writing the session moves its end with every write.
         Ok(())
     }
 
@@ -140,8 +209,10 @@ impl SessionStore {
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, and those of the table.
     pub async fn destroy(&self, sid: &str) -> Result<()> {
-        let key = self.key(sid)?;
-        self.keys.forget(&key).await;
+        let key = self.ids.key(sid)?;
+        for version in [Version::V1, Version::V2] {
+            self.keys.forget(&key, self.policy.context(version)).await;
+        }
         self.table.delete(&key).await
     }
 
@@ -154,24 +225,25 @@ impl SessionStore {
         let scan = self.own(Some(now.floor()), false);
         let mut pages = std::pin::pin!(self.pages(&scan));
         while let Some(items) = pages.try_next().await? {
-            let opened: Vec<OpenedSession> =
-                stream::iter(items)
-                    .map(|item| async move {
-                        self.open(EncryptedSessionRecord::from_item(&item)?).await
-                    })
-                    .buffered(OPEN_AT_ONCE)
-                    .try_collect()
-                    .await?;
+            let opened: Vec<OpenedSession> = stream::iter(items)
+                .map(|item| async move { self.open(self.parse(&item)?, now).await })
+                .buffered(OPEN_AT_ONCE)
+                .try_collect()
+                .await?;
             sessions.extend(opened);
         }
         Ok(sessions)
     }
 
-    /// The ids of every live session.
+    /// The ids of every live session. Where the table does not tell them, every session is opened.
     ///
     /// # Errors
-    /// Those of the table.
+    /// Those of the table; those of [`SessionStore::all`] where sessions are opened.
     pub async fn ids(&self, now: EpochMillis) -> Result<Vec<String>> {
+        if self.ids.hashed() {
+            let sessions = self.all(now).await?;
+            return Ok(sessions.into_iter().map(|session| session.id).collect());
+        }
         let scan = self.own(Some(now.floor()), true);
         let keys: Vec<Vec<String>> = self
             .pages(&scan)
@@ -181,7 +253,7 @@ impl SessionStore {
         Ok(keys
             .into_iter()
             .flatten()
-            .map(|key| self.id(&key))
+            .map(|key| self.ids.id(&key).to_owned())
             .collect())
     }
 
@@ -217,20 +289,23 @@ impl SessionStore {
     /// What is wrong with them.
     pub async fn ping(&self) -> Result<()> {
         self.table.check().await?;
-        self.keys.check().await
+        self.keys.ping(self.policy.context(self.policy.write)).await
     }
 
-    /// The record as it lies in the table, sealed, expired or not.
+    /// The record as it lies in the table, sealed, ended or not.
     ///
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, `ERR_INTEGRITY`, `ERR_VERSION`, and those of the table.
     pub async fn stored(&self, sid: &str) -> Result<Option<EncryptedSessionRecord>> {
-        let key = self.key(sid)?;
-        self.table
-            .get(&key)
-            .await?
-            .map(|item| EncryptedSessionRecord::from_item(&item))
-            .transpose()
+        let key = self.ids.key(sid)?;
+        let item = self.table.get(&key).await?;
+        item.map(|item| self.parse(&item)).transpose()
+    }
+
+    /// What happens in the cache of data keys.
+    #[must_use]
+    pub fn cache_counters(&self) -> CacheCounters {
+        self.keys.counters()
     }
 
     /// Wipes the cached data keys.
@@ -238,26 +313,116 @@ impl SessionStore {
         self.keys.clear().await;
     }
 
-    async fn open(&self, record: EncryptedSessionRecord) -> Result<OpenedSession> {
+    fn parse(&self, item: &Item) -> Result<EncryptedSessionRecord> {
+        let record = EncryptedSessionRecord::from_item(item)?;
+        if self.policy.accept.contains(&record.version()) {
+            Ok(record)
+        } else {
+            Err(Error::Version)
+        }
+    }
+
+    async fn seal(
+        &self,
+        key: String,
+        payload: Zeroizing<Vec<u8>>,
+        now: EpochMillis,
+        end: EpochSeconds,
+    ) -> Result<EncryptedSessionRecord> {
+        let version = self.policy.write;
+        let length = payload.len();
+        check_size(version, &key, WRAPPED_KEY_ALLOWANCE, length)?;
+        let context = self.policy.context(version);
+        let (data_key, wrapped_key) = self.keys.for_save(&key, context, length, now).await?;
+        check_size(version, &key, wrapped_key.0.len(), length)?;
+        let (sealed, bound) = match version {
+            Version::V1 => (envelope::seal(&data_key, payload), None),
+            Version::V2 => {
+                let not_after = last_end(now, end);
+                let binding = self.binding(not_after, &key);
+                let BoundSeal {
+                    sealed,
+                    salt,
+                    commitment,
+                } = envelope::seal_bound(&data_key, payload, &binding);
+                let bound = Bound {
+                    not_after,
+                    salt,
+                    commitment,
+                };
+                (sealed, Some(bound))
+            }
+        };
+        Ok(EncryptedSessionRecord {
+            key,
+            wrapped_key,
+            sealed,
+            ttl: end,
+            bound,
+        })
+    }
+
+    async fn open(
+        &self,
+        record: EncryptedSessionRecord,
+        now: EpochMillis,
+    ) -> Result<OpenedSession> {
+        let context = self.policy.context(record.version());
         let EncryptedSessionRecord {
             key,
             wrapped_key,
             sealed,
             ttl,
+            bound,
         } = record;
-        let data_key = self.keys.for_read(&wrapped_key).await?;
-        let json = text(envelope::open(&data_key, sealed)?)?;
-        self.keys.remember(&key, &wrapped_key).await;
-        Ok(OpenedSession {
-            id: self.id(&key),
-            json,
-            ttl,
-        })
+        let data_key = self.keys.for_read(&wrapped_key, context, now).await?;
+        let payload = match bound {
+            None => envelope::open(&data_key, sealed)?,
+            Some(Bound {
+                not_after,
+                salt,
+                commitment,
+            }) => {
+                let bound = BoundSeal {
+                    sealed,
+                    salt,
+                    commitment,
+                };
+                envelope::open_bound(&data_key, bound, &self.binding(not_after, &key))?
+            }
+        };
+        let (id, json) = self.ids.unpack(&key, text(payload)?)?;
+        self.keys.remember(&key, context, &wrapped_key).await;
+        Ok(OpenedSession { id, json, ttl })
+    }
+
+    /// Seals what is stored again, with a later end, if it has not ended and nobody has written it since it was read.
+    async fn reseal(&self, item: &Item, now: EpochMillis, end: EpochSeconds) -> Result<Outcome> {
+        let record = self.parse(item)?;
+        if record.ended(now) {
+            return Ok(Outcome::Written);
+        }
+        let key = record.key.clone();
+        let revision = record.to_item().remove(AUTH_TAG);
+        let session = self.open(record, now).await?;
+        let json = Zeroizing::new(session.json.as_bytes().to_vec());
+        let payload = self.ids.payload(&session.id, json);
+        let record = self.seal(key, payload, now, end).await?;
+        let unchanged = revision.map_or(Condition::Exists, Condition::Revision);
+        self.table.put(record.to_item(), unchanged).await
+    }
+
+    fn binding<'a>(&'a self, not_after: EpochSeconds, key: &'a str) -> Binding<'a> {
+        Binding {
+            not_after,
+            table: &self.policy.table_name,
+            key,
+        }
     }
 
     fn own(&self, alive_after: Option<EpochSeconds>, keys_only: bool) -> Scan {
         Scan {
-            prefix: self.prefix.clone(),
+            prefix: self.ids.prefix().to_owned(),
             alive_after,
             keys_only,
         }
@@ -276,26 +441,22 @@ impl SessionStore {
             },
         )
     }
-
-    fn key(&self, sid: &str) -> Result<String> {
-        let length = self.prefix.len() + sid.len();
-        if sid.is_empty() || length > KEY_LIMIT {
-            return Err(Error::Config(format!(
-                "a session id must have 1 to {} bytes in UTF-8 ({KEY_LIMIT} with the prefix), not {}",
-                KEY_LIMIT - self.prefix.len(),
-                sid.len()
-            )));
-        }
-        Ok(format!("{}{sid}", self.prefix))
-    }
-
-    fn id(&self, key: &str) -> String {
-        key.strip_prefix(&self.prefix).unwrap_or(key).to_owned()
-    }
 }
 
-fn check_size(key: &str, wrapped_length: usize, plaintext_length: usize) -> Result<()> {
-    let size = EncryptedSessionRecord::item_size(key.len(), wrapped_length, plaintext_length);
+/// The last moment that a session sealed now may live to: twice as long as it lives without a touch, so that touches seldom seal again, and
+/// somebody who may write the table but not use the KMS key gains that much at most.
+fn last_end(now: EpochMillis, end: EpochSeconds) -> EpochSeconds {
+    let lifetime = (end.0 - now.floor().0).max(0);
+    end.plus(lifetime)
+}
+
+fn check_size(
+    version: Version,
+    key: &str,
+    wrapped_length: usize,
+    plaintext_length: usize,
+) -> Result<()> {
+    let size = item_size(version, key.len(), wrapped_length, plaintext_length);
     if size > ITEM_LIMIT {
         return Err(Error::SessionTooLarge {
             size,

@@ -4,21 +4,33 @@
 
 mod support;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use connect_dynamodb_kms::data_keys::WrappedKey;
+use connect_dynamodb_kms::data_keys::{EncryptionContext, WrappedKey};
 use connect_dynamodb_kms::envelope::{Sealed, seal};
 use connect_dynamodb_kms::key_cache::KeyCache;
 use connect_dynamodb_kms::record::{
-    AUTH_TAG, Attribute, EncryptedSessionRecord, Item, SESSION_ID, TTL,
+    AUTH_TAG, Attribute, EncryptedSessionRecord, Item, NOT_AFTER, SESSION_ID, TTL, Version,
 };
-use connect_dynamodb_kms::session_table::{Condition, Outcome, Scan};
-use connect_dynamodb_kms::store::{Lifetime, Lookup, SessionStore};
+use connect_dynamodb_kms::session_key::{IdHashing, SessionKeys};
+use connect_dynamodb_kms::session_table::{Condition, Extension, Outcome, Scan};
+use connect_dynamodb_kms::store::{Lifetime, Lookup, RecordPolicy, SessionStore};
 use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
-use support::backends;
+use support::{backends, store, store_with};
 use zeroize::Zeroizing;
 
 const NOW: EpochMillis = EpochMillis(1_800_000_000_000.0);
+
+fn plain(json: &str) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(json.as_bytes().to_vec())
+}
+
+fn context(pairs: &[(&str, &str)]) -> EncryptionContext {
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    EncryptionContext::new(pairs.collect())
+}
 
 fn item(key: &str, tag: u8, ttl: i64) -> Item {
     EncryptedSessionRecord {
@@ -30,6 +42,7 @@ fn item(key: &str, tag: u8, ttl: i64) -> Item {
             tag: [tag; 16],
         },
         ttl: EpochSeconds(ttl),
+        bound: None,
     }
     .to_item()
 }
@@ -121,12 +134,8 @@ async fn extending_moves_ttl_and_nothing_else() {
                 .await
                 .unwrap()
         };
-        assert_eq!(
-            extend(Condition::Exists).await,
-            Outcome::ConditionFailed,
-            "{}",
-            backend.name
-        );
+        let refused = extend(Condition::Exists).await;
+        assert_eq!(refused, Extension::Refused(None), "{}", backend.name);
         assert_eq!(table.get("a").await.unwrap(), None, "nothing is created");
         let mut expected = item("a", 1, 10);
         expected.insert("note".into(), Attribute::S("of somebody else".into()));
@@ -135,11 +144,15 @@ async fn extending_moves_ttl_and_nothing_else() {
             .await
             .unwrap();
         let other = Condition::Revision(item("a", 2, 10)[AUTH_TAG].clone());
-        assert_eq!(extend(other).await, Outcome::ConditionFailed);
-        let at = |seconds| Condition::AliveAfter(EpochSeconds(seconds));
-        assert_eq!(extend(at(10)).await, Outcome::ConditionFailed);
-        assert_eq!(extend(at(9)).await, Outcome::Written);
-        assert_eq!(extend(Condition::Exists).await, Outcome::Written);
+        let refused = Extension::Refused(Some(expected.clone()));
+        assert_eq!(extend(other).await, refused);
+        let at = |seconds| Condition::Lives {
+            at: EpochSeconds(seconds),
+            until: EpochSeconds(99),
+        };
+        assert_eq!(extend(at(10)).await, refused);
+        assert_eq!(extend(at(9)).await, Extension::Extended);
+        assert_eq!(extend(Condition::Exists).await, Extension::Extended);
         expected.insert(TTL.into(), Attribute::N("99".into()));
         assert_eq!(table.get("a").await.unwrap(), Some(expected));
     }
@@ -212,44 +225,93 @@ async fn a_scan_gives_own_items_alone_through_any_number_of_pages() {
 }
 
 #[tokio::test]
+async fn an_item_lives_no_longer_than_was_sealed_into_it() {
+    for backend in backends() {
+        let table = &backend.table;
+        let mut bound = item("a", 1, 10);
+        bound.insert(NOT_AFTER.into(), Attribute::N("20".into()));
+        table.put(bound, Condition::Always).await.unwrap();
+        let extend = async |at, until| {
+            let lives = Condition::Lives {
+                at: EpochSeconds(at),
+                until: EpochSeconds(until),
+            };
+            let extension = table.extend("a", EpochSeconds(until), lives).await;
+            extension.unwrap() == Extension::Extended
+        };
+        assert!(!extend(5, 21).await, "{}", backend.name);
+        assert!(extend(5, 20).await);
+        assert!(!extend(20, 20).await);
+        let alive = |now| Scan {
+            alive_after: Some(EpochSeconds(now)),
+            ..everything()
+        };
+        table
+            .put(item("b", 1, 30), Condition::Always)
+            .await
+            .unwrap();
+        table
+            .extend("a", EpochSeconds(40), Condition::Exists)
+            .await
+            .unwrap();
+        assert_eq!(scan_all(table.as_ref(), &alive(19)).await.0, ["a", "b"]);
+        assert_eq!(scan_all(table.as_ref(), &alive(20)).await.0, ["b"]);
+    }
+}
+
+#[tokio::test]
 async fn a_table_and_its_keys_pass_their_check() {
     for backend in backends() {
         backend.table.check().await.unwrap();
-        KeyCache::new(backend.keys.clone(), true)
-            .check()
-            .await
-            .unwrap();
+        for version in [Version::V1, Version::V2] {
+            store(&backend, version).ping().await.unwrap();
+        }
     }
 }
 
 #[tokio::test]
 async fn a_wrapped_key_unwraps_and_a_changed_one_does_not() {
     for backend in backends() {
-        let (key, wrapped) = backend.keys.generate().await.unwrap();
-        let (other, _) = backend.keys.generate().await.unwrap();
-        assert_ne!(key.bytes(), other.bytes(), "{}", backend.name);
-        assert_eq!(
-            backend.keys.decrypt(&wrapped).await.unwrap().bytes(),
-            key.bytes()
-        );
-        for at in [0, wrapped.0.len() / 2, wrapped.0.len() - 1] {
-            let mut changed = wrapped.clone();
-            changed.0[at] ^= 1;
-            assert_eq!(
-                backend.keys.decrypt(&changed).await.err().unwrap().code(),
-                "ERR_INTEGRITY",
-                "{} byte {at}",
-                backend.name
-            );
+        for context in [context(&[]), context(&[("table", "sessions"), ("v", "2")])] {
+            let generate = async || backend.keys.generate(&context).await.unwrap();
+            let keys = &backend.keys;
+            let (key, wrapped) = generate().await;
+            assert_ne!(key.bytes(), generate().await.0.bytes(), "{}", backend.name);
+            let unwrapped = keys.decrypt(&wrapped, &context).await.unwrap();
+            assert_eq!((unwrapped.0.bytes(), unwrapped.1), (key.bytes(), 0));
+            for at in [0, wrapped.0.len() / 2, wrapped.0.len() - 1] {
+                let mut changed = wrapped.clone();
+                changed.0[at] ^= 1;
+                let error = keys.decrypt(&changed, &context).await.err().unwrap();
+                assert_eq!(error.code(), "ERR_INTEGRITY", "{} byte {at}", backend.name);
+            }
+            for length in [1, 20, wrapped.0.len() - 1] {
+                let cut = WrappedKey(wrapped.0[..length].to_vec());
+                let error = keys.decrypt(&cut, &context).await.err().unwrap();
+                assert_eq!(
+                    error.code(),
+                    "ERR_INTEGRITY",
+                    "{} cut to {length}",
+                    backend.name
+                );
+            }
         }
-        for length in [1, 20, wrapped.0.len() - 1] {
-            let cut = WrappedKey(wrapped.0[..length].to_vec());
-            assert_eq!(
-                backend.keys.decrypt(&cut).await.err().unwrap().code(),
-                "ERR_INTEGRITY",
-                "{} cut to {length}",
-                backend.name
-            );
+    }
+}
+
+#[tokio::test]
+async fn a_wrapped_key_belongs_to_its_context() {
+    for backend in backends() {
+        let made_for = context(&[("table", "sessions"), ("v", "2")]);
+        let (_, wrapped) = backend.keys.generate(&made_for).await.unwrap();
+        let others = [
+            context(&[]),
+            context(&[("table", "others"), ("v", "2")]),
+            context(&[("table", "sessions")]),
+        ];
+        for other in others {
+            let error = backend.keys.decrypt(&wrapped, &other).await.err().unwrap();
+            assert_eq!(error.code(), "ERR_INTEGRITY", "{}", backend.name);
         }
     }
 }
@@ -257,55 +319,141 @@ async fn a_wrapped_key_unwraps_and_a_changed_one_does_not() {
 #[tokio::test]
 async fn a_store_keeps_a_session_sealed_and_gives_it_back() {
     for backend in backends() {
-        let store = SessionStore::new(
-            backend.table.clone(),
-            KeyCache::new(backend.keys.clone(), true),
-            "app:".into(),
-        );
-        let json = r#"{"user":"ada"}"#;
+        for version in [Version::V1, Version::V2] {
+            let store = store(&backend, version);
+            let json = r#"{"user":"ada"}"#;
+            let end = Lifetime::DEFAULT.end(NOW, None);
+            store.set("s1", plain(json), NOW, end).await.unwrap();
+            let Lookup::Found(session) = store.get("s1", NOW).await.unwrap() else {
+                panic!("{}: no session", backend.name);
+            };
+            assert_eq!(
+                (session.id.as_str(), session.json.as_str(), session.ttl),
+                ("s1", json, end)
+            );
+            let item = backend.table.get("app:s1").await.unwrap().expect("an item");
+            assert!(!format!("{item:?}").contains("ada"), "{}", backend.name);
+            let later = store.get("s1", EpochMillis(1_900_000_000_000.0)).await;
+            assert!(matches!(later, Ok(Lookup::Ended)), "{}", backend.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn hashed_ids_come_back_from_the_sealed_payload() {
+    for backend in backends() {
+        for version in [Version::V1, Version::V2] {
+            let store = store_with(&backend, version, IdHashing::Sha256);
+            let end = Lifetime::DEFAULT.end(NOW, None);
+            store.set("an id", plain("{}"), NOW, end).await.unwrap();
+            assert!(matches!(
+                store.get("an id", NOW).await,
+                Ok(Lookup::Found(_))
+            ));
+            assert_eq!(store.ids(NOW).await.unwrap(), ["an id"], "{}", backend.name);
+            let (keys, _) = scan_all(backend.table.as_ref(), &everything()).await;
+            assert!(!keys[0].contains("an id"), "{keys:?}");
+            store.destroy("an id").await.unwrap();
+            assert!(matches!(store.get("an id", NOW).await, Ok(Lookup::Missing)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_save_under_version_2_upgrades_and_a_version_is_read_only_where_it_is_accepted() {
+    for backend in backends() {
         let end = Lifetime::DEFAULT.end(NOW, None);
+        let older = store(&backend, Version::V1);
+        older.set("s1", plain("{}"), NOW, end).await.unwrap();
+        let newer = store(&backend, Version::V2);
+        assert!(
+            matches!(newer.get("s1", NOW).await, Ok(Lookup::Found(_))),
+            "{}",
+            backend.name
+        );
+        let accept = vec![Version::V2];
+        let strict = SessionStore::new(
+            backend.table.clone(),
+            KeyCache::new(backend.keys.clone(), None),
+            SessionKeys::new("app:".into(), IdHashing::None),
+            RecordPolicy::new(Version::V2, accept, "sessions".into(), BTreeMap::new()),
+        );
+        assert_eq!(
+            strict.get("s1", NOW).await.err().unwrap().code(),
+            "ERR_VERSION"
+        );
+        newer.set("s1", plain("{}"), NOW, end).await.unwrap();
+        assert!(matches!(strict.get("s1", NOW).await, Ok(Lookup::Found(_))));
+    }
+}
+
+#[tokio::test]
+async fn a_touch_past_the_sealed_end_seals_again_with_the_same_content() {
+    for backend in backends() {
+        let store = store(&backend, Version::V2);
+        let lifetime = Lifetime::from_seconds(100.0).unwrap();
+        let at = |seconds: f64| EpochMillis(NOW.0 + seconds * 1000.0);
+        let touch = async |seconds| {
+            let end = lifetime.end(at(seconds), None);
+            store.touch("s1", at(seconds), end).await.unwrap();
+        };
+        let stored = async || store.stored("s1").await.unwrap().unwrap();
+        let end = lifetime.end(NOW, None);
         store
-            .set("s1", Zeroizing::new(json.as_bytes().to_vec()), end)
+            .set("s1", plain(r#"{"a":1}"#), NOW, end)
             .await
             .unwrap();
-        let Lookup::Found(session) = store.get("s1", NOW).await.unwrap() else {
+        let sealed = stored().await;
+        touch(90.0).await;
+        assert_eq!(
+            stored().await.sealed,
+            sealed.sealed,
+            "{}: within the sealed end",
+            backend.name
+        );
+        assert_eq!(stored().await.ttl, NOW.floor().plus(190));
+        touch(180.0).await;
+        let resealed = stored().await;
+        assert_ne!(resealed.sealed, sealed.sealed);
+        assert_eq!(resealed.wrapped_key, sealed.wrapped_key);
+        assert_eq!(resealed.ttl, NOW.floor().plus(280));
+        assert_eq!(resealed.bound.unwrap().not_after, NOW.floor().plus(380));
+        let Lookup::Found(session) = store.get("s1", at(270.0)).await.unwrap() else {
             panic!("{}: no session", backend.name);
         };
-        assert_eq!(
-            (session.id.as_str(), session.json.as_str(), session.ttl),
-            ("s1", json, end)
+        assert_eq!(session.json.as_str(), r#"{"a":1}"#);
+        touch(400.0).await;
+        let ended = store.get("s1", at(400.0)).await;
+        assert!(
+            matches!(ended, Ok(Lookup::Ended)),
+            "what has ended stays so"
         );
-        let stored = format!(
-            "{:?}",
-            backend.table.get("app:s1").await.unwrap().expect("an item")
-        );
-        assert!(!stored.contains("ada"), "{}: {stored}", backend.name);
-        let later = store.get("s1", EpochMillis(1_900_000_000_000.0)).await;
-        assert!(matches!(later, Ok(Lookup::Ended)), "{}", backend.name);
+        store.touch("gone", NOW, end).await.unwrap();
+        assert!(store.stored("gone").await.unwrap().is_none());
     }
 }
 
 #[tokio::test]
 async fn what_is_no_utf_8_is_refused_as_such() {
     for backend in backends() {
-        let (key, wrapped_key) = backend.keys.generate().await.unwrap();
+        let (key, wrapped_key) = backend.keys.generate(&context(&[])).await.unwrap();
         let record = EncryptedSessionRecord {
-            key: "s1".into(),
+            key: "app:s1".into(),
             wrapped_key,
             sealed: seal(&key, Zeroizing::new(vec![0xff, 0xfe])),
             ttl: NOW.floor().plus(60),
+            bound: None,
         };
         backend
             .table
             .put(record.to_item(), Condition::Always)
             .await
             .unwrap();
-        let store = SessionStore::new(
-            backend.table.clone(),
-            KeyCache::new(Arc::clone(&backend.keys), true),
-            String::new(),
-        );
-        let error = store.get("s1", NOW).await.err().unwrap();
+        let error = store(&backend, Version::V1)
+            .get("s1", NOW)
+            .await
+            .err()
+            .unwrap();
         assert_eq!(error.code(), "ERR_SERIALIZATION", "{}", backend.name);
     }
 }

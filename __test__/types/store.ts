@@ -10,6 +10,7 @@ import {
   type EncryptedSessionRecord,
   type EncryptionResult,
   encryptSessionData,
+  type KeyCacheLimits,
   KMS_KEY_ARN,
   kmsClient,
   type SESSIONS_TABLE,
@@ -18,6 +19,7 @@ import {
   SessionStoreError,
   type SessionStoreErrorCode,
   type SessionStoreLogger,
+  type SessionStoreStats,
 } from 'connect-dynamodb-kms';
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -40,6 +42,10 @@ const everything: Required<SessionStoreConfig> = {
   roleArn: 'arn:aws:iam::232282424912:role/store',
   prefix: 'app:',
   keyCache: false,
+  recordVersion: 2,
+  acceptVersions: [1, 2],
+  encryptionContext: { app: 'gateway' },
+  hashSessionIds: { secret: 'a secret of the tests' },
   logger: console,
   kmsClient,
   docClient,
@@ -65,8 +71,26 @@ new DynamoDBSessionStore({ ttlSeconds: () => '60' });
 new DynamoDBSessionStore({ ttlSeconds: async () => 60 });
 // @ts-expect-error a URL object
 new DynamoDBSessionStore({ endpoint: new URL('http://127.0.0.1:8000') });
-// @ts-expect-error limits come with another release
+new DynamoDBSessionStore({ keyCache: 'strict', kmsKeyArn: [KMS_KEY_ARN], recordVersion: 1, hashSessionIds: true });
+new DynamoDBSessionStore({
+  keyCache: { maxEntries: 5, maxAgeSeconds: 60, maxSealsPerKey: 9, maxBytesPerKey: 9, revocationCheckSeconds: 9 },
+});
+const limits: KeyCacheLimits = {};
+new DynamoDBSessionStore({ keyCache: limits });
+// @ts-expect-error another text
 new DynamoDBSessionStore({ keyCache: 'no' });
+// @ts-expect-error an unknown limit
+new DynamoDBSessionStore({ keyCache: { maxAge: 60 } });
+// @ts-expect-error a version that there is not
+new DynamoDBSessionStore({ recordVersion: 3 });
+// @ts-expect-error one version that there is not
+new DynamoDBSessionStore({ acceptVersions: [2, 3] });
+// @ts-expect-error a context with a number
+new DynamoDBSessionStore({ encryptionContext: { app: 7 } });
+// @ts-expect-error a secret without a name
+new DynamoDBSessionStore({ hashSessionIds: 'a secret of the tests' });
+// @ts-expect-error a number among the keys
+new DynamoDBSessionStore({ kmsKeyArn: [KMS_KEY_ARN, 7] });
 // @ts-expect-error a logger without debug
 new DynamoDBSessionStore({ logger: { warn() {} } });
 // @ts-expect-error a path instead of an object with one
@@ -213,6 +237,17 @@ export function handle(error: unknown): string {
   }
 }
 
+// Counts
+
+const stats: SessionStoreStats = store.stats();
+same<keyof typeof stats, 'keyCache'>(true);
+const counted: number = stats.keyCache.entries + stats.keyCache.hits + stats.keyCache.checksRevoked;
+// @ts-expect-error a count that there is not
+stats.keyCache.size;
+// @ts-expect-error no promise
+store.stats().then();
+void counted;
+
 // The rest
 
 export async function envelope(): Promise<string> {
@@ -232,7 +267,18 @@ export async function envelope(): Promise<string> {
 same<EncryptionResult, { encryptedData: string; encryptedKey: string; iv: string; authTag: string }>(true);
 same<
   EncryptedSessionRecord,
-  { sessionId: string; encryptedData: string; encryptedKey: string; iv: string; authTag: string; ttl: number; version: number }
+  {
+    sessionId: string;
+    encryptedData: string;
+    encryptedKey: string;
+    iv: string;
+    authTag: string;
+    ttl: number;
+    version: number;
+    notAfter?: number;
+    salt?: string;
+    commit?: string;
+  }
 >(true);
 same<typeof KMS_KEY_ARN | typeof SESSIONS_TABLE | typeof AWS_REGION, string>(true);
 same<typeof kmsClient | typeof docClient, AwsClientHandle>(true);

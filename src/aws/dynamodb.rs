@@ -8,17 +8,18 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::RequestId;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, DeleteRequest, KeyType, ScalarAttributeType, TableDescription, TableStatus,
-    WriteRequest,
+    AttributeValue, DeleteRequest, KeyType, ReturnValuesOnConditionCheckFailure,
+    ScalarAttributeType, TableDescription, TableStatus, WriteRequest,
 };
 
 use super::AwsClients;
 use super::failure::Call;
 use crate::error::{Cause, Error, Result, Service};
-use crate::record::{AUTH_TAG, Attribute, Item, MARKS, SESSION_ID, TTL};
-use crate::session_table::{Condition, Outcome, Page, Scan, SessionTable};
+use crate::record::{AUTH_TAG, Attribute, Item, MARKS, NOT_AFTER, SESSION_ID, TTL};
+use crate::session_table::{Condition, Extension, Outcome, Page, Scan, SessionTable};
 use crate::time::EpochSeconds;
 
 /// How many requests one `BatchWriteItem` holds (Amazon DynamoDB API Reference).
@@ -168,7 +169,12 @@ impl SessionTable for DynamoDbTable {
         self.written("dynamodb:PutItem", reply)
     }
 
-    async fn extend(&self, key: &str, ttl: EpochSeconds, condition: Condition) -> Result<Outcome> {
+    async fn extend(
+        &self,
+        key: &str,
+        ttl: EpochSeconds,
+        condition: Condition,
+    ) -> Result<Extension> {
         let condition = condition_expression(condition);
         let reply = self
             .client()
@@ -182,9 +188,17 @@ impl SessionTable for DynamoDbTable {
             .set_expression_attribute_values(some(condition.values))
             .expression_attribute_names("#ttl", TTL)
             .expression_attribute_values(":ttl", AttributeValue::N(ttl.0.to_string()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
+        if let Err(error) = &reply
+            && let Some(UpdateItemError::ConditionalCheckFailedException(refusal)) =
+                error.as_service_error()
+        {
+            return Ok(Extension::Refused(refusal.item.clone().map(item)));
+        }
         self.written("dynamodb:UpdateItem", reply)
+            .map(|_| Extension::Extended)
     }
 
     async fn delete(&self, key: &str) -> Result<()> {
@@ -290,10 +304,17 @@ fn condition_expression(condition: Condition) -> Expression {
             names: names([SESSION_ID]),
             values: HashMap::new(),
         },
-        Condition::AliveAfter(now) => Expression {
-            text: Some("attribute_exists(#sessionId) AND #ttl > :now".to_owned()),
-            names: names([SESSION_ID, TTL]),
-            values: HashMap::from([(":now".to_owned(), AttributeValue::N(now.0.to_string()))]),
+        Condition::Lives { at, until } => Expression {
+            text: Some(
+                "attribute_exists(#sessionId) AND #ttl > :at AND \
+                 (attribute_not_exists(#notAfter) OR (#notAfter > :at AND #notAfter >= :until))"
+                    .to_owned(),
+            ),
+            names: names([SESSION_ID, TTL, NOT_AFTER]),
+            values: HashMap::from([
+                (":at".to_owned(), AttributeValue::N(at.0.to_string())),
+                (":until".to_owned(), AttributeValue::N(until.0.to_string())),
+            ]),
         },
         Condition::Revision(tag) => Expression {
             text: Some("#authTag = :authTag".to_owned()),
@@ -323,7 +344,8 @@ fn filter_expression(scan: &Scan) -> Expression {
     }
     if let Some(now) = scan.alive_after {
         terms.push("#ttl > :now".to_owned());
-        filter.names.extend(names([TTL]));
+        terms.push("(attribute_not_exists(#notAfter) OR #notAfter > :now)".to_owned());
+        filter.names.extend(names([TTL, NOT_AFTER]));
         filter
             .values
             .insert(":now".to_owned(), AttributeValue::N(now.0.to_string()));

@@ -1,5 +1,6 @@
 //! [`DataKeys`] on AWS KMS: `GenerateDataKey` and `Decrypt`, never `Encrypt`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,89 +10,203 @@ use zeroize::Zeroizing;
 
 use super::AwsClients;
 use super::failure::Call;
-use crate::data_keys::{DataKey, DataKeys, WrappedKey};
+use crate::data_keys::{DataKey, DataKeys, EncryptionContext, WrappedKey};
 use crate::error::{Cause, Error, Result, Service};
 
-/// One KMS key, as the key encryption key.
-pub struct KmsKeys {
-    clients: Arc<AwsClients>,
-    key_arn: String,
+/// One KMS key or alias.
+pub struct KmsKey {
+    /// The clients of its region.
+    pub clients: Arc<AwsClients>,
+    /// Its ARN.
+    pub arn: String,
 }
 
-impl KmsKeys {
-    /// The key `key_arn`, through `clients`.
-    #[must_use]
-    pub fn new(clients: Arc<AwsClients>, key_arn: String) -> KmsKeys {
-        KmsKeys { clients, key_arn }
-    }
+/// The key encryption keys: the first wraps, all may unwrap, so that sessions live through a change of the key or of the account.
+pub struct KmsKeys(Vec<KmsKey>);
 
-    fn call(&self, action: &'static str) -> Call<'_> {
-        Call {
-            service: Service::Kms,
-            action,
-            resource: &self.key_arn,
-            region: self.clients.region(),
+impl KmsKeys {
+    /// At least one key, the one that wraps first.
+    ///
+    /// # Errors
+    /// `ERR_CONFIG` if there is none.
+    pub fn new(keys: Vec<KmsKey>) -> Result<KmsKeys> {
+        if keys.is_empty() {
+            return Err(Error::Config("kmsKeyArn must name at least one key".into()));
         }
+        Ok(KmsKeys(keys))
     }
 }
 
 #[async_trait]
 impl DataKeys for KmsKeys {
-    fn key_encryption_key(&self) -> &str {
-        &self.key_arn
+    fn key_encryption_keys(&self) -> Vec<&str> {
+        self.0.iter().map(|key| key.arn.as_str()).collect()
     }
 
-    async fn generate(&self) -> Result<(DataKey, WrappedKey)> {
+    async fn generate(&self, context: &EncryptionContext) -> Result<(DataKey, WrappedKey)> {
+        self.0[0].generate(context).await
+    }
+
+    /// Asks the keys one after the other. A key that cannot answer does not stand in the way of the others.
+    async fn decrypt(
+        &self,
+        wrapped: &WrappedKey,
+        context: &EncryptionContext,
+    ) -> Result<(DataKey, usize)> {
+        let mut failure = None;
+        for (index, key) in self.0.iter().enumerate() {
+            match key.decrypt(wrapped, context).await {
+                Ok(data_key) => return Ok((data_key, index)),
+                // "Not of this key" says less than any other failure: the key that cannot answer may be the one.
+                Err(Error::Integrity { source }) => {
+                    failure.get_or_insert(Error::Integrity { source });
+                }
+                Err(error) => match failure {
+                    None | Some(Error::Integrity { .. }) => failure = Some(error),
+                    Some(_) => {}
+                },
+            }
+        }
+        Err(failure.unwrap_or_else(Error::integrity))
+    }
+}
+
+impl KmsKey {
+    fn call(&self, action: &'static str) -> Call<'_> {
+        Call {
+            service: Service::Kms,
+            action,
+            resource: &self.arn,
+            region: self.clients.region(),
+        }
+    }
+
+    async fn generate(&self, context: &EncryptionContext) -> Result<(DataKey, WrappedKey)> {
         let action = "kms:GenerateDataKey";
         let reply = self
             .clients
             .kms()
             .await
             .generate_data_key()
-            .key_id(&self.key_arn)
+            .key_id(&self.arn)
             .key_spec(DataKeySpec::Aes256)
+            .set_encryption_context(pairs(context))
             .send()
             .await
             .map_err(|error| self.call(action).failed(&error))?;
         let (Some(key), Some(wrapped)) = (reply.plaintext, reply.ciphertext_blob) else {
-            return Err(incomplete(action));
+            return Err(wrong_reply(action, "it holds no data key"));
         };
-        Ok((data_key(action, key)?, WrappedKey(wrapped.into_inner())))
+        let key =
+            data_key(key).map_err(|_| wrong_reply(action, "it holds no data key of 256 bits"))?;
+        self.check_answer(action, reply.key_id.as_deref())?;
+        Ok((key, WrappedKey(wrapped.into_inner())))
     }
 
-    async fn decrypt(&self, wrapped: &WrappedKey) -> Result<DataKey> {
+    async fn decrypt(&self, wrapped: &WrappedKey, context: &EncryptionContext) -> Result<DataKey> {
         let action = "kms:Decrypt";
         let reply = self
             .clients
             .kms()
             .await
             .decrypt()
-            .key_id(&self.key_arn)
+            .key_id(&self.arn)
             .ciphertext_blob(Blob::new(wrapped.0.clone()))
+            .set_encryption_context(pairs(context))
             .send()
             .await
             .map_err(|error| self.call(action).failed(&error))?;
+        let key = reply
+            .plaintext
+            .ok_or_else(|| wrong_reply(action, "it holds no plaintext"));
         // A ciphertext of the same KMS key that holds something else than 32 bytes was not made by this store.
-        DataKey::new(Zeroizing::new(
-            reply
-                .plaintext
-                .ok_or_else(|| incomplete(action))?
-                .into_inner(),
-        ))
+        let key = data_key(key?)?;
+        self.check_answer(action, reply.key_id.as_deref())?;
+        Ok(key)
+    }
+
+    fn check_answer(&self, action: &'static str, answered: Option<&str>) -> Result<()> {
+        if answered.is_some_and(|answered| stands_for(&self.arn, answered)) {
+            Ok(())
+        } else {
+            Err(wrong_reply(
+                action,
+                "it is of another key than the one that was asked",
+            ))
+        }
     }
 }
 
-fn data_key(action: &'static str, key: Blob) -> Result<DataKey> {
-    DataKey::new(Zeroizing::new(key.into_inner())).map_err(|_| incomplete(action))
+/// Whether KMS may answer with the key ARN `answered` when it was asked for `asked`: the same key, a replica of the same multi-Region
+/// key, or, for an alias, a key of the same account and region, which is all that an alias tells.
+fn stands_for(asked: &str, answered: &str) -> bool {
+    let (Some(asked), Some(answered)) = (parts(asked), parts(answered)) else {
+        return false;
+    };
+    let same_account = asked.account == answered.account;
+    let same_region = asked.region == answered.region;
+    if asked.resource.starts_with("alias/") {
+        return same_account && same_region && answered.resource.starts_with("key/");
+    }
+    let multi_region = asked.resource.starts_with("key/mrk-");
+    same_account && (same_region || multi_region) && asked.resource == answered.resource
 }
 
-fn incomplete(action: &'static str) -> Error {
+struct Arn<'a> {
+    region: &'a str,
+    account: &'a str,
+    resource: &'a str,
+}
+
+fn parts(arn: &str) -> Option<Arn<'_>> {
+    match arn.splitn(6, ':').collect::<Vec<_>>()[..] {
+        ["arn", _, "kms", region, account, resource] => Some(Arn {
+            region,
+            account,
+            resource,
+        }),
+        _ => None,
+    }
+}
+
+fn pairs(context: &EncryptionContext) -> Option<HashMap<String, String>> {
+    let pairs = context.pairs();
+    (!pairs.is_empty()).then(|| pairs.clone().into_iter().collect())
+}
+
+fn data_key(key: Blob) -> Result<DataKey> {
+    DataKey::new(Zeroizing::new(key.into_inner()))
+}
+
+fn wrong_reply(action: &'static str, what: &str) -> Error {
     Error::Unavailable {
         service: Service::Kms,
         action,
-        source: Some(Cause::new(
-            "IncompleteReply",
-            "the reply holds no data key of 256 bits",
-        )),
+        source: Some(Cause::new("WrongReply", what)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stands_for;
+
+    #[test]
+    fn an_answer_counts_for_what_was_asked_alone() {
+        let key = |region: &str, account: &str, resource: &str| {
+            format!("arn:aws:kms:{region}:{account}:{resource}")
+        };
+        let here = key("us-east-1", "1", "key/a");
+        assert!(stands_for(&here, &here));
+        assert!(!stands_for(&here, &key("us-east-1", "1", "key/b")));
+        assert!(!stands_for(&here, &key("us-east-1", "2", "key/a")));
+        assert!(!stands_for(&here, &key("eu-west-1", "1", "key/a")));
+        assert!(!stands_for(&here, "a"));
+        let replica = key("us-east-1", "1", "key/mrk-a");
+        assert!(stands_for(&replica, &key("eu-west-1", "1", "key/mrk-a")));
+        assert!(!stands_for(&replica, &key("eu-west-1", "1", "key/mrk-b")));
+        let alias = key("us-east-1", "1", "alias/sessions");
+        assert!(stands_for(&alias, &here));
+        assert!(!stands_for(&alias, &key("us-east-1", "2", "key/a")));
+        assert!(!stands_for(&alias, &key("eu-west-1", "1", "key/a")));
     }
 }

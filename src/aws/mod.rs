@@ -7,4 +7,4 @@ mod kms;
 
 pub use clients::{AwsClients, ClientSettings};
 pub use dynamodb::DynamoDbTable;
-pub use kms::KmsKeys;
+pub use kms::{KmsKey, KmsKeys};

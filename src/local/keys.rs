@@ -8,7 +8,7 @@ use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
 use super::LocalFolder;
-use crate::data_keys::{DATA_KEY_LENGTH, DataKey, DataKeys, WrappedKey};
+use crate::data_keys::{DATA_KEY_LENGTH, DataKey, DataKeys, EncryptionContext, WrappedKey};
 use crate::envelope::{self, IV_LENGTH, Sealed, TAG_LENGTH};
 use crate::error::{Error, Result};
 
@@ -25,28 +25,33 @@ impl LocalKeys {
 
 #[async_trait]
 impl DataKeys for LocalKeys {
-    fn key_encryption_key(&self) -> &'static str {
-        "local"
+    fn key_encryption_keys(&self) -> Vec<&str> {
+        vec!["local"]
     }
 
-    /// A wrapped key is IV, encrypted data key and tag, one after the other.
-    async fn generate(&self) -> Result<(DataKey, WrappedKey)> {
+    /// A wrapped key is IV, encrypted data key and tag, one after the other; the context is its AAD.
+    async fn generate(&self, context: &EncryptionContext) -> Result<(DataKey, WrappedKey)> {
         let mut key = Zeroizing::new(vec![0; DATA_KEY_LENGTH]);
         SysRng
             .try_fill_bytes(&mut key)
             .expect("random bytes from the operating system");
-        let sealed = envelope::seal(&*self.0.key().await?, key.clone());
+        let file_key = self.0.key().await?;
+        let sealed = envelope::encrypt(file_key.bytes(), &context.canonical(), key.clone());
         let wrapped = [&sealed.iv[..], &sealed.ciphertext, &sealed.tag].concat();
         Ok((DataKey::new(key)?, WrappedKey(wrapped)))
     }
 
-    async fn decrypt(&self, wrapped: &WrappedKey) -> Result<DataKey> {
+    async fn decrypt(
+        &self,
+        wrapped: &WrappedKey,
+        context: &EncryptionContext,
+    ) -> Result<(DataKey, usize)> {
         let parts = wrapped
             .0
             .split_first_chunk::<IV_LENGTH>()
             .and_then(|(iv, rest)| {
-                rest.split_last_chunk::<TAG_LENGTH>()
-                    .map(|(key, tag)| (iv, key, tag))
+                let (key, tag) = rest.split_last_chunk::<TAG_LENGTH>()?;
+                Some((iv, key, tag))
             });
         let Some((iv, ciphertext, tag)) = parts else {
             return Err(Error::integrity());
@@ -56,6 +61,8 @@ impl DataKeys for LocalKeys {
             ciphertext: ciphertext.to_vec(),
             tag: *tag,
         };
-        DataKey::new(envelope::open(&*self.0.key().await?, sealed)?)
+        let file_key = self.0.key().await?;
+        let key = envelope::decrypt(file_key.bytes(), &context.canonical(), sealed)?;
+        Ok((DataKey::new(key)?, 0))
     }
 }

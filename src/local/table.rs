@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 
 use super::LocalFolder;
 use crate::error::Result;
-use crate::record::{AUTH_TAG, Attribute, Item, SESSION_ID, TTL, is_ours};
-use crate::session_table::{Condition, Outcome, Page, Scan, SessionTable};
+use crate::record::{AUTH_TAG, Attribute, Item, NOT_AFTER, SESSION_ID, TTL, is_ours};
+use crate::session_table::{Condition, Extension, Outcome, Page, Scan, SessionTable};
 use crate::time::EpochSeconds;
 
 /// How many items one page of a scan looks at.
@@ -87,15 +87,25 @@ impl SessionTable for LocalTable {
         .await
     }
 
-    async fn extend(&self, key: &str, ttl: EpochSeconds, condition: Condition) -> Result<Outcome> {
+    async fn extend(
+        &self,
+        key: &str,
+        ttl: EpochSeconds,
+        condition: Condition,
+    ) -> Result<Extension> {
         let key = key.to_owned();
         self.write(move |items| {
-            write_if(items, &key, &condition, |stored| {
+            let stored = stored(items, &key)?;
+            let outcome = write_if(items, &key, &condition, |stored| {
                 let mut item = stored.unwrap_or_else(|| {
                     Item::from([(SESSION_ID.to_owned(), Attribute::S(key.clone()))])
                 });
                 item.insert(TTL.to_owned(), Attribute::N(ttl.0.to_string()));
                 item
+            })?;
+            Ok(match outcome {
+                Outcome::Written => Extension::Extended,
+                Outcome::ConditionFailed => Extension::Refused(stored),
             })
         })
         .await
@@ -159,7 +169,9 @@ fn write_if(
     let holds = match condition {
         Condition::Always => true,
         Condition::Exists => stored.is_some(),
-        Condition::AliveAfter(now) => stored.as_ref().is_some_and(|item| lives(item, *now)),
+        Condition::Lives { at, until } => stored.as_ref().is_some_and(|item| {
+            lives(item, *at) && seconds(item, NOT_AFTER).is_none_or(|end| end >= *until)
+        }),
         Condition::Revision(tag) => {
             stored.as_ref().and_then(|item| item.get(AUTH_TAG)) == Some(tag)
         }
@@ -179,9 +191,14 @@ fn stored(
 }
 
 fn lives(item: &Item, now: EpochSeconds) -> bool {
-    match item.get(TTL) {
-        Some(Attribute::N(ttl)) => ttl.parse::<i64>().is_ok_and(|ttl| ttl > now.0),
-        _ => false,
+    let after_now = |name| seconds(item, name).is_some_and(|end| end > now);
+    after_now(TTL) && (!item.contains_key(NOT_AFTER) || after_now(NOT_AFTER))
+}
+
+fn seconds(item: &Item, name: &str) -> Option<EpochSeconds> {
+    match item.get(name) {
+        Some(Attribute::N(number)) => number.parse().ok().map(EpochSeconds),
+        _ => None,
     }
 }
 

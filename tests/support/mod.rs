@@ -1,15 +1,21 @@
 //! The backends that the conformance tests run over: the local mode, and AWS's protocols served by `tools/aws-local`.
 
+#![allow(dead_code)] // each test program uses a part
 #![allow(clippy::unwrap_used)] // clippy takes only #[test] functions for tests
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, LazyLock};
 
-use connect_dynamodb_kms::aws::{AwsClients, ClientSettings, DynamoDbTable, KmsKeys};
+use connect_dynamodb_kms::aws::{AwsClients, ClientSettings, DynamoDbTable, KmsKey, KmsKeys};
 use connect_dynamodb_kms::data_keys::DataKeys;
+use connect_dynamodb_kms::key_cache::{KeyCache, Limits};
 use connect_dynamodb_kms::local::{LocalFolder, LocalKeys, LocalTable};
+use connect_dynamodb_kms::record::Version;
+use connect_dynamodb_kms::session_key::{IdHashing, SessionKeys};
 use connect_dynamodb_kms::session_table::SessionTable;
+use connect_dynamodb_kms::store::{RecordPolicy, SessionStore};
 
 /// The program of `tools/aws-local`: `AWS_LOCAL` names it (`npm test` does that), else cargo builds it now.
 static PROGRAM: LazyLock<String> =
@@ -77,10 +83,14 @@ fn aws() -> Backend {
         profile: None,
         role_arn: None,
     });
+    let key = KmsKey {
+        clients: clients.clone(),
+        arn: text(&ready["keyArns"][0]),
+    };
     Backend {
         name: "aws",
-        table: Arc::new(DynamoDbTable::new(clients.clone(), "sessions".into())),
-        keys: Arc::new(KmsKeys::new(clients, text(&ready["keyArns"][0]))),
+        table: Arc::new(DynamoDbTable::new(clients, "sessions".into())),
+        keys: Arc::new(KmsKeys::new(vec![key]).unwrap()),
         _guard: Guard::Server(server),
     }
 }
@@ -106,4 +116,24 @@ fn build() -> String {
         .filter(|message| message["target"]["name"] == "aws-local")
         .find_map(|message| message["executable"].as_str().map(str::to_owned))
         .expect("the path of the program")
+}
+
+/// A store on a backend that writes `write` and reads both versions, with a cache of its own.
+pub(crate) fn store(backend: &Backend, write: Version) -> SessionStore {
+    store_with(backend, write, IdHashing::None)
+}
+
+/// The same with hashed ids.
+pub(crate) fn store_with(backend: &Backend, write: Version, hashing: IdHashing) -> SessionStore {
+    SessionStore::new(
+        backend.table.clone(),
+        KeyCache::new(backend.keys.clone(), Some(Limits::DEFAULT)),
+        SessionKeys::new("app:".into(), hashing),
+        RecordPolicy::new(
+            write,
+            vec![Version::V1, Version::V2],
+            "sessions".into(),
+            BTreeMap::new(),
+        ),
+    )
 }
