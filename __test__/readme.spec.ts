@@ -14,6 +14,9 @@ import { AwsLocal } from './support/aws-local.ts';
 const here = fileURLToPath(new URL('.', import.meta.url));
 const readme = await readFile(join(here, '..', 'README.md'), 'utf8');
 
+const DEFAULT_KEY = 'arn:aws:kms:us-east-1:232282424912:key/afd7365b-7a3a-4ae6-97a6-3dcd0ec9a94a';
+const ROTATED_KEY = 'arn:aws:kms:eu-west-1:232282424912:key/0f2d1c3b-6a5e-4d7c-8b9a-1e2f3a4b5c6d';
+
 /** The code blocks below a `<!-- test: NAME -->` comment. */
 const snippets = new Map(
   [...readme.matchAll(/<!-- test: (\S+) -->\n```(?:ts|sh)\n(.*?)```/gs)].map(([, name, code]) => [name!, code!] as const),
@@ -94,7 +97,8 @@ async function assertLogin(url: string): Promise<void> {
 
 describe('the README', () => {
   before(async () => {
-    aws = await AwsLocal.start(['--table', 'mcp-gateway-sessions']);
+    const keys = [DEFAULT_KEY, ROTATED_KEY].flatMap((arn) => ['--key-arn', arn]);
+    aws = await AwsLocal.start(['--table', 'mcp-gateway-sessions', ...keys]);
     folder = await mkdtemp(join(here, 'readme-'));
     await writeFile(join(folder, 'package.json'), '{"type": "module"}');
   });
@@ -126,6 +130,10 @@ describe('the README', () => {
 
   it('runs the envelope', async () => {
     assert.equal(await output('envelope'), 'a refresh token\n');
+  });
+
+  it('runs the change of the key', async () => {
+    assert.equal(await output('rotation'), '1\n');
   });
 
   it('runs the error handling', async () => {

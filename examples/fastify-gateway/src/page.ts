@@ -193,23 +193,36 @@ function tablePanel({ record, place }: SignedIn): Html {
     ['iv', '12 random bytes, new for every write.'],
     ['authTag', '16 bytes. Change one bit of the record, and it does not open.'],
     ['ttl', 'When the session ends; DynamoDB deletes the item after it.', day(ends)],
-    ['version', "The record's format."],
+    [
+      'notAfter',
+      'When the session ends at the latest, whatever somebody writes into ttl: sealed in.',
+      day(new Date(record.notAfter! * 1000)),
+    ],
+    ['salt', '16 random bytes, new for every write: the key of this write comes from them and the data key.'],
+    ['commit', 'Ties the record to its data key.'],
+    ['version', "The record's format: bound to its table and session, so that it opens nowhere else."],
   ];
-  const total = Object.entries(record).reduce((sum, [name, value]) => sum + Buffer.byteLength(name + value), 0);
+  const total = Object.entries(record).reduce((sum, [name, value]) => sum + Buffer.byteLength(name) + storedSize(name, value), 0);
   return html`<article class="station table">
   <header><span class="state">Secrets sealed</span><span class="size">${count(total)} of ${count(LARGEST_ITEM)} bytes</span><h2>What lies in the table</h2>
   <p>All that a reader of the table or of its backup gets, attribute by attribute.</p></header>
   <div class="in"><dl class="attributes">${attributes.map(
     ([name, about, note]) => html`
-    <div data-watch="${name}" data-digest="${digest(record[name])}">
+    <div data-watch="${name}" data-digest="${digest(record[name]!)}">
       <dt>${name}<span class="flag">changed</span>${note && html`<small>${note}</small>`}</dt>
       <dd class="about">${about}</dd>
-      <dd class="value">${record[name]}</dd>
+      <dd class="value">${record[name]!}</dd>
     </div>`,
   )}
   </dl>
   <p class="stolen"><b>If it is stolen:</b> nothing opens without the wrapping key. What shows is a size, an end, and an id that makes no cookie without a signature.</p></div>
 </article>`;
+}
+
+/** The store gives bytes in base64; the table holds them as they are. */
+function storedSize(name: string, value: string | number): number {
+  const isText = name === 'sessionId' || typeof value === 'number';
+  return isText ? Buffer.byteLength(String(value)) : Buffer.from(value, 'base64').length;
 }
 
 function tryThis({ process }: SignedIn, next: ServiceId | undefined): Html {
@@ -238,7 +251,7 @@ function tryThis({ process }: SignedIn, next: ServiceId | undefined): Html {
     <li class="card">
       <h3>Refresh the tokens</h3>
       <p>New access tokens in the session: it is sealed again, with a new nonce, under the data key it has.</p>
-      ${effect('session, encryptedData, iv, authTag, ttl', 'cookie, encryptedKey')}
+      ${effect('session, encryptedData, iv, authTag, salt, commit, ttl', 'cookie, encryptedKey')}
       <form class="foot" method="post" action="/refresh"><button class="button">Refresh</button></form>
     </li>
     <li class="card">

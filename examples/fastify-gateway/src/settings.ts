@@ -36,7 +36,7 @@ export function readSettings(args: readonly string[], env: NodeJS.ProcessEnv): S
   const cookieSecret = readCookieSecret(env.SESSION_SECRET);
   if (!args.includes('--aws')) {
     const place = { table: 'a file in the folder .sessions', wrappedBy: 'the key file of the local mode, in place of AWS KMS' };
-    return { store: { local: { path: FOLDER } }, place, port, cookieSecret };
+    return { store: { recordVersion: 2, local: { path: FOLDER } }, place, port, cookieSecret };
   }
   const tableName = required(env, 'SESSIONS_TABLE');
   const kmsKeyArn = required(env, 'KMS_KEY_ARN');
@@ -46,7 +46,7 @@ export function readSettings(args: readonly string[], env: NodeJS.ProcessEnv): S
     table: `the DynamoDB table ${tableName}${atOwn('DYNAMODB')}`,
     wrappedBy: atOwn('KMS') ? 'the KMS at your own endpoint' : 'AWS KMS',
   };
-  return { store: { tableName, kmsKeyArn }, place, port, cookieSecret };
+  return { store: { recordVersion: 2, tableName, kmsKeyArn }, place, port, cookieSecret };
 }
 
 function readPort(text = '3000'): number {
