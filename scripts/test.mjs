@@ -4,9 +4,9 @@
 import { readdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { checkDependencies } from './dependencies.mjs';
 import { packInto } from './pack.mjs';
 import { buildAwsLocal, installIfStale, requireTools, root, run, step } from './steps.mjs';
+import { checkSupplyChain } from './supply-chain.mjs';
 
 const only = process.argv.slice(2);
 
@@ -29,6 +29,9 @@ try {
     await run('cargo', ['fmt', '--check', '--manifest-path', 'tools/aws-local/Cargo.toml']);
     await run('npx', ['biome', 'check', '--error-on-warnings', '.']);
     await run('cargo', ['clippy', '--locked', '--all-targets', '--', '--deny', 'warnings']);
+
+    step('Checking licences, duplicates, sources and advisories of what is linked: cargo deny, npm audit');
+    await checkSupplyChain();
   }
 
   step('Building the servers that speak AWS (tools/aws-local); minutes the first time');
@@ -39,9 +42,6 @@ try {
     const servers = ['--locked', '--manifest-path', 'tools/aws-local/Cargo.toml'];
     await run('cargo', ['clippy', ...servers, '--all-targets', '--', '--deny', 'warnings']);
     await run('cargo', ['test', ...servers]);
-
-    step('Checking which TLS and HTTP stacks are linked');
-    await checkDependencies();
 
     step('Testing the Rust core');
     await run('cargo', ['test', '--locked']);

@@ -1,0 +1,58 @@
+// What is linked and installed: licences, duplicates, sources and advisories, by cargo deny (deny.toml) and npm audit. Both advisory
+// databases are fetched; where they cannot be reached, that part says so and is left to the next machine.
+
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { root, run } from './steps.mjs';
+
+const CARGO_DENY = '0.20.2';
+
+/** @throws if anything that could be checked is not as it should be. */
+export async function checkSupplyChain() {
+  const deny = await cargoDeny();
+  await run(deny, ['check', 'licenses', 'bans', 'sources']);
+  await unlessUnreachable(deny, ['check', 'advisories'], /failed to (fetch|load) advisory database|failed to fetch/i);
+  await unlessUnreachable('npm', ['audit'], /audit endpoint returned an error|ENOTFOUND|ECONNREFUSED/);
+}
+
+/** The program, built once into the user's cache folder if it is not installed. */
+async function cargoDeny() {
+  const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'connect-dynamodb-kms');
+  const program = join(cache, `cargo-deny-${CARGO_DENY}`, 'bin', 'cargo-deny');
+  if (!existsSync(program)) {
+    console.log('Building cargo-deny; minutes, once');
+    await run('cargo', [
+      'install',
+      'cargo-deny',
+      '--version',
+      CARGO_DENY,
+      '--locked',
+      '--root',
+      join(cache, `cargo-deny-${CARGO_DENY}`),
+    ]);
+  }
+  return program;
+}
+
+async function unlessUnreachable(command, args, unreachable) {
+  const { code, output } = await captured(command, args);
+  if (code === 0) return void console.log(`${command} ${args.join(' ')}: nothing found`);
+  if (!unreachable.test(output)) throw new Error(`${output}\n\`${command} ${args.join(' ')}\` failed`);
+  console.log(`NOT CHECKED: \`${command} ${args.join(' ')}\`: its database cannot be reached from here`);
+}
+
+function captured(command, args) {
+  return new Promise((done, failed) => {
+    const child = spawn(command, args, { cwd: root, shell: process.platform === 'win32' });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk) => {
+        output += chunk;
+      });
+    }
+    child.once('error', failed);
+    child.once('close', (code) => done({ code, output }));
+  });
+}
