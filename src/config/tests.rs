@@ -1,0 +1,219 @@
+
+use super::*;
+
+fn environment() -> Environment {
+    Environment::new(|_| None)
+}
+
+fn parse(json: &str) -> StoreConfig {
+    StoreConfig::parse(json, &environment()).unwrap()
+}
+
+fn refused(json: &str) -> String {
+    let error = StoreConfig::parse(json, &environment()).err().expect(json);
+    assert_eq!(error.code(), "ERR_CONFIG");
+    error.to_string()
+}
+
+fn aws(config: StoreConfig) -> (ClientSettings, ClientSettings, String) {
+    match config.backend {
+        Backend::Aws { table, keys } => (table, keys[0].client.clone(), keys[0].arn.clone()),
+        Backend::Local { .. } => panic!("local"),
+    }
+}
+
+#[test]
+fn the_defaults_are_the_documented_ones() {
+    let config = parse("{}");
+    assert_eq!(config.table_name, "mcp-gateway-sessions");
+    assert_eq!(config.lifetime, Lifetime::from_seconds(604_800.0).unwrap());
+    assert_eq!(config.key_cache, Some(Limits::DEFAULT));
+    assert_eq!(config.record_version, Version::V1);
+    assert_eq!(config.accept_versions, [Version::V1, Version::V2]);
+    let (table, keys, key_arn) = aws(config);
+    assert_eq!(table.region, "us-east-1");
+    assert_eq!(table, keys);
+    assert_eq!(key_arn, DEFAULT_KEY_ARN);
+}
+
+#[test]
+fn the_environment_overrides_defaults_and_options_override_the_environment() {
+    let environment = Environment::new(|name| match name {
+        "SESSIONS_TABLE" => Some("from-env".into()),
+        "AWS_REGION" => Some("eu-west-1".into()),
+        "KMS_KEY_ARN" => Some(String::new()),
+        _ => None,
+    });
+    let config = StoreConfig::parse("{}", &environment).unwrap();
+    assert_eq!(config.table_name, "from-env");
+    assert_eq!(aws(config).0.region, "eu-west-1");
+    let config = StoreConfig::parse(
+        r#"{"tableName": "mine", "region": "ap-south-1"}"#,
+        &environment,
+    )
+    .unwrap();
+    assert_eq!(config.table_name, "mine");
+    assert_eq!(aws(config).0.region, "ap-south-1");
+}
+
+#[test]
+fn the_keys_region_is_that_of_its_arn() {
+    let (table, keys, _) = aws(parse(
+        r#"{"region": "eu-west-1", "kmsKeyArn": "arn:aws:kms:eu-central-1:123456789012:alias/sessions"}"#,
+    ));
+    assert_eq!(
+        (table.region.as_str(), keys.region.as_str()),
+        ("eu-west-1", "eu-central-1")
+    );
+}
+
+#[test]
+fn a_services_own_endpoint_goes_before_the_common_one() {
+    let (table, keys, _) = aws(parse(
+        r#"{"endpoint": "http://127.0.0.1:1", "kmsEndpoint": "http://127.0.0.1:2"}"#,
+    ));
+    assert_eq!(
+        table.dynamodb_endpoint.as_deref(),
+        Some("http://127.0.0.1:1")
+    );
+    assert_eq!(keys.kms_endpoint.as_deref(), Some("http://127.0.0.1:2"));
+    assert_eq!(table, keys, "one set of settings, so one pair of clients");
+}
+
+#[test]
+fn every_refusal_names_the_option() {
+    for (json, option) in [
+        (r#"{"tablename": "x"}"#, "tablename"),
+        (r#"{"tableName": 7}"#, "tableName"),
+        (r#"{"tableName": "a b c"}"#, "tableName"),
+        (r#"{"tableName": null}"#, "tableName"),
+        (r#"{"ttlSeconds": 0}"#, "ttlSeconds"),
+        (r#"{"ttlSeconds": "60"}"#, "ttlSeconds"),
+        (
+            r#"{"ttlSeconds": {"$not": "NaN"}}"#,
+            "ttlSeconds must be a number of seconds, or a function that gives one, not NaN",
+        ),
+        (r#"{"kmsKeyArn": "afd7365b"}"#, "kmsKeyArn"),
+        (r#"{"kmsKeyArn": "arn:aws:s3:::bucket"}"#, "kmsKeyArn"),
+        (r#"{"region": "us east"}"#, "region"),
+        (r#"{"endpoint": "localhost:8000"}"#, "endpoint"),
+        (r#"{"dynamodbEndpoint": true}"#, "dynamodbEndpoint"),
+        (r#"{"kmsEndpoint": "https://"}"#, "kmsEndpoint"),
+        (r#"{"endpoint": "http://local host"}"#, "endpoint"),
+        (r#"{"endpoint": "http://[::1"}"#, "endpoint"),
+        (r#"{"endpoint": "http://:1"}"#, "endpoint"),
+        (r#"{"endpoint": "ftp://localhost"}"#, "endpoint"),
+        (r#"{"profile": ""}"#, "profile"),
+        (r#"{"roleArn": "admin"}"#, "roleArn"),
+        (r#"{"prefix": 1}"#, "prefix"),
+        (r#"{"keyCache": "no"}"#, "keyCache"),
+        (r#"{"keyCache": {"maxEntries": 0}}"#, "keyCache.maxEntries"),
+        (r#"{"keyCache": {"maxAge": 5}}"#, "keyCache.maxAge"),
+        (
+            r#"{"keyCache": {"maxAgeSeconds": 1.5}}"#,
+            "keyCache.maxAgeSeconds",
+        ),
+        (r#"{"keyCache": "lax"}"#, "keyCache"),
+        (r#"{"kmsKeyArn": []}"#, "kmsKeyArn"),
+        (
+            r#"{"kmsKeyArn": ["arn:aws:kms:us-east-1:1:key/a", 7]}"#,
+            "kmsKeyArn",
+        ),
+        (r#"{"recordVersion": 3}"#, "recordVersion"),
+        (r#"{"recordVersion": "2"}"#, "recordVersion"),
+        (r#"{"acceptVersions": 2}"#, "acceptVersions"),
+        (r#"{"acceptVersions": [1, 3]}"#, "acceptVersions"),
+        (
+            r#"{"recordVersion": 2, "acceptVersions": [1]}"#,
+            "acceptVersions",
+        ),
+        (r#"{"acceptVersions": []}"#, "acceptVersions"),
+        (r#"{"encryptionContext": "x"}"#, "encryptionContext"),
+        (r#"{"encryptionContext": {"team": 1}}"#, "encryptionContext"),
+        (
+            r#"{"encryptionContext": {"table": "x"}}"#,
+            "encryptionContext must not have table",
+        ),
+        (r#"{"hashSessionIds": "yes"}"#, "hashSessionIds"),
+        (r#"{"hashSessionIds": {}}"#, "hashSessionIds.secret"),
+        (
+            r#"{"hashSessionIds": {"secret": "short"}}"#,
+            "hashSessionIds.secret",
+        ),
+        (
+            r#"{"hashSessionIds": {"salt": "0123456789abcdef"}}"#,
+            "hashSessionIds.salt",
+        ),
+        (r#"{"local": true}"#, "local"),
+        (r#"{"local": {}}"#, "local.path"),
+        (r#"{"local": {"path": 1}}"#, "local.path"),
+        (r#"{"local": {"path": "x", "mode": 1}}"#, "local.mode"),
+        (r#"{"docClient": {"$not": "another object"}}"#, "docClient"),
+        (r#"{"docClient": true, "region": "eu-west-1"}"#, "region"),
+        (
+            r#"{"kmsClient": true, "kmsEndpoint": "http://127.0.0.1:1"}"#,
+            "kmsEndpoint",
+        ),
+        ("[]", "configuration"),
+        ("null", "configuration"),
+    ] {
+        let message = refused(json);
+        assert!(message.contains(option), "{json}: {message}");
+    }
+}
+
+#[test]
+fn a_bad_environment_is_named() {
+    let environment = Environment::new(|name| (name == "KMS_KEY_ARN").then(|| "nonsense".into()));
+    let error = StoreConfig::parse("{}", &environment).err().unwrap();
+    assert!(error.to_string().contains("KMS_KEY_ARN"));
+}
+
+#[test]
+fn local_mode_wins_over_the_options_about_aws() {
+    let config = parse(r#"{"local": {"path": "./x"}, "tableName": "mine", "region": "eu-west-1"}"#);
+    assert_eq!(config.table_name, "mine");
+    assert_eq!(config.backend, Backend::Local { path: "./x".into() });
+}
+
+#[test]
+fn several_keys_have_a_client_each_in_their_own_region() {
+    let config = parse(
+        r#"{"kmsKeyArn": ["arn:aws:kms:us-east-1:1:key/new", "arn:aws:kms:eu-west-1:2:alias/old"], "kmsEndpoint": "http://127.0.0.1:2"}"#,
+    );
+    let Backend::Aws { keys, .. } = config.backend else {
+        panic!("local");
+    };
+    let regions: Vec<&str> = keys.iter().map(|key| key.client.region.as_str()).collect();
+    assert_eq!(regions, ["us-east-1", "eu-west-1"]);
+    assert!(keys.iter().all(|key| key.client.kms_endpoint.is_some()));
+}
+
+#[test]
+fn the_key_cache_takes_presets_and_limits() {
+    assert_eq!(parse(r#"{"keyCache": false}"#).key_cache, None);
+    assert_eq!(
+        parse(r#"{"keyCache": "strict"}"#).key_cache,
+        Some(Limits::STRICT)
+    );
+    let limits = parse(
+        r#"{"keyCache": {"maxEntries": 5, "maxAgeSeconds": 60, "revocationCheckSeconds": 5}}"#,
+    );
+    let expected = Limits {
+        max_entries: 5,
+        max_age: Duration::from_mins(1),
+        revocation_check: Duration::from_secs(5),
+        ..Limits::DEFAULT
+    };
+    assert_eq!(limits.key_cache, Some(expected));
+}
+
+#[test]
+fn ids_are_hashed_with_or_without_a_secret() {
+    assert!(matches!(
+        parse(r#"{"hashSessionIds": true}"#).hash_session_ids,
+        IdHashing::Sha256
+    ));
+    let keyed = parse(r#"{"hashSessionIds": {"secret": "0123456789abcdef"}}"#).hash_session_ids;
+    assert!(matches!(keyed, IdHashing::Keyed(secret) if *secret == b"0123456789abcdef"));
+}
