@@ -188,8 +188,12 @@ function tablePanel({ record, place }: SignedIn): Html {
   const ends = new Date(record.ttl * 1000);
   const attributes: [name: keyof EncryptedSessionRecord, about: string, note?: string][] = [
     ['sessionId', "The record's key: the session's id, without the cookie's signature."],
-    ['encryptedData', 'The session as JSON, sealed with AES-256-GCM.', size(record.encryptedData)],
-    ['encryptedKey', `This session's own data key, wrapped by ${place.wrappedBy}.`, size(record.encryptedKey)],
+    ['encryptedData', 'The session as JSON, sealed with AES-256-GCM.', bytes(storedSize('encryptedData', record.encryptedData))],
+    [
+      'encryptedKey',
+      `This session's own data key, wrapped by ${place.wrappedBy}.`,
+      bytes(storedSize('encryptedKey', record.encryptedKey)),
+    ],
     ['iv', '12 random bytes, new for every write.'],
     ['authTag', '16 bytes. Change one bit of the record, and it does not open.'],
     ['ttl', 'When the session ends; DynamoDB deletes the item after it.', day(ends)],
@@ -324,7 +328,11 @@ function day(date: Date): string {
 }
 
 function size(text: string): string {
-  return `${count(Buffer.byteLength(text))} bytes`;
+  return bytes(Buffer.byteLength(text));
+}
+
+function bytes(number: number): string {
+  return `${count(number)} bytes`;
 }
 
 function count(number: number): string {
