@@ -43,7 +43,7 @@ pub type Salt = [u8; 16];
 pub type Commitment = [u8; 32];
 
 /// What a version 2 record is sealed for. It opens as nothing else.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Binding<'a> {
     /// The last moment that the session may live to, whatever its `ttl` says.
     pub not_after: EpochSeconds,

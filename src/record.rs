@@ -1,6 +1,7 @@
 //! The record: what one session looks like in the table, in versions 1 and 2. Pure: items in, records out, and back.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use base64_simd::STANDARD as BASE64;
 
@@ -37,8 +38,8 @@ pub const MARKS: [&str; 3] = [VERSION, ENCRYPTED_KEY, ENCRYPTED_DATA];
 /// What an item may hold, in bytes, names included (Amazon DynamoDB Developer Guide, "Constraints": 400 KB).
 pub const ITEM_LIMIT: usize = 409_600;
 
-/// The value of an attribute, of the kinds that records use.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The value of an attribute, of the kinds that records use. A string may be a session id, so `Debug` tells lengths alone.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Attribute {
     /// A string.
     S(String),
@@ -48,6 +49,17 @@ pub enum Attribute {
     B(Vec<u8>),
     /// A kind that no record of ours uses.
     Other,
+}
+
+impl fmt::Debug for Attribute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Attribute::S(text) => write!(f, "S({} bytes)", text.len()),
+            Attribute::N(number) => write!(f, "N({number})"),
+            Attribute::B(bytes) => write!(f, "B({} bytes)", bytes.len()),
+            Attribute::Other => f.write_str("Other"),
+        }
+    }
 }
 
 /// An item as it lies in the table.
@@ -84,8 +96,8 @@ pub struct Bound {
     pub commitment: Commitment,
 }
 
-/// A session's record, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A session's record, taken apart. Its `Debug` is that of its item, without the session id.
+#[derive(Clone, PartialEq, Eq)]
 pub struct EncryptedSessionRecord {
     /// The partition key: prefix and session id, or a hash of it.
     pub key: String,
@@ -97,6 +109,12 @@ pub struct EncryptedSessionRecord {
     pub ttl: EpochSeconds,
     /// In a version 2 record alone.
     pub bound: Option<Bound>,
+}
+
+impl fmt::Debug for EncryptedSessionRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_item().fmt(f)
+    }
 }
 
 impl EncryptedSessionRecord {
@@ -420,6 +438,15 @@ mod tests {
             code(&with(VERSION, Attribute::N("3".into()))),
             "ERR_VERSION"
         );
+    }
+
+    #[test]
+    fn debug_output_shows_no_session_id() {
+        for record in [record(), bound_record()] {
+            let shown = format!("{record:?} {:?}", record.to_item());
+            assert!(shown.contains("S(7 bytes)"), "{shown}");
+            assert!(!shown.contains("abc"), "{shown}");
+        }
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub struct Scan {
 }
 
 /// One page of a scan.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Page {
     /// May be empty although more pages follow.
     pub items: Vec<Item>,
