@@ -77,7 +77,7 @@ export interface EncryptedSessionRecord {
   version: number;
   /** Version 2: the last moment that the session may live to, in epoch seconds. */
   notAfter?: number;
-  /** Version 2: the 16 bytes that the keys were derived with; new for every write. */
+  /** Version 2: the 16 bytes that the keys were derived with; random, and kept while the data key is in memory. */
   salt?: string;
   /** Version 2: what ties the record to its data key, 32 bytes. */
   commit?: string;

@@ -9,13 +9,13 @@ use napi::bindgen_prelude::{
 };
 use napi::{Env, Result as NapiResult, ValueType, sys};
 use napi_derive::napi;
-use zeroize::Zeroizing;
 
 use crate::backend;
 use crate::config::{Environment, StoreConfig};
 use crate::error::{Error, Result};
 use crate::key_cache::{CacheCounters, CacheStats};
 use crate::lifecycle::{Closable, InUse};
+use crate::plaintext::Plaintext;
 use crate::record::EncryptedSessionRecord;
 use crate::session_data;
 use crate::store::{Lifetime, Lookup, OpenedSession, SessionStore};
@@ -80,10 +80,7 @@ fn reply<T, U>(result: Result<T>, convert: impl FnOnce(T) -> U) -> Reply<U> {
     })
 }
 
-/// A plaintext on its way to JavaScript; our copy is wiped as soon as JavaScript has its own.
-pub struct Plaintext(Zeroizing<String>);
-
-impl TypeName for Plaintext {
+impl TypeName for Plaintext<String> {
     fn type_name() -> &'static str {
         "string"
     }
@@ -93,10 +90,11 @@ impl TypeName for Plaintext {
     }
 }
 
-impl ToNapiValue for Plaintext {
+/// To JavaScript; our copy is wiped as soon as JavaScript has its own.
+impl ToNapiValue for Plaintext<String> {
     unsafe fn to_napi_value(env: sys::napi_env, value: Self) -> NapiResult<sys::napi_value> {
         // SAFETY: the same environment, handed through.
-        unsafe { <&str as ToNapiValue>::to_napi_value(env, value.0.as_str()) }
+        unsafe { <&str as ToNapiValue>::to_napi_value(env, value.as_str()) }
     }
 }
 
@@ -105,7 +103,7 @@ impl ToNapiValue for Plaintext {
 pub struct Session {
     pub id: String,
     #[napi(ts_type = "string")]
-    pub json: Option<Plaintext>,
+    pub json: Option<Plaintext<String>>,
     pub ttl: i64,
 }
 
@@ -123,7 +121,7 @@ impl From<OpenedSession> for Session {
     fn from(session: OpenedSession) -> Session {
         Session {
             id: session.id,
-            json: Some(Plaintext(session.json)),
+            json: Some(session.json),
             ttl: session.ttl.0,
         }
     }
@@ -228,7 +226,7 @@ pub fn defaults() -> Defaults {
 /// Seals a text under a fresh data key of the environment's KMS key.
 #[napi]
 pub async fn encrypt(data: String) -> Reply<Envelope> {
-    let plaintext = Zeroizing::new(data.into_bytes());
+    let plaintext = Plaintext::new(data.into_bytes());
     let result = match backend::default_keys(&environment()) {
         Ok(keys) => session_data::encrypt(&keys, plaintext).await,
         Err(error) => Err(error),
@@ -248,7 +246,7 @@ pub async fn decrypt(
     encrypted_key: String,
     iv: String,
     auth_tag: String,
-) -> Reply<Plaintext> {
+) -> Reply<Plaintext<String>> {
     let data = session_data::EncryptionResult {
         encrypted_data,
         encrypted_key,
@@ -259,7 +257,7 @@ pub async fn decrypt(
         Ok(keys) => session_data::decrypt(&keys, &data).await,
         Err(error) => Err(error),
     };
-    reply(result, Plaintext)
+    reply(result, |text| text)
 }
 
 /// A store that JavaScript holds.
@@ -319,7 +317,7 @@ impl NativeStore {
         ttl_seconds: Option<f64>,
         cookie_expires: Option<f64>,
     ) -> Promise<'env, ()> {
-        let json = Zeroizing::new(json.into_bytes());
+        let json = Plaintext::new(json.into_bytes());
         let end = self.end(now, ttl_seconds, cookie_expires);
         self.run(env, move |store| async move {
             store.set(&sid, json, EpochMillis(now), end?).await

@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
+use crate::envelope::Ciphers;
 use crate::error::{Error, Result};
 
 /// The length of a data key in bytes: AES-256's (FIPS 197).
 pub const DATA_KEY_LENGTH: usize = 32;
 
-/// A data key in the clear. Neither `Clone` nor `Debug`; its bytes are overwritten when it is dropped.
-pub struct DataKey(Zeroizing<Vec<u8>>);
+/// A data key in the clear, with the ciphers made of it. Neither `Clone` nor `Debug`; all of it is overwritten when it is dropped.
+pub struct DataKey {
+    bytes: Zeroizing<Vec<u8>>,
+    pub(crate) ciphers: Ciphers,
+}
 
 impl DataKey {
     /// Takes over the very buffer that holds the key, so that no second copy stays behind.
@@ -20,7 +24,10 @@ impl DataKey {
     /// `ERR_INTEGRITY` if it is not 32 bytes long.
     pub fn new(bytes: Zeroizing<Vec<u8>>) -> Result<DataKey> {
         if bytes.len() == DATA_KEY_LENGTH {
-            Ok(DataKey(bytes))
+            Ok(DataKey {
+                bytes,
+                ciphers: Ciphers::default(),
+            })
         } else {
             Err(Error::integrity())
         }
@@ -29,7 +36,7 @@ impl DataKey {
     /// The key's 32 bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 }
 
@@ -118,7 +125,7 @@ mod tests {
     #[test]
     fn the_bytes_of_a_data_key_are_overwritten_when_it_is_dropped() {
         let key = DataKey::new(Zeroizing::new(vec![1; DATA_KEY_LENGTH])).unwrap();
-        overwritten_on_drop(&key.0);
+        overwritten_on_drop(&key.bytes);
         assert_eq!(key.bytes(), [1; DATA_KEY_LENGTH]);
     }
 

@@ -1,7 +1,8 @@
 //! Sealing and opening with AES-256-GCM (NIST SP 800-38D). Pure: a data key and bytes in, bytes out.
 
-use aes_gcm::aead::{AeadInOut, KeyInit};
-use aes_gcm::{Aes256Gcm, Nonce, Tag};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use hkdf::Hkdf;
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -11,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::data_keys::{DATA_KEY_LENGTH, DataKey};
 use crate::error::{Error, Result};
+use crate::plaintext::Plaintext;
 use crate::time::EpochSeconds;
 
 /// Bytes of a GCM initialisation vector: the 96 bits that SP 800-38D §8.2 recommends.
@@ -36,7 +38,8 @@ pub struct Sealed {
     pub tag: AuthTag,
 }
 
-/// Random bytes that a version 2 record's keys are derived with; new for every write.
+/// Random bytes that a version 2 record's keys are derived with: the same for as long as a process has the data key at hand, so that what is
+/// derived can be kept too.
 pub type Salt = [u8; 16];
 
 /// What shows which data key a version 2 record was sealed under, without telling it.
@@ -101,38 +104,51 @@ impl Binding<'_> {
     }
 }
 
+/// What is made of a data key, once and kept with it: AES's round keys and GCM's table. AWS-LC overwrites them when they are dropped.
+#[derive(Default)]
+pub(crate) struct Ciphers {
+    /// Under the data key itself, for version 1.
+    whole: OnceLock<LessSafeKey>,
+    /// Under the key that was derived last, for version 2.
+    derived: Mutex<Option<Arc<Derived>>>,
+}
+
+/// What HKDF gives for a data key and a salt.
+struct Derived {
+    salt: Salt,
+    cipher: LessSafeKey,
+    commitment: Commitment,
+}
+
 /// Encrypts `plaintext` in place, under 12 fresh random bytes of IV from the operating system, as version 1 records are.
 ///
 /// # Panics
 /// If the operating system gives no random bytes: nothing may be sealed then.
 #[must_use]
-pub fn seal(key: &DataKey, plaintext: Zeroizing<Vec<u8>>) -> Sealed {
-    encrypt(key.bytes(), b"", plaintext)
+pub fn seal(key: &DataKey, plaintext: Plaintext) -> Sealed {
+    encrypt(cipher_of(key), b"", plaintext)
 }
 
-/// Decrypts in place, after the tag has been checked in constant time, as version 1 records are.
+/// Decrypts in place, as version 1 records are. The tag is compared in constant time; if it is wrong, everything is overwritten.
 ///
 /// # Errors
 /// `ERR_INTEGRITY` if key, IV, ciphertext and tag do not belong together.
-pub fn open(key: &DataKey, sealed: Sealed) -> Result<Zeroizing<Vec<u8>>> {
-    decrypt(key.bytes(), b"", sealed)
+pub fn open(key: &DataKey, sealed: Sealed) -> Result<Plaintext> {
+    decrypt(cipher_of(key), b"", sealed)
 }
 
-/// Seals as version 2 records are: under a key derived from the data key with a fresh salt, for one place alone.
+/// Seals as version 2 records are: under a key derived from the data key with a salt, for one place alone.
 ///
 /// # Panics
 /// As [`seal`].
 #[must_use]
-pub fn seal_bound(
-    key: &DataKey,
-    plaintext: Zeroizing<Vec<u8>>,
-    binding: &Binding<'_>,
-) -> BoundSeal {
-    let salt: Salt = random();
-    let derived = derive(key, &salt);
+pub fn seal_bound(key: &DataKey, plaintext: Plaintext, binding: &Binding<'_>) -> BoundSeal {
+    let derived = lock(key)
+        .get_or_insert_with(|| Arc::new(derive(key, &random())))
+        .clone();
     BoundSeal {
-        sealed: encrypt(&*derived.encryption, &binding.aad(), plaintext),
-        salt,
+        sealed: encrypt(&derived.cipher, &binding.aad(), plaintext),
+        salt: derived.salt,
         commitment: derived.commitment,
     }
 }
@@ -141,70 +157,81 @@ pub fn seal_bound(
 ///
 /// # Errors
 /// `ERR_INTEGRITY` if it was sealed under another data key or for another place, or was changed.
-pub fn open_bound(
-    key: &DataKey,
-    bound: BoundSeal,
-    binding: &Binding<'_>,
-) -> Result<Zeroizing<Vec<u8>>> {
-    let derived = derive(key, &bound.salt);
+pub fn open_bound(key: &DataKey, bound: BoundSeal, binding: &Binding<'_>) -> Result<Plaintext> {
+    let last = lock(key)
+        .clone()
+        .filter(|derived| derived.salt == bound.salt);
+    let known = last.is_some();
+    let derived = last.unwrap_or_else(|| Arc::new(derive(key, &bound.salt)));
     if !bool::from(derived.commitment.ct_eq(&bound.commitment)) {
         return Err(Error::integrity());
     }
-    decrypt(&*derived.encryption, &binding.aad(), bound.sealed)
+    let plaintext = decrypt(&derived.cipher, &binding.aad(), bound.sealed)?;
+    // Only what a genuine record was sealed with is kept, and sealed with again.
+    if !known {
+        *lock(key) = Some(derived);
+    }
+    Ok(plaintext)
 }
 
-struct Derived {
-    encryption: Zeroizing<[u8; DATA_KEY_LENGTH]>,
-    commitment: Commitment,
+/// AES-256-GCM under the data key itself.
+pub(crate) fn cipher_of(key: &DataKey) -> &LessSafeKey {
+    key.ciphers.whole.get_or_init(|| cipher(key.bytes()))
+}
+
+fn lock(key: &DataKey) -> std::sync::MutexGuard<'_, Option<Arc<Derived>>> {
+    let derived = key.ciphers.derived.lock();
+    derived.unwrap_or_else(PoisonError::into_inner)
 }
 
 /// HKDF with SHA-256 (RFC 5869): extract with the salt, expand under two labels.
 fn derive(key: &DataKey, salt: &Salt) -> Derived {
     let hkdf = Hkdf::<Sha256>::new(Some(salt), key.bytes());
-    let mut derived = Derived {
-        encryption: Zeroizing::new([0; DATA_KEY_LENGTH]),
-        commitment: [0; 32],
-    };
+    let mut encryption = Zeroizing::new([0; DATA_KEY_LENGTH]);
+    let mut commitment = [0; 32];
     let length = "32 bytes are within HKDF's limit";
-    hkdf.expand(ENCRYPTION_LABEL, &mut *derived.encryption)
+    hkdf.expand(ENCRYPTION_LABEL, &mut *encryption)
         .expect(length);
-    hkdf.expand(COMMITMENT_LABEL, &mut derived.commitment)
+    hkdf.expand(COMMITMENT_LABEL, &mut commitment)
         .expect(length);
-    derived
+    Derived {
+        salt: *salt,
+        cipher: cipher(&*encryption),
+        commitment,
+    }
 }
 
-/// AES-256-GCM under a key of 32 bytes and a fresh IV.
-pub(crate) fn encrypt(key: &[u8], aad: &[u8], mut plaintext: Zeroizing<Vec<u8>>) -> Sealed {
+/// AES-256-GCM under a fresh IV.
+pub(crate) fn encrypt(cipher: &LessSafeKey, aad: &[u8], mut plaintext: Plaintext) -> Sealed {
     let iv: Iv = random();
-    let tag = cipher(key)
-        .encrypt_inout_detached(&Nonce::from(iv), aad, plaintext.as_mut_slice().into())
+    let nonce = Nonce::assume_unique_for_key(iv);
+    let tag = cipher
+        .seal_in_place_separate_tag(nonce, Aad::from(aad), &mut plaintext)
         .expect("a session is far below GCM's 64 GiB limit");
     Sealed {
         iv,
-        ciphertext: std::mem::take(&mut plaintext),
-        tag: tag.into(),
+        ciphertext: plaintext.take(),
+        tag: tag.as_ref().try_into().expect("a tag of 16 bytes"),
     }
 }
 
 /// The reverse of [`encrypt`].
-pub(crate) fn decrypt(key: &[u8], aad: &[u8], sealed: Sealed) -> Result<Zeroizing<Vec<u8>>> {
-    let mut buffer = Zeroizing::new(sealed.ciphertext);
-    cipher(key)
-        .decrypt_inout_detached(
-            &Nonce::from(sealed.iv),
-            aad,
-            buffer.as_mut_slice().into(),
-            &Tag::from(sealed.tag),
-        )
+pub(crate) fn decrypt(cipher: &LessSafeKey, aad: &[u8], sealed: Sealed) -> Result<Plaintext> {
+    let mut buffer = Plaintext::new(sealed.ciphertext);
+    let nonce = Nonce::assume_unique_for_key(sealed.iv);
+    cipher
+        .open_in_place_separate_tag(nonce, Aad::from(aad), &sealed.tag, &mut buffer)
         .map_err(|_| Error::integrity())?;
     Ok(buffer)
 }
 
-fn cipher(key: &[u8]) -> Aes256Gcm {
-    Aes256Gcm::new_from_slice(key).expect("keys here have 32 bytes")
+/// AES-256-GCM under a key of 32 bytes.
+fn cipher(key: &[u8]) -> LessSafeKey {
+    let key = UnboundKey::new(&AES_256_GCM, key).expect("keys here have 32 bytes");
+    LessSafeKey::new(key)
 }
 
-/// Random bytes of the operating system.
+/// Random bytes of the operating system, fetched when they are needed: a process that was copied in the meantime never has the same.
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     SysRng
@@ -221,8 +248,8 @@ mod tests {
         DataKey::new(Zeroizing::new(vec![byte; 32])).unwrap()
     }
 
-    fn plaintext() -> Zeroizing<Vec<u8>> {
-        Zeroizing::new(b"{\"cookie\":{}}".to_vec())
+    fn plaintext() -> Plaintext {
+        Plaintext::new(b"{\"cookie\":{}}".to_vec())
     }
 
     #[test]
@@ -244,7 +271,10 @@ mod tests {
         assert!(open(&key(1), changed).is_err());
         let mut changed = sealed;
         changed.ciphertext[3] ^= 1;
-        assert_eq!(open(&key(1), changed).unwrap_err().code(), "ERR_INTEGRITY");
+        assert_eq!(
+            open(&key(1), changed).err().unwrap().code(),
+            "ERR_INTEGRITY"
+        );
     }
 
     #[test]
@@ -312,7 +342,7 @@ mod tests {
             ..binding("app:a")
         };
         assert_eq!(
-            opened(&key(1), &longer).unwrap_err().code(),
+            opened(&key(1), &longer).err().unwrap().code(),
             "ERR_INTEGRITY"
         );
         // A table and a session that only together read the same.
@@ -336,6 +366,35 @@ mod tests {
         let mut changed = bound;
         changed.sealed.tag[0] ^= 1;
         assert!(open_bound(&key(1), changed, &binding("a")).is_err());
+    }
+
+    #[test]
+    fn the_salt_stays_with_the_data_key_and_the_iv_does_not() {
+        let first = key(1);
+        let [a, b] = [(), ()].map(|()| seal_bound(&first, plaintext(), &binding("a")));
+        assert_eq!((a.salt, a.commitment), (b.salt, b.commitment));
+        assert_ne!(a.sealed.iv, b.sealed.iv);
+        // Another holder of the same data key takes a salt of its own, until it has opened a record.
+        let second = key(1);
+        let own = seal_bound(&second, plaintext(), &binding("a"));
+        assert_ne!(own.salt, a.salt);
+        assert!(open_bound(&second, a.clone(), &binding("a")).is_ok());
+        let after = seal_bound(&second, plaintext(), &binding("a"));
+        assert_eq!((after.salt, after.commitment), (a.salt, a.commitment));
+        assert!(open_bound(&first, after, &binding("a")).is_ok());
+    }
+
+    #[test]
+    fn a_salt_that_somebody_else_chose_is_never_sealed_with() {
+        let key = key(1);
+        let genuine = seal_bound(&key, plaintext(), &binding("a"));
+        let mut forged = genuine.clone();
+        forged.salt = [0; 16];
+        assert!(open_bound(&key, forged.clone(), &binding("a")).is_err());
+        forged.commitment = derive(&key, &forged.salt).commitment;
+        assert!(open_bound(&key, forged, &binding("a")).is_err());
+        let next = seal_bound(&key, plaintext(), &binding("a"));
+        assert_eq!(next.salt, genuine.salt);
     }
 
     #[test]
@@ -368,10 +427,6 @@ mod tests {
     fn the_documented_record_opens() {
         let key = DataKey::new(Zeroizing::new((0..32).collect())).unwrap();
         let salt: Salt = hex("101112131415161718191a1b1c1d1e1f").try_into().unwrap();
-        let derived = derive(&key, &salt);
-        let encryption_key =
-            hex("56409d50971c4060da3059ba86ea78baf6f115cf2cee26eb5bc908b7565cdfcf");
-        assert_eq!(*derived.encryption, encryption_key[..]);
         let bound = BoundSeal {
             sealed: Sealed {
                 iv: hex("202122232425262728292a2b").try_into().unwrap(),

@@ -1,7 +1,9 @@
 //! The record: what one session looks like in the table, in versions 1 and 2. Pure: items in, records out, and back.
 
+use std::borrow::{Borrow, Cow};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Deref;
 
 use base64_simd::STANDARD as BASE64;
 
@@ -62,8 +64,44 @@ impl fmt::Debug for Attribute {
     }
 }
 
+/// The name of an attribute; those of a record are not copied.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name(Cow<'static, str>);
+
+impl From<&'static str> for Name {
+    fn from(name: &'static str) -> Name {
+        Name(Cow::Borrowed(name))
+    }
+}
+
+impl From<String> for Name {
+    fn from(name: String) -> Name {
+        Name(Cow::Owned(name))
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> String {
+        name.0.into_owned()
+    }
+}
+
+impl Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 /// An item as it lies in the table.
-pub type Item = BTreeMap<String, Attribute>;
+pub type Item = BTreeMap<Name, Attribute>;
 
 /// How a record is sealed and laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,21 +204,21 @@ impl EncryptedSessionRecord {
         };
         let number = |seconds: EpochSeconds| Attribute::N(seconds.0.to_string());
         let mut item = Item::from([
-            (SESSION_ID.to_owned(), Attribute::S(self.key.clone())),
-            (ENCRYPTED_DATA.to_owned(), bytes(&self.sealed.ciphertext)),
-            (ENCRYPTED_KEY.to_owned(), bytes(&self.wrapped_key.0)),
-            (IV.to_owned(), bytes(&self.sealed.iv)),
-            (AUTH_TAG.to_owned(), bytes(&self.sealed.tag)),
-            (TTL.to_owned(), number(self.ttl)),
+            (SESSION_ID.into(), Attribute::S(self.key.clone())),
+            (ENCRYPTED_DATA.into(), bytes(&self.sealed.ciphertext)),
+            (ENCRYPTED_KEY.into(), bytes(&self.wrapped_key.0)),
+            (IV.into(), bytes(&self.sealed.iv)),
+            (AUTH_TAG.into(), bytes(&self.sealed.tag)),
+            (TTL.into(), number(self.ttl)),
             (
-                VERSION.to_owned(),
+                VERSION.into(),
                 Attribute::N(self.version().number().to_string()),
             ),
         ]);
         if let Some(bound) = &self.bound {
-            item.insert(NOT_AFTER.to_owned(), number(bound.not_after));
-            item.insert(SALT.to_owned(), bytes(&bound.salt));
-            item.insert(COMMIT.to_owned(), bytes(&bound.commitment));
+            item.insert(NOT_AFTER.into(), number(bound.not_after));
+            item.insert(SALT.into(), bytes(&bound.salt));
+            item.insert(COMMIT.into(), bytes(&bound.commitment));
         }
         item
     }
@@ -322,7 +360,7 @@ mod tests {
 
     fn with(name: &str, value: Attribute) -> Item {
         let mut item = record().to_item();
-        item.insert(name.to_owned(), value);
+        item.insert(name.to_owned().into(), value);
         item
     }
 
@@ -345,7 +383,7 @@ mod tests {
         let refused = |name: &str, value: Option<Attribute>| {
             let mut item = bound_record().to_item();
             item.remove(name);
-            item.extend(value.map(|value| (name.to_owned(), value)));
+            item.extend(value.map(|value| (name.to_owned().into(), value)));
             assert_eq!(code(&item), "ERR_INTEGRITY", "{name}");
         };
         for name in [

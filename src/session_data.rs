@@ -1,11 +1,11 @@
 //! The envelope on its own: a text in, four base64 strings out, and back.
 
 use base64_simd::STANDARD as BASE64;
-use zeroize::Zeroizing;
 
 use crate::data_keys::{DataKeys, EncryptionContext, WrappedKey};
 use crate::envelope::{self, Sealed};
 use crate::error::Result;
+use crate::plaintext::Plaintext;
 use crate::record::{decode_base64, decode_base64_array};
 use crate::store::text;
 
@@ -25,10 +25,7 @@ pub struct EncryptionResult {
 ///
 /// # Errors
 /// Those of [`DataKeys::generate`].
-pub async fn encrypt(
-    keys: &dyn DataKeys,
-    plaintext: Zeroizing<Vec<u8>>,
-) -> Result<EncryptionResult> {
+pub async fn encrypt(keys: &dyn DataKeys, plaintext: Plaintext) -> Result<EncryptionResult> {
     let (key, wrapped) = keys.generate(&EncryptionContext::default()).await?;
     let sealed = envelope::seal(&key, plaintext);
     Ok(EncryptionResult {
@@ -43,7 +40,7 @@ pub async fn encrypt(
 ///
 /// # Errors
 /// `ERR_INTEGRITY` if anything was changed or malformed, `ERR_SERIALIZATION` if it is no UTF-8, and those of [`DataKeys::decrypt`].
-pub async fn decrypt(keys: &dyn DataKeys, data: &EncryptionResult) -> Result<Zeroizing<String>> {
+pub async fn decrypt(keys: &dyn DataKeys, data: &EncryptionResult) -> Result<Plaintext<String>> {
     let sealed = Sealed {
         iv: decode_base64_array(&data.iv)?,
         ciphertext: decode_base64(&data.encrypted_data)?,

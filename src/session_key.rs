@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::plaintext::Plaintext;
 
 /// The longest partition key, in bytes (Amazon DynamoDB Developer Guide, "Constraints").
 const KEY_LIMIT: usize = 2048;
@@ -83,12 +84,12 @@ impl SessionKeys {
 
     /// What is sealed: the session's JSON, or, where the table does not tell the id, the JSON array of the id and the session.
     #[must_use]
-    pub fn payload(&self, sid: &str, json: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+    pub fn payload(&self, sid: &str, json: Plaintext) -> Plaintext {
         if !self.hashed() {
             return json;
         }
         let id = serde_json::Value::from(sid).to_string();
-        let mut payload = Zeroizing::new(Vec::with_capacity(id.len() + json.len() + 3));
+        let mut payload = Plaintext::new(Vec::with_capacity(id.len() + json.len() + 3));
         payload.push(b'[');
         payload.extend_from_slice(id.as_bytes());
         payload.push(b',');
@@ -104,8 +105,8 @@ impl SessionKeys {
     pub fn unpack(
         &self,
         table_key: &str,
-        payload: Zeroizing<String>,
-    ) -> Result<(String, Zeroizing<String>)> {
+        payload: Plaintext<String>,
+    ) -> Result<(String, Plaintext<String>)> {
         if !self.hashed() {
             return Ok((self.id(table_key).to_owned(), payload));
         }
@@ -113,7 +114,7 @@ impl SessionKeys {
         if self.key(&id)? != table_key {
             return Err(Error::integrity());
         }
-        Ok((id, Zeroizing::new(json.to_owned())))
+        Ok((id, Plaintext::new(json.to_owned())))
     }
 }
 
@@ -136,8 +137,8 @@ mod tests {
         SessionKeys::new("app:".into(), hashing)
     }
 
-    fn text(payload: &[u8]) -> Zeroizing<String> {
-        Zeroizing::new(String::from_utf8(payload.to_vec()).unwrap())
+    fn text(payload: &[u8]) -> Plaintext<String> {
+        Plaintext::new(String::from_utf8(payload.to_vec()).unwrap())
     }
 
     #[test]
@@ -166,7 +167,7 @@ mod tests {
         for id in ["abc", "with \"quotes\", and ]", "\u{1f600}\u{0}"] {
             let keys = keys(IdHashing::Sha256);
             let json = r#"{"a":["],"]}"#;
-            let payload = text(&keys.payload(id, Zeroizing::new(json.as_bytes().to_vec())));
+            let payload = text(&keys.payload(id, Plaintext::new(json.as_bytes().to_vec())));
             let (found, session) = keys.unpack(&keys.key(id).unwrap(), payload).unwrap();
             assert_eq!((found.as_str(), session.as_str()), (id, json));
         }
@@ -176,13 +177,13 @@ mod tests {
     fn a_payload_of_another_session_is_refused() {
         let keys = keys(IdHashing::Sha256);
         let other = keys.key("other").unwrap();
-        let payload = text(&keys.payload("abc", Zeroizing::new(b"{}".to_vec())));
+        let payload = text(&keys.payload("abc", Plaintext::new(b"{}".to_vec())));
         assert_eq!(
-            keys.unpack(&other, payload).unwrap_err().code(),
+            keys.unpack(&other, payload).err().unwrap().code(),
             "ERR_INTEGRITY"
         );
         for payload in ["{}", "[]", "[1,{}]", "[\"abc\"]", "[\"abc\" {}]", ""] {
-            let payload = Zeroizing::new(payload.to_owned());
+            let payload = Plaintext::new(payload.to_owned());
             assert!(keys.unpack(&keys.key("abc").unwrap(), payload).is_err());
         }
     }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
-use zeroize::Zeroizing;
 
 use crate::data_keys::EncryptionContext;
 use crate::envelope::{self, Binding, BoundSeal};
 use crate::error::{Error, Result};
 use crate::key_cache::{CacheCounters, KeyCache};
+use crate::plaintext::Plaintext;
 use crate::record::{
     AUTH_TAG, Attribute, Bound, EncryptedSessionRecord, ITEM_LIMIT, Item, SESSION_ID, Version,
     item_size,
@@ -35,7 +35,7 @@ pub struct OpenedSession {
     /// Without the prefix.
     pub id: String,
     /// What `JSON.stringify` gave.
-    pub json: Zeroizing<String>,
+    pub json: Plaintext<String>,
     /// When it ends; a touch may have moved it past the `cookie.expires` in `json`.
     pub ttl: EpochSeconds,
 }
@@ -168,7 +168,7 @@ impl SessionStore {
     pub async fn set(
         &self,
         sid: &str,
-        json: Zeroizing<Vec<u8>>,
+        json: Plaintext,
         now: EpochMillis,
         end: EpochSeconds,
     ) -> Result<()> {
@@ -325,7 +325,7 @@ impl SessionStore {
     async fn seal(
         &self,
         key: String,
-        payload: Zeroizing<Vec<u8>>,
+        payload: Plaintext,
         now: EpochMillis,
         end: EpochSeconds,
     ) -> Result<EncryptedSessionRecord> {
@@ -405,7 +405,7 @@ impl SessionStore {
         let key = record.key.clone();
         let revision = record.to_item().remove(AUTH_TAG);
         let session = self.open(record, now).await?;
-        let json = Zeroizing::new(session.json.as_bytes().to_vec());
+        let json = Plaintext::new(session.json.as_bytes().to_vec());
         let payload = self.ids.payload(&session.id, json);
         let record = self.seal(key, payload, now, end).await?;
         let unchanged = revision.map_or(Condition::Exists, Condition::Revision);
@@ -477,11 +477,11 @@ fn key_of(item: &Item) -> Option<String> {
 ///
 /// # Errors
 /// `ERR_SERIALIZATION` if it is no UTF-8.
-pub fn text(mut plaintext: Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>> {
-    String::from_utf8(std::mem::take(&mut plaintext))
-        .map(Zeroizing::new)
+pub fn text(plaintext: Plaintext) -> Result<Plaintext<String>> {
+    String::from_utf8(plaintext.take())
+        .map(Plaintext::new)
         .map_err(|error| {
-            drop(Zeroizing::new(error.into_bytes()));
+            drop(Plaintext::new(error.into_bytes()));
             Error::Serialization(
                 "what was sealed is not text in UTF-8; another program wrote it".into(),
             )

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use connect_dynamodb_kms::data_keys::{EncryptionContext, WrappedKey};
 use connect_dynamodb_kms::envelope::{Sealed, seal};
 use connect_dynamodb_kms::key_cache::KeyCache;
+use connect_dynamodb_kms::plaintext::Plaintext;
 use connect_dynamodb_kms::record::{
     AUTH_TAG, Attribute, EncryptedSessionRecord, Item, NOT_AFTER, SESSION_ID, TTL, Version,
     decode_base64,
@@ -18,7 +19,6 @@ use connect_dynamodb_kms::session_table::{Condition, Extension, Outcome, Scan};
 use connect_dynamodb_kms::store::{Lifetime, Lookup, RecordPolicy, SessionStore};
 use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
 use support::{backends, store, store_with};
-use zeroize::Zeroizing;
 
 const NOW: EpochMillis = EpochMillis(1_800_000_000_000.0);
 
@@ -26,8 +26,8 @@ fn decoded(text: &str) -> Vec<u8> {
     decode_base64(text).unwrap_or_default()
 }
 
-fn plain(json: &str) -> Zeroizing<Vec<u8>> {
-    Zeroizing::new(json.as_bytes().to_vec())
+fn plain(json: &str) -> Plaintext {
+    Plaintext::new(json.as_bytes().to_vec())
 }
 
 fn context(pairs: &[(&str, &str)]) -> EncryptionContext {
@@ -195,7 +195,7 @@ async fn a_scan_gives_own_items_alone_through_any_number_of_pages() {
             .put(item("other:1", 1, 10), Condition::Always)
             .await
             .unwrap();
-        let token = Item::from([(SESSION_ID.to_owned(), Attribute::S("app:TOKEN#1".into()))]);
+        let token = Item::from([(SESSION_ID.into(), Attribute::S("app:TOKEN#1".into()))]);
         table.put(token, Condition::Always).await.unwrap();
 
         let app = Scan {
@@ -451,7 +451,7 @@ async fn what_is_no_utf_8_is_refused_as_such() {
         let record = EncryptedSessionRecord {
             key: "app:s1".into(),
             wrapped_key,
-            sealed: seal(&key, Zeroizing::new(vec![0xff, 0xfe])),
+            sealed: seal(&key, Plaintext::new(vec![0xff, 0xfe])),
             ttl: NOW.floor().plus(60),
             bound: None,
         };

@@ -13,8 +13,9 @@ use base64_simd::STANDARD as BASE64;
 use connect_dynamodb_kms::data_keys::{DataKey, DataKeys, EncryptionContext, WrappedKey};
 use connect_dynamodb_kms::error::Result;
 use connect_dynamodb_kms::key_cache::{KeyCache, Limits};
+use connect_dynamodb_kms::plaintext::Plaintext;
 use connect_dynamodb_kms::record::{
-    AUTH_TAG, Attribute, COMMIT, ENCRYPTED_DATA, ENCRYPTED_KEY, IV, Item, NOT_AFTER, SALT,
+    AUTH_TAG, Attribute, COMMIT, ENCRYPTED_DATA, ENCRYPTED_KEY, IV, Item, NOT_AFTER, Name, SALT,
     SESSION_ID, TTL, VERSION, Version,
 };
 use connect_dynamodb_kms::session_key::{IdHashing, SessionKeys};
@@ -22,7 +23,6 @@ use connect_dynamodb_kms::session_table::Condition;
 use connect_dynamodb_kms::store::{Lookup, RecordPolicy, SessionStore};
 use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
 use support::{Backend, backends, store, store_with};
-use zeroize::Zeroizing;
 
 const NOW: EpochMillis = EpochMillis(1_800_000_000_000.0);
 const NOW_SECONDS: i64 = 1_800_000_000;
@@ -67,7 +67,7 @@ fn opened(sid: &str) -> Read {
 
 /// Saves a session that holds its id and lives that many hours, and gives its item.
 async fn save(store: &SessionStore, backend: &Backend, sid: &str, hours: i64) -> Item {
-    let json = Zeroizing::new(content_of(sid).into_bytes());
+    let json = Plaintext::new(content_of(sid).into_bytes());
     let end = EpochSeconds(NOW_SECONDS + hours * HOUR);
     store.set(sid, json, NOW, end).await.unwrap();
     item(backend, &format!("app:{sid}")).await
@@ -196,15 +196,15 @@ fn expected_of_number(name: &str, number: &str) -> Read {
     }
 }
 
-fn attributes(item: &Item) -> impl Iterator<Item = (&String, &Attribute)> {
+fn attributes(item: &Item) -> impl Iterator<Item = (&Name, &Attribute)> {
     // The partition key is where the item lies; what becomes of it elsewhere has tests of its own.
-    item.iter().filter(|(name, _)| *name != SESSION_ID)
+    item.iter().filter(|(name, _)| ***name != *SESSION_ID)
 }
 
 fn with(item: &Item, name: &str, value: Option<Attribute>) -> Item {
     let mut changed = item.clone();
     changed.remove(name);
-    changed.extend(value.map(|value| (name.to_owned(), value)));
+    changed.extend(value.map(|value| (name.to_owned().into(), value)));
     changed
 }
 
@@ -219,7 +219,7 @@ async fn no_changed_bit_or_digit_opens_but_of_ttl() {
             for (name, value) in attributes(&original) {
                 let warm = warm(&backend, &original).await;
                 for changed in flips(value, step) {
-                    let what = format!("{} {version:?} {name} {changed:?}", backend.name);
+                    let what = format!("{} {version:?} {name:?} {changed:?}", backend.name);
                     let expected = match &changed {
                         Attribute::N(number) => expected_of_number(name, number),
                         _ => INTEGRITY,
@@ -243,7 +243,7 @@ async fn nothing_opens_with_an_attribute_missing_misshapen_or_of_another_type() 
             for (name, value) in attributes(&original) {
                 let warm = warm(&backend, &original).await;
                 for shape in misshapen(value) {
-                    let what = format!("{} {version:?} {name} {shape:?}", backend.name);
+                    let what = format!("{} {version:?} {name:?} {shape:?}", backend.name);
                     let changed = with(&original, name, shape);
                     let found = read_both(&backend, &warm, &changed, &what).await;
                     assert_eq!(found, INTEGRITY, "{what}");
@@ -276,7 +276,7 @@ fn exchanges<'a>(
     into: &'a Item,
     from: &'a Item,
 ) -> impl Iterator<Item = (Vec<&'a str>, Item)> + 'a {
-    let names: Vec<&str> = attributes(into).map(|(name, _)| name.as_str()).collect();
+    let names: Vec<&str> = attributes(into).map(|(name, _)| &**name).collect();
     (0..1_usize << names.len()).map(move |mask| {
         let taken: Vec<&str> = (0..names.len())
             .filter(|at| mask & (1 << at) != 0)
@@ -284,7 +284,7 @@ fn exchanges<'a>(
             .collect();
         let mut mixed = into.clone();
         for name in &taken {
-            mixed.insert((*name).to_owned(), from[*name].clone());
+            mixed.insert((*name).to_owned().into(), from[*name].clone());
         }
         (taken, mixed)
     })
@@ -326,7 +326,7 @@ async fn an_older_record_of_the_same_session_opens_as_a_whole_alone() {
             let writer = store(&backend, version);
             let older = save(&writer, &backend, "one", 36).await;
             let end = EpochSeconds(NOW_SECONDS + 24 * HOUR);
-            let newer = Zeroizing::new(b"{}".to_vec());
+            let newer = Plaintext::new(b"{}".to_vec());
             writer.set("one", newer, NOW, end).await.unwrap();
             let newer = item(&backend, "app:one").await;
             for (taken, mixed) in exchanges(&newer, &older) {
@@ -334,8 +334,8 @@ async fn an_older_record_of_the_same_session_opens_as_a_whole_alone() {
                 write(&backend, &mixed).await;
                 let found = read(&writer, "one").await;
                 let sealed = attributes(&newer)
-                    .filter(|(name, value)| *name != TTL && older[*name] != **value)
-                    .map(|(name, _)| taken.contains(&name.as_str()))
+                    .filter(|(name, value)| ***name != *TTL && older[*name] != **value)
+                    .map(|(name, _)| taken.contains(&&**name))
                     .collect::<Vec<_>>();
                 let expected = if sealed.iter().all(|taken| *taken) {
                     opened("one")
@@ -389,7 +389,7 @@ async fn hashed_ids_bind_records_of_version_1_too() {
             let keys = SessionKeys::new("app:".into(), IdHashing::Sha256);
             let mut items = Vec::new();
             for sid in ["one", "two"] {
-                let json = Zeroizing::new(content_of(sid).into_bytes());
+                let json = Plaintext::new(content_of(sid).into_bytes());
                 let end = EpochSeconds(NOW_SECONDS + HOUR);
                 reader.set(sid, json, NOW, end).await.unwrap();
                 assert_eq!(read(&reader, sid).await, opened(sid));

@@ -9,6 +9,7 @@ use connect_dynamodb_kms::envelope::{
 use connect_dynamodb_kms::time::EpochSeconds;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
+use connect_dynamodb_kms::plaintext::Plaintext;
 use zeroize::Zeroizing;
 
 #[derive(Arbitrary, Debug)]
@@ -47,7 +48,7 @@ fuzz_target!(|input: Input| {
     assert!(open(&data_key, sealed).is_err());
     assert!(open_bound(&data_key, bound, &binding).is_err());
 
-    let plaintext = Zeroizing::new(input.ciphertext);
+    let plaintext = Plaintext::new(input.ciphertext);
     let (at, change) = (usize::from(input.change.0), input.change.1);
     let mut sealed = seal(&data_key, plaintext.clone());
     let mut bound = seal_bound(&data_key, plaintext.clone(), &binding);

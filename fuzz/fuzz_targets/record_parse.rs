@@ -97,11 +97,11 @@ fuzz_target!(|input: Input| {
             Value::B(bytes) => Attribute::B(bytes),
             Value::Other => Attribute::Other,
             Value::Missing => {
-                item.remove(&name);
+                item.remove(name.as_str());
                 continue;
             }
         };
-        item.insert(name, value);
+        item.insert(name.into(), value);
     }
     match EncryptedSessionRecord::from_item(&item) {
         Err(error) => assert!(["ERR_INTEGRITY", "ERR_VERSION"].contains(&error.code())),
@@ -110,7 +110,7 @@ fuzz_target!(|input: Input| {
             for (name, value) in &written {
                 // A number may have stood there with a sign or zeros in front.
                 let same = matches!(value, Attribute::N(_)) || item.get(name) == Some(value);
-                assert!(same, "{name} changed");
+                assert!(same, "{name:?} changed");
             }
             let again = EncryptedSessionRecord::from_item(&written).expect("its own item");
             assert_eq!(again, record);

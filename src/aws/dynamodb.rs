@@ -18,7 +18,7 @@ use aws_sdk_dynamodb::types::{
 use super::AwsClients;
 use super::failure::Call;
 use crate::error::{Cause, Error, Result, Service};
-use crate::record::{AUTH_TAG, Attribute, Item, MARKS, NOT_AFTER, SESSION_ID, TTL};
+use crate::record::{AUTH_TAG, Attribute, Item, MARKS, NOT_AFTER, Name, SESSION_ID, TTL};
 use crate::session_table::{Condition, Extension, Outcome, Page, Scan, SessionTable};
 use crate::time::EpochSeconds;
 
@@ -319,7 +319,7 @@ fn condition_expression(condition: Condition) -> Expression {
         Condition::Revision(tag) => Expression {
             text: Some("#authTag = :authTag".to_owned()),
             names: names([AUTH_TAG]),
-            values: attribute_value((":authTag".to_owned(), tag))
+            values: attribute_value((":authTag".into(), tag))
                 .into_iter()
                 .collect(),
         },
@@ -377,17 +377,17 @@ fn item(attributes: HashMap<String, AttributeValue>) -> Item {
                 AttributeValue::B(bytes) => Attribute::B(bytes.into_inner()),
                 _ => Attribute::Other,
             };
-            (name, attribute)
+            (name.into(), attribute)
         })
         .collect()
 }
 
-fn attribute_value((name, attribute): (String, Attribute)) -> Option<(String, AttributeValue)> {
+fn attribute_value((name, attribute): (Name, Attribute)) -> Option<(String, AttributeValue)> {
     let value = match attribute {
         Attribute::S(text) => AttributeValue::S(text),
         Attribute::N(number) => AttributeValue::N(number),
         Attribute::B(bytes) => AttributeValue::B(Blob::new(bytes)),
         Attribute::Other => return None,
     };
-    Some((name, value))
+    Some((name.into(), value))
 }

@@ -9,8 +9,9 @@ use zeroize::Zeroizing;
 
 use super::LocalFolder;
 use crate::data_keys::{DATA_KEY_LENGTH, DataKey, DataKeys, EncryptionContext, WrappedKey};
-use crate::envelope::{self, IV_LENGTH, Sealed, TAG_LENGTH};
+use crate::envelope::{self, IV_LENGTH, Sealed, TAG_LENGTH, cipher_of};
 use crate::error::{Error, Result};
+use crate::plaintext::Plaintext;
 
 /// The key file of a folder, as the key encryption key.
 pub struct LocalKeys(Arc<LocalFolder>);
@@ -36,7 +37,8 @@ impl DataKeys for LocalKeys {
             .try_fill_bytes(&mut key)
             .expect("random bytes from the operating system");
         let file_key = self.0.key().await?;
-        let sealed = envelope::encrypt(file_key.bytes(), &context.canonical(), key.clone());
+        let copy = Plaintext::new(key.to_vec());
+        let sealed = envelope::encrypt(cipher_of(&file_key), &context.canonical(), copy);
         let wrapped = [&sealed.iv[..], &sealed.ciphertext, &sealed.tag].concat();
         Ok((DataKey::new(key)?, WrappedKey(wrapped)))
     }
@@ -62,7 +64,7 @@ impl DataKeys for LocalKeys {
             tag: *tag,
         };
         let file_key = self.0.key().await?;
-        let key = envelope::decrypt(file_key.bytes(), &context.canonical(), sealed)?;
-        Ok((DataKey::new(key)?, 0))
+        let key = envelope::decrypt(cipher_of(&file_key), &context.canonical(), sealed)?;
+        Ok((DataKey::new(Zeroizing::new(key.take()))?, 0))
     }
 }

@@ -98,9 +98,9 @@ impl SessionTable for LocalTable {
             let stored = stored(items, &key)?;
             let outcome = write_if(items, &key, &condition, |stored| {
                 let mut item = stored.unwrap_or_else(|| {
-                    Item::from([(SESSION_ID.to_owned(), Attribute::S(key.clone()))])
+                    Item::from([(SESSION_ID.into(), Attribute::S(key.clone()))])
                 });
-                item.insert(TTL.to_owned(), Attribute::N(ttl.0.to_string()));
+                item.insert(TTL.into(), Attribute::N(ttl.0.to_string()));
                 item
             })?;
             Ok(match outcome {
@@ -212,7 +212,7 @@ fn encode(item: &Item) -> Vec<u8> {
                 Attribute::B(bytes) => json!({ "B": BASE64.encode_to_string(bytes) }),
                 Attribute::Other => Value::Null,
             };
-            (name.clone(), value)
+            (name.clone().into(), value)
         })
         .collect();
     Value::Object(attributes).to_string().into_bytes()
@@ -236,7 +236,7 @@ fn decode(bytes: &[u8]) -> Item {
             } else {
                 Attribute::Other
             };
-            (name, attribute)
+            (name.into(), attribute)
         })
         .collect()
 }
