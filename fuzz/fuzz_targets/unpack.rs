@@ -2,10 +2,10 @@
 
 #![no_main]
 
+use connect_dynamodb_kms::plaintext::Plaintext;
 use connect_dynamodb_kms::session_key::{IdHashing, SessionKeys};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use connect_dynamodb_kms::plaintext::Plaintext;
 use zeroize::Zeroizing;
 
 #[derive(Arbitrary, Debug)]
@@ -57,7 +57,7 @@ fuzz_target!(|input: Input| {
             assert_eq!(id, input.sid);
             let again = keys.unpack(&table_key, Plaintext::new(packed(&json)));
             let (id, same) = again.expect("its own payload");
-            assert_eq!((id, same), (input.sid, json));
+            assert!((id, &**same) == (input.sid, &**json), "another payload");
         }
         Err(error) => {
             assert!(!matches!(input.payload, Payload::Json(_)), "{error}");
