@@ -45,6 +45,13 @@ export type SessionStoreErrorCode =
   | 'ERR_SESSION_TOO_LARGE'
   /** The session cannot be written as JSON, or what was sealed is not a JSON object. */
   | 'ERR_SERIALIZATION'
+  /**
+   * Somebody else has changed the session since it was read (`onConflict: 'error'`, {@link DynamoDBSessionStore.update}), or the session given to
+   * `update` has changes that are not saved. Read it again and repeat the change. Retryable from `update` whose deadline passed.
+   */
+  | 'ERR_CONFLICT'
+  /** Another holder kept the lease for as long as {@link DynamoDBSessionStore.withLock} waited. Try again. */
+  | 'ERR_LOCK_TIMEOUT'
   /** The store is closed. */
   | 'ERR_CLOSED';
 
@@ -143,6 +150,43 @@ export interface SessionStoreStats {
     /** Revocation checks that got no answer; nothing was done. */
     checksUnknown: number;
   };
+  /** What became of sessions that were saved, touched or updated. */
+  sessions: {
+    /** Written whole: new ones, and known ones whose content had changed. */
+    written: number;
+    /** Unchanged, and their end was moved. */
+    extended: number;
+    /** Unchanged, and their end was near enough: nothing was sent. */
+    unchanged: number;
+    /** Gone by then (logged out, expired), and left so. */
+    gone: number;
+    /** Changed by somebody else since they were read, whatever `onConflict` made of it. */
+    conflicts: number;
+  };
+}
+
+/** What the event `conflict` tells. */
+export interface SessionConflict {
+  /** The SHA-256 of the session id in hexadecimal digits; logs show the first 8. */
+  session: string;
+  /** What `onConflict` made of it. */
+  resolution: 'overwritten' | 'refused' | 'dropped';
+}
+
+/** Options of {@link DynamoDBSessionStore.update}. */
+export interface UpdateOptions {
+  /** After how many seconds no further attempt is made, 0 to 3,600. Default 5. */
+  deadlineSeconds?: number;
+}
+
+/** Options of {@link DynamoDBSessionStore.withLock}. */
+export interface LockOptions {
+  /** How many seconds the lease lasts if its holder dies, 1 to 3,600; it is renewed while the task runs. Default 10. */
+  leaseSeconds?: number;
+  /** How many seconds to wait for the lease, 0 to 3,600. Default 10. */
+  waitSeconds?: number;
+  /** Ends the waiting, and aborts the task's signal. */
+  signal?: AbortSignal;
 }
 
 export interface SessionStoreConfig {
@@ -195,6 +239,22 @@ export interface SessionStoreConfig {
    * enough to be guessed. `ids` then opens every session. Default `false`. A change makes the sessions that there are unknown.
    */
   hashSessionIds?: boolean | { secret: string };
+  /**
+   * How many seconds pass at least between two moves of the end of a session whose content does not change; never more than a tenth of its
+   * lifetime. 0 moves it with every request. Default 60.
+   */
+  touchAfter?: number;
+  /**
+   * What a save does to a session that somebody else has changed since it was read. `'overwrite'` (default): the last write wins. `'error'`: it fails with
+   * `ERR_CONFLICT`. `'drop'`: it does nothing. The event `conflict` tells of each. With the latter two, `get` adds the property `sessionRevision` to
+   * sessions, which never appears in their JSON: it carries the revision through frameworks that copy sessions.
+   */
+  onConflict?: 'overwrite' | 'error' | 'drop';
+  /**
+   * How many sessions' records are remembered by their id, for frameworks that copy sessions (@fastify/session). Between the read and the save of
+   * one request there must not be reads of more other sessions than this, or the save is taken for one of a new session. Default 10,000 (about 3 MB).
+   */
+  maxRecentSessions?: number;
   /** Default: `console`. */
   logger?: SessionStoreLogger;
   /** The shared handle {@link kmsClient}. It has the environment's settings, so it excludes `region`, `profile`, `roleArn` and KMS endpoints. */
@@ -217,7 +277,16 @@ export interface SessionStoreConfig {
  * `ERR_KMS_UNAVAILABLE`, `ERR_KMS_THROTTLED`, `ERR_KMS_KEY_UNUSABLE`, `ERR_DYNAMODB_UNAVAILABLE`, `ERR_DYNAMODB_THROTTLED`,
  * `ERR_TABLE_NOT_FOUND`, `ERR_TABLE_SCHEMA`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS` and `ERR_CLOSED` may come from any of them;
  * those named at a method may come from it as well. A session id is a non-empty string of at most 2,048 UTF-8 bytes together
- * with `prefix`, without lone surrogates; another one fails with `ERR_CONFIG`.
+ * with `prefix`, without lone surrogates; another one fails with `ERR_CONFIG`. Methods may be taken out of the store and called on their own.
+ * Writes to one session are sent in the order in which they were asked for.
+ *
+ * A session is *known* if this process has read or written it: express-session's and @fastify/session's own objects, and any object that `get` gave,
+ * that was saved. A known session that is gone from the table stays gone; its payload is written again only if its content has changed. A plain object
+ * that the store does not know is a new session, also after `destroy`.
+ *
+ * Event `conflict` ({@link SessionConflict}): a save met a session that somebody else has changed since it was read. `connect`, `disconnect` and `error`
+ * are never emitted: the store connects with the first call and again when it must, and express-session serves requests without
+ * sessions after `disconnect`. An outage is an error of the calls that meet it.
  *
  * Time is `Date.now()`, so a test that fakes the `Date` can turn the store's clock.
  */
@@ -238,15 +307,17 @@ export class DynamoDBSessionStore extends EventEmitter {
   get(sid: string): Promise<SessionData | null>;
 
   /**
-   * Saves a session, new or known, in one PutItem; asks KMS for a data key only if none is cached for this session. It ends
-   * `ttlSeconds` from now or at `cookie.expires`, whichever comes first.
-   * Fails with `ERR_SERIALIZATION`, `ERR_SESSION_TOO_LARGE`, `ERR_CONFIG`, in which cases nothing is written.
+   * Saves a session. A new one, or a known one whose content has changed: one PutItem; KMS is asked for a data key only if none is cached for it. A known one
+   * whose content is the same, the cookie's expiry apart: as {@link touch}. A known one that is gone: nothing, and that is a success. It
+   * ends `ttlSeconds` from now or at `cookie.expires`, whichever comes first.
+   * Fails with `ERR_SERIALIZATION`, `ERR_SESSION_TOO_LARGE`, `ERR_CONFIG`, and under `onConflict: 'error'` with `ERR_CONFLICT`, in which cases
+   * nothing is written.
    */
   set(sid: string, session: SessionData, callback: ((error?: any) => void) | undefined): void;
   set(sid: string, session: SessionData): Promise<void>;
 
   /**
-   * Moves a session's end as `set` would, without rewriting its content: one UpdateItem of `ttl`. Where a record of version 2 does not let
+   * Moves a session's end as `set` would, without rewriting its content: one UpdateItem of `ttl`, or nothing within `touchAfter`. Where a record of version 2 does not let
    * the session live that long (after twice its lifetime), it is sealed again, on condition that nobody wrote it meanwhile. A session that is gone stays
    * gone, one that has ended stays so, and both are a success.
    * Fails with `ERR_CONFIG`.
@@ -282,6 +353,40 @@ export class DynamoDBSessionStore extends EventEmitter {
   clear(): Promise<void>;
 
   /**
+   * Changes a session safely: reads it, calls `mutate` with it, and writes it on condition that nobody else has, again and again until that holds. `mutate`
+   * changes the session in place or returns another object, at once or as a promise, and may be called several times; if it throws, the call
+   * fails with what it threw and nothing is written. The session keeps its end, unless `mutate` changes `cookie.expires`.
+   * @param target a session id, or the session object of the current request (`request.session`): that object then holds what was
+   * written, so that the save at the end of the request does not undo it. It must not have unsaved changes (`ERR_CONFLICT`).
+   * @returns the session as it was written; `null` if there is none.
+   * Fails with `ERR_CONFLICT` (retryable) at the deadline, `ERR_SERIALIZATION`, `ERR_SESSION_TOO_LARGE`, `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_CONFIG`.
+   */
+  update(target: string | object, mutate: (session: any) => unknown, options?: UpdateOptions): Promise<SessionData | null>;
+  update(target: string | object, mutate: (session: any) => unknown, callback: (error: any, session?: any) => void): void;
+  update(
+    target: string | object,
+    mutate: (session: any) => unknown,
+    options: UpdateOptions | undefined,
+    callback: (error: any, session?: any) => void,
+  ): void;
+
+  /**
+   * Runs `task` while no other process runs one for the same session, for work such as refreshing an OAuth token once: takes a lease in the same
+   * table, renews it while the task runs, and gives it back. A holder that dies frees it when the lease ends. Not reentrant.
+   * @param task gets a signal that aborts if the lease is lost (another process may have it then) or `options.signal` aborts.
+   * @returns what `task` gives.
+   * Fails with what `task` throws, with `ERR_LOCK_TIMEOUT` (retryable) after `waitSeconds`, with the reason of `options.signal`, with `ERR_CONFIG`.
+   */
+  withLock<T>(sid: string, task: (signal: AbortSignal) => T | PromiseLike<T>, options?: LockOptions): Promise<T>;
+  withLock<T>(sid: string, task: (signal: AbortSignal) => T | PromiseLike<T>, callback: (error: any, value?: T) => void): void;
+  withLock<T>(
+    sid: string,
+    task: (signal: AbortSignal) => T | PromiseLike<T>,
+    options: LockOptions | undefined,
+    callback: (error: any, value?: T) => void,
+  ): void;
+
+  /**
    * For a readiness probe: succeeds if the table is ACTIVE with the right key schema, and the KMS key makes and unwraps a data key
    * (DescribeTable, GenerateDataKey, Decrypt).
    */
@@ -298,9 +403,17 @@ export class DynamoDBSessionStore extends EventEmitter {
   /** What happened so far. Also of a closed store. */
   stats(): SessionStoreStats;
 
-  /** Waits for the calls in flight, wipes the cached data keys and refuses further calls (`ERR_CLOSED`). May be called again. */
+  /**
+   * Refuses further calls (`ERR_CLOSED`), waits for those in flight, and wipes the cached data keys. May be called again. It does not wait for the
+   * tasks of `withLock`: their leases end by themselves.
+   */
   close(callback: ((error?: any) => void) | undefined): void;
   close(): Promise<void>;
+
+  on(event: 'conflict', listener: (conflict: SessionConflict) => void): this;
+  on(event: string | symbol, listener: (...args: any[]) => void): this;
+  once(event: 'conflict', listener: (conflict: SessionConflict) => void): this;
+  once(event: string | symbol, listener: (...args: any[]) => void): this;
 
   /** express-session's own; there only if express-session is installed. */
   regenerate(req: any, callback: (error?: any) => any): void;
@@ -322,6 +435,40 @@ export function encryptSessionData(data: string): Promise<EncryptionResult>;
  * @throws {SessionStoreError} (rejects) `ERR_INTEGRITY` if anything was changed or malformed; `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`.
  */
 export function decryptSessionData(encryptedData: string, encryptedKey: string, iv: string, authTag: string): Promise<string>;
+
+/** What {@link findUnreturnedReplies} needs of a Fastify 5 application; every `FastifyInstance` has it. */
+export interface FastifyApplication {
+  addHook(name: 'onRoute', hook: (route: any) => void): unknown;
+  log: { warn(message: string): void };
+}
+
+/** What {@link findUnreturnedReplies} may be told. */
+export interface UnreturnedRepliesOptions {
+  /**
+   * Gets the name of each route that is found, once, such as `GET /users/:id` (`GET|POST /both` for a route of two methods). What it throws, or a
+   * promise of it that rejects, is ignored. Default: one line for `app.log.warn`, which goes nowhere in an application without a logger.
+   */
+  report?: (route: string) => unknown;
+}
+
+/** What {@link findUnreturnedReplies} found so far. */
+export interface UnreturnedReplies {
+  /** The names of the routes, in the order in which they were found. It grows while the application runs. */
+  readonly routes: readonly string[];
+}
+
+/**
+ * Finds, while a Fastify 5 application runs, the routes that bring it down behind an asynchronous session store: an async handler that calls
+ * `reply.send()` or `reply.redirect()`, and neither returns nor awaits the reply. Such a route is reported with its first request, under
+ * whatever store, and its requests are answered as if it had returned the reply. Other handlers run as they would without it.
+ *
+ * It watches the handlers of the routes that are registered after it, on this instance and in its plugins; not hooks, error handlers or
+ * the handler of `setNotFoundHandler`.
+ * @param app the application, before its routes are registered.
+ * @throws {TypeError} `app` has no `addHook`, or `report` is not a function.
+ * @throws {Error} the application has started already; the error of Fastify is its `cause`.
+ */
+export function findUnreturnedReplies(app: FastifyApplication, options?: UnreturnedRepliesOptions): UnreturnedReplies;
 
 /** The environment's `KMS_KEY_ARN` when this module was loaded, else `arn:aws:kms:us-east-1:232282424912:key/afd7365b-7a3a-4ae6-97a6-3dcd0ec9a94a`. */
 export const KMS_KEY_ARN: string;

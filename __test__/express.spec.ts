@@ -101,7 +101,7 @@ for (const { name, start } of backends) {
       assert.deepEqual(still, sealed);
     });
 
-    it('with resave true, a request that changes nothing saves the session again', async (t) => {
+    it('with resave true, a request that changes nothing moves the end and rewrites nothing', async (t) => {
       stopTheClock(t);
       const { origin, store } = await serve(t, await started(t), { resave: true });
       const browser = new Browser(origin);
@@ -111,9 +111,7 @@ for (const { name, start } of backends) {
       mock.timers.tick(60_000);
       assert.equal((await browser.get('/me')).body.user, 'ada');
       const after = (await store.record(sid))!;
-      assert.equal(after.ttl, before.ttl + 60);
-      assert.notEqual(after.authTag, before.authTag);
-      assert.notEqual(after.iv, before.iv);
+      assert.deepEqual(after, { ...before, ttl: before.ttl + 60 });
       assert.equal((await browser.get('/me')).body.user, 'ada');
     });
 
@@ -320,7 +318,7 @@ for (const { name, start } of backends) {
 }
 
 describe('an Express application on the wire', () => {
-  it('a request that changes nothing is one read and one touch, and asks nothing of KMS', async (t) => {
+  it('a request that changes nothing is one read, and asks nothing of KMS', async (t) => {
     const backend = await startAws();
     t.after(() => backend.stop());
     const { origin } = await serve(t, backend);
@@ -329,7 +327,7 @@ describe('an Express application on the wire', () => {
     assert.deepEqual(await backend.aws.calls(), { 'kms:GenerateDataKey': 1, 'dynamodb:PutItem': 1 });
     await backend.aws.reset();
     await browser.get('/me');
-    assert.deepEqual(await backend.aws.calls(), { 'dynamodb:GetItem': 1, 'dynamodb:UpdateItem': 1 });
+    assert.deepEqual(await backend.aws.calls(), { 'dynamodb:GetItem': 1 });
   });
 
   it('requests during an outage of the table get a 500, and the login is there when it is over', async (t) => {

@@ -59,7 +59,7 @@ describe('the infrastructure files', () => {
     const sessions = await seen(async () => {
       await store.set('a', session);
       await store.get('a');
-      await store.touch('a', session);
+      await store.touch('a', { ...session });
       await store.destroy('a');
     });
     assert.deepEqual(sessions, [...actions(policy.Statement, 'Sessions'), ...actions(policy.Statement, 'DataKeys')].sort());

@@ -27,6 +27,7 @@ const NOTHING: SessionStoreStats['keyCache'] = {
   checksRevoked: 0,
   checksUnknown: 0,
 };
+const NO_SESSIONS: SessionStoreStats['sessions'] = { written: 0, extended: 0, unchanged: 0, gone: 0, conflicts: 0 };
 
 function turn(secondsLater: number): void {
   mock.timers.setTime(NOW + secondsLater * 1000);
@@ -443,7 +444,7 @@ describe('stats()', () => {
   afterEach(() => backend.stop());
 
   it('of a new store are all zero, without a call', async () => {
-    assert.deepStrictEqual(backend.store().stats(), { keyCache: NOTHING });
+    assert.deepStrictEqual(backend.store().stats(), { keyCache: NOTHING, sessions: NO_SESSIONS });
     assert.deepEqual(await backend.aws.calls(), {});
   });
 
@@ -490,8 +491,9 @@ describe('stats()', () => {
     const [one, two] = [backend.store(), backend.store()];
     const before = one.stats();
     await one.set('sid', {});
-    assert.deepEqual(before, { keyCache: NOTHING });
-    assert.deepEqual(two.stats(), { keyCache: NOTHING });
+    assert.deepEqual(before, { keyCache: NOTHING, sessions: NO_SESSIONS });
+    assert.deepEqual(two.stats(), before);
+    assert.deepEqual(one.stats().sessions, { ...NO_SESSIONS, written: 1 });
     one.stats().keyCache.loads = 99;
     assert.equal(one.stats().keyCache.loads, 1);
   });

@@ -31,6 +31,18 @@ const TEXTS = [
   'docs/record-format.md',
   'index.d.ts',
   'index.js',
+  'lib/backoff.js',
+  'lib/config.js',
+  'lib/errors.js',
+  'lib/in-order.js',
+  'lib/known-sessions.js',
+  'lib/locks.js',
+  'lib/options.js',
+  'lib/session-data.js',
+  'lib/session.js',
+  'lib/store.js',
+  'lib/unreturned-replies.js',
+  'lib/update.js',
   'package.json',
 ];
 const INFRASTRUCTURE = ['infrastructure/cloudformation.yaml', 'infrastructure/iam-policy.json'];
@@ -107,7 +119,7 @@ describe('the package', () => {
   });
 
   it('lets nobody reach its inner files', async () => {
-    for (const inner of ['binding.js', 'index.js', basename(files.find((name) => BINARY.test(name))!)]) {
+    for (const inner of ['binding.js', 'index.js', 'lib/store.js', basename(files.find((name) => BINARY.test(name))!)]) {
       await assert.rejects(import(`connect-dynamodb-kms/${inner}`), { code: 'ERR_PACKAGE_PATH_NOT_EXPORTED' });
     }
     const own = createRequire(import.meta.url)('connect-dynamodb-kms/package.json');

@@ -49,6 +49,7 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
             config.table_name,
             config.encryption_context,
         ),
+        config.saving,
     ))
 }
 

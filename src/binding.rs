@@ -15,10 +15,13 @@ use crate::config::{Environment, StoreConfig};
 use crate::error::{Error, Result};
 use crate::key_cache::{CacheCounters, CacheStats};
 use crate::lifecycle::{Closable, InUse};
+use crate::mark::{Content, Mark};
 use crate::plaintext::Plaintext;
 use crate::record::EncryptedSessionRecord;
 use crate::session_data;
-use crate::store::{Lifetime, Lookup, OpenedSession, SessionStore};
+use crate::store::{
+    Known, Lease, Lifetime, Lookup, OnConflict, OpenedSession, Save, Saved, SessionStore,
+};
 use crate::time::{EpochMillis, EpochSeconds};
 
 /// Two threads keep the sockets and the cipher busy without crowding out the main thread on small machines.
@@ -105,6 +108,7 @@ pub struct Session {
     #[napi(ts_type = "string")]
     pub json: Option<Plaintext<String>>,
     pub ttl: i64,
+    pub mark: Option<String>,
 }
 
 impl Session {
@@ -113,6 +117,7 @@ impl Session {
             id,
             json: None,
             ttl: 0,
+            mark: None,
         }
     }
 }
@@ -123,6 +128,69 @@ impl From<OpenedSession> for Session {
             id: session.id,
             json: Some(session.json),
             ttl: session.ttl.0,
+            mark: session.mark.as_ref().map(Mark::encode),
+        }
+    }
+}
+
+/// What the facade knows of a session's record.
+#[napi(object, object_to_js = false)]
+pub struct KnownSession {
+    /// What the record was; without it, the session is gone.
+    pub mark: Option<String>,
+    /// Whether the content beside the cookie is what was read, if that is known.
+    pub untouched: Option<bool>,
+    /// Whether the session keeps its end.
+    pub keep_end: Option<bool>,
+    /// Whether a conflict fails, whatever `onConflict` says.
+    pub strict: Option<bool>,
+}
+
+/// What became of a session that was saved or touched.
+#[napi(object, object_from_js = false)]
+pub struct SaveReply {
+    /// `written`, `extended`, `unchanged`, `gone` or `dropped`.
+    pub outcome: &'static str,
+    pub mark: Option<String>,
+    pub conflict: bool,
+}
+
+impl From<Saved> for SaveReply {
+    fn from(saved: Saved) -> SaveReply {
+        let (outcome, mark, conflict) = match saved {
+            Saved::Written { mark, conflict } => ("written", mark, conflict),
+            Saved::Extended(mark) => ("extended", mark, false),
+            Saved::Unchanged(mark) => ("unchanged", Some(mark), false),
+            Saved::Gone => ("gone", None, false),
+            Saved::Dropped => ("dropped", None, true),
+        };
+        SaveReply {
+            outcome,
+            mark: mark.as_ref().map(Mark::encode),
+            conflict,
+        }
+    }
+}
+
+/// What became of a request for a lease.
+#[napi(object, object_from_js = false)]
+pub struct LeaseReply {
+    pub held: bool,
+    /// When the lease of somebody else ends, in epoch milliseconds.
+    pub until: Option<f64>,
+}
+
+impl From<Lease> for LeaseReply {
+    fn from(lease: Lease) -> LeaseReply {
+        match lease {
+            Lease::Held => LeaseReply {
+                held: true,
+                until: None,
+            },
+            Lease::Taken { until } => LeaseReply {
+                held: false,
+                until: until.map(|until| until.0),
+            },
         }
     }
 }
@@ -286,6 +354,27 @@ pub fn open_store(options: String) -> Either<NativeStore, Failure> {
     }
 }
 
+fn known_session(known: Option<KnownSession>) -> Result<Known> {
+    let Some(known) = known else {
+        return Ok(Known::Nothing);
+    };
+    Ok(match known.mark {
+        None => Known::Gone,
+        Some(mark) => Known::Record {
+            mark: Mark::decode(&mark)?,
+            untouched: known.untouched,
+        },
+    })
+}
+
+/// Whether a session's JSON holds what the record did that `mark` is of, beside the cookie's expiry.
+#[napi(catch_unwind)]
+#[allow(clippy::needless_pass_by_value)] // napi hands over what it made
+pub fn holds_content(mark: String, json: String) -> bool {
+    let json = Plaintext::new(json.into_bytes());
+    Mark::decode(&mark).is_ok_and(|mark| Content::of(&json) == Some(mark.content))
+}
+
 type Promise<'env, T> = NapiResult<PromiseRaw<'env, Either<T, Failure>>>;
 
 /// `now` and `cookie_expires` are epoch milliseconds; `ttl_seconds` stands in for the configured one.
@@ -308,6 +397,7 @@ impl NativeStore {
     }
 
     #[napi(catch_unwind)]
+    #[allow(clippy::too_many_arguments)] // an object of them would cost a look-up for each
     pub fn set<'env>(
         &self,
         env: &'env Env,
@@ -316,11 +406,29 @@ impl NativeStore {
         now: f64,
         ttl_seconds: Option<f64>,
         cookie_expires: Option<f64>,
-    ) -> Promise<'env, ()> {
+        known: Option<KnownSession>,
+    ) -> Promise<'env, SaveReply> {
         let json = Plaintext::new(json.into_bytes());
         let end = self.end(now, ttl_seconds, cookie_expires);
         self.run(env, move |store| async move {
-            store.set(&sid, json, EpochMillis(now), end?).await
+            let keep_end = known.as_ref().and_then(|known| known.keep_end) == Some(true);
+            let strict = known.as_ref().and_then(|known| known.strict) == Some(true);
+            let known = known_session(known)?;
+            let save = Save {
+                sid,
+                json,
+                now: EpochMillis(now),
+                end: match &known {
+                    Known::Record { mark, .. } if keep_end => mark.ttl,
+                    _ => end?,
+                },
+            };
+            let on_conflict = if strict {
+                OnConflict::Error
+            } else {
+                store.on_conflict()
+            };
+            Ok(store.save(save, known, on_conflict).await?.into())
         })
     }
 
@@ -332,11 +440,53 @@ impl NativeStore {
         now: f64,
         ttl_seconds: Option<f64>,
         cookie_expires: Option<f64>,
-    ) -> Promise<'env, ()> {
+        mark: Option<String>,
+    ) -> Promise<'env, SaveReply> {
         let end = self.end(now, ttl_seconds, cookie_expires);
         let now = EpochMillis(now);
         self.run(env, move |store| async move {
-            store.touch(&sid, now, end?).await
+            let mark = mark.as_deref().map(Mark::decode).transpose()?;
+            Ok(store.touch(&sid, now, end?, mark).await?.into())
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn take_lease<'env>(
+        &self,
+        env: &'env Env,
+        sid: String,
+        owner: String,
+        now: f64,
+        until: f64,
+    ) -> Promise<'env, LeaseReply> {
+        let (now, until) = (EpochMillis(now), EpochMillis(until));
+        self.run(env, move |store| async move {
+            Ok(store.take_lease(&sid, &owner, now, until).await?.into())
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn renew_lease<'env>(
+        &self,
+        env: &'env Env,
+        sid: String,
+        owner: String,
+        until: f64,
+    ) -> Promise<'env, bool> {
+        self.run(env, move |store| async move {
+            store.renew_lease(&sid, &owner, EpochMillis(until)).await
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn release_lease<'env>(
+        &self,
+        env: &'env Env,
+        sid: String,
+        owner: String,
+    ) -> Promise<'env, ()> {
+        self.run(env, move |store| async move {
+            store.release_lease(&sid, &owner).await
         })
     }
 

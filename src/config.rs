@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::key_cache::Limits;
 use crate::record::Version;
 use crate::session_key::IdHashing;
-use crate::store::Lifetime;
+use crate::store::{Lifetime, OnConflict, Saving};
 
 /// The key, table and region of the gateway that this store was first written for.
 const DEFAULT_KEY_ARN: &str =
@@ -55,6 +55,8 @@ pub struct StoreConfig {
     pub encryption_context: BTreeMap<String, String>,
     /// `hashSessionIds`.
     pub hash_session_ids: IdHashing,
+    /// `touchAfter` and `onConflict`.
+    pub saving: Saving,
     /// Everything else.
     pub backend: Backend,
 }
@@ -164,6 +166,8 @@ impl StoreConfig {
         let (record_version, accept_versions) = options.versions()?;
         let encryption_context = options.encryption_context()?;
         let hash_session_ids = options.hash_session_ids()?;
+        let saving = options.saving()?;
+        options.number("maxRecentSessions")?; // the facade keeps them
         let local = options.local()?;
         let aws = options.aws()?;
         options.end()?;
@@ -180,6 +184,7 @@ impl StoreConfig {
             accept_versions,
             encryption_context,
             hash_session_ids,
+            saving,
             backend,
         })
     }
@@ -327,6 +332,33 @@ impl Options {
                 &value,
             )),
         }
+    }
+
+    fn saving(&mut self) -> Result<Saving> {
+        let defaults = Saving::default();
+        let touch_after = match self.take("touchAfter") {
+            None => defaults.touch_after,
+            Some(value) => value
+                .as_f64()
+                .filter(|seconds| *seconds >= 0.0)
+                .ok_or_else(|| mistyped("touchAfter", "a number of seconds from 0", &value))?,
+        };
+        let on_conflict = match self.take("onConflict") {
+            None => defaults.on_conflict,
+            Some(value) => match value.as_str() {
+                Some("overwrite") => OnConflict::Overwrite,
+                Some("error") => OnConflict::Error,
+                Some("drop") => OnConflict::Drop,
+                _ => {
+                    let expected = "'overwrite', 'error' or 'drop'";
+                    return Err(mistyped("onConflict", expected, &value));
+                }
+            },
+        };
+        Ok(Saving {
+            touch_after,
+            on_conflict,
+        })
     }
 
     fn lifetime(&mut self) -> Result<Lifetime> {

@@ -43,6 +43,11 @@ pub enum Error {
         /// The error below.
         source: Option<Cause>,
     },
+    /// `ERR_CONFLICT`: somebody else has changed the session since it was read.
+    #[error(
+        "the session was changed by somebody else since it was read; read it again and repeat the change, or make it with update()"
+    )]
+    Conflict,
     /// `ERR_KMS_KEY_UNUSABLE`: the key is disabled, pending deletion, absent, or of another kind.
     #[error(
         "the KMS key {key} cannot be used for {action}; it must exist in this region, be enabled, and be a symmetric encryption key: \
@@ -216,6 +221,7 @@ impl Error {
             Error::Version => "ERR_VERSION",
             Error::SessionTooLarge { .. } => "ERR_SESSION_TOO_LARGE",
             Error::Serialization(_) => "ERR_SERIALIZATION",
+            Error::Conflict => "ERR_CONFLICT",
             Error::Closed => "ERR_CLOSED",
         }
     }

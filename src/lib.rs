@@ -20,6 +20,7 @@ pub mod error;
 pub mod key_cache;
 pub mod lifecycle;
 pub mod local;
+pub mod mark;
 pub mod plaintext;
 pub mod record;
 pub mod session_data;

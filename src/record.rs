@@ -12,6 +12,11 @@ use crate::envelope::{Commitment, IV_LENGTH, Salt, Sealed, TAG_LENGTH};
 use crate::error::{Error, Result};
 use crate::time::{EpochMillis, EpochSeconds};
 
+/// Who holds a lease.
+pub const OWNER: &str = "owner";
+/// When a lease ends, in epoch milliseconds.
+pub const LEASE_UNTIL: &str = "leaseUntil";
+
 /// The table's partition key.
 pub const SESSION_ID: &str = "sessionId";
 /// The session's JSON, encrypted.

@@ -76,6 +76,15 @@ impl SessionKeys {
         ))
     }
 
+    /// The key of a session's lease, which no session has: it tells a hash of the id alone.
+    ///
+    /// # Errors
+    /// As [`SessionKeys::key`].
+    pub fn lease_key(&self, sid: &str) -> Result<String> {
+        let hash = BASE64URL.encode_to_string(Sha256::digest(self.key(sid)?));
+        Ok(format!("{}lease:{hash}", self.prefix))
+    }
+
     /// The session id that a partition key tells.
     #[must_use]
     pub fn id<'key>(&self, table_key: &'key str) -> &'key str {

@@ -4,10 +4,10 @@ use async_trait::async_trait;
 
 use crate::error::Result;
 use crate::record::{Attribute, Item};
-use crate::time::EpochSeconds;
+use crate::time::{EpochMillis, EpochSeconds};
 
 /// What must hold for the stored item, or the write does nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Condition {
     /// Nothing: the last write wins.
     Always,
@@ -23,22 +23,17 @@ pub enum Condition {
     },
     /// There is an item under the key, and its `authTag` is this one: nobody has rewritten it since.
     Revision(Attribute),
+    /// There is no item under the key, or it is a lease that ends at this moment or before.
+    Vacant(EpochMillis),
+    /// There is a lease under the key, and this is its owner.
+    Owner(String),
 }
 
 /// What became of a conditional write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The condition held.
     Written,
-    /// The condition did not hold; nothing was changed.
-    ConditionFailed,
-}
-
-/// What became of a touch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Extension {
-    /// The condition held.
-    Extended,
     /// The condition did not hold for the item that there is, if there is one; nothing was changed.
     Refused(Option<Item>),
 }
@@ -74,11 +69,10 @@ pub trait SessionTable: Send + Sync {
     async fn put(&self, item: Item, condition: Condition) -> Result<Outcome>;
 
     /// Sets `ttl` and nothing else. Under [`Condition::Always`] a missing item would be created, so that is no touch.
-    async fn extend(&self, key: &str, ttl: EpochSeconds, condition: Condition)
-    -> Result<Extension>;
+    async fn extend(&self, key: &str, ttl: EpochSeconds, condition: Condition) -> Result<Outcome>;
 
     /// Removes the item under `key`; that there is none is a success.
-    async fn delete(&self, key: &str) -> Result<()>;
+    async fn delete(&self, key: &str, condition: Condition) -> Result<Outcome>;
 
     /// Removes the items under all of `keys`.
     async fn delete_all(&self, keys: Vec<String>) -> Result<()>;

@@ -22,6 +22,14 @@ impl EpochMillis {
     }
 }
 
+impl EpochMillis {
+    /// In decimal notation, without parts of a millisecond, as an attribute of an item holds it.
+    #[must_use]
+    pub fn number(self) -> String {
+        format!("{:.0}", self.0.floor())
+    }
+}
+
 impl EpochSeconds {
     /// Whether this moment is past, or is this very moment, at `now`.
     #[must_use]

@@ -15,10 +15,10 @@ use connect_dynamodb_kms::record::{
     decode_base64,
 };
 use connect_dynamodb_kms::session_key::{IdHashing, SessionKeys};
-use connect_dynamodb_kms::session_table::{Condition, Extension, Outcome, Scan};
-use connect_dynamodb_kms::store::{Lifetime, Lookup, RecordPolicy, SessionStore};
+use connect_dynamodb_kms::session_table::{Condition, Outcome, Scan};
+use connect_dynamodb_kms::store::{Lifetime, Lookup, RecordPolicy, Saving, SessionStore};
 use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
-use support::{backends, store, store_with};
+use support::{SetNew, backends, store, store_with};
 
 const NOW: EpochMillis = EpochMillis(1_800_000_000_000.0);
 
@@ -114,15 +114,16 @@ async fn a_condition_that_does_not_hold_changes_nothing() {
         let revision = |tag: u8| Condition::Revision(item("a", tag, 10)[AUTH_TAG].clone());
         assert_eq!(
             put(1, Condition::Exists).await,
-            Outcome::ConditionFailed,
+            Outcome::Refused(None),
             "{}",
             backend.name
         );
-        assert_eq!(put(1, revision(1)).await, Outcome::ConditionFailed);
+        assert_eq!(put(1, revision(1)).await, Outcome::Refused(None));
         assert_eq!(table.get("a").await.unwrap(), None);
         assert_eq!(put(1, Condition::Always).await, Outcome::Written);
         assert_eq!(put(2, Condition::Exists).await, Outcome::Written);
-        assert_eq!(put(3, revision(1)).await, Outcome::ConditionFailed);
+        let second = Some(item("a", 2, 10));
+        assert_eq!(put(3, revision(1)).await, Outcome::Refused(second));
         assert_eq!(table.get("a").await.unwrap(), Some(item("a", 2, 10)));
         assert_eq!(put(3, revision(2)).await, Outcome::Written);
         assert_eq!(table.get("a").await.unwrap(), Some(item("a", 3, 10)));
@@ -140,7 +141,7 @@ async fn extending_moves_ttl_and_nothing_else() {
                 .unwrap()
         };
         let refused = extend(Condition::Exists).await;
-        assert_eq!(refused, Extension::Refused(None), "{}", backend.name);
+        assert_eq!(refused, Outcome::Refused(None), "{}", backend.name);
         assert_eq!(table.get("a").await.unwrap(), None, "nothing is created");
         let mut expected = item("a", 1, 10);
         expected.insert("note".into(), Attribute::S("of somebody else".into()));
@@ -149,15 +150,15 @@ async fn extending_moves_ttl_and_nothing_else() {
             .await
             .unwrap();
         let other = Condition::Revision(item("a", 2, 10)[AUTH_TAG].clone());
-        let refused = Extension::Refused(Some(expected.clone()));
+        let refused = Outcome::Refused(Some(expected.clone()));
         assert_eq!(extend(other).await, refused);
         let at = |seconds| Condition::Lives {
             at: EpochSeconds(seconds),
             until: EpochSeconds(99),
         };
         assert_eq!(extend(at(10)).await, refused);
-        assert_eq!(extend(at(9)).await, Extension::Extended);
-        assert_eq!(extend(Condition::Exists).await, Extension::Extended);
+        assert_eq!(extend(at(9)).await, Outcome::Written);
+        assert_eq!(extend(Condition::Exists).await, Outcome::Written);
         expected.insert(TTL.into(), Attribute::N("99".into()));
         assert_eq!(table.get("a").await.unwrap(), Some(expected));
     }
@@ -171,8 +172,8 @@ async fn deleting_what_is_not_there_is_a_success() {
             .put(item("a", 1, 10), Condition::Always)
             .await
             .unwrap();
-        backend.table.delete("a").await.unwrap();
-        backend.table.delete("a").await.unwrap();
+        backend.table.delete("a", Condition::Always).await.unwrap();
+        backend.table.delete("a", Condition::Always).await.unwrap();
         assert_eq!(
             backend.table.get("a").await.unwrap(),
             None,
@@ -242,7 +243,7 @@ async fn an_item_lives_no_longer_than_was_sealed_into_it() {
                 until: EpochSeconds(until),
             };
             let extension = table.extend("a", EpochSeconds(until), lives).await;
-            extension.unwrap() == Extension::Extended
+            extension.unwrap() == Outcome::Written
         };
         assert!(!extend(5, 21).await, "{}", backend.name);
         assert!(extend(5, 20).await);
@@ -388,6 +389,7 @@ async fn a_save_under_version_2_upgrades_and_a_version_is_read_only_where_it_is_
             KeyCache::new(backend.keys.clone(), None),
             SessionKeys::new("app:".into(), IdHashing::None),
             RecordPolicy::new(Version::V2, accept, "sessions".into(), BTreeMap::new()),
+            Saving::default(),
         );
         assert_eq!(
             strict.get("s1", NOW).await.err().unwrap().code(),
@@ -406,7 +408,7 @@ async fn a_touch_past_the_sealed_end_seals_again_with_the_same_content() {
         let at = |seconds: f64| EpochMillis(NOW.0 + seconds * 1000.0);
         let touch = async |seconds| {
             let end = lifetime.end(at(seconds), None);
-            store.touch("s1", at(seconds), end).await.unwrap();
+            store.touch("s1", at(seconds), end, None).await.unwrap();
         };
         let stored = async || store.stored("s1").await.unwrap().unwrap();
         let end = lifetime.end(NOW, None);
@@ -439,7 +441,7 @@ async fn a_touch_past_the_sealed_end_seals_again_with_the_same_content() {
             matches!(ended, Ok(Lookup::Ended)),
             "what has ended stays so"
         );
-        store.touch("gone", NOW, end).await.unwrap();
+        store.touch("gone", NOW, end, None).await.unwrap();
         assert!(store.stored("gone").await.unwrap().is_none());
     }
 }

@@ -20,9 +20,9 @@ use connect_dynamodb_kms::record::{
 };
 use connect_dynamodb_kms::session_key::{IdHashing, SessionKeys};
 use connect_dynamodb_kms::session_table::Condition;
-use connect_dynamodb_kms::store::{Lookup, RecordPolicy, SessionStore};
+use connect_dynamodb_kms::store::{Lookup, RecordPolicy, Saving, SessionStore};
 use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
-use support::{Backend, backends, store, store_with};
+use support::{Backend, SetNew, backends, store, store_with};
 
 const NOW: EpochMillis = EpochMillis(1_800_000_000_000.0);
 const NOW_SECONDS: i64 = 1_800_000_000;
@@ -121,6 +121,7 @@ fn cold_store(
             table.into(),
             context.collect::<BTreeMap<_, _>>(),
         ),
+        Saving::default(),
     )
 }
 

@@ -20,6 +20,8 @@ export const RETRYABLE: Record<SessionStoreErrorCode, boolean> = {
   ERR_VERSION: false,
   ERR_SESSION_TOO_LARGE: false,
   ERR_SERIALIZATION: false,
+  ERR_CONFLICT: false, // but from update, whose deadline passed
+  ERR_LOCK_TIMEOUT: true,
   ERR_CLOSED: false,
 };
 

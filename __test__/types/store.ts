@@ -46,6 +46,9 @@ const everything: Required<SessionStoreConfig> = {
   acceptVersions: [1, 2],
   encryptionContext: { app: 'gateway' },
   hashSessionIds: { secret: 'a secret of the tests' },
+  touchAfter: 60,
+  onConflict: 'error',
+  maxRecentSessions: 10_000,
   logger: console,
   kmsClient,
   docClient,
@@ -191,7 +194,46 @@ void store.set('id', mine);
 
 const emitter: EventEmitter = store;
 store.on('connect', () => {}).off('disconnect', () => {});
+store.on('conflict', ({ session, resolution }) => {
+  same<typeof session, string>(true);
+  same<typeof resolution, 'overwritten' | 'refused' | 'dropped'>(true);
+});
 void emitter;
+
+// Changes and leases
+
+export async function refreshed(sid: string, held: object): Promise<number> {
+  const updated = await store.update(sid, async (session) => void Object.assign(session, { n: 1 }), { deadlineSeconds: 1 });
+  same<typeof updated, SessionData | null>(true);
+  await store.update(held, (session) => ({ ...session, n: 2 }));
+  store.update(
+    sid,
+    () => {},
+    (error, session) => void [error, session],
+  );
+  store.update(
+    sid,
+    () => {},
+    undefined,
+    (error) => void error,
+  );
+  // @ts-expect-error a function
+  await store.update(sid, {});
+  // @ts-expect-error an unknown option
+  await store.update(sid, () => {}, { seconds: 1 });
+  store.withLock(
+    sid,
+    () => 1,
+    (error, value?: number) => void [error, value],
+  );
+  // @ts-expect-error a number of seconds
+  await store.withLock(sid, () => 1, { leaseSeconds: '1' });
+  return store.withLock(sid, (signal) => (signal.aborted ? 0 : 1), {
+    leaseSeconds: 1,
+    waitSeconds: 0,
+    signal: AbortSignal.timeout(1),
+  });
+}
 
 // Errors
 
@@ -210,6 +252,8 @@ const codes: Record<SessionStoreErrorCode, string> = {
   ERR_VERSION: '',
   ERR_SESSION_TOO_LARGE: '',
   ERR_SERIALIZATION: '',
+  ERR_CONFLICT: '',
+  ERR_LOCK_TIMEOUT: '',
   ERR_CLOSED: '',
 };
 // @ts-expect-error the union is closed
@@ -240,8 +284,8 @@ export function handle(error: unknown): string {
 // Counts
 
 const stats: SessionStoreStats = store.stats();
-same<keyof typeof stats, 'keyCache'>(true);
-const counted: number = stats.keyCache.entries + stats.keyCache.hits + stats.keyCache.checksRevoked;
+same<keyof typeof stats, 'keyCache' | 'sessions'>(true);
+const counted: number = stats.sessions.conflicts + stats.keyCache.entries + stats.keyCache.hits + stats.keyCache.checksRevoked;
 // @ts-expect-error a count that there is not
 stats.keyCache.size;
 // @ts-expect-error no promise

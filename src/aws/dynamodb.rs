@@ -8,8 +8,11 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::RequestId;
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::error::ConditionalCheckFailedException;
 use aws_sdk_dynamodb::types::{
     AttributeValue, DeleteRequest, KeyType, ReturnValuesOnConditionCheckFailure,
     ScalarAttributeType, TableDescription, TableStatus, WriteRequest,
@@ -18,8 +21,10 @@ use aws_sdk_dynamodb::types::{
 use super::AwsClients;
 use super::failure::Call;
 use crate::error::{Cause, Error, Result, Service};
-use crate::record::{AUTH_TAG, Attribute, Item, MARKS, NOT_AFTER, Name, SESSION_ID, TTL};
-use crate::session_table::{Condition, Extension, Outcome, Page, Scan, SessionTable};
+use crate::record::{
+    AUTH_TAG, Attribute, Item, LEASE_UNTIL, MARKS, NOT_AFTER, Name, OWNER, SESSION_ID, TTL,
+};
+use crate::session_table::{Condition, Outcome, Page, Scan, SessionTable};
 use crate::time::EpochSeconds;
 
 /// How many requests one `BatchWriteItem` holds (Amazon DynamoDB API Reference).
@@ -43,6 +48,14 @@ struct Expression {
     values: HashMap<String, AttributeValue>,
 }
 
+impl Expression {
+    /// A refused condition tells what there is instead.
+    fn refusal(&self) -> Option<ReturnValuesOnConditionCheckFailure> {
+        let conditional = self.text.is_some();
+        conditional.then_some(ReturnValuesOnConditionCheckFailure::AllOld)
+    }
+}
+
 impl DynamoDbTable {
     /// The table `name`, through `clients`.
     #[must_use]
@@ -63,10 +76,12 @@ impl DynamoDbTable {
         }
     }
 
+    /// `refusal` takes the failed condition out of the operation's own error.
     fn written<T, E>(
         &self,
         action: &'static str,
         reply: std::result::Result<T, SdkError<E>>,
+        refusal: impl Fn(&E) -> Option<&ConditionalCheckFailedException>,
     ) -> Result<Outcome>
     where
         T: RequestId,
@@ -74,10 +89,10 @@ impl DynamoDbTable {
     {
         match reply {
             Ok(reply) => self.call(action).answered(reply).map(|_| Outcome::Written),
-            Err(error) if error.code() == Some("ConditionalCheckFailedException") => {
-                Ok(Outcome::ConditionFailed)
-            }
-            Err(error) => Err(self.call(action).failed(&error)),
+            Err(error) => match error.as_service_error().and_then(refusal) {
+                Some(refused) => Ok(Outcome::Refused(refused.item.clone().map(item))),
+                None => Err(self.call(action).failed(&error)),
+            },
         }
     }
 
@@ -155,6 +170,7 @@ impl SessionTable for DynamoDbTable {
 
     async fn put(&self, item: Item, condition: Condition) -> Result<Outcome> {
         let condition = condition_expression(condition);
+        let refusal = condition.refusal();
         let reply = self
             .client()
             .await
@@ -164,18 +180,18 @@ impl SessionTable for DynamoDbTable {
             .set_condition_expression(condition.text)
             .set_expression_attribute_names(some(condition.names))
             .set_expression_attribute_values(some(condition.values))
+            .set_return_values_on_condition_check_failure(refusal)
             .send()
             .await;
-        self.written("dynamodb:PutItem", reply)
+        self.written("dynamodb:PutItem", reply, |error| match error {
+            PutItemError::ConditionalCheckFailedException(refused) => Some(refused),
+            _ => None,
+        })
     }
 
-    async fn extend(
-        &self,
-        key: &str,
-        ttl: EpochSeconds,
-        condition: Condition,
-    ) -> Result<Extension> {
+    async fn extend(&self, key: &str, ttl: EpochSeconds, condition: Condition) -> Result<Outcome> {
         let condition = condition_expression(condition);
+        let refusal = condition.refusal();
         let reply = self
             .client()
             .await
@@ -188,30 +204,34 @@ impl SessionTable for DynamoDbTable {
             .set_expression_attribute_values(some(condition.values))
             .expression_attribute_names("#ttl", TTL)
             .expression_attribute_values(":ttl", AttributeValue::N(ttl.0.to_string()))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .set_return_values_on_condition_check_failure(refusal)
             .send()
             .await;
-        if let Err(error) = &reply
-            && let Some(UpdateItemError::ConditionalCheckFailedException(refusal)) =
-                error.as_service_error()
-        {
-            return Ok(Extension::Refused(refusal.item.clone().map(item)));
-        }
-        self.written("dynamodb:UpdateItem", reply)
-            .map(|_| Extension::Extended)
+        self.written("dynamodb:UpdateItem", reply, |error| match error {
+            UpdateItemError::ConditionalCheckFailedException(refused) => Some(refused),
+            _ => None,
+        })
     }
 
-    async fn delete(&self, key: &str) -> Result<()> {
-        self.client()
+    async fn delete(&self, key: &str, condition: Condition) -> Result<Outcome> {
+        let condition = condition_expression(condition);
+        let refusal = condition.refusal();
+        let reply = self
+            .client()
             .await
             .delete_item()
             .table_name(&self.name)
             .key(SESSION_ID, AttributeValue::S(key.to_owned()))
+            .set_condition_expression(condition.text)
+            .set_expression_attribute_names(some(condition.names))
+            .set_expression_attribute_values(some(condition.values))
+            .set_return_values_on_condition_check_failure(refusal)
             .send()
-            .await
-            .map_err(|error| self.call("dynamodb:DeleteItem").failed(&error))
-            .and_then(|reply| self.call("dynamodb:DeleteItem").answered(reply))?;
-        Ok(())
+            .await;
+        self.written("dynamodb:DeleteItem", reply, |error| match error {
+            DeleteItemError::ConditionalCheckFailedException(refused) => Some(refused),
+            _ => None,
+        })
     }
 
     async fn delete_all(&self, keys: Vec<String>) -> Result<()> {
@@ -322,6 +342,16 @@ fn condition_expression(condition: Condition) -> Expression {
             values: attribute_value((":authTag".into(), tag))
                 .into_iter()
                 .collect(),
+        },
+        Condition::Vacant(at) => Expression {
+            text: Some("attribute_not_exists(#sessionId) OR #leaseUntil <= :at".to_owned()),
+            names: names([SESSION_ID, LEASE_UNTIL]),
+            values: HashMap::from([(":at".to_owned(), AttributeValue::N(at.number()))]),
+        },
+        Condition::Owner(owner) => Expression {
+            text: Some("#owner = :owner".to_owned()),
+            names: names([OWNER]),
+            values: HashMap::from([(":owner".to_owned(), AttributeValue::S(owner))]),
         },
     }
 }

@@ -1,6 +1,7 @@
 //! [`SessionTable`] of the local mode: one redb table for each table name, items as JSON in `DynamoDB`'s own notation.
 
 use std::ops::Bound;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,8 +11,10 @@ use serde_json::{Map, Value, json};
 
 use super::LocalFolder;
 use crate::error::Result;
-use crate::record::{AUTH_TAG, Attribute, Item, NOT_AFTER, SESSION_ID, TTL, is_ours};
-use crate::session_table::{Condition, Extension, Outcome, Page, Scan, SessionTable};
+use crate::record::{
+    AUTH_TAG, Attribute, Item, LEASE_UNTIL, NOT_AFTER, OWNER, SESSION_ID, TTL, is_ours,
+};
+use crate::session_table::{Condition, Outcome, Page, Scan, SessionTable};
 use crate::time::EpochSeconds;
 
 /// How many items one page of a scan looks at.
@@ -80,39 +83,31 @@ impl SessionTable for LocalTable {
     async fn put(&self, item: Item, condition: Condition) -> Result<Outcome> {
         self.write(move |items| {
             let Some(Attribute::S(key)) = item.get(SESSION_ID) else {
-                return Ok(Outcome::ConditionFailed);
+                return Ok(Outcome::Refused(None));
             };
-            write_if(items, key, &condition, |_| item.clone())
+            write_if(items, key, &condition, |_| Some(item.clone()))
         })
         .await
     }
 
-    async fn extend(
-        &self,
-        key: &str,
-        ttl: EpochSeconds,
-        condition: Condition,
-    ) -> Result<Extension> {
+    async fn extend(&self, key: &str, ttl: EpochSeconds, condition: Condition) -> Result<Outcome> {
         let key = key.to_owned();
         self.write(move |items| {
-            let stored = stored(items, &key)?;
-            let outcome = write_if(items, &key, &condition, |stored| {
+            write_if(items, &key, &condition, |stored| {
                 let mut item = stored.unwrap_or_else(|| {
                     Item::from([(SESSION_ID.into(), Attribute::S(key.clone()))])
                 });
                 item.insert(TTL.into(), Attribute::N(ttl.0.to_string()));
-                item
-            })?;
-            Ok(match outcome {
-                Outcome::Written => Extension::Extended,
-                Outcome::ConditionFailed => Extension::Refused(stored),
+                Some(item)
             })
         })
         .await
     }
 
-    async fn delete(&self, key: &str) -> Result<()> {
-        self.delete_all(vec![key.to_owned()]).await
+    async fn delete(&self, key: &str, condition: Condition) -> Result<Outcome> {
+        let key = key.to_owned();
+        self.write(move |items| write_if(items, &key, &condition, |_| None))
+            .await
     }
 
     async fn delete_all(&self, keys: Vec<String>) -> Result<()> {
@@ -159,11 +154,12 @@ impl SessionTable for LocalTable {
     }
 }
 
+/// Makes the item into what `change` gives, or removes it.
 fn write_if(
     items: &mut redb::Table<'_, &'static str, &'static [u8]>,
     key: &str,
     condition: &Condition,
-    change: impl FnOnce(Option<Item>) -> Item,
+    change: impl FnOnce(Option<Item>) -> Option<Item>,
 ) -> Redb<Outcome> {
     let stored = stored(items, key)?;
     let holds = match condition {
@@ -175,11 +171,21 @@ fn write_if(
         Condition::Revision(tag) => {
             stored.as_ref().and_then(|item| item.get(AUTH_TAG)) == Some(tag)
         }
+        Condition::Vacant(at) => stored
+            .as_ref()
+            .is_none_or(|item| number::<f64>(item, LEASE_UNTIL).is_some_and(|until| until <= at.0)),
+        Condition::Owner(owner) => stored
+            .as_ref()
+            .and_then(|item| item.get(OWNER))
+            .is_some_and(|held_by| *held_by == Attribute::S(owner.clone())),
     };
     if !holds {
-        return Ok(Outcome::ConditionFailed);
+        return Ok(Outcome::Refused(stored));
     }
-    items.insert(key, encode(&change(stored)).as_slice())?;
+    match change(stored) {
+        Some(item) => drop(items.insert(key, encode(&item).as_slice())?),
+        None => drop(items.remove(key)?),
+    }
     Ok(Outcome::Written)
 }
 
@@ -196,8 +202,12 @@ fn lives(item: &Item, now: EpochSeconds) -> bool {
 }
 
 fn seconds(item: &Item, name: &str) -> Option<EpochSeconds> {
+    number(item, name).map(EpochSeconds)
+}
+
+fn number<T: FromStr>(item: &Item, name: &str) -> Option<T> {
     match item.get(name) {
-        Some(Attribute::N(number)) => number.parse().ok().map(EpochSeconds),
+        Some(Attribute::N(number)) => number.parse().ok(),
         _ => None,
     }
 }

@@ -10,12 +10,15 @@ use std::sync::{Arc, LazyLock};
 
 use connect_dynamodb_kms::aws::{AwsClients, ClientSettings, DynamoDbTable, KmsKey, KmsKeys};
 use connect_dynamodb_kms::data_keys::DataKeys;
+use connect_dynamodb_kms::error::Result;
 use connect_dynamodb_kms::key_cache::{KeyCache, Limits};
 use connect_dynamodb_kms::local::{LocalFolder, LocalKeys, LocalTable};
+use connect_dynamodb_kms::plaintext::Plaintext;
 use connect_dynamodb_kms::record::Version;
 use connect_dynamodb_kms::session_key::{IdHashing, SessionKeys};
 use connect_dynamodb_kms::session_table::SessionTable;
-use connect_dynamodb_kms::store::{RecordPolicy, SessionStore};
+use connect_dynamodb_kms::store::{Known, RecordPolicy, Save, Saved, Saving, SessionStore};
+use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
 
 /// The program of `tools/aws-local`: `AWS_LOCAL` names it (`npm test` does that), else cargo builds it now.
 static PROGRAM: LazyLock<String> =
@@ -135,5 +138,36 @@ pub(crate) fn store_with(backend: &Backend, write: Version, hashing: IdHashing) 
             "sessions".into(),
             BTreeMap::new(),
         ),
+        Saving::default(),
     )
+}
+
+/// Saves a session of which the caller knows nothing.
+pub(crate) trait SetNew {
+    async fn set(
+        &self,
+        sid: &str,
+        json: Plaintext,
+        now: EpochMillis,
+        end: EpochSeconds,
+    ) -> Result<Saved>;
+}
+
+impl SetNew for SessionStore {
+    async fn set(
+        &self,
+        sid: &str,
+        json: Plaintext,
+        now: EpochMillis,
+        end: EpochSeconds,
+    ) -> Result<Saved> {
+        let sid = sid.to_owned();
+        let save = Save {
+            sid,
+            json,
+            now,
+            end,
+        };
+        self.save(save, Known::Nothing, self.on_conflict()).await
+    }
 }

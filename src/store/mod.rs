@@ -1,5 +1,8 @@
 //! What a session store does, over any [`SessionTable`] and any [`DataKeys`](crate::data_keys::DataKeys).
 
+mod lease;
+mod save;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -9,20 +12,20 @@ use crate::data_keys::EncryptionContext;
 use crate::envelope::{self, Binding, BoundSeal};
 use crate::error::{Error, Result};
 use crate::key_cache::{CacheCounters, KeyCache};
+use crate::mark::{Content, Mark};
 use crate::plaintext::Plaintext;
 use crate::record::{
-    AUTH_TAG, Attribute, Bound, EncryptedSessionRecord, ITEM_LIMIT, Item, SESSION_ID, Version,
-    item_size,
+    Attribute, Bound, EncryptedSessionRecord, ITEM_LIMIT, Item, SESSION_ID, Version, item_size,
 };
 use crate::session_key::SessionKeys;
-use crate::session_table::{Condition, Extension, Outcome, Scan, SessionTable};
+use crate::session_table::{Condition, Scan, SessionTable};
 use crate::time::{EpochMillis, EpochSeconds};
+
+pub use self::lease::Lease;
+pub use self::save::{Known, OnConflict, Save, Saved, Saving};
 
 /// Room for the wrapped key in the size check before anything is sent. KMS wraps a 256-bit data key in 184 bytes.
 const WRAPPED_KEY_ALLOWANCE: usize = 256;
-
-/// How often a touch tries, while others write the session.
-const TOUCH_ATTEMPTS: usize = 3;
 
 /// How many records `all` opens at the same time.
 const OPEN_AT_ONCE: usize = 16;
@@ -38,6 +41,8 @@ pub struct OpenedSession {
     pub json: Plaintext<String>,
     /// When it ends; a touch may have moved it past the `cookie.expires` in `json`.
     pub ttl: EpochSeconds,
+    /// What to know it again by; `None` if `json` is no object.
+    pub mark: Option<Mark>,
 }
 
 /// What a read found.
@@ -130,6 +135,7 @@ pub struct SessionStore {
     keys: KeyCache,
     ids: SessionKeys,
     policy: RecordPolicy,
+    saving: Saving,
 }
 
 impl SessionStore {
@@ -140,12 +146,14 @@ impl SessionStore {
         keys: KeyCache,
         ids: SessionKeys,
         policy: RecordPolicy,
+        saving: Saving,
     ) -> SessionStore {
         SessionStore {
             table,
             keys,
             ids,
             policy,
+            saving,
         }
     }
 
@@ -161,59 +169,15 @@ impl SessionStore {
         }
     }
 
-    /// Seals and writes a session that ends at `end`.
-    ///
-    /// # Errors
-    /// `ERR_CONFIG` for an unusable id, `ERR_SESSION_TOO_LARGE`, and those of the table and the keys; nothing was written then.
-    pub async fn set(
-        &self,
-        sid: &str,
-        json: Plaintext,
-        now: EpochMillis,
-        end: EpochSeconds,
-    ) -> Result<()> {
-        let key = self.ids.key(sid)?;
-        let payload = self.ids.payload(sid, json);
-        let record = self.seal(key, payload, now, end).await?;
-        self.table.put(record.to_item(), Condition::Always).await?;
-        Ok(())
-    }
-
-    /// Moves a session's end. One that is gone or has ended stays so, which is a success. Where the new end lies behind the one that was sealed in, the
-    /// session is sealed again, unless somebody else wrote it meanwhile.
-    ///
-    /// # Errors
-    /// `ERR_CONFIG` for an unusable id, and those of the table; those of [`SessionStore::get`] where it is sealed again.
-    pub async fn touch(&self, sid: &str, now: EpochMillis, end: EpochSeconds) -> Result<()> {
-        let key = self.ids.key(sid)?;
-        for _ in 0..TOUCH_ATTEMPTS {
-            let lives = Condition::Lives {
-                at: now.floor(),
-                until: end,
-            };
-            match self.table.extend(&key, end, lives).await? {
-                Extension::Extended | Extension::Refused(None) => return Ok(()),
-                Extension::Refused(Some(item)) => {
-                    if self.reseal(&item, now, end).await? == Outcome::Written {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-        // Whoever keeps writing the session moves its end with every write.
-        Ok(())
-    }
-
     /// Removes a session and wipes its cached data key.
     ///
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, and those of the table.
     pub async fn destroy(&self, sid: &str) -> Result<()> {
         let key = self.ids.key(sid)?;
-        for version in [Version::V1, Version::V2] {
-            self.keys.forget(&key, self.policy.context(version)).await;
-        }
-        self.table.delete(&key).await
+        self.forget(&key).await;
+        self.table.delete(&key, Condition::Always).await?;
+        Ok(())
     }
 
     /// Every live session.
@@ -302,6 +266,12 @@ impl SessionStore {
         item.map(|item| self.parse(&item)).transpose()
     }
 
+    /// What a conflict ends in, if the caller does not say.
+    #[must_use]
+    pub fn on_conflict(&self) -> OnConflict {
+        self.saving.on_conflict
+    }
+
     /// What happens in the cache of data keys.
     #[must_use]
     pub fn cache_counters(&self) -> CacheCounters {
@@ -319,6 +289,13 @@ impl SessionStore {
             Ok(record)
         } else {
             Err(Error::Version)
+        }
+    }
+
+    /// Wipes a session's data key.
+    async fn forget(&self, key: &str) {
+        for version in [Version::V1, Version::V2] {
+            self.keys.forget(key, self.policy.context(version)).await;
         }
     }
 
@@ -367,7 +344,9 @@ impl SessionStore {
         record: EncryptedSessionRecord,
         now: EpochMillis,
     ) -> Result<OpenedSession> {
-        let context = self.policy.context(record.version());
+        let version = record.version();
+        let context = self.policy.context(version);
+        let tag = record.sealed.tag;
         let EncryptedSessionRecord {
             key,
             wrapped_key,
@@ -393,23 +372,18 @@ impl SessionStore {
         };
         let (id, json) = self.ids.unpack(&key, text(payload)?)?;
         self.keys.remember(&key, context, &wrapped_key).await;
-        Ok(OpenedSession { id, json, ttl })
-    }
-
-    /// Seals what is stored again, with a later end, if it has not ended and nobody has written it since it was read.
-    async fn reseal(&self, item: &Item, now: EpochMillis, end: EpochSeconds) -> Result<Outcome> {
-        let record = self.parse(item)?;
-        if record.ended(now) {
-            return Ok(Outcome::Written);
-        }
-        let key = record.key.clone();
-        let revision = record.to_item().remove(AUTH_TAG);
-        let session = self.open(record, now).await?;
-        let json = Plaintext::new(session.json.as_bytes().to_vec());
-        let payload = self.ids.payload(&session.id, json);
-        let record = self.seal(key, payload, now, end).await?;
-        let unchanged = revision.map_or(Condition::Exists, Condition::Revision);
-        self.table.put(record.to_item(), unchanged).await
+        let mark = Content::of(json.as_bytes()).map(|content| Mark {
+            version,
+            tag,
+            ttl,
+            content,
+        });
+        Ok(OpenedSession {
+            id,
+            json,
+            ttl,
+            mark,
+        })
     }
 
     fn binding<'a>(&'a self, not_after: EpochSeconds, key: &'a str) -> Binding<'a> {

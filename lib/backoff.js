@@ -1,0 +1,33 @@
+'use strict';
+
+/**
+ * Waits that grow and differ from caller to caller: a random part of twice the last bound, up to a longest one ("full jitter", AWS Architecture
+ * Blog, "Exponential Backoff And Jitter", 2015).
+ */
+class Backoff {
+  #bound;
+  #longest;
+
+  /**
+   * @param {number} first the bound of the first wait, in milliseconds.
+   * @param {number} longest the bound of any wait, in milliseconds.
+   */
+  constructor(first, longest) {
+    this.#bound = first;
+    this.#longest = longest;
+  }
+
+  /** Milliseconds of the next wait. */
+  next() {
+    const bound = this.#bound;
+    this.#bound = Math.min(2 * bound, this.#longest);
+    return Math.ceil(Math.random() * bound);
+  }
+}
+
+/** @param {number} milliseconds */
+function sleep(milliseconds) {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+module.exports = { Backoff, sleep };

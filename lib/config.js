@@ -1,0 +1,70 @@
+'use strict';
+
+const { failure } = require('./errors.js');
+
+/** Opaque: the client behind it lives on the native side and is made on first use. */
+class AwsClientHandle {
+  /** @param {'kms' | 'dynamodb'} service */
+  constructor(service) {
+    this.service = service;
+    Object.freeze(this);
+  }
+}
+const kmsClient = new AwsClientHandle('kms');
+const docClient = new AwsClientHandle('dynamodb');
+
+/** How many sessions' records are remembered by their id alone. */
+const RECENT_SESSIONS = 10_000;
+
+/** No option lies deeper; a cycle does. */
+const DEEPEST_OPTION = 4;
+
+/** Plain objects: no arrays, Maps, Dates or boxed strings, of whatever realm. */
+function isPlainObject(value) {
+  return Object.prototype.toString.call(value) === '[object Object]';
+}
+
+/** An option as JSON can hold it. What JSON would drop, change or refuse stands there by name, for the native side to refuse. */
+function describe(value, depth = 0) {
+  if (value === null || typeof value === 'boolean') return value;
+  if (typeof value === 'number') return Number.isFinite(value) ? value : { $not: String(value) };
+  if (typeof value === 'string') return value.isWellFormed() ? value : { $not: 'a string with lone surrogates' };
+  if (typeof value !== 'object') return { $not: `a ${typeof value}` };
+  if (depth > DEEPEST_OPTION) return { $not: 'nested that deep' };
+  if (Array.isArray(value)) return value.map((element) => describe(element, depth + 1));
+  if (!isPlainObject(value)) return { $not: `a ${Object.prototype.toString.call(value).slice(8, -1)}` };
+  const described = Object.entries(value).filter(([, inner]) => inner !== undefined);
+  return Object.fromEntries(described.map(([name, inner]) => [name, describe(inner, depth + 1)]));
+}
+
+/**
+ * What the facade keeps of the options, and all of them in JSON for the native side, which checks them.
+ * @returns {{ options: string, logger: object, lifetime: Function | undefined, recentSessions: number, exactRevisions: boolean }}
+ */
+function readConfig(config) {
+  if (!isPlainObject(config)) throw failure('ERR_CONFIG', 'the configuration must be an object with options');
+  let copy;
+  try {
+    copy = { ...config };
+  } catch (cause) {
+    throw failure('ERR_CONFIG', 'an option of the configuration cannot be read; see cause', cause);
+  }
+  const { logger = console, ...options } = copy;
+  if (logger === null || typeof logger !== 'object' || typeof logger.warn !== 'function' || typeof logger.debug !== 'function') {
+    throw failure('ERR_CONFIG', 'logger must be an object with the methods warn and debug');
+  }
+  const lifetime = typeof options.ttlSeconds === 'function' ? options.ttlSeconds : undefined;
+  if (lifetime) delete options.ttlSeconds;
+  for (const [name, handle] of Object.entries({ kmsClient, docClient })) {
+    if (options[name] !== undefined) options[name] = options[name] === handle || { $not: 'another value' };
+  }
+  return {
+    options: JSON.stringify(describe(options)),
+    logger,
+    lifetime,
+    recentSessions: options.maxRecentSessions ?? RECENT_SESSIONS,
+    exactRevisions: options.onConflict === 'error' || options.onConflict === 'drop',
+  };
+}
+
+module.exports = { readConfig, kmsClient, docClient };

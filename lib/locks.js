@@ -1,0 +1,217 @@
+'use strict';
+
+const { randomUUID } = require('node:crypto');
+const { Backoff } = require('./backoff.js');
+const { failure, SessionStoreError, unwrap } = require('./errors.js');
+const { callOptions, seconds } = require('./options.js');
+const { fingerprint } = require('./session.js');
+
+/** The bounds of the first and of any wait for a lease of another process, in milliseconds. */
+const FIRST_WAIT = 50;
+const LONGEST_WAIT = 1000;
+
+/** How often a lease is renewed within its length: two renewals may fail before it ends. */
+const RENEWALS = 3;
+
+const OPTIONS = {
+  leaseSeconds: seconds(10, 1),
+  waitSeconds: seconds(10, 0),
+  signal: { rule: 'an AbortSignal', holds: (value) => value instanceof AbortSignal },
+};
+
+/** Tasks that run under a session's lease, one at a time across all processes on the table. */
+class Locks {
+  #native;
+  #warn;
+  /** Session id to a promise that resolves when the last task of this process that asked for the lease is done with it. */
+  #turns = new Map();
+
+  /** @param {(text: string) => void} warn logs what the caller is not told otherwise. */
+  constructor(native, warn) {
+    this.#native = native;
+    this.#warn = warn;
+  }
+
+  /** Runs `task` under the lease of a session; gives what it gives. */
+  async run(sid, task, options) {
+    if (typeof task !== 'function') throw failure('ERR_CONFIG', 'withLock takes a function to run under the lease');
+    const { leaseSeconds, waitSeconds, signal } = callOptions('withLock', options, OPTIONS);
+    const patience = new Patience(waitSeconds, signal);
+    try {
+      // Within this process tasks queue, so that only one of them asks the table.
+      const done = await this.#turn(sid, patience);
+      try {
+        const lease = new Lease(this.#native, sid, leaseSeconds * 1000, signal);
+        await lease.take(patience);
+        patience.end();
+        return await lease.during(task, (text) => this.#warn(`withLock${fingerprint(sid)}: ${text}`));
+      } finally {
+        done();
+      }
+    } finally {
+      patience.end();
+    }
+  }
+
+  async #turn(sid, patience) {
+    const before = this.#turns.get(sid) ?? Promise.resolve();
+    let done;
+    const mine = new Promise((resolve) => {
+      done = resolve;
+    });
+    const all = before.then(() => mine);
+    this.#turns.set(sid, all);
+    all.then(() => {
+      if (this.#turns.get(sid) === all) this.#turns.delete(sid);
+    });
+    try {
+      await patience.wait(before);
+    } catch (error) {
+      done();
+      throw error;
+    }
+    return done;
+  }
+}
+
+/** How long a caller waits for a lease: until a deadline, or until its signal aborts. */
+class Patience {
+  #late = rejectable();
+  #aborted = rejectable();
+  #timer;
+  #signal;
+  #abort;
+
+  constructor(waitSeconds, signal) {
+    const message = `the lease of the session was not to be had within ${waitSeconds} seconds; try again, or wait longer with waitSeconds`;
+    const late = new SessionStoreError({ code: 'ERR_LOCK_TIMEOUT', message, retryable: true });
+    this.#timer = setTimeout(() => this.#late.reject(late), waitSeconds * 1000);
+    this.#signal = signal;
+    this.#abort = () => this.#aborted.reject(signal.reason);
+    if (signal?.aborted) this.#abort();
+    signal?.addEventListener('abort', this.#abort, { once: true });
+  }
+
+  /** What `promise` gives; rejects when the caller's patience ends first. */
+  wait(promise) {
+    return Promise.race([this.#aborted.promise, this.#late.promise, promise]);
+  }
+
+  /** What an answer of the table is, which is worth waiting for past the deadline; rejects when the signal aborts first. */
+  answer(promise) {
+    return Promise.race([this.#aborted.promise, promise]);
+  }
+
+  /** Waits that long, or until the caller's patience ends. */
+  async sleep(milliseconds) {
+    let timer;
+    try {
+      await this.wait(
+        new Promise((resolve) => {
+          timer = setTimeout(resolve, milliseconds);
+        }),
+      );
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  end() {
+    clearTimeout(this.#timer);
+    this.#signal?.removeEventListener('abort', this.#abort);
+  }
+}
+
+/** A promise that nobody need listen to, and what rejects it. */
+function rejectable() {
+  let reject;
+  const promise = new Promise((_, fail) => {
+    reject = fail;
+  });
+  promise.catch(() => {});
+  return { promise, reject };
+}
+
+/** One owner's hold on the lease of a session. */
+class Lease {
+  #native;
+  #sid;
+  #length;
+  #owner = randomUUID();
+  #lost = new AbortController();
+  #signal;
+  #end;
+  #renewal;
+
+  constructor(native, sid, length, signal) {
+    this.#native = native;
+    this.#sid = sid;
+    this.#length = length;
+    this.#signal = signal ? AbortSignal.any([signal, this.#lost.signal]) : this.#lost.signal;
+  }
+
+  async take(patience) {
+    const waits = new Backoff(FIRST_WAIT, LONGEST_WAIT);
+    for (;;) {
+      const now = Date.now();
+      this.#hold();
+      const asked = this.#native.takeLease(this.#sid, this.#owner, now, now + this.#length);
+      let reply;
+      try {
+        reply = unwrap(await patience.answer(asked));
+      } catch (error) {
+        clearTimeout(this.#end);
+        // It may have been granted after the caller has given up.
+        asked.then(() => this.#native.releaseLease(this.#sid, this.#owner)).catch(() => {});
+        throw error;
+      }
+      if (reply.held) return;
+      clearTimeout(this.#end);
+      await patience.sleep(waits.next());
+    }
+  }
+
+  /** Runs the task, renews the lease meanwhile, and gives it back. */
+  async during(task, warn) {
+    this.#renewLater();
+    try {
+      return await task(this.#signal);
+    } finally {
+      clearTimeout(this.#renewal);
+      clearTimeout(this.#end);
+      this.#renewal = undefined;
+      const reply = await this.#native.releaseLease(this.#sid, this.#owner);
+      if (reply?.code) warn(`the lease could not be given back (${reply.code}); it ends by itself`);
+    }
+  }
+
+  /** The lease is this owner's for its length from now on, by a clock that nobody sets; the request to the table is sent after this. */
+  #hold() {
+    clearTimeout(this.#end);
+    this.#end = setTimeout(() => this.#lose(), this.#length);
+  }
+
+  #renewLater() {
+    this.#renewal = setTimeout(() => this.#renew(), this.#length / RENEWALS);
+  }
+
+  async #renew() {
+    const running = this.#renewal;
+    const asked = Date.now();
+    const reply = await this.#native.renewLease(this.#sid, this.#owner, asked + this.#length).catch(() => undefined);
+    if (this.#renewal !== running) return; // the task has ended
+    if (reply === false) return this.#lose();
+    // A renewal that failed may succeed the next time; the end of the lease stays where it was.
+    if (reply === true) this.#hold();
+    this.#renewLater();
+  }
+
+  #lose() {
+    clearTimeout(this.#renewal);
+    clearTimeout(this.#end);
+    const message = 'the lease of the session ended before its task did: another process may run the same task now';
+    this.#lost.abort(new SessionStoreError({ code: 'ERR_LOCK_TIMEOUT', message, retryable: true }));
+  }
+}
+
+module.exports = { Locks };

@@ -1,0 +1,21 @@
+'use strict';
+
+const native = require('../binding.js');
+const { failure, unwrap } = require('./errors.js');
+
+async function encryptSessionData(data) {
+  if (typeof data !== 'string' || !data.isWellFormed()) {
+    throw failure('ERR_SERIALIZATION', 'the data must be a string without lone surrogates');
+  }
+  return unwrap(await native.encrypt(data));
+}
+
+async function decryptSessionData(encryptedData, encryptedKey, iv, authTag) {
+  const parts = [encryptedData, encryptedKey, iv, authTag];
+  if (!parts.every((part) => typeof part === 'string')) {
+    throw failure('ERR_INTEGRITY', 'encryptedData, encryptedKey, iv and authTag must be base64 strings');
+  }
+  return unwrap(await native.decrypt(...parts));
+}
+
+module.exports = { encryptSessionData, decryptSessionData };

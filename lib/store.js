@@ -1,0 +1,315 @@
+'use strict';
+
+const { EventEmitter } = require('node:events');
+const native = require('../binding.js');
+const { readConfig } = require('./config.js');
+const { SessionStoreError, failure, unwrap } = require('./errors.js');
+const { InOrder } = require('./in-order.js');
+const { KnownSessions } = require('./known-sessions.js');
+const { Locks } = require('./locks.js');
+const { checkSid, hashOf, fingerprint, serialize, cookieExpires, revive } = require('./session.js');
+const { updateSession } = require('./update.js');
+
+/** express-session's Store has what its middleware calls beside get and set; without that package nobody asks for it. */
+function baseClass() {
+  try {
+    return require('express-session').Store;
+  } catch (error) {
+    if (error.code === 'MODULE_NOT_FOUND') return EventEmitter;
+    throw error;
+  }
+}
+const Base = baseClass();
+
+/** Those that callers take out of the store and call on their own. */
+const METHODS = [
+  ...['get', 'set', 'touch', 'destroy', 'all', 'ids', 'length', 'clear', 'ping', 'record'],
+  ...['update', 'withLock', 'stats', 'close'],
+];
+
+class DynamoDBSessionStore extends Base {
+  #native;
+  #logger;
+  #lifetime;
+  #known;
+  #locks;
+  #inOrder = new InOrder();
+  #closing = false;
+  #counts = { written: 0, extended: 0, unchanged: 0, gone: 0, conflicts: 0 };
+
+  constructor(config = {}) {
+    super();
+    const { options, logger, lifetime, recentSessions, exactRevisions } = readConfig(config);
+    this.#native = unwrap(native.openStore(options));
+    this.#logger = logger;
+    this.#lifetime = lifetime;
+    this.#known = new KnownSessions(recentSessions, exactRevisions);
+    this.#locks = new Locks(this.#native, (text) => this.#log('warn', text));
+    for (const name of METHODS) {
+      Object.defineProperty(this, name, { value: this[name].bind(this), writable: true, configurable: true });
+    }
+  }
+
+  get(sid, ...callback) {
+    return this.#run(
+      'get',
+      async () => {
+        const session = await this.#read(checkSid(sid), Date.now());
+        if (session) this.#known.equip(session);
+        return session;
+      },
+      callback,
+      sid,
+    );
+  }
+
+  set(sid, session, ...callback) {
+    return this.#run(
+      'set',
+      async () => {
+        checkSid(sid);
+        const json = serialize(session);
+        const [now, seconds, expires] = [Date.now(), this.#ttlSeconds(session), cookieExpires(session)];
+        const earlier = this.#known.of(sid, session);
+        await this.#inOrder.run(sid, async () => {
+          const known = this.#known.of(sid, session, earlier);
+          const baseline = known && { mark: known.mark ?? undefined, untouched: known.untouched };
+          this.#settle(sid, session, known, await this.#native.set(sid, json, now, seconds, expires, baseline));
+        });
+      },
+      callback,
+      sid,
+    );
+  }
+
+  touch(sid, session, ...callback) {
+    return this.#run(
+      'touch',
+      async () => {
+        checkSid(sid);
+        const [now, seconds, expires] = [Date.now(), this.#ttlSeconds(session), cookieExpires(session)];
+        await this.#inOrder.run(sid, async () => {
+          const known = this.#known.of(sid, session);
+          const reply = await this.#native.touch(sid, now, seconds, expires, known?.mark ?? undefined);
+          this.#settle(sid, session, known, reply);
+        });
+      },
+      callback,
+      sid,
+    );
+  }
+
+  destroy(sid, ...callback) {
+    return this.#run(
+      'destroy',
+      async () => {
+        checkSid(sid);
+        await this.#inOrder.run(sid, async () => {
+          unwrap(await this.#native.destroy(sid));
+          this.#known.gone(sid);
+        });
+      },
+      callback,
+      sid,
+    );
+  }
+
+  all(...callback) {
+    return this.#run(
+      'all',
+      async () => {
+        const now = Date.now();
+        const sessions = [];
+        for (const found of unwrap(await this.#native.all(now))) {
+          const session = revive(found, now);
+          if (session) sessions.push(Object.assign(session, { id: found.id }));
+        }
+        return sessions;
+      },
+      callback,
+    );
+  }
+
+  ids(...callback) {
+    return this.#run('ids', async () => unwrap(await this.#native.ids(Date.now())), callback);
+  }
+
+  length(...callback) {
+    return this.#run('length', async () => unwrap(await this.#native.length(Date.now())), callback);
+  }
+
+  clear(...callback) {
+    return this.#run(
+      'clear',
+      async () => {
+        unwrap(await this.#native.clear());
+        this.#known.clear();
+      },
+      callback,
+    );
+  }
+
+  update(target, mutate, ...rest) {
+    const [options, callback] = typeof rest[0] === 'function' ? [undefined, rest] : [rest[0], rest.slice(1)];
+    const sid = typeof target === 'string' ? target : this.#known.idOf(target);
+    return this.#run(
+      'update',
+      () =>
+        updateSession(
+          {
+            known: this.#known,
+            read: () => this.#read(sid, Date.now()),
+            write: (session, json, mark, keepEnd) => this.#rewrite(sid, session, json, mark, keepEnd),
+            holds: native.holdsContent,
+          },
+          { sid: checkSid(sid), held: typeof target === 'string' ? undefined : target, mutate, options },
+        ),
+      callback,
+      sid,
+    );
+  }
+
+  withLock(sid, task, ...rest) {
+    const [options, callback] = typeof rest[0] === 'function' ? [undefined, rest] : [rest[0], rest.slice(1)];
+    return this.#run('withLock', async () => this.#locks.run(checkSid(sid), task, options), callback, sid);
+  }
+
+  ping(...callback) {
+    return this.#run('ping', async () => void unwrap(await this.#native.ping()), callback);
+  }
+
+  record(sid, ...callback) {
+    return this.#run('record', async () => unwrap(await this.#native.record(checkSid(sid))), callback, sid);
+  }
+
+  stats() {
+    return { keyCache: this.#native.keyCacheStats(), sessions: { ...this.#counts } };
+  }
+
+  close(...callback) {
+    this.#closing = true;
+    const close = async () => {
+      await this.#inOrder.ended();
+      unwrap(await this.#native.close());
+    };
+    return this.#answer('close', close(), callback);
+  }
+
+  /** express-session asks for its session object here, with the very object that `get` gave. */
+  createSession(request, loaded) {
+    const session = super.createSession(request, loaded);
+    this.#known.link(loaded, session);
+    return session;
+  }
+
+  /** The session as it lies in the table, known from now on, or `null`. */
+  async #read(sid, now) {
+    const found = unwrap(await this.#native.get(sid, now));
+    const session = found?.json === undefined ? null : revive(found, now);
+    if (session) {
+      this.#known.keep(sid, session, found.mark);
+    } else {
+      if (found) this.#log('debug', `get${fingerprint(sid)}: it has expired`);
+      this.#known.missing(sid);
+    }
+    return session;
+  }
+
+  /** Writes what `update` made of a session, unless somebody else has written it since; gives what became of it. */
+  async #rewrite(sid, session, json, mark, keepEnd) {
+    const [now, seconds] = [Date.now(), keepEnd ? undefined : this.#ttlSeconds(session)];
+    const baseline = { mark, keepEnd, strict: true };
+    return this.#inOrder.run(sid, async () => {
+      const reply = unwrap(await this.#native.set(sid, json, now, seconds, cookieExpires(session), baseline));
+      this.#counts[reply.outcome]++;
+      return reply;
+    });
+  }
+
+  /** Learns from what became of a session that was saved or touched. */
+  #settle(sid, session, known, reply) {
+    let saved;
+    try {
+      saved = unwrap(reply);
+    } catch (error) {
+      if (error.code === 'ERR_CONFLICT') this.#conflict(sid, 'refused');
+      throw error;
+    }
+    const { outcome, mark, conflict } = saved;
+    if (outcome === 'dropped') return this.#conflict(sid, 'dropped');
+    this.#counts[outcome]++;
+    if (conflict) this.#conflict(sid, 'overwritten');
+    if (outcome === 'gone') return this.#known.gone(sid, session);
+    if (mark === undefined) return undefined;
+    // What the framework calls untouched is what it has loaded, which need not be what the mark is of.
+    if (outcome !== 'written' && known?.untouched !== undefined) return this.#known.moved(sid, mark);
+    return this.#known.keep(sid, session, mark);
+  }
+
+  #conflict(sid, resolution) {
+    this.#counts.conflicts++;
+    const session = hashOf(sid);
+    this.#log('debug', `conflict in session ${session.slice(0, 8)}: ${resolution}`);
+    process.nextTick(() => this.emit('conflict', { session, resolution }));
+  }
+
+  /** What `ttlSeconds` gives for this session; `undefined` if the native side knows it. */
+  #ttlSeconds(session) {
+    if (!this.#lifetime) return undefined;
+    let seconds;
+    try {
+      seconds = this.#lifetime(session);
+    } catch (cause) {
+      throw failure('ERR_CONFIG', 'the function ttlSeconds failed; see cause', cause);
+    }
+    if (typeof seconds !== 'number')
+      throw failure('ERR_CONFIG', `ttlSeconds must give a number of seconds, not ${typeof seconds}`);
+    return seconds;
+  }
+
+  #log(level, text) {
+    try {
+      this.#logger[level](`connect-dynamodb-kms: ${text}`);
+    } catch {
+      // A logger that fails changes nothing of what the caller gets.
+    }
+  }
+
+  #run(operation, work, callbacks, sid) {
+    const open = async () => {
+      if (this.#closing) throw failure('ERR_CLOSED', 'the session store is closed; make a new one');
+      return work();
+    };
+    return this.#answer(operation, open(), callbacks, sid);
+  }
+
+  /**
+   * Answers a caller with a callback (in `callbacks`) or with a promise. A callback runs from a clean stack: what it throws is its own, an
+   * uncaughtException, and never makes it run twice.
+   */
+  #answer(operation, result, callbacks, sid) {
+    const [callback] = callbacks;
+    const promise = result.catch((error) => {
+      // Another error is the caller's own: what it says is not ours to tell.
+      const what =
+        error instanceof SessionStoreError ? `${error.code}: ${error.message}` : 'the function that it was given failed';
+      this.#log('warn', `${operation}${fingerprint(sid)} failed: ${what}`);
+      throw error;
+    });
+    if (typeof callback === 'function') {
+      promise.then(
+        (value) => process.nextTick(callback, null, value),
+        (error) => process.nextTick(callback, error),
+      );
+      return undefined;
+    }
+    // express-session calls destroy(sid, undefined) and looks at no promise: the log has the failure, the process goes on.
+    if (callbacks.length > 0) promise.catch(() => {});
+    return promise;
+  }
+}
+
+// Without express-session there is nothing to make a session of.
+if (Base === EventEmitter) delete DynamoDBSessionStore.prototype.createSession;
+
+module.exports = { DynamoDBSessionStore };

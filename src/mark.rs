@@ -1,0 +1,152 @@
+//! What a process remembers of a record that it has read or written: enough to tell later what was changed, and whether somebody else did.
+
+use std::collections::BTreeMap;
+
+use base64_simd::URL_SAFE_NO_PAD as BASE64URL;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use crate::envelope::AuthTag;
+use crate::error::{Error, Result};
+use crate::record::{Attribute, Version};
+use crate::time::EpochSeconds;
+
+/// The parts of the cookie that say when it ends. They move with every request of a rolling session, and `ttl` keeps them.
+const EXPIRY: [&str; 2] = ["expires", "originalExpires"];
+/// The cookie's lifetime in milliseconds. express-session computes it anew from `expires`, which loses a millisecond now and then.
+const LIFETIME: &str = "originalMaxAge";
+
+/// Half a SHA-256: what it is compared with came from the same process.
+type Hash = [u8; 16];
+
+/// What a session holds, without its cookie's expiry; equal for equal sessions, whatever the order of their properties.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Content {
+    /// The cookie, without its expiry.
+    pub cookie: Hash,
+    /// Everything else.
+    pub rest: Hash,
+}
+
+impl Content {
+    /// Of a session's JSON. What is no JSON object has nothing in common with any session.
+    #[must_use]
+    pub fn of(json: &[u8]) -> Option<Content> {
+        let session: BTreeMap<String, &RawValue> = serde_json::from_slice(json).ok()?;
+        let mut rest = Sha256::new();
+        let mut cookie = Sha256::new();
+        for (name, value) in &session {
+            if name == "cookie" {
+                add_cookie(&mut cookie, value.get());
+            } else {
+                add(&mut rest, name, value.get());
+            }
+        }
+        Some(Content {
+            cookie: half(cookie),
+            rest: half(rest),
+        })
+    }
+}
+
+fn add_cookie(hash: &mut Sha256, json: &str) {
+    let Ok(cookie) = serde_json::from_str::<BTreeMap<String, &RawValue>>(json) else {
+        return add(hash, "", json);
+    };
+    for (name, value) in &cookie {
+        match (name.as_str(), value.get()) {
+            // A property that @fastify/session leaves empty is one that an earlier release of it did not have.
+            (_, "null") => {}
+            (name, _) if EXPIRY.contains(&name) => {}
+            (LIFETIME, millis) => match millis.parse::<f64>() {
+                Ok(millis) => add(hash, LIFETIME, &format!("{:.0}", millis / 1000.0)),
+                Err(_) => add(hash, LIFETIME, millis),
+            },
+            (name, value) => add(hash, name, value),
+        }
+    }
+}
+
+fn add(hash: &mut Sha256, name: &str, value: &str) {
+    for part in [name, value] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+}
+
+fn half(hash: Sha256) -> Hash {
+    let mut half = Hash::default();
+    half.copy_from_slice(&hash.finalize()[..size_of::<Hash>()]);
+    half
+}
+
+/// A record, as it was read or written.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// How it was laid out: a revision is an attribute of that kind.
+    pub version: Version,
+    /// Its revision.
+    pub tag: AuthTag,
+    /// When it was to end.
+    pub ttl: EpochSeconds,
+    /// What was in it.
+    pub content: Content,
+}
+
+impl Mark {
+    /// The revision as the record has it.
+    #[must_use]
+    pub fn revision(&self) -> Attribute {
+        match self.version {
+            Version::V1 => Attribute::S(base64_simd::STANDARD.encode_to_string(self.tag)),
+            Version::V2 => Attribute::B(self.tag.to_vec()),
+        }
+    }
+
+    /// As text, for whoever keeps it.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut bytes = Vec::with_capacity(MARK_LENGTH);
+        bytes.push(if self.version == Version::V1 { 1 } else { 2 });
+        bytes.extend_from_slice(&self.tag);
+        bytes.extend_from_slice(&self.ttl.0.to_be_bytes());
+        bytes.extend_from_slice(&self.content.cookie);
+        bytes.extend_from_slice(&self.content.rest);
+        BASE64URL.encode_to_string(bytes)
+    }
+
+    /// The reverse of [`Mark::encode`].
+    ///
+    /// # Errors
+    /// `ERR_CONFIG` for any other text.
+    pub fn decode(text: &str) -> Result<Mark> {
+        BASE64URL
+            .decode_to_vec(text)
+            .ok()
+            .and_then(|bytes| Mark::from_bytes(&bytes))
+            .ok_or_else(|| Error::Config("this is no mark of a record".into()))
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Mark> {
+        let (version, bytes) = bytes.split_first()?;
+        let (tag, bytes) = bytes.split_first_chunk()?;
+        let (ttl, bytes) = bytes.split_first_chunk()?;
+        let (cookie, rest) = bytes.split_first_chunk()?;
+        Some(Mark {
+            version: match version {
+                1 => Version::V1,
+                2 => Version::V2,
+                _ => return None,
+            },
+            tag: *tag,
+            ttl: EpochSeconds(i64::from_be_bytes(*ttl)),
+            content: Content {
+                cookie: *cookie,
+                rest: rest.try_into().ok()?,
+            },
+        })
+    }
+}
+
+/// Version, tag, `ttl` and content.
+const MARK_LENGTH: usize = 1 + size_of::<AuthTag>() + 8 + size_of::<Content>();
