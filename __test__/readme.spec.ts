@@ -140,6 +140,22 @@ describe('the README', () => {
     assert.match(await output('errors'), /ERR_TABLE_NOT_FOUND false\n$/);
   });
 
+  it('runs the change of a session', async () => {
+    assert.equal(await output('update'), "{ google: 'new', slack: 'kept' }\n");
+  });
+
+  it('runs the refresh under a lease', async () => {
+    assert.equal(await output('lock'), "[ 'new 1', 'new 1' ]\n");
+  });
+
+  it('finds the trap in a running application', async () => {
+    assert.equal(await output('check'), "[ 'GET /wrong' ]\n");
+  });
+
+  it('has the adapter that is tested', async () => {
+    assert.equal(snippet('mgcrea'), await readFile(join(here, 'support', 'mgcrea-adapter.ts'), 'utf8'));
+  });
+
   it('shows the trap: the wrong handler ends the process, the right one answers', async () => {
     const port = await freePort();
     await place('trap', snippet('trap'));
