@@ -143,11 +143,16 @@ function gatewayRoutes(options: GatewayOptions, provider: PretendProvider): Fast
     });
 
     app.post('/refresh', { preHandler: signedInOnly }, async (request, reply) => {
-      for (const [service, { scope, refreshToken }] of entries(request.session.connections ?? {})) {
-        const answer = await provider.refresh(service, scope, refreshToken);
-        request.session.connections = { ...request.session.connections, [service]: connection(answer) };
-      }
-      await request.session.save();
+      const { session } = request;
+      // A refresh token works once: one process of all refreshes, and works on what the table has now.
+      await store.withLock(session.sessionId, async () => {
+        const refreshed: Partial<Record<ServiceId, Connection>> = {};
+        const stored = await store.get(session.sessionId);
+        for (const [service, { scope, refreshToken }] of entries(stored?.connections ?? {})) {
+          refreshed[service] = connection(await provider.refresh(service, scope, refreshToken));
+        }
+        await store.update(session, (stored) => void Object.assign(stored.connections, refreshed));
+      });
       return reply.redirect('/', 303);
     });
 

@@ -23,6 +23,8 @@ export interface Settings {
 export class SettingsError extends Error {}
 
 const FOLDER = fileURLToPath(new URL('../.sessions', import.meta.url));
+/** The default of touchAfter, a minute, saves writes; here every touch is to be seen on the page. */
+const STORE: SessionStoreConfig = { recordVersion: 2, touchAfter: 1 };
 const SHORTEST_SECRET = 32; // @fastify/session takes no shorter one
 
 /**
@@ -36,7 +38,7 @@ export function readSettings(args: readonly string[], env: NodeJS.ProcessEnv): S
   const cookieSecret = readCookieSecret(env.SESSION_SECRET);
   if (!args.includes('--aws')) {
     const place = { table: 'a file in the folder .sessions', wrappedBy: 'the key file of the local mode, in place of AWS KMS' };
-    return { store: { recordVersion: 2, local: { path: FOLDER } }, place, port, cookieSecret };
+    return { store: { ...STORE, local: { path: FOLDER } }, place, port, cookieSecret };
   }
   const tableName = required(env, 'SESSIONS_TABLE');
   const kmsKeyArn = required(env, 'KMS_KEY_ARN');
@@ -46,7 +48,7 @@ export function readSettings(args: readonly string[], env: NodeJS.ProcessEnv): S
     table: `the DynamoDB table ${tableName}${atOwn('DYNAMODB')}`,
     wrappedBy: atOwn('KMS') ? 'the KMS at your own endpoint' : 'AWS KMS',
   };
-  return { store: { recordVersion: 2, tableName, kmsKeyArn }, place, port, cookieSecret };
+  return { store: { ...STORE, tableName, kmsKeyArn }, place, port, cookieSecret };
 }
 
 function readPort(text = '3000'): number {
