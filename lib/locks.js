@@ -138,7 +138,7 @@ class Lease {
   #sid;
   #length;
   #owner = randomUUID();
-  #lost = new AbortController();
+  #task = new AbortController();
   #signal;
   #end;
   #renewal;
@@ -147,7 +147,7 @@ class Lease {
     this.#native = native;
     this.#sid = sid;
     this.#length = length;
-    this.#signal = signal ? AbortSignal.any([signal, this.#lost.signal]) : this.#lost.signal;
+    this.#signal = signal;
   }
 
   async take(patience) {
@@ -167,16 +167,22 @@ class Lease {
       }
       if (reply.held) return;
       clearTimeout(this.#end);
-      await patience.sleep(waits.next());
+      // One that nobody renews is free before the longest wait is over; a little apart, lest all that wait ask at once.
+      const rest = (reply.until ?? Number.POSITIVE_INFINITY) - Date.now() + Math.random() * FIRST_WAIT;
+      await patience.sleep(Math.max(Math.min(waits.next(), rest), 1));
     }
   }
 
   /** Runs the task, renews the lease meanwhile, and gives it back. */
   async during(task, warn) {
+    const abort = () => this.#task.abort(this.#signal.reason);
+    this.#signal?.addEventListener('abort', abort, { once: true });
+    if (this.#signal?.aborted) abort();
     this.#renewLater();
     try {
-      return await task(this.#signal);
+      return await task(this.#task.signal);
     } finally {
+      this.#signal?.removeEventListener('abort', abort);
       clearTimeout(this.#renewal);
       clearTimeout(this.#end);
       this.#renewal = undefined;
@@ -210,7 +216,7 @@ class Lease {
     clearTimeout(this.#renewal);
     clearTimeout(this.#end);
     const message = 'the lease of the session ended before its task did: another process may run the same task now';
-    this.#lost.abort(new SessionStoreError({ code: 'ERR_LOCK_TIMEOUT', message, retryable: true }));
+    this.#task.abort(new SessionStoreError({ code: 'ERR_LOCK_TIMEOUT', message, retryable: true }));
   }
 }
 

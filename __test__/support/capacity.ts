@@ -1,0 +1,101 @@
+// What recorded requests consume of a table's capacity, by the rules of the Amazon DynamoDB Developer Guide: "DynamoDB item sizes and formats"
+// (CapacityUnitCalculations) and "DynamoDB read and write operations" (read-write-operations).
+
+import type { Recorded } from './aws-local.ts';
+
+/** A value as DynamoDB's JSON has it, bytes in base64, or as AWS's client gives it. */
+interface Value {
+  S?: string;
+  N?: string;
+  B?: string | Uint8Array;
+}
+
+export type Item = Record<string, Value>;
+
+/** A data key of 32 bytes as AWS wraps it, in bytes; tools/aws-local wraps it into 96 (its README). */
+const WRAPPED_KEY_IN_AWS = 184;
+
+/** The size of a number without its attribute's name: a byte for two significant digits, and one, and one for the sign. At most 21. */
+function numberSize(text: string): number {
+  const [, sign, digits] = /^(-?)([\d.]+)/.exec(text)!;
+  const significant = digits.replace('.', '').replace(/^0+|0+$/g, '').length;
+  return Math.ceil(significant / 2) + 1 + (sign ? 1 : 0);
+}
+
+function valueSize(value: Value): number {
+  if (value.S !== undefined) return Buffer.byteLength(value.S);
+  if (value.N !== undefined) return numberSize(value.N);
+  if (value.B !== undefined) return typeof value.B === 'string' ? Buffer.from(value.B, 'base64').length : value.B.length;
+  throw new Error(`no session store writes ${Object.keys(value)}`);
+}
+
+/** Bytes, names of attributes included. */
+export function itemSize(item: Item): number {
+  return Object.entries(item).reduce((size, [name, value]) => size + Buffer.byteLength(name) + valueSize(value), 0);
+}
+
+/** As {@link itemSize}, with the data key as long as it is in AWS. */
+export function sizeInAws(item: Item): number {
+  return itemSize(item.encryptedKey ? { ...item, encryptedKey: { B: new Uint8Array(WRAPPED_KEY_IN_AWS) } } : item);
+}
+
+/** For a read of an item of this many bytes, 0 if there is none. */
+export function readUnits(size: number, consistent: boolean): number {
+  return Math.max(1, Math.ceil(size / 4096)) * (consistent ? 1 : 0.5);
+}
+
+/** For a write of an item of these many bytes before and after it, 0 if there is none; a refused condition costs the same. */
+export function writeUnits(before: number, after: number): number {
+  return Math.max(1, Math.ceil(Math.max(before, after) / 1024));
+}
+
+/** How often each operation was called, and what all of it consumed. */
+export interface Consumed {
+  GetItem: number;
+  PutItem: number;
+  UpdateItem: number;
+  DeleteItem: number;
+  readUnits: number;
+  writeUnits: number;
+  kms: number;
+}
+
+const SET_ONE = /^set (\S+) = (\S+)$/i;
+
+/**
+ * Does again what was recorded, from an empty table, so that each request meets the item that it met then. `items` is what is in the table at the end,
+ * by its key, if no condition was refused.
+ * @param hashKey the name of the table's key.
+ * @throws on a request that it has no rule for.
+ */
+export function replay(requests: Recorded[], hashKey: string): { consumed: Consumed; items: Map<string, Item> } {
+  const items = new Map<string, Item>();
+  const consumed = { GetItem: 0, PutItem: 0, UpdateItem: 0, DeleteItem: 0, readUnits: 0, writeUnits: 0, kms: 0 };
+  for (const { action, body } of requests) {
+    const [service, operation] = action.split(':');
+    if (service === 'kms') {
+      consumed.kms++;
+      continue;
+    }
+    const key: string = (body.Item ?? body.Key)[hashKey].S;
+    const before = items.get(key);
+    const after = applied(operation, body, before);
+    consumed[operation as 'GetItem']++;
+    const [sizeBefore, sizeAfter] = [before, after].map((item) => (item ? sizeInAws(item) : 0));
+    if (operation === 'GetItem') consumed.readUnits += readUnits(sizeBefore, body.ConsistentRead === true);
+    else consumed.writeUnits += writeUnits(sizeBefore, sizeAfter);
+    if (after) items.set(key, after);
+    else items.delete(key);
+  }
+  return { consumed, items };
+}
+
+function applied(operation: string, body: any, before: Item | undefined): Item | undefined {
+  if (operation === 'GetItem') return before;
+  if (operation === 'PutItem') return body.Item;
+  if (operation === 'DeleteItem') return undefined;
+  const [, name, value] = (operation === 'UpdateItem' && SET_ONE.exec(body.UpdateExpression)) || [];
+  if (name === undefined) throw new Error(`no rule for ${operation} with ${JSON.stringify(body)}`);
+  const attribute = body.ExpressionAttributeNames?.[name] ?? name;
+  return { ...(before ?? body.Key), [attribute]: body.ExpressionAttributeValues[value] };
+}
