@@ -354,7 +354,8 @@ export class DynamoDBSessionStore extends EventEmitter {
 
   /**
    * Changes a session safely: reads it, calls `mutate` with it, and writes it on condition that nobody else has, again and again until that holds. `mutate`
-   * changes the session in place or returns another object, at once or as a promise, and may be called several times; if it throws, the call
+   * changes the session in place, or returns the object to write instead (so write `{ s.n = 1; }`, not `s.n = 1`, as the body of an arrow function), at once or as a
+   * promise, and may be called several times; if it throws, the call
    * fails with what it threw and nothing is written. The session keeps its end, unless `mutate` changes `cookie.expires`.
    * @param target a session id, or the session object of the current request (`request.session`): that object then holds what was
    * written, so that the save at the end of the request does not undo it. It must not have unsaved changes (`ERR_CONFLICT`).

@@ -1,19 +1,31 @@
 'use strict';
 
-/** The property by which a session tells its revision through frameworks that copy it; never in its JSON. */
+const { cookieExpires } = require('./session.js');
+
+/** The property by which a session tells its record through frameworks that copy it; never in its JSON. */
 const REVISION = 'sessionRevision';
+
+/** How many revisions of one session are told apart by the end of their cookie: as many requests of one browser run at a time, and more. */
+const REVISIONS = 8;
+
+/**
+ * What is known of a session's record.
+ * @typedef {object} Known
+ * @property {string | null} mark the native side's mark of a revision; `null` if the session is gone.
+ * @property {number} [ends] when it was to end, in epoch milliseconds; left out if `mark` may be of a later revision than the caller's.
+ * @property {boolean} [untouched] whether the content is what was read, where only the framework can tell.
+ */
 
 /** Survives the copy of a session's properties, and is nothing in its JSON. */
 class Revision {
-  #record;
+  #known;
 
-  /** @param {{ sid: string, mark: string | null }} record */
-  constructor(record) {
-    this.#record = record;
+  constructor(known) {
+    this.#known = known;
   }
 
-  get record() {
-    return this.#record;
+  get known() {
+    return this.#known;
   }
 
   toJSON() {
@@ -21,15 +33,31 @@ class Revision {
   }
 }
 
-/** @fastify/session's own: it says whether its content is what was loaded, and which session it is. */
-function isFastifySession(session) {
-  return typeof session?.isModified === 'function' && typeof session.sessionId === 'string';
+const GONE = Object.freeze({ mark: null });
+
+/** When a record ends that says `ttl` (epoch seconds) and has this session in it: a cookie's end that `ttl` rounds up is finer. */
+function endOf(session, ttl) {
+  const expires = cookieExpires(session);
+  return expires !== undefined && Math.ceil(expires / 1000) === ttl ? expires : ttl * 1000;
+}
+
+/**
+ * What @fastify/session's own session says of itself: whether its content is what was loaded, and how its cookie ended then. `undefined` for other
+ * objects, and for those that fail when they are asked.
+ */
+function askFastify(sid, session) {
+  try {
+    if (typeof session?.isModified !== 'function' || session.sessionId !== sid) return undefined;
+    return { loadedEnd: session.cookie?.originalExpires?.getTime(), carried: session[REVISION], isModified: session.isModified };
+  } catch {
+    return undefined;
+  }
 }
 
 /** A session that cannot be compared counts as changed; whoever saves it will say why it cannot. */
-function isUntouched(session) {
+function isUntouched(session, isModified) {
   try {
-    return !session.isModified();
+    return !isModified.call(session);
   } catch {
     return false;
   }
@@ -37,12 +65,11 @@ function isUntouched(session) {
 
 /**
  * What this process knows of the records of sessions: by the object that holds the session, and by the id for frameworks that copy it.
- * A mark is the native side's; `null` stands for a session that is gone.
  */
 class KnownSessions {
-  /** Session object to the record that it was read from or written as. */
-  #records = new WeakMap();
-  /** Session id to mark, the least recently used first. */
+  /** Session object to the id and what was read or written. */
+  #objects = new WeakMap();
+  /** Session id to its latest record, and those of late by the end of their cookie; the least recently used first. */
   #recent = new Map();
   #limit;
   #exact;
@@ -56,68 +83,82 @@ class KnownSessions {
     this.#exact = exact;
   }
 
-  /** `session` is what was read from, or is what was written as, the record that `mark` is of. */
-  keep(sid, session, mark) {
-    this.#records.set(session, { sid, mark });
-    this.#remember(sid, mark);
+  /** `session` is what was read from, or is what was written as, the record of `mark` that ends with `ttl`. */
+  keep(sid, session, mark, ttl) {
+    const known = { mark, ends: endOf(session, ttl) };
+    this.#objects.set(session, { sid, known });
+    this.#remember(sid, known, cookieExpires(session));
   }
 
-  /** The record of a session moved its end; nobody's object holds its content. */
-  moved(sid, mark) {
-    this.#remember(sid, mark);
+  /** The record that `session` is of has another end now. */
+  moved(sid, session, mark, ttl) {
+    this.#objects.set(session, { sid, known: { mark, ends: ttl * 1000 } });
   }
 
   /** Gives a session that was read what it needs on its way through frameworks that copy it. */
   equip(session) {
-    if (this.#exact) session[REVISION] = new Revision(this.#records.get(session));
-  }
-
-  /** The session is gone; what still holds it, or comes with its id, must not bring it back. */
-  gone(sid, session) {
-    if (typeof session === 'object' && session !== null) this.#records.set(session, { sid, mark: null });
-    this.#remember(sid, null);
-  }
-
-  /** There is no such session now: worth knowing if there was one. */
-  missing(sid) {
-    if (this.#recent.has(sid)) this.#remember(sid, null);
-  }
-
-  clear() {
-    for (const sid of this.#recent.keys()) this.#recent.set(sid, null);
+    if (this.#exact) session[REVISION] = new Revision(this.#objects.get(session));
   }
 
   /** express-session made `session` from `loaded`, the very object that was read. */
   link(loaded, session) {
-    delete loaded[REVISION];
-    delete session[REVISION];
-    const record = this.#records.get(loaded);
-    if (record) this.#records.set(session, record);
+    for (const holder of [loaded, session]) if (holder[REVISION] instanceof Revision) delete holder[REVISION];
+    const object = this.#objects.get(loaded);
+    if (object) this.#objects.set(session, object);
+  }
+
+  /** The session is gone; what still holds it, or comes with its id, must not bring it back. */
+  gone(sid, session) {
+    if (typeof session === 'object' && session !== null) this.#objects.set(session, { sid, known: GONE });
+    this.#remember(sid, GONE);
+  }
+
+  /** There is no such session now: worth knowing if there was one. */
+  missing(sid) {
+    if (this.#recent.has(sid)) this.#remember(sid, GONE);
+  }
+
+  clear() {
+    for (const sid of [...this.#recent.keys()]) this.#remember(sid, GONE);
   }
 
   /** The id of the session that an object holds. */
   idOf(session) {
     if (session === null || typeof session !== 'object') return undefined;
-    return this.#records.get(session)?.sid ?? session.sessionId ?? session.id;
+    return this.#objects.get(session)?.sid ?? session.sessionId ?? session.id;
   }
 
   /**
-   * What is known of the session's record, `undefined` if it is new. `untouched` is there where only the framework can tell.
-   * @param {{ untouched?: boolean }} [earlier] what was known when the caller asked.
-   * @returns {{ mark: string | null, untouched?: boolean } | undefined}
+   * What is known of the session's record, `undefined` if it is new.
+   * @param {Known} [earlier] what was known when the caller asked.
+   * @returns {Known | undefined}
    */
   of(sid, session, earlier) {
-    const record = this.#records.get(session);
-    if (record?.sid === sid) return { mark: record.mark };
-    if (!isFastifySession(session) || session.sessionId !== sid) return undefined;
-    const carried = session[REVISION] instanceof Revision ? session[REVISION].record : undefined;
-    const mark = carried?.sid === sid ? carried.mark : this.#recent.get(sid);
-    return mark === undefined ? undefined : { mark, untouched: earlier?.untouched ?? isUntouched(session) };
+    const object = this.#objects.get(session);
+    if (object?.sid === sid) return object.known;
+    const fastify = askFastify(sid, session);
+    const known = fastify && this.#loaded(sid, fastify);
+    if (!known) return undefined;
+    return { ...known, untouched: earlier?.untouched ?? isUntouched(session, fastify.isModified) };
   }
 
-  #remember(sid, mark) {
+  /** What @fastify/session loaded its session from: its revision if that can be told, else the latest one. */
+  #loaded(sid, { loadedEnd, carried }) {
+    if (carried instanceof Revision && carried.known?.sid === sid) return carried.known.known;
+    const recent = this.#recent.get(sid);
+    if (recent === undefined || recent.latest.mark === null) return recent?.latest;
+    return recent.byEnd.get(loadedEnd) ?? { mark: recent.latest.mark };
+  }
+
+  #remember(sid, known, expires) {
+    const byEnd = known === GONE ? undefined : (this.#recent.get(sid)?.byEnd ?? new Map());
+    if (byEnd && expires !== undefined) {
+      byEnd.delete(expires);
+      byEnd.set(expires, known);
+      if (byEnd.size > REVISIONS) byEnd.delete(byEnd.keys().next().value);
+    }
     this.#recent.delete(sid);
-    this.#recent.set(sid, mark);
+    this.#recent.set(sid, { latest: known, byEnd });
     if (this.#recent.size > this.#limit) this.#recent.delete(this.#recent.keys().next().value);
   }
 }

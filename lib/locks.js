@@ -154,7 +154,7 @@ class Lease {
     const waits = new Backoff(FIRST_WAIT, LONGEST_WAIT);
     for (;;) {
       const now = Date.now();
-      this.#hold();
+      this.#end = this.#timer();
       const asked = this.#native.takeLease(this.#sid, this.#owner, now, now + this.#length);
       let reply;
       try {
@@ -191,10 +191,9 @@ class Lease {
     }
   }
 
-  /** The lease is this owner's for its length from now on, by a clock that nobody sets; the request to the table is sent after this. */
-  #hold() {
-    clearTimeout(this.#end);
-    this.#end = setTimeout(() => this.#lose(), this.#length);
+  /** When the lease that is about to be asked for ends, by a clock that nobody sets: counted from before the request, as the table does. */
+  #timer() {
+    return setTimeout(() => this.#lose(), this.#length);
   }
 
   #renewLater() {
@@ -204,12 +203,14 @@ class Lease {
   async #renew() {
     const running = this.#renewal;
     const asked = Date.now();
+    const end = this.#timer();
     const reply = await this.#native.renewLease(this.#sid, this.#owner, asked + this.#length).catch(() => undefined);
-    if (this.#renewal !== running) return; // the task has ended
-    if (reply === false) return this.#lose();
+    if (this.#renewal !== running) return clearTimeout(end); // the task has ended
     // A renewal that failed may succeed the next time; the end of the lease stays where it was.
-    if (reply === true) this.#hold();
-    this.#renewLater();
+    clearTimeout(reply === true ? this.#end : end);
+    if (reply === true) this.#end = end;
+    if (reply === false) return this.#lose();
+    return this.#renewLater();
   }
 
   #lose() {

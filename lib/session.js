@@ -21,9 +21,7 @@ function fingerprint(sid) {
 }
 
 function serialize(session) {
-  if (session === null || typeof session !== 'object' || Array.isArray(session)) {
-    throw failure('ERR_SERIALIZATION', 'a session must be an object');
-  }
+  if (session === null || typeof session !== 'object') throw failure('ERR_SERIALIZATION', 'a session must be an object');
   let json;
   try {
     json = JSON.stringify(session);
@@ -31,7 +29,7 @@ function serialize(session) {
     // The error of JSON.stringify names the session's properties, that of a toJSON may say anything.
     throw failure('ERR_SERIALIZATION', 'the session cannot be written as JSON: it has a cycle, a BigInt, or a toJSON that fails');
   }
-  if (json?.[0] !== '{') throw failure('ERR_SERIALIZATION', "the session's toJSON must give an object");
+  if (json?.[0] !== '{') throw failure('ERR_SERIALIZATION', 'a session must be an object, or have a toJSON that gives one');
   return json;
 }
 

@@ -27,6 +27,11 @@ const METHODS = [
   ...['update', 'withLock', 'stats', 'close'],
 ];
 
+/** What the native side compares a session with. */
+function baseline(known) {
+  return known && { mark: known.mark ?? undefined, untouched: known.untouched, ends: known.ends };
+}
+
 class DynamoDBSessionStore extends Base {
   #native;
   #logger;
@@ -73,8 +78,8 @@ class DynamoDBSessionStore extends Base {
         const earlier = this.#known.of(sid, session);
         await this.#inOrder.run(sid, async () => {
           const known = this.#known.of(sid, session, earlier);
-          const baseline = known && { mark: known.mark ?? undefined, untouched: known.untouched };
-          this.#settle(sid, session, known, await this.#native.set(sid, json, now, seconds, expires, baseline));
+          const reply = await this.#native.set(sid, json, now, seconds, expires, baseline(known));
+          this.#settle(sid, session, known, reply);
         });
       },
       callback,
@@ -90,7 +95,7 @@ class DynamoDBSessionStore extends Base {
         const [now, seconds, expires] = [Date.now(), this.#ttlSeconds(session), cookieExpires(session)];
         await this.#inOrder.run(sid, async () => {
           const known = this.#known.of(sid, session);
-          const reply = await this.#native.touch(sid, now, seconds, expires, known?.mark ?? undefined);
+          const reply = await this.#native.touch(sid, now, seconds, expires, baseline(known));
           this.#settle(sid, session, known, reply);
         });
       },
@@ -151,15 +156,15 @@ class DynamoDBSessionStore extends Base {
 
   update(target, mutate, ...rest) {
     const [options, callback] = typeof rest[0] === 'function' ? [undefined, rest] : [rest[0], rest.slice(1)];
-    const sid = typeof target === 'string' ? target : this.#known.idOf(target);
+    const sid = this.#idOf(target);
     return this.#run(
       'update',
-      () =>
+      async () =>
         updateSession(
           {
             known: this.#known,
             read: () => this.#read(sid, Date.now()),
-            write: (session, json, mark, keepEnd) => this.#rewrite(sid, session, json, mark, keepEnd),
+            write: (session, json, known, keepEnd) => this.#rewrite(sid, session, json, known, keepEnd),
             holds: native.holdsContent,
           },
           { sid: checkSid(sid), held: typeof target === 'string' ? undefined : target, mutate, options },
@@ -202,12 +207,22 @@ class DynamoDBSessionStore extends Base {
     return session;
   }
 
+  /** The id of a session that is given by its id or by an object; what cannot be asked has none. */
+  #idOf(target) {
+    if (typeof target === 'string') return target;
+    try {
+      return this.#known.idOf(target);
+    } catch {
+      return undefined;
+    }
+  }
+
   /** The session as it lies in the table, known from now on, or `null`. */
   async #read(sid, now) {
     const found = unwrap(await this.#native.get(sid, now));
     const session = found?.json === undefined ? null : revive(found, now);
     if (session) {
-      this.#known.keep(sid, session, found.mark);
+      this.#known.keep(sid, session, found.mark, found.ttl);
     } else {
       if (found) this.#log('debug', `get${fingerprint(sid)}: it has expired`);
       this.#known.missing(sid);
@@ -216,11 +231,11 @@ class DynamoDBSessionStore extends Base {
   }
 
   /** Writes what `update` made of a session, unless somebody else has written it since; gives what became of it. */
-  async #rewrite(sid, session, json, mark, keepEnd) {
+  async #rewrite(sid, session, json, known, keepEnd) {
     const [now, seconds] = [Date.now(), keepEnd ? undefined : this.#ttlSeconds(session)];
-    const baseline = { mark, keepEnd, strict: true };
+    const strictly = { ...baseline(known), keepEnd, strict: true };
     return this.#inOrder.run(sid, async () => {
-      const reply = unwrap(await this.#native.set(sid, json, now, seconds, cookieExpires(session), baseline));
+      const reply = unwrap(await this.#native.set(sid, json, now, seconds, cookieExpires(session), strictly));
       this.#counts[reply.outcome]++;
       return reply;
     });
@@ -235,15 +250,15 @@ class DynamoDBSessionStore extends Base {
       if (error.code === 'ERR_CONFLICT') this.#conflict(sid, 'refused');
       throw error;
     }
-    const { outcome, mark, conflict } = saved;
+    const { outcome, mark, ttl, conflict } = saved;
     if (outcome === 'dropped') return this.#conflict(sid, 'dropped');
     this.#counts[outcome]++;
     if (conflict) this.#conflict(sid, 'overwritten');
     if (outcome === 'gone') return this.#known.gone(sid, session);
-    if (mark === undefined) return undefined;
-    // What the framework calls untouched is what it has loaded, which need not be what the mark is of.
-    if (outcome !== 'written' && known?.untouched !== undefined) return this.#known.moved(sid, mark);
-    return this.#known.keep(sid, session, mark);
+    if (outcome === 'written' && mark !== undefined) return this.#known.keep(sid, session, mark, ttl);
+    // An object is linked to what it was read from, and not to a later revision.
+    if (outcome === 'extended' && known?.ends !== undefined) return this.#known.moved(sid, session, mark, ttl);
+    return undefined;
   }
 
   #conflict(sid, resolution) {
@@ -299,7 +314,9 @@ class DynamoDBSessionStore extends Base {
     if (typeof callback === 'function') {
       promise.then(
         (value) => process.nextTick(callback, null, value),
-        (error) => process.nextTick(callback, error),
+        // What was thrown may be nothing at all; a callback must see that something was.
+        (error) =>
+          process.nextTick(callback, error ?? failure('ERR_CONFIG', `the function given to ${operation} threw ${error}`)),
       );
       return undefined;
     }

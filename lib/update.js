@@ -9,6 +9,8 @@ const { cookieExpires, parse, serialize } = require('./session.js');
 const FIRST_WAIT = 10;
 const LONGEST_WAIT = 500;
 
+const LATE = 'the session was changed by others again and again until the deadline; try again, or take a lease with withLock()';
+
 const OPTIONS = { deadlineSeconds: seconds(5, 0) };
 
 /**
@@ -17,48 +19,74 @@ const OPTIONS = { deadlineSeconds: seconds(5, 0) };
  * @param {{ sid: string, held?: object, mutate: Function, options?: object }} call `held` is the session object of the current request.
  * @returns {Promise<object | null>} the session as it was written.
  */
-async function updateSession({ known, read, write, holds }, { sid, held, mutate, options }) {
+async function updateSession({ known, read: fetch, write, holds }, { sid, held, mutate, options }) {
   if (typeof mutate !== 'function') throw failure('ERR_CONFIG', 'update takes a function that changes the session');
   const { deadlineSeconds } = callOptions('update', options, OPTIONS);
-  if (held) refuseUnsaved(known.of(sid, held), held, holds);
+  const request = held && requestOf(held);
   const waits = new Backoff(FIRST_WAIT, LONGEST_WAIT);
   let late = false;
   const deadline = setTimeout(() => {
     late = true;
   }, deadlineSeconds * 1000);
   try {
+    if (held) refuseUnsaved(known.of(sid, held), held, holds);
     for (;;) {
-      const session = await read();
+      const session = await fetch();
       if (session === null) return null;
-      const { mark } = known.of(sid, session);
+      const read = known.of(sid, session);
       const before = structuredClone(session.cookie);
       const expires = cookieExpires(session);
-      const changed = (await mutate(session)) ?? session;
+      const given = mutate(session);
+      const changed = (isPromise(given) ? await given : given) ?? session;
       const json = serialize(changed);
-      const reply = await attempt(() => write(changed, json, mark, cookieExpires(changed) === expires), late);
+      const reply = await attempt(() => write(changed, json, read, cookieExpires(changed) === expires));
       if (reply?.outcome === 'gone') {
         known.gone(sid, held);
         return null;
       }
-      if (reply) return finish(known, sid, held, before, json, reply.mark);
-      await sleep(waits.next());
+      if (reply) return finish(known, sid, request, before, json, reply);
+      if (!late) await sleep(waits.next());
+      if (late) throw new SessionStoreError({ code: 'ERR_CONFLICT', message: LATE, retryable: true });
     }
   } finally {
     clearTimeout(deadline);
+    if (request) endOf(request);
   }
 }
 
-/** `undefined` if somebody else was faster and there is time for another attempt. */
-async function attempt(write, late) {
+/** `undefined` if somebody else was faster. */
+async function attempt(write) {
   try {
     return await write();
   } catch (error) {
     if (error.code !== 'ERR_CONFLICT') throw error;
-    if (!late) return undefined;
-    const message =
-      'the session was changed by others again and again until the deadline; try again, or take a lease with withLock()';
-    throw new SessionStoreError({ code: 'ERR_CONFLICT', message, retryable: true });
+    return undefined;
   }
+}
+
+/** An object that cannot be asked is no session either. */
+function isPromise(given) {
+  try {
+    return typeof given?.then === 'function';
+  } catch {
+    throw failure('ERR_SERIALIZATION', 'what the function given to update returned cannot be read');
+  }
+}
+
+/** Session objects of requests, while updates of them run, to what they held without changes of the request itself. */
+const requests = new WeakMap();
+
+/** Updates of one object that run at the same time must not take each other's changes for the request's. */
+function requestOf(held) {
+  const request = requests.get(held) ?? { held, before: parse(serialize(held)), running: 0 };
+  request.running++;
+  requests.set(held, request);
+  return request;
+}
+
+function endOf(request) {
+  request.running--;
+  if (request.running === 0) requests.delete(request.held);
 }
 
 /** What the request holds and has not saved would be lost. */
@@ -73,23 +101,32 @@ function refuseUnsaved(record, held, holds) {
   }
 }
 
-function finish(known, sid, held, cookieBefore, json, mark) {
+function finish(known, sid, request, cookieBefore, json, { mark, ttl }) {
   const session = parse(json);
-  known.keep(sid, session, mark);
-  if (held) {
-    refresh(held, parse(json), cookieBefore);
-    known.keep(sid, held, mark);
+  known.keep(sid, session, mark, ttl);
+  if (request) {
+    refresh(request, parse(json), cookieBefore);
+    known.keep(sid, request.held, mark, ttl);
   }
   return session;
 }
 
-/** Makes the request's session hold what was written, so that the save at the end of the request has nothing to write. */
-function refresh(held, session, cookieBefore) {
+/**
+ * Makes the request's session hold what was written, so that the save at the end of the request has nothing to write. What the request itself has
+ * changed meanwhile stays, for that save.
+ */
+function refresh({ held, before }, session, cookieBefore) {
+  const isOurs = (name) => name !== 'cookie' && JSON.stringify(held[name]) === JSON.stringify(before[name]);
   for (const name of Object.keys(held)) {
-    if (name !== 'cookie' && !Object.hasOwn(session, name)) delete held[name];
+    if (Object.hasOwn(session, name) || !isOurs(name)) continue;
+    Reflect.deleteProperty(held, name);
+    delete before[name];
   }
   for (const [name, value] of Object.entries(session)) {
-    if (name !== 'cookie') held[name] = value;
+    if (!isOurs(name)) continue;
+    // The frameworks' sessions have names of their own that nobody can set.
+    Reflect.set(held, name, value);
+    before[name] = structuredClone(value);
   }
   // The framework's cookie is an object of its own making: only what was changed is set, and expires before the lifetime that its setter computes.
   const { cookie } = session;

@@ -20,9 +20,9 @@ use crate::plaintext::Plaintext;
 use crate::record::EncryptedSessionRecord;
 use crate::session_data;
 use crate::store::{
-    Known, Lease, Lifetime, Lookup, OnConflict, OpenedSession, Save, Saved, SessionStore,
+    End, Known, Lease, Lifetime, Lookup, OnConflict, OpenedSession, Save, Saved, SessionStore,
 };
-use crate::time::{EpochMillis, EpochSeconds};
+use crate::time::EpochMillis;
 
 /// Two threads keep the sockets and the cipher busy without crowding out the main thread on small machines.
 const RUNTIME_THREADS: usize = 2;
@@ -140,6 +140,8 @@ pub struct KnownSession {
     pub mark: Option<String>,
     /// Whether the content beside the cookie is what was read, if that is known.
     pub untouched: Option<bool>,
+    /// When it was to end, in epoch milliseconds, if `mark` is of what the caller has.
+    pub ends: Option<f64>,
     /// Whether the session keeps its end.
     pub keep_end: Option<bool>,
     /// Whether a conflict fails, whatever `onConflict` says.
@@ -152,6 +154,8 @@ pub struct SaveReply {
     /// `written`, `extended`, `unchanged`, `gone` or `dropped`.
     pub outcome: &'static str,
     pub mark: Option<String>,
+    /// The `ttl` of `mark`.
+    pub ttl: Option<i64>,
     pub conflict: bool,
 }
 
@@ -166,6 +170,7 @@ impl From<Saved> for SaveReply {
         };
         SaveReply {
             outcome,
+            ttl: mark.as_ref().map(|mark| mark.ttl.0),
             mark: mark.as_ref().map(Mark::encode),
             conflict,
         }
@@ -363,6 +368,7 @@ fn known_session(known: Option<KnownSession>) -> Result<Known> {
         Some(mark) => Known::Record {
             mark: Mark::decode(&mark)?,
             untouched: known.untouched,
+            ends: known.ends.map(EpochMillis),
         },
     })
 }
@@ -419,7 +425,10 @@ impl NativeStore {
                 json,
                 now: EpochMillis(now),
                 end: match &known {
-                    Known::Record { mark, .. } if keep_end => mark.ttl,
+                    Known::Record { mark, ends, .. } if keep_end => End {
+                        ttl: mark.ttl,
+                        exact: ends.unwrap_or(End::from(mark.ttl).exact),
+                    },
                     _ => end?,
                 },
             };
@@ -440,13 +449,13 @@ impl NativeStore {
         now: f64,
         ttl_seconds: Option<f64>,
         cookie_expires: Option<f64>,
-        mark: Option<String>,
+        known: Option<KnownSession>,
     ) -> Promise<'env, SaveReply> {
         let end = self.end(now, ttl_seconds, cookie_expires);
         let now = EpochMillis(now);
         self.run(env, move |store| async move {
-            let mark = mark.as_deref().map(Mark::decode).transpose()?;
-            Ok(store.touch(&sid, now, end?, mark).await?.into())
+            let known = known_session(known)?;
+            Ok(store.touch(&sid, now, end?, known).await?.into())
         })
     }
 
@@ -571,12 +580,7 @@ impl NativeStore {
         })
     }
 
-    fn end(
-        &self,
-        now: f64,
-        ttl_seconds: Option<f64>,
-        cookie_expires: Option<f64>,
-    ) -> Result<EpochSeconds> {
+    fn end(&self, now: f64, ttl_seconds: Option<f64>, cookie_expires: Option<f64>) -> Result<End> {
         let lifetime = ttl_seconds.map_or(Ok(self.lifetime), Lifetime::from_seconds)?;
         Ok(lifetime.end(EpochMillis(now), cookie_expires.map(EpochMillis)))
     }

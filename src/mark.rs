@@ -59,7 +59,7 @@ fn add_cookie(hash: &mut Sha256, json: &str) {
             (_, "null") => {}
             (name, _) if EXPIRY.contains(&name) => {}
             (LIFETIME, millis) => match millis.parse::<f64>() {
-                Ok(millis) => add(hash, LIFETIME, &format!("{:.0}", millis / 1000.0)),
+                Ok(millis) => add(hash, LIFETIME, &format!("{:.0}", (millis / 100.0).ceil())),
                 Err(_) => add(hash, LIFETIME, millis),
             },
             (name, value) => add(hash, name, value),

@@ -21,6 +21,13 @@ pub enum Condition {
         /// The new end.
         until: EpochSeconds,
     },
+    /// As [`Condition::Lives`], and its `ttl` is earlier than `until`: the end moves on, never back.
+    EndsBefore {
+        /// Now.
+        at: EpochSeconds,
+        /// The new end.
+        until: EpochSeconds,
+    },
     /// There is an item under the key, and its `authTag` is this one: nobody has rewritten it since.
     Revision(Attribute),
     /// There is no item under the key, or it is a lease that ends at this moment or before.

@@ -16,7 +16,7 @@ use connect_dynamodb_kms::record::{
 };
 use connect_dynamodb_kms::session_key::{IdHashing, SessionKeys};
 use connect_dynamodb_kms::session_table::{Condition, Outcome, Scan};
-use connect_dynamodb_kms::store::{Lifetime, Lookup, RecordPolicy, Saving, SessionStore};
+use connect_dynamodb_kms::store::{Known, Lifetime, Lookup, RecordPolicy, Saving, SessionStore};
 use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
 use support::{SetNew, backends, store, store_with};
 
@@ -335,7 +335,7 @@ async fn a_store_keeps_a_session_sealed_and_gives_it_back() {
             };
             assert_eq!(
                 (session.id.as_str(), session.json.as_str(), session.ttl),
-                ("s1", json, end)
+                ("s1", json, end.ttl)
             );
             let item = backend.table.get("app:s1").await.unwrap().expect("an item");
             let shows = |bytes: &[u8]| bytes.windows(3).any(|window| window == b"ada");
@@ -408,7 +408,10 @@ async fn a_touch_past_the_sealed_end_seals_again_with_the_same_content() {
         let at = |seconds: f64| EpochMillis(NOW.0 + seconds * 1000.0);
         let touch = async |seconds| {
             let end = lifetime.end(at(seconds), None);
-            store.touch("s1", at(seconds), end, None).await.unwrap();
+            store
+                .touch("s1", at(seconds), end, Known::Nothing)
+                .await
+                .unwrap();
         };
         let stored = async || store.stored("s1").await.unwrap().unwrap();
         let end = lifetime.end(NOW, None);
@@ -441,7 +444,7 @@ async fn a_touch_past_the_sealed_end_seals_again_with_the_same_content() {
             matches!(ended, Ok(Lookup::Ended)),
             "what has ended stays so"
         );
-        store.touch("gone", NOW, end, None).await.unwrap();
+        store.touch("gone", NOW, end, Known::Nothing).await.unwrap();
         assert!(store.stored("gone").await.unwrap().is_none());
     }
 }

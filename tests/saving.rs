@@ -23,15 +23,12 @@ fn save(text: &str, end: EpochSeconds) -> Save {
         sid: "s".into(),
         json: json(text),
         now: NOW,
-        end,
+        end: end.into(),
     }
 }
 
 fn record(mark: &Mark) -> Known {
-    Known::Record {
-        mark: mark.clone(),
-        untouched: None,
-    }
+    Known::record(mark.clone())
 }
 
 async fn read(store: &SessionStore) -> Option<(String, EpochSeconds, Mark)> {
@@ -83,13 +80,21 @@ async fn an_unchanged_session_moves_its_end_when_that_is_due_and_is_never_rewrit
             let (text, ttl, found) = read(&store).await.unwrap();
             assert_eq!(ttl, END.plus(60), "{}", backend.name);
             assert!(found == moved && text.contains(r#""a""#));
+            // A stale copy takes no end back.
+            let stale = store.save(later(59), known(&mark), overwrite).await;
+            assert!(matches!(stale.unwrap(), Saved::Unchanged(_)));
+            assert_eq!(read(&store).await.unwrap().1, END.plus(60));
             // A shorter life is no touch to put off.
-            let shorter = store
-                .save(later(-1), known(&moved), overwrite)
-                .await
-                .unwrap();
-            assert!(matches!(shorter, Saved::Extended(_)));
+            let shorter = store.save(later(-1), known(&moved), overwrite).await;
+            assert!(matches!(shorter.unwrap(), Saved::Extended(_)));
             assert_eq!(read(&store).await.unwrap().1, END.plus(-1));
+            let inexact = Known::Record {
+                mark: moved,
+                untouched: None,
+                ends: None,
+            };
+            let unknown = store.save(later(-600), inexact, overwrite).await;
+            assert!(matches!(unknown.unwrap(), Saved::Unchanged(_)));
         }
     }
 }
@@ -115,8 +120,8 @@ async fn a_known_session_that_is_gone_stays_gone() {
             )
             .await;
         assert!(matches!(same.unwrap(), Saved::Gone));
-        for known in [Some(mark), None] {
-            let touched = store.touch("s", NOW, END.plus(999), known).await;
+        for known in [record(&mark), Known::Gone, Known::Nothing] {
+            let touched = store.touch("s", NOW, END.plus(999).into(), known).await;
             assert!(matches!(touched.unwrap(), Saved::Gone));
         }
         assert!(read(&store).await.is_none());
@@ -184,6 +189,7 @@ async fn the_caller_may_know_better_whether_a_session_was_changed() {
         let known = |untouched| Known::Record {
             mark: mark.clone(),
             untouched: Some(untouched),
+            ends: None,
         };
         let stale = save(r#"{"n":1,"cookie":{"path":"/"}}"#, END);
         let outcome = store.save(stale, known(true), OnConflict::Overwrite).await;

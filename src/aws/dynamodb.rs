@@ -324,18 +324,8 @@ fn condition_expression(condition: Condition) -> Expression {
             names: names([SESSION_ID]),
             values: HashMap::new(),
         },
-        Condition::Lives { at, until } => Expression {
-            text: Some(
-                "attribute_exists(#sessionId) AND #ttl > :at AND \
-                 (attribute_not_exists(#notAfter) OR (#notAfter > :at AND #notAfter >= :until))"
-                    .to_owned(),
-            ),
-            names: names([SESSION_ID, TTL, NOT_AFTER]),
-            values: HashMap::from([
-                (":at".to_owned(), AttributeValue::N(at.0.to_string())),
-                (":until".to_owned(), AttributeValue::N(until.0.to_string())),
-            ]),
-        },
+        Condition::Lives { at, until } => lives(at, until, ""),
+        Condition::EndsBefore { at, until } => lives(at, until, " AND #ttl < :until"),
         Condition::Revision(tag) => Expression {
             text: Some("#authTag = :authTag".to_owned()),
             names: names([AUTH_TAG]),
@@ -353,6 +343,19 @@ fn condition_expression(condition: Condition) -> Expression {
             names: names([OWNER]),
             values: HashMap::from([(":owner".to_owned(), AttributeValue::S(owner))]),
         },
+    }
+}
+
+fn lives(at: EpochSeconds, until: EpochSeconds, further: &str) -> Expression {
+    let text = "attribute_exists(#sessionId) AND #ttl > :at AND \
+                (attribute_not_exists(#notAfter) OR (#notAfter > :at AND #notAfter >= :until))";
+    Expression {
+        text: Some(format!("{text}{further}")),
+        names: names([SESSION_ID, TTL, NOT_AFTER]),
+        values: HashMap::from([
+            (":at".to_owned(), AttributeValue::N(at.0.to_string())),
+            (":until".to_owned(), AttributeValue::N(until.0.to_string())),
+        ]),
     }
 }
 

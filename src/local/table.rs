@@ -165,8 +165,11 @@ fn write_if(
     let holds = match condition {
         Condition::Always => true,
         Condition::Exists => stored.is_some(),
-        Condition::Lives { at, until } => stored.as_ref().is_some_and(|item| {
-            lives(item, *at) && seconds(item, NOT_AFTER).is_none_or(|end| end >= *until)
+        Condition::Lives { at, until } => stored
+            .as_ref()
+            .is_some_and(|item| may_live(item, *at, *until)),
+        Condition::EndsBefore { at, until } => stored.as_ref().is_some_and(|item| {
+            may_live(item, *at, *until) && seconds(item, TTL).is_some_and(|ttl| ttl < *until)
         }),
         Condition::Revision(tag) => {
             stored.as_ref().and_then(|item| item.get(AUTH_TAG)) == Some(tag)
@@ -199,6 +202,10 @@ fn stored(
 fn lives(item: &Item, now: EpochSeconds) -> bool {
     let after_now = |name| seconds(item, name).is_some_and(|end| end > now);
     after_now(TTL) && (!item.contains_key(NOT_AFTER) || after_now(NOT_AFTER))
+}
+
+fn may_live(item: &Item, at: EpochSeconds, until: EpochSeconds) -> bool {
+    lives(item, at) && seconds(item, NOT_AFTER).is_none_or(|end| end >= until)
 }
 
 fn seconds(item: &Item, name: &str) -> Option<EpochSeconds> {

@@ -22,7 +22,7 @@ use crate::session_table::{Condition, Scan, SessionTable};
 use crate::time::{EpochMillis, EpochSeconds};
 
 pub use self::lease::Lease;
-pub use self::save::{Known, OnConflict, Save, Saved, Saving};
+pub use self::save::{End, Known, OnConflict, Save, Saved, Saving};
 
 /// Room for the wrapped key in the size check before anything is sent. KMS wraps a 256-bit data key in 184 bytes.
 const WRAPPED_KEY_ALLOWANCE: usize = 256;
@@ -80,9 +80,15 @@ impl Lifetime {
 
     /// When a session ends that is saved or touched now: after this lifetime, or when its cookie does, whichever comes first.
     #[must_use]
-    pub fn end(self, now: EpochMillis, cookie_expires: Option<EpochMillis>) -> EpochSeconds {
-        let end = now.floor().plus(self.0);
-        cookie_expires.map_or(end, |expires| end.min(expires.ceil()))
+    pub fn end(self, now: EpochMillis, cookie_expires: Option<EpochMillis>) -> End {
+        let end = End::from(now.floor().plus(self.0));
+        match cookie_expires {
+            Some(exact) if exact.ceil() <= end.ttl => End {
+                ttl: exact.ceil(),
+                exact,
+            },
+            _ => end,
+        }
     }
 }
 

@@ -5,15 +5,15 @@ use crate::envelope::AuthTag;
 use crate::error::{Error, Result};
 use crate::mark::{Content, Mark};
 use crate::plaintext::Plaintext;
-use crate::record::{AUTH_TAG, EncryptedSessionRecord};
+use crate::record::{AUTH_TAG, Attribute, EncryptedSessionRecord, Item};
 use crate::session_table::{Condition, Outcome};
 use crate::time::{EpochMillis, EpochSeconds};
 
 /// How often a touch tries, while others write the session.
 const TOUCH_ATTEMPTS: usize = 3;
 
-/// Below this many seconds of life, whole seconds of `ttl` are too coarse, and an unchanged session is written whole.
-const SHORT_LIFE: f64 = 2.0;
+/// Below this many milliseconds of life, whole seconds of `ttl` are too coarse, and an unchanged session is written whole.
+const COARSE: f64 = 2000.0;
 
 /// How much of a session's lifetime the window of `touchAfter` takes at most.
 const WINDOW_SHARE: f64 = 0.1;
@@ -57,7 +57,26 @@ pub struct Save {
     /// When the caller asked.
     pub now: EpochMillis,
     /// When it is to end.
-    pub end: EpochSeconds,
+    pub end: End,
+}
+
+/// When a session is to end.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct End {
+    /// The `ttl` to write.
+    pub ttl: EpochSeconds,
+    /// The very moment, which `ttl` rounds up.
+    pub exact: EpochMillis,
+}
+
+impl From<EpochSeconds> for End {
+    #[allow(clippy::cast_precision_loss)] // seconds of this and the coming centuries
+    fn from(ttl: EpochSeconds) -> End {
+        End {
+            ttl,
+            exact: EpochMillis(ttl.0 as f64 * 1000.0),
+        }
+    }
 }
 
 /// What the caller knows of the session's record.
@@ -72,7 +91,21 @@ pub enum Known {
         mark: Mark,
         /// Whether the content beside the cookie is what was read, if the caller knows that better than a comparison with `mark` does.
         untouched: Option<bool>,
+        /// When it was to end, if `mark` is of what the caller has, and not of a later revision.
+        ends: Option<EpochMillis>,
     },
+}
+
+impl Known {
+    /// A record that was read or written, and ended with its `ttl`.
+    #[must_use]
+    pub fn record(mark: Mark) -> Known {
+        Known::Record {
+            ends: Some(End::from(mark.ttl).exact),
+            mark,
+            untouched: None,
+        }
+    }
 }
 
 /// What became of a session that was saved or touched.
@@ -103,7 +136,7 @@ enum Extension {
         after: EncryptedSessionRecord,
     },
     Gone,
-    /// Others kept writing it, which moves its end as well.
+    /// Others have moved its end as far, or kept writing it, which moves it as well.
     Overtaken,
 }
 
@@ -121,29 +154,37 @@ impl SessionStore {
         } = save;
         let key = self.ids.key(&sid)?;
         let content = Content::of(&json);
-        let (condition, unchanged) = match known {
-            Known::Nothing => (Condition::Always, None),
-            Known::Gone if on_conflict == OnConflict::Overwrite => (Condition::Exists, None),
+        let (condition, mark, unchanged) = match known {
+            Known::Nothing => (Condition::Always, None, false),
+            Known::Gone if on_conflict == OnConflict::Overwrite => (Condition::Exists, None, false),
             Known::Gone => return Ok(Saved::Gone),
-            Known::Record { mark, untouched } => {
+            Known::Record {
+                mark,
+                untouched,
+                ends,
+            } => {
                 let unchanged = is_same(&mark, content, untouched);
-                if unchanged && seconds_between(now, end) >= SHORT_LIFE {
-                    return self.prolong(&key, mark, now, end).await;
+                if unchanged && end.exact.0 - now.0 >= COARSE {
+                    return self.prolong(&key, mark, ends, now, end).await;
                 }
-                (
-                    Condition::Revision(mark.revision()),
-                    unchanged.then_some(mark),
-                )
+                (Condition::Revision(mark.revision()), Some(mark), unchanged)
             }
         };
         let record = self
-            .seal(key, self.ids.payload(&sid, json), now, end)
+            .seal(key, self.ids.payload(&sid, json), now, end.ttl)
             .await?;
         let written = |conflict| Saved::Written {
             mark: content.map(|content| mark_of(&record, content)),
             conflict,
         };
-        match (self.write(&record, condition).await?, unchanged) {
+        let mut outcome = self.write(&record, condition).await?;
+        if !unchanged
+            && let (Outcome::Refused(Some(item)), Some(mark)) = (&outcome, &mark)
+            && let Some(revision) = self.sealed_again(item, mark, now).await
+        {
+            outcome = self.write(&record, Condition::Revision(revision)).await?;
+        }
+        match (outcome, mark.filter(|_| unchanged)) {
             (Outcome::Written, _) => Ok(written(false)),
             (Outcome::Refused(None), _) => self.gone(&record.key).await,
             (Outcome::Refused(Some(_)), Some(mark)) => Ok(Saved::Unchanged(mark)),
@@ -158,6 +199,14 @@ impl SessionStore {
         }
     }
 
+    /// The revision of an item that holds what `mark` is of: a touch has sealed it again, which changed nothing. An item that cannot be opened does
+    /// not.
+    async fn sealed_again(&self, item: &Item, mark: &Mark, now: EpochMillis) -> Option<Attribute> {
+        let session = self.open(self.parse(item).ok()?, now).await.ok()?;
+        let stored = session.mark?;
+        (stored.content == mark.content).then(|| stored.revision())
+    }
+
     /// Moves a session's end, if that is due. One that is gone or has ended stays so, which is a success. Where the new end lies behind the one that was
     /// sealed in, the session is sealed again, unless somebody else wrote it meanwhile.
     ///
@@ -167,62 +216,80 @@ impl SessionStore {
         &self,
         sid: &str,
         now: EpochMillis,
-        end: EpochSeconds,
-        known: Option<Mark>,
+        end: End,
+        known: Known,
     ) -> Result<Saved> {
         let key = self.ids.key(sid)?;
-        let Some(mark) = known else {
-            return Ok(match self.extend(&key, now, end).await? {
-                Extension::Gone => Saved::Gone,
-                _ => Saved::Extended(None),
-            });
-        };
-        // While ttl is the cookie's end rounded up, the finer instant decides, so it must move.
-        let end = if end == mark.ttl && seconds_between(now, end) < SHORT_LIFE {
-            end.plus(1)
-        } else {
-            end
-        };
-        self.prolong(&key, mark, now, end).await
+        if let Known::Record { mark, ends, .. } = known {
+            return self.prolong(&key, mark, ends, now, end).await;
+        }
+        let at = now.floor();
+        let until = end.ttl;
+        let moved = self.extend(&key, now, until, Condition::Lives { at, until });
+        Ok(match moved.await? {
+            Extension::Gone => Saved::Gone,
+            _ => Saved::Extended(None),
+        })
     }
 
+    /// Moves the end of a session whose content is what it was, if that is due.
     async fn prolong(
         &self,
         key: &str,
         mark: Mark,
+        ends: Option<EpochMillis>,
         now: EpochMillis,
-        end: EpochSeconds,
+        end: End,
     ) -> Result<Saved> {
-        if self.is_fresh(mark.ttl, now, end) {
+        let window = (self.saving.touch_after * 1000.0).min((end.exact.0 - now.0) * WINDOW_SHARE);
+        let at = now.floor();
+        let by_ttl = End::from(mark.ttl).exact;
+        // While ttl is the cookie's end rounded up, the finer instant decides; else the seconds of ttl do, and are compared.
+        let finer = ends.filter(|ends| *ends != by_ttl);
+        let gained = match finer {
+            Some(ends) => end.exact.0 - ends.0,
+            None => End::from(end.ttl).exact.0 - by_ttl.0,
+        };
+        // A request that began earlier never asks for less than it has read: less is meant so.
+        let least = if finer.is_some() {
+            mark.ttl
+        } else {
+            mark.ttl.plus(-1)
+        };
+        let (until, condition) = if ends.is_some() && end.ttl < least {
+            (end.ttl, Condition::Lives { at, until: end.ttl })
+        } else if gained <= 0.0 || gained < window {
             return Ok(Saved::Unchanged(mark));
-        }
-        Ok(match self.extend(key, now, end).await? {
+        } else {
+            let until = end.ttl.max(mark.ttl.plus(1));
+            (until, Condition::EndsBefore { at, until })
+        };
+        let moved = |ttl| {
+            Saved::Extended(Some(Mark {
+                ttl,
+                ..mark.clone()
+            }))
+        };
+        Ok(match self.extend(key, now, until, condition).await? {
             // What the caller has is what was sealed again only if nobody else had changed it.
             Extension::Resealed { before, after } if before == mark.tag => {
                 Saved::Extended(Some(mark_of(&after, mark.content)))
             }
-            Extension::Moved | Extension::Resealed { .. } => {
-                Saved::Extended(Some(Mark { ttl: end, ..mark }))
-            }
+            Extension::Moved | Extension::Resealed { .. } => moved(until),
             Extension::Gone => Saved::Gone,
             Extension::Overtaken => Saved::Unchanged(mark),
         })
     }
 
-    /// Whether a session that ends at `ttl` needs no new end yet.
-    fn is_fresh(&self, ttl: EpochSeconds, now: EpochMillis, end: EpochSeconds) -> bool {
-        let window = (seconds_between(now, end) * WINDOW_SHARE).min(self.saving.touch_after);
-        let gained = seconds_from(ttl, end);
-        end == ttl || (gained > 0.0 && gained < window)
-    }
-
-    async fn extend(&self, key: &str, now: EpochMillis, end: EpochSeconds) -> Result<Extension> {
+    async fn extend(
+        &self,
+        key: &str,
+        now: EpochMillis,
+        until: EpochSeconds,
+        condition: Condition,
+    ) -> Result<Extension> {
         for _ in 0..TOUCH_ATTEMPTS {
-            let lives = Condition::Lives {
-                at: now.floor(),
-                until: end,
-            };
-            match self.table.extend(key, end, lives).await? {
+            match self.table.extend(key, until, condition.clone()).await? {
                 Outcome::Written => return Ok(Extension::Moved),
                 Outcome::Refused(None) => return Ok(Extension::Gone),
                 Outcome::Refused(Some(item)) => {
@@ -230,7 +297,10 @@ impl SessionStore {
                     if record.ended(now) {
                         return Ok(Extension::Gone);
                     }
-                    if let Some(resealed) = self.reseal(record, now, end).await? {
+                    if record.ttl >= until && matches!(condition, Condition::EndsBefore { .. }) {
+                        return Ok(Extension::Overtaken);
+                    }
+                    if let Some(resealed) = self.reseal(record, now, until).await? {
                         return Ok(resealed);
                     }
                 }
@@ -298,14 +368,4 @@ fn mark_of(record: &EncryptedSessionRecord, content: Content) -> Mark {
         ttl: record.ttl,
         content,
     }
-}
-
-#[allow(clippy::cast_precision_loss)] // seconds of this and the coming centuries
-fn seconds_between(now: EpochMillis, end: EpochSeconds) -> f64 {
-    end.0 as f64 - now.0 / 1000.0
-}
-
-#[allow(clippy::cast_precision_loss)]
-fn seconds_from(start: EpochSeconds, end: EpochSeconds) -> f64 {
-    end.0.saturating_sub(start.0) as f64
 }

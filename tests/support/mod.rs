@@ -17,8 +17,8 @@ use connect_dynamodb_kms::plaintext::Plaintext;
 use connect_dynamodb_kms::record::Version;
 use connect_dynamodb_kms::session_key::{IdHashing, SessionKeys};
 use connect_dynamodb_kms::session_table::SessionTable;
-use connect_dynamodb_kms::store::{Known, RecordPolicy, Save, Saved, Saving, SessionStore};
-use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
+use connect_dynamodb_kms::store::{End, Known, RecordPolicy, Save, Saved, Saving, SessionStore};
+use connect_dynamodb_kms::time::EpochMillis;
 
 /// The program of `tools/aws-local`: `AWS_LOCAL` names it (`npm test` does that), else cargo builds it now.
 static PROGRAM: LazyLock<String> =
@@ -149,7 +149,7 @@ pub(crate) trait SetNew {
         sid: &str,
         json: Plaintext,
         now: EpochMillis,
-        end: EpochSeconds,
+        end: impl Into<End>,
     ) -> Result<Saved>;
 }
 
@@ -159,14 +159,14 @@ impl SetNew for SessionStore {
         sid: &str,
         json: Plaintext,
         now: EpochMillis,
-        end: EpochSeconds,
+        end: impl Into<End>,
     ) -> Result<Saved> {
         let sid = sid.to_owned();
         let save = Save {
             sid,
             json,
             now,
-            end,
+            end: end.into(),
         };
         self.save(save, Known::Nothing, self.on_conflict()).await
     }
