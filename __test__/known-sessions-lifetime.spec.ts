@@ -185,9 +185,12 @@ for (const { name, start } of backends) {
       assert.deepEqual(await outcomes(store, () => store.set(sid, stale)), { unchanged: 1 });
       assert.equal((await store.get(sid))!.user, 'bob');
       const again = (await store.get(sid))!;
+      mock.timers.setTime(NOW + 700);
       again.cookie = cookie();
       assert.deepEqual(await outcomes(store, () => store.set(sid, again)), { written: 1 });
       await other.destroy(sid);
+      mock.timers.setTime(NOW + 900);
+      again.cookie = cookie();
       assert.deepEqual(await outcomes(store, () => store.set(sid, again)), { gone: 1 });
       assert.equal(await store.record(sid), null);
     });

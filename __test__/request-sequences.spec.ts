@@ -247,7 +247,7 @@ for (const [framework, sequences] of steps) {
       assert.deepEqual(counted, { [GET]: 1 });
     });
 
-    it('a save that comes after a logout is one refused write, under a key made for it since the logout wiped the old one', async (t) => {
+    it('a save that comes after a logout writes nothing', async (t) => {
       const store = backend.store({ prefix: 'late:' });
       const { origin, gate } = await framework.serve(t, store);
       const browser = new Browser(origin);
@@ -259,7 +259,8 @@ for (const [framework, sequences] of steps) {
         gate.open();
         assert.equal((await request).status, 200);
       });
-      assert.deepEqual(counted, { [NEW_KEY]: 1, [PUT]: 1 });
+      // Behind @fastify/session the id tells that it is gone; the object that express-session holds is asked for in the table.
+      assert.deepEqual(counted, framework === fastify ? {} : { [NEW_KEY]: 1, [PUT]: 1 });
       assert.deepEqual(await store.ids(), []);
     });
 

@@ -147,12 +147,14 @@ class KnownSessions {
     if (carried instanceof Revision && carried.known?.sid === sid) return carried.known.known;
     const recent = this.#recent.get(sid);
     if (recent === undefined || recent.latest.mark === null) return recent?.latest;
-    return recent.byEnd.get(loadedEnd) ?? { mark: recent.latest.mark };
+    const loaded = recent.byEnd.get(loadedEnd);
+    // Cookies without an end do not tell revisions apart; the latest one then stands for all.
+    return loadedEnd !== undefined && loaded ? loaded : { mark: (loaded ?? recent.latest).mark };
   }
 
   #remember(sid, known, expires) {
     const byEnd = known === GONE ? undefined : (this.#recent.get(sid)?.byEnd ?? new Map());
-    if (byEnd && expires !== undefined) {
+    if (byEnd) {
       byEnd.delete(expires);
       byEnd.set(expires, known);
       if (byEnd.size > REVISIONS) byEnd.delete(byEnd.keys().next().value);

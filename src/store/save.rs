@@ -127,6 +127,16 @@ pub enum Saved {
     Dropped,
 }
 
+/// How a session's end is to move.
+enum Due {
+    /// It is near enough.
+    No,
+    /// To an earlier moment.
+    Back(EpochSeconds),
+    /// To a later moment, unless it is later already.
+    On(EpochSeconds),
+}
+
 /// What became of a move of a session's end.
 enum Extension {
     Moved,
@@ -156,7 +166,6 @@ impl SessionStore {
         let content = Content::of(&json);
         let (condition, mark, unchanged) = match known {
             Known::Nothing => (Condition::Always, None, false),
-            Known::Gone if on_conflict == OnConflict::Overwrite => (Condition::Exists, None, false),
             Known::Gone => return Ok(Saved::Gone),
             Known::Record {
                 mark,
@@ -164,8 +173,13 @@ impl SessionStore {
                 ends,
             } => {
                 let unchanged = is_same(&mark, content, untouched);
-                if unchanged && end.exact.0 - now.0 >= COARSE {
-                    return self.prolong(&key, mark, ends, now, end).await;
+                if unchanged {
+                    let due = self.due(&mark, ends, now, end);
+                    let lives = ends.unwrap_or(End::from(mark.ttl).exact).0 > now.0;
+                    let short = end.exact.0 - now.0 < COARSE;
+                    if !(short && lives && matches!(due, Due::On(_))) {
+                        return self.prolong(&key, mark, now, due).await;
+                    }
                 }
                 (Condition::Revision(mark.revision()), Some(mark), unchanged)
             }
@@ -220,8 +234,13 @@ impl SessionStore {
         known: Known,
     ) -> Result<Saved> {
         let key = self.ids.key(sid)?;
-        if let Known::Record { mark, ends, .. } = known {
-            return self.prolong(&key, mark, ends, now, end).await;
+        match known {
+            Known::Gone => return Ok(Saved::Gone),
+            Known::Record { mark, ends, .. } => {
+                let due = self.due(&mark, ends, now, end);
+                return self.prolong(&key, mark, now, due).await;
+            }
+            Known::Nothing => {}
         }
         let at = now.floor();
         let until = end.ttl;
@@ -232,17 +251,9 @@ impl SessionStore {
         })
     }
 
-    /// Moves the end of a session whose content is what it was, if that is due.
-    async fn prolong(
-        &self,
-        key: &str,
-        mark: Mark,
-        ends: Option<EpochMillis>,
-        now: EpochMillis,
-        end: End,
-    ) -> Result<Saved> {
+    /// How the end of a session whose content is what it was is to move.
+    fn due(&self, mark: &Mark, ends: Option<EpochMillis>, now: EpochMillis, end: End) -> Due {
         let window = (self.saving.touch_after * 1000.0).min((end.exact.0 - now.0) * WINDOW_SHARE);
-        let at = now.floor();
         let by_ttl = End::from(mark.ttl).exact;
         // While ttl is the cookie's end rounded up, the finer instant decides; else the seconds of ttl do, and are compared.
         let finer = ends.filter(|ends| *ends != by_ttl);
@@ -256,13 +267,22 @@ impl SessionStore {
         } else {
             mark.ttl.plus(-1)
         };
-        let (until, condition) = if ends.is_some() && end.ttl < least {
-            (end.ttl, Condition::Lives { at, until: end.ttl })
+        if ends.is_some() && end.ttl < least {
+            Due::Back(end.ttl)
         } else if gained <= 0.0 || gained < window {
-            return Ok(Saved::Unchanged(mark));
+            Due::No
         } else {
-            let until = end.ttl.max(mark.ttl.plus(1));
-            (until, Condition::EndsBefore { at, until })
+            // As long as ttl is the cookie's end rounded up, that decides: it must move.
+            Due::On(end.ttl.max(mark.ttl.plus(1)))
+        }
+    }
+
+    async fn prolong(&self, key: &str, mark: Mark, now: EpochMillis, due: Due) -> Result<Saved> {
+        let at = now.floor();
+        let (until, condition) = match due {
+            Due::No => return Ok(Saved::Unchanged(mark)),
+            Due::Back(until) => (until, Condition::Lives { at, until }),
+            Due::On(until) => (until, Condition::EndsBefore { at, until }),
         };
         let moved = |ttl| {
             Saved::Extended(Some(Mark {
