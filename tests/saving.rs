@@ -7,7 +7,9 @@ mod support;
 use connect_dynamodb_kms::mark::{Content, Mark};
 use connect_dynamodb_kms::plaintext::Plaintext;
 use connect_dynamodb_kms::record::Version;
-use connect_dynamodb_kms::store::{Known, Lease, Lookup, OnConflict, Save, Saved, SessionStore};
+use connect_dynamodb_kms::store::{
+    End, Known, Lease, Lookup, OnConflict, Save, Saved, SessionStore,
+};
 use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
 use support::{SetNew, backends, store};
 
@@ -211,28 +213,44 @@ async fn the_caller_may_know_better_whether_a_session_was_changed() {
 async fn a_life_of_less_than_two_seconds_is_kept_to_the_millisecond() {
     for backend in backends() {
         let store = store(&backend, Version::V1);
-        let mark = saved(&store, r#"{"cookie":{"expires":"a"}}"#).await;
-        let short = save(r#"{"cookie":{"expires":"b"}}"#, NOW.floor().plus(1));
-        let outcome = store
-            .save(short, record(&mark), OnConflict::Overwrite)
-            .await;
+        let within_a_second = |millis| End {
+            ttl: NOW.floor().plus(1),
+            exact: EpochMillis(NOW.0 + millis),
+        };
+        let first = json(r#"{"cookie":{"expires":"a"}}"#);
+        let first = store.set("s", first, NOW, within_a_second(500.0)).await;
+        let Saved::Written {
+            mark: Some(mark), ..
+        } = first.unwrap()
+        else {
+            panic!("a new session is written");
+        };
+        let known = || Known::Record {
+            mark: mark.clone(),
+            untouched: None,
+            ends: Some(within_a_second(500.0).exact),
+        };
+        let rolled = async |cookie: &str, millis| {
+            let text = format!(r#"{{"cookie":{{"expires":"{cookie}"}}}}"#);
+            let save = Save {
+                end: within_a_second(millis),
+                ..save(&text, END)
+            };
+            let saved = store.save(save, known(), OnConflict::Overwrite).await;
+            saved.unwrap()
+        };
+        // No end that ttl could tell, and none that is asked for.
+        assert!(matches!(rolled("b", 500.0).await, Saved::Unchanged(_)));
         assert!(matches!(
-            outcome.unwrap(),
+            rolled("b", 900.0).await,
             Saved::Written {
                 conflict: false,
                 ..
             }
         ));
         // Somebody else has written it since: nothing is taken back.
-        let short = save(r#"{"cookie":{"expires":"c"}}"#, NOW.floor().plus(1));
-        let outcome = store
-            .save(short, record(&mark), OnConflict::Overwrite)
-            .await;
-        assert!(
-            matches!(outcome.unwrap(), Saved::Unchanged(_)),
-            "{}",
-            backend.name
-        );
+        let stale = rolled("c", 950.0).await;
+        assert!(matches!(stale, Saved::Unchanged(_)), "{}", backend.name);
         assert!(read(&store).await.unwrap().0.contains('b'));
     }
 }
