@@ -27,6 +27,7 @@ try {
     step('Checking format and lints: rustfmt, biome, clippy');
     await run('cargo', ['fmt', '--check']);
     await run('cargo', ['fmt', '--check', '--manifest-path', 'tools/aws-local/Cargo.toml']);
+    await run('cargo', ['fmt', '--check', '--manifest-path', 'bench/bare-client/Cargo.toml']);
     await run('npx', ['biome', 'check', '--error-on-warnings', '.']);
     await run('cargo', ['clippy', '--locked', '--all-targets', '--', '--deny', 'warnings']);
 

@@ -1,0 +1,64 @@
+// What the command line says, and how much is measured without it.
+
+import { parseArgs } from 'node:util';
+import { SUBJECTS } from './subjects/index.mjs';
+
+export const USAGE = `npm run bench                 the whole table; --quick shows in some minutes that it works
+npm run bench -- [options]
+
+  --quick               one round of half-second cells, 2,000 sessions for the memory
+  --growth              growth curves instead of the table
+  --rounds N            rounds (5)
+  --seconds S           seconds of a cell (1.5); --open-seconds S those of an open loop (4); --warm-up S before each (0.5)
+  --subjects A,B        of ${Object.keys(SUBJECTS).join(', ')}
+  --in-flight 1,16,64   calls in flight of the sweep (1,16,64,256); the other workloads run with 64
+  --rss-sessions N      sessions that are written before memory is read (100,000); 0 leaves it out
+  --growth-cap N        sessions in the cache at most, for --growth (100,000; the issue asks for 1,000,000: about 3 GB for the servers)
+  --client-cores N      cores for the subjects (1); the servers get the others
+  --skip-build          takes what an earlier run has built`;
+
+/** The workload, size and lanes that everything else is measured beside, and where the budgets are. */
+export const USUAL = { size: 2000, inFlight: 64 };
+export const LARGE = 50_000;
+
+const DEFAULTS = { rounds: 5, seconds: 1.5, 'open-seconds': 4, 'warm-up': 0.5, 'rss-sessions': 100_000 };
+const QUICK = { rounds: 1, seconds: 0.5, 'open-seconds': 1, 'warm-up': 0.3, 'rss-sessions': 2000 };
+
+/** @throws on an option that is unknown or no number. */
+export function readOptions(args) {
+  const text = { type: 'string' };
+  const flag = { type: 'boolean', default: false };
+  const { values } = parseArgs({
+    args,
+    options: {
+      ...{ quick: flag, growth: flag, help: flag, 'skip-build': flag },
+      ...{ rounds: text, seconds: text, 'open-seconds': text, 'warm-up': text, 'rss-sessions': text },
+      ...{ subjects: text, 'in-flight': text, 'growth-cap': text, 'client-cores': text },
+    },
+  });
+  const given = { ...(values.quick ? QUICK : DEFAULTS), ...values };
+  const subjects = values.subjects?.split(',') ?? Object.keys(SUBJECTS);
+  for (const subject of subjects) if (!SUBJECTS[subject]) throw new Error(`there is no subject "${subject}"`);
+  if (!subjects.includes('plain')) subjects.push('plain'); // ratios are to it
+  return {
+    quick: values.quick,
+    growth: values.growth,
+    help: values.help,
+    skipBuild: values['skip-build'],
+    subjects,
+    rounds: number('rounds', given.rounds),
+    seconds: number('seconds', given.seconds),
+    openSeconds: number('open-seconds', given['open-seconds']),
+    warmUp: number('warm-up', given['warm-up']),
+    rssSessions: number('rss-sessions', given['rss-sessions']),
+    growthCap: number('growth-cap', given['growth-cap'] ?? (values.quick ? 2000 : 100_000)),
+    clientCores: number('client-cores', given['client-cores'] ?? 1),
+    inFlight: (given['in-flight'] ?? '1,16,64,256').split(',').map((lanes) => number('in-flight', lanes)),
+  };
+}
+
+function number(name, value) {
+  const read = Number(value);
+  if (!Number.isFinite(read) || read < 0) throw new Error(`--${name} takes a number, not "${value}"`);
+  return read;
+}

@@ -1,0 +1,61 @@
+// Everything that is measured, built as it is used: the packed package with a release build of its core, release builds of the servers and of
+// the bare client. Says what it does; what is up to date takes seconds.
+
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { installIfStale, requireTools, root, run, step } from '../scripts/steps.mjs';
+
+const PACKAGE = join(root, 'bench', 'node_modules', 'connect-dynamodb-kms');
+const BUILD = join('bench', '.build');
+
+/** @returns {Promise<{ awsLocal: string, bareClient: string }>} the programs' paths. */
+export async function prepare({ skipBuild }) {
+  requireTools();
+  if (!skipBuild) {
+    step('Installing what is measured and what builds it');
+    for (const folder of ['.', 'bench']) await installIfStale(folder);
+
+    step('Building the core for release and packing the package (about 5 minutes the first time)');
+    const names = ['--output-dir', BUILD, '--js', 'binding.js', '--dts', 'binding.d.ts'];
+    await run('npx', ['napi', 'build', '--platform', '--release', ...names, '--', '--locked']);
+    await installPackage();
+    step('Building the servers that speak AWS and the bare HTTP client for release (minutes the first time)');
+  }
+  const build = skipBuild ? findProgram : buildProgram;
+  return { awsLocal: await build('tools/aws-local', 'aws-local'), bareClient: await build('bench/bare-client', 'bare-client') };
+}
+
+/** Puts the files that npm would publish into node_modules, the release build in place of the developer's. */
+async function installPackage() {
+  const listing = await promisify(execFile)('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: root });
+  const [{ files }] = Object.values(JSON.parse(listing.stdout)); // an array, or since npm 12 an object by package
+  const built = await readdir(join(root, BUILD));
+  await rm(PACKAGE, { recursive: true, force: true });
+  const wanted = files.map(({ path }) => path).filter((path) => !path.endsWith('.node') && !built.includes(path));
+  for (const path of wanted) await copy(join(root, path), join(PACKAGE, path));
+  for (const name of built) if (!name.endsWith('.d.ts')) await copy(join(root, BUILD, name), join(PACKAGE, name));
+  await rm(join(root, BUILD), { recursive: true });
+}
+
+async function copy(from, to) {
+  await mkdir(dirname(to), { recursive: true });
+  await copyFile(from, to);
+}
+
+/** Has cargo build a program of its own workspace for release; finds it wherever the target directory is. */
+async function buildProgram(folder, name) {
+  const manifest = join(folder, 'Cargo.toml');
+  await run('cargo', ['build', '--release', '--locked', '--manifest-path', manifest]);
+  return findProgram(folder, name);
+}
+
+async function findProgram(folder, name) {
+  const args = ['metadata', '--format-version', '1', '--no-deps', '--manifest-path', join(folder, 'Cargo.toml')];
+  const { stdout } = await promisify(execFile)('cargo', args, { cwd: root, maxBuffer: 2 ** 26 });
+  const program = join(JSON.parse(stdout).target_directory, 'release', process.platform === 'win32' ? `${name}.exe` : name);
+  if (!existsSync(program)) throw new Error(`${program} is not there; run without --skip-build`);
+  return program;
+}

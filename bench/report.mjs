@@ -1,0 +1,180 @@
+// RESULTS.md: what was measured, in tables.
+
+import { cellKey } from './cells.mjs';
+import { budgets, figure, READ, ratio } from './figures.mjs';
+import { SUBJECTS } from './subjects/index.mjs';
+import { WORKLOADS } from './work.mjs';
+
+/** Above this share of their cores the servers are what limits calls/s. */
+const SATURATED = 0.9;
+
+const TITLES = {
+  ...WORKLOADS,
+  'rolling request': 'rolling unmodified request through Fastify',
+  'modifying request': 'modifying request through Fastify',
+};
+
+const MEBIBYTE = 2 ** 20;
+
+/** @param {{ table?: object, growth?: object }} results of the last run of each kind. */
+export function markdown({ table, growth }) {
+  const parts = [
+    '# Benchmark results',
+    'Made by `npm run bench`; [README.md](README.md) says what is measured and how.',
+    '![Chart](results.svg)',
+  ];
+  if (table) {
+    parts.push(machineLines(table), '## Budgets', budgetTable(table.results));
+    for (const closed of Object.values(table.results.cells)) if (!closed.cell.open) parts.push(...cellTable(closed));
+    parts.push('## Latency under load', latencyTable(table.results), '## Start-up', startTable(table.results));
+    if (Object.keys(table.results.memory).length > 0) parts.push('## Memory', memoryTable(table));
+  }
+  if (growth) parts.push('## Growth', machineLines(growth), ...growth.curves.map(growthTable));
+  return `${parts.join('\n\n')}\n`;
+}
+
+function machineLines({ machine, version, options }) {
+  const load = machine.loadAverage.join(', ');
+  return [
+    `- ${machine.date} UTC, ${machine.processor}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.system}; ${machine.pinned}`,
+    `- Node.js ${machine.node}, connect-dynamodb-kms ${version}; load average before the run ${load}`,
+    `- ${options.rounds} rounds${options.quick ? ' (`--quick`: it shows that the harness works, not how fast anything is)' : ''}`,
+  ].join('\n');
+}
+
+function budgetTable(results) {
+  const rows = budgets(results).map(({ what, sign, wanted, found, unit, met }) => {
+    if (!found) return [what, `${sign} ${number(wanted)}${unit}`, '–', 'not measured'];
+    const off = sign === '≥' ? wanted / found.median : found.median / wanted;
+    return [
+      what,
+      `${sign} ${number(wanted)}${unit}`,
+      range(found, unit),
+      met ? 'met' : `**missed** by a factor of ${off.toFixed(2)}`,
+    ];
+  });
+  return `${grid(['budget (2 kB sessions)', 'wanted', 'found (min–max)', ''], rows)}\n\nRatios are medians over the rounds, each to the plain plan in the same round.`;
+}
+
+function cellTable({ cell, subjects }) {
+  const { plain } = subjects;
+  const rows = Object.entries(subjects).map(([id, rounds]) => {
+    const busy = figure(rounds, READ.busy)?.median;
+    const speed = figure(rounds, READ.speed);
+    return [
+      SUBJECTS[id].name,
+      number(figure(rounds, READ.cpu)?.median),
+      id === 'plain' ? '1' : range(ratio(plain, rounds, READ.cpu), '×'),
+      number(figure(rounds, READ.main)?.median),
+      id === 'plain' ? '1' : range(ratio(plain, rounds, READ.main), '×'),
+      `${busy > SATURATED ? '≥ ' : ''}${number(speed?.median)}`,
+      id === 'plain' ? '1' : range(ratio(rounds, plain, READ.speed), '×'),
+      requests(rounds.at(-1).awsCalls),
+    ];
+  });
+  const title = `### ${TITLES[cell.workload]}: ${cellKey(cell).split(', ').slice(1).join(', ')}`;
+  const heads = [
+    '',
+    'CPU µs/call',
+    'times less',
+    'main thread µs/call',
+    'times less',
+    'calls/s',
+    'times as many',
+    'AWS calls per call',
+  ];
+  return [title, grid(heads, rows)];
+}
+
+/** `≥` before calls/s: the servers were busy, so the subject could have done more. */
+function latencyTable(results) {
+  const rows = [];
+  for (const { cell, subjects } of Object.values(results.cells)) {
+    if (!cell.open) continue;
+    for (const [id, rounds] of Object.entries(subjects)) {
+      const millis = (read) =>
+        range(
+          figure(rounds, (measured) => read(measured) / 1000),
+          '',
+        );
+      const part = id === 'plain' ? '1' : range(ratio(rounds, subjects.plain, READ.p99), '');
+      rows.push([TITLES[cell.workload], SUBJECTS[id].name, millis(READ.p50), millis(READ.p99), millis(READ.p999), part]);
+    }
+  }
+  const heads = ['2 kB sessions', '', 'p50 ms', 'p99 ms', 'p99.9 ms', 'p99, part of the plain plan’s'];
+  return `Open loop: Poisson arrivals at half of the calls/s that the plain plan did with 64 in flight; a latency counts from when the call was due.\n\n${grid(heads, rows)}`;
+}
+
+function startTable({ startUp }) {
+  const rows = Object.entries(startUp).map(([id, starts]) => {
+    const of = (read) => range(figure(starts, read), '');
+    return [
+      SUBJECTS[id].name,
+      of(({ loadMillis }) => loadMillis),
+      of(({ firstCallMillis }) => firstCallMillis),
+      of(({ rss }) => rss / MEBIBYTE),
+      range(ratio(starts, startUp.plain, READ.rss), ''),
+      of(({ rssAfterGc }) => rssAfterGc / MEBIBYTE),
+      of(({ bareRss }) => bareRss / MEBIBYTE),
+    ];
+  });
+  const rss = [
+    'RSS after both, MiB',
+    'part of the plain plan’s',
+    'RSS after a garbage collection, MiB',
+    'RSS of Node.js before, MiB',
+  ];
+  return grid(['', 'load ms', 'first call ms', ...rss], rows);
+}
+
+function memoryTable({ results, options }) {
+  const mebibytes = (bytes) => (bytes / MEBIBYTE).toFixed(0);
+  const rows = Object.entries(results.memory).map(([id, [{ before, after, closed }]]) => [
+    SUBJECTS[id].name,
+    ...[before, after, closed].map(mebibytes),
+    (after / results.memory.plain[0].after).toFixed(2),
+  ]);
+  const heads = [
+    '',
+    'RSS MiB before',
+    `after ${options.rssSessions.toLocaleString('en')} sessions of 2 kB`,
+    'after close',
+    'part of the plain plan’s',
+  ];
+  return grid(heads, rows);
+}
+
+function growthTable({ title, unit, points }) {
+  const heads = [unit, 'CPU µs/call', 'main thread µs/call', 'calls/s', 'RSS MiB', 'servers busy'];
+  const rows = points.map((point) => [
+    point.at.toLocaleString('en'),
+    number(point.cpu),
+    number(point.main),
+    number(point.speed),
+    number(point.rss / MEBIBYTE),
+    `${Math.round(point.busy * 100)} %`,
+  ]);
+  return `### ${title}\n\n${grid(heads, rows)}`;
+}
+
+function requests(awsCalls) {
+  const listed = Object.entries(awsCalls ?? {}).map(([action, share]) => `${share} ${action.split(':')[1]}`);
+  return listed.join(' + ') || 'none';
+}
+
+export function number(value) {
+  if (value === undefined || !Number.isFinite(value)) return '–';
+  if (value >= 100) return Math.round(value).toLocaleString('en');
+  return String(Number(value.toPrecision(3)));
+}
+
+function range(found, unit) {
+  if (!found) return '–';
+  const { median, min, max } = found;
+  return min === max ? `${number(median)}${unit}` : `${number(median)}${unit} (${number(min)}–${number(max)})`;
+}
+
+function grid(heads, rows) {
+  const line = (cells) => `| ${cells.join(' | ')} |`;
+  return [line(heads), line(heads.map((_, column) => (column === 0 ? '---' : '--:'))), ...rows.map(line)].join('\n');
+}
