@@ -114,6 +114,16 @@ for (const { name, start } of backends) {
       assert.ok(second! > 2 * SOON, `${second}`);
     });
 
+    it('a cookie that is given another end while its session is being saved is not taken for saved', async () => {
+      const [store, reader] = [backend.store(), backend.store()];
+      const session = { cookie: { expires: new Date(Date.now() + SOON) } };
+      const saved = store.set('meanwhile', session);
+      session.cookie.expires = new Date(Date.now() + 10 * SOON);
+      await saved;
+      await store.set('meanwhile', session);
+      assert.equal((await reader.record('meanwhile'))!.ttl, Math.ceil(session.cookie.expires.getTime() / 1000));
+    });
+
     it('callbacks run in that order as well', async () => {
       const store = backend.store();
       const order: string[] = [];

@@ -35,9 +35,8 @@ class Revision {
 
 const GONE = Object.freeze({ mark: null });
 
-/** When a record ends that says `ttl` (epoch seconds) and has this session in it: a cookie's end that `ttl` rounds up is finer. */
-function endOf(session, ttl) {
-  const expires = cookieExpires(session);
+/** When a record ends that says `ttl` (epoch seconds) and has a cookie in it that ends at `expires`: that is finer if `ttl` rounds it up. */
+function endOf(expires, ttl) {
   return expires !== undefined && Math.ceil(expires / 1000) === ttl ? expires : ttl * 1000;
 }
 
@@ -83,11 +82,11 @@ class KnownSessions {
     this.#exact = exact;
   }
 
-  /** `session` is what was read from, or is what was written as, the record of `mark` that ends with `ttl`. */
-  keep(sid, session, mark, ttl) {
-    const known = { mark, ends: endOf(session, ttl) };
+  /** `session` is what was read from, or is what was written as, the record of `mark` that ends with `ttl`; its cookie ended at `expires` then. */
+  keep(sid, session, mark, ttl, expires = cookieExpires(session)) {
+    const known = { mark, ends: endOf(expires, ttl) };
     this.#objects.set(session, { sid, known });
-    this.#remember(sid, known, cookieExpires(session));
+    this.#remember(sid, known, expires);
   }
 
   /** The record that `session` is of has another end now. */

@@ -79,7 +79,7 @@ class DynamoDBSessionStore extends Base {
         await this.#inOrder.run(sid, async () => {
           const known = this.#known.of(sid, session, earlier);
           const reply = await this.#native.set(sid, json, now, seconds, expires, baseline(known));
-          this.#settle(sid, session, known, reply);
+          this.#settle(sid, session, known, reply, expires);
         });
       },
       callback,
@@ -96,7 +96,7 @@ class DynamoDBSessionStore extends Base {
         await this.#inOrder.run(sid, async () => {
           const known = this.#known.of(sid, session);
           const reply = await this.#native.touch(sid, now, seconds, expires, baseline(known));
-          this.#settle(sid, session, known, reply);
+          this.#settle(sid, session, known, reply, expires);
         });
       },
       callback,
@@ -241,8 +241,8 @@ class DynamoDBSessionStore extends Base {
     });
   }
 
-  /** Learns from what became of a session that was saved or touched. */
-  #settle(sid, session, known, reply) {
+  /** Learns from what became of a session that was saved or touched when its cookie ended at `expires`. */
+  #settle(sid, session, known, reply, expires) {
     let saved;
     try {
       saved = unwrap(reply);
@@ -255,7 +255,7 @@ class DynamoDBSessionStore extends Base {
     this.#counts[outcome]++;
     if (conflict) this.#conflict(sid, 'overwritten');
     if (outcome === 'gone') return this.#known.gone(sid, session);
-    if (outcome === 'written' && mark !== undefined) return this.#known.keep(sid, session, mark, ttl);
+    if (outcome === 'written' && mark !== undefined) return this.#known.keep(sid, session, mark, ttl, expires);
     // An object is linked to what it was read from, and not to a later revision.
     if (outcome === 'extended' && known?.ends !== undefined) return this.#known.moved(sid, session, mark, ttl);
     return undefined;

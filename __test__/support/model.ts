@@ -1,0 +1,345 @@
+// The reference model of the store, written from index.d.ts and DESIGN.md: one table, several stores on it, one call after the other. It says what
+// each call must give, what the table must hold afterwards, and what the counters must show.
+
+import { createHash } from 'node:crypto';
+import type { SessionConflict, SessionStoreStats } from 'connect-dynamodb-kms';
+import { type Content, contentOf, endOf, expiresOf, isSame, plain } from './session-content.ts';
+
+/** What the stores of one run share. */
+export interface Settings {
+  onConflict: 'overwrite' | 'error' | 'drop';
+  touchAfter: number;
+  ttlSeconds: number;
+  recordVersion: 1 | 2;
+}
+
+/** A record of the table. */
+export interface Row {
+  /** Another one with every write of the whole record. */
+  revision: number;
+  /** The session as it was saved. */
+  json: any;
+  ttl: number;
+  notAfter: number;
+}
+
+/** What is known of the record that a session object was read from or written as. */
+export interface Mark extends Content {
+  revision: number;
+  ttl: number;
+  /** When it was to end, in epoch milliseconds; not known if the revision may be a later one than the caller's. */
+  ends?: number;
+}
+
+/** When a session is to end: the seconds to write, and the very moment that they round up. */
+interface End {
+  ttl: number;
+  exact: number;
+}
+
+/** `unchanged` says whether a session's content is what the caller has read; of one that is gone, as far as that is known. */
+type Known =
+  | { gone: true; unchanged: (content: Content) => boolean }
+  | { gone: false; mark: Mark; unchanged: (content: Content) => boolean };
+
+/** Below this many milliseconds of life an unchanged session is written whole. */
+const SHORT_LIFE = 2000;
+
+/** How many revisions of one session are told apart by the end of their cookie. */
+const REVISIONS = 8;
+
+/** One store, and what it may remember. */
+export class StoreModel {
+  /** Session id to its latest record, and to those of late by the end of their cookie, for frameworks that copy sessions. */
+  readonly recent = new Map<string, { latest: Mark; byEnd: Map<number | undefined, Mark> } | 'gone'>();
+  readonly counts: SessionStoreStats['sessions'] = { written: 0, extended: 0, unchanged: 0, gone: 0, conflicts: 0 };
+  readonly conflicts: SessionConflict[] = [];
+}
+
+export class Model {
+  readonly settings: Settings;
+  readonly rows = new Map<string, Row>();
+  /** Session ids whose lease a task has. */
+  readonly leases = new Set<string>();
+  #revisions = 0;
+  /** By the object that holds the session. */
+  readonly #known = new WeakMap<object, { sid: string; mark?: Mark; content?: Content }>();
+  /** What copies of sessions were made of, for frameworks that copy them (@fastify/session). */
+  readonly #copied = new WeakMap<object, { sid: string; content: Content; mark?: Mark }>();
+
+  constructor(settings: Settings) {
+    this.settings = settings;
+  }
+
+  /** What `get` must give; `null` if there is no session. */
+  view(sid: string, now: number): any {
+    const row = this.rows.get(sid);
+    if (!row || ended(row, now)) return null;
+    const session = structuredClone(row.json);
+    const expires = expiresOf(session);
+    if (expires === undefined) return session;
+    if (row.ttl === Math.ceil(expires / 1000) && expires <= now) return null;
+    if (row.ttl > Math.ceil(expires / 1000)) session.cookie.expires = new Date(row.ttl * 1000).toISOString();
+    return session;
+  }
+
+  /** The store reads the session. @returns what it must give, and what is known of it then. */
+  read(store: StoreModel, sid: string, now: number): { session: any; mark?: Mark } {
+    const [session, row] = [this.view(sid, now), this.rows.get(sid)];
+    if (session === null || !row) {
+      if (store.recent.has(sid)) store.recent.set(sid, 'gone');
+      return { session: null };
+    }
+    const mark = { revision: row.revision, ttl: row.ttl, ends: endOf(session, row.ttl), ...contentOf(session) };
+    this.#remember(store, sid, mark, session);
+    return { session, mark };
+  }
+
+  /** `object` holds what was read. */
+  holds(sid: string, object: object, mark: Mark): void {
+    this.#known.set(object, { sid, mark });
+  }
+
+  /** `objects` hold what `update` has written, or would have. */
+  wrote(store: StoreModel, sid: string, mark: Mark, ...objects: object[]): void {
+    for (const object of objects) this.#keep(store, sid, object, mark);
+  }
+
+  /** express-session made `session` of `loaded`. */
+  link(loaded: object, session: object): void {
+    const known = this.#known.get(loaded);
+    if (known) this.#known.set(session, known);
+  }
+
+  /** @fastify/session copied what `get` gave, if anything, into `session`. */
+  copy(sid: string, session: object, mark: Mark | undefined): void {
+    this.#copied.set(session, { sid, content: contentOf(plain(session)), mark });
+  }
+
+  /** @returns the code of the error that the call must fail with. */
+  set(store: StoreModel, sid: string, session: object, now: number): string | undefined {
+    const json = plain(session);
+    const content = contentOf(json);
+    const end = this.#end(json, now);
+    const row = this.rows.get(sid);
+    const known = this.#knowledge(store, sid, session);
+    if (!known) return this.#write(store, sid, session, json, end, now);
+    const { onConflict } = this.settings;
+    if (known.gone) return this.#gone(store, sid, session);
+    const { mark } = known;
+    if (known.unchanged(content)) {
+      if (!this.#isCoarse(mark, end, now)) return this.#prolong(store, sid, session, mark, end, now);
+      if (!row) return this.#gone(store, sid, session);
+      if (row.revision === mark.revision) return this.#write(store, sid, session, json, end, now);
+      store.counts.unchanged++;
+      return;
+    }
+    if (!row) return this.#gone(store, sid, session);
+    // One that was written again with the same content was not changed; nor was what this is a copy of, if it is what lies in the table.
+    const copied = this.#known.has(session) ? undefined : this.#copied.get(session)?.mark;
+    if ([mark.revision, copied?.revision].includes(row.revision) || isSame(mark, contentOf(row.json))) {
+      return this.#write(store, sid, session, json, end, now);
+    }
+    if (onConflict === 'overwrite') {
+      this.#conflict(store, sid, 'overwritten');
+      return this.#write(store, sid, session, json, end, now);
+    }
+    this.#conflict(store, sid, onConflict === 'error' ? 'refused' : 'dropped');
+    return onConflict === 'error' ? 'ERR_CONFLICT' : undefined;
+  }
+
+  touch(store: StoreModel, sid: string, session: object, now: number): undefined {
+    const end = this.#end(session, now);
+    const known = this.#knowledge(store, sid, session);
+    if (known?.gone) return this.#gone(store, sid, session);
+    if (known) return this.#prolong(store, sid, session, known.mark, end, now);
+    // A touch that finds nothing tells that the session is gone; one that finds something tells nothing of its content.
+    const row = this.rows.get(sid);
+    if (!row || ended(row, now)) return this.#gone(store, sid, session);
+    this.#extend(sid, row, end.ttl, now);
+    store.counts.extended++;
+  }
+
+  destroy(store: StoreModel, sid: string): undefined {
+    this.rows.delete(sid);
+    store.recent.set(sid, 'gone');
+  }
+
+  /** Whether `update` must refuse the object of a request because it has changes that nobody saved. */
+  refusesUpdate(store: StoreModel, sid: string, held: object): boolean {
+    const known = this.#knowledge(store, sid, held);
+    if (!known || known.gone) return false;
+    // What the framework calls modified does not include the cookie.
+    if (this.#known.get(held)?.sid !== sid) return (held as { isModified(): boolean }).isModified();
+    return !known.unchanged(contentOf(plain(held)));
+  }
+
+  /**
+   * `update` writes what it made of `before`, which it has read.
+   * @returns what is known then; `gone` if the session is, `again` if somebody else was faster.
+   */
+  write(store: StoreModel, sid: string, read: Mark, before: any, json: any, now: number): Mark | 'gone' | 'again' {
+    const end = expiresOf(before) === expiresOf(json) ? { ttl: read.ttl, exact: read.ends! } : this.#end(json, now);
+    const row = this.rows.get(sid);
+    const same = isSame(read, contentOf(json));
+    if (same && !this.#isCoarse(read, end, now)) return this.#move(store, sid, read, end, now);
+    if (row && row.revision !== read.revision && (same || !isSame(read, contentOf(row.json)))) {
+      if (!same) return 'again';
+      store.counts.unchanged++;
+      return read;
+    }
+    if (row) {
+      store.counts.written++;
+      return this.#seal(sid, json, end.ttl, now);
+    }
+    this.#gone(store, sid);
+    return 'gone';
+  }
+
+  /** `update` found the session gone, and so `object` is. */
+  lost(sid: string, object: object): void {
+    this.#known.set(object, { sid });
+  }
+
+  /** Whether the object tells which session it is. */
+  names(object: any): boolean {
+    return this.#known.has(object) || typeof (object.sessionId ?? object.id) === 'string';
+  }
+
+  #knowledge(store: StoreModel, sid: string, session: any): Known | undefined {
+    const object = this.#known.get(session);
+    const isFastify = typeof session.isModified === 'function';
+    if (object?.sid === sid && (object.mark || !isFastify)) {
+      const { mark } = object;
+      const last = mark ?? object.content;
+      const unchanged = (content: Content) => last !== undefined && isSame(last, content);
+      return mark ? { gone: false, mark, unchanged } : { gone: true, unchanged };
+    }
+    if (!isFastify || session.sessionId !== sid) return undefined;
+    // Whether its content is what it was made of, or what it has saved, says the framework; it leaves out the cookie.
+    const untouched = !session.isModified();
+    const unchangedButCookie = () => untouched;
+    if (object?.sid === sid) return { gone: true, unchanged: unchangedButCookie };
+    const copied = this.#copied.get(session);
+    const cookie = copied?.content.cookie;
+    const unchanged = (content: Content) => untouched && (cookie === undefined || cookie === content.cookie);
+    if (copied?.mark && this.settings.onConflict !== 'overwrite') return { gone: false, mark: copied.mark, unchanged };
+    const recent = store.recent.get(sid);
+    if (recent === undefined) return undefined;
+    if (recent === 'gone') return { gone: true, unchanged: unchangedButCookie };
+    // The one that it was made of, as far as the end of its cookie tells; else the latest that this store has seen.
+    const mark = recent.byEnd.get(session.cookie.originalExpires?.getTime()) ?? { ...recent.latest, ends: undefined };
+    return { gone: false, mark, unchanged };
+  }
+
+  #end(session: any, now: number): End {
+    const ttl = Math.floor(now / 1000) + this.settings.ttlSeconds;
+    const expires = expiresOf(session);
+    if (expires === undefined || Math.ceil(expires / 1000) > ttl) return { ttl, exact: ttl * 1000 };
+    return { ttl: Math.ceil(expires / 1000), exact: expires };
+  }
+
+  /** Writes the whole record. */
+  #seal(sid: string, json: any, ttl: number, now: number): Mark {
+    const life = Math.max(0, ttl - Math.floor(now / 1000));
+    const notAfter = this.settings.recordVersion === 2 ? ttl + life : Number.POSITIVE_INFINITY;
+    const revision = ++this.#revisions;
+    this.rows.set(sid, { revision, json, ttl, notAfter });
+    return { revision, ttl, ...contentOf(json) };
+  }
+
+  #write(store: StoreModel, sid: string, session: object, json: any, end: End, now: number): undefined {
+    this.#keep(store, sid, session, this.#seal(sid, json, end.ttl, now));
+    store.counts.written++;
+  }
+
+  #prolong(store: StoreModel, sid: string, session: object, mark: Mark, end: End, now: number): undefined {
+    const { extended } = store.counts;
+    const moved = this.#move(store, sid, mark, end, now);
+    if (moved === 'gone') this.#known.set(session, { sid, content: mark });
+    else if (store.counts.extended > extended && mark.ends !== undefined) this.holds(sid, session, moved);
+  }
+
+  /** Whether an unchanged session is written whole, because whole seconds of ttl are too coarse for where its end is to move. */
+  #isCoarse(mark: Mark, end: End, now: number): boolean {
+    const lives = (mark.ends ?? mark.ttl * 1000) > now;
+    return end.exact - now < SHORT_LIFE && lives && this.#due(mark, end, now) === 'on';
+  }
+
+  /** Which way the end of an unchanged session is to move. */
+  #due(mark: Mark, end: End, now: number): 'back' | 'on' | 'no' {
+    const window = Math.min(this.settings.touchAfter * 1000, (end.exact - now) / 10);
+    // While ttl is the cookie's end rounded up, the finer instant decides.
+    const isFiner = mark.ends !== undefined && mark.ends !== mark.ttl * 1000;
+    const gained = isFiner ? end.exact - mark.ends! : (end.ttl - mark.ttl) * 1000;
+    // A second less may come of rounding.
+    const isLess = mark.ends !== undefined && end.ttl < (isFiner ? mark.ttl : mark.ttl - 1);
+    if (isLess) return 'back';
+    return gained <= 0 || gained < window ? 'no' : 'on';
+  }
+
+  /** Moves the end of a session whose content is the same, if that is due. */
+  #move(store: StoreModel, sid: string, mark: Mark, end: End, now: number): Mark | 'gone' {
+    const due = this.#due(mark, end, now);
+    const row = this.rows.get(sid);
+    const until = due === 'back' ? end.ttl : Math.max(end.ttl, mark.ttl + 1);
+    if (due === 'no') {
+      store.counts.unchanged++;
+      return mark;
+    }
+    if (!row || ended(row, now)) {
+      this.#gone(store, sid);
+      return 'gone';
+    }
+    if (due === 'on' && row.ttl >= until) {
+      store.counts.unchanged++; // somebody else has moved it as far
+      return mark;
+    }
+    const { revision: before } = row;
+    this.#extend(sid, row, until, now);
+    store.counts.extended++;
+    // If it was sealed again for a later end, the content is still the one that this caller knows.
+    const revision = before === mark.revision ? this.rows.get(sid)!.revision : mark.revision;
+    return { ...mark, revision, ttl: until, ends: until * 1000 };
+  }
+
+  #extend(sid: string, row: Row, ttl: number, now: number): void {
+    if (row.notAfter < ttl) this.#seal(sid, row.json, ttl, now);
+    else row.ttl = ttl;
+  }
+
+  /** A save or a touch found the session gone. */
+  #gone(store: StoreModel, sid: string, session?: object): undefined {
+    if (session) {
+      const object = this.#known.get(session);
+      this.#known.set(session, { sid, content: object?.mark ?? object?.content });
+    }
+    store.recent.set(sid, 'gone');
+    store.counts.gone++;
+  }
+
+  #conflict(store: StoreModel, sid: string, resolution: SessionConflict['resolution']): void {
+    store.counts.conflicts++;
+    store.conflicts.push({ session: createHash('sha256').update(sid).digest('hex'), resolution });
+  }
+
+  #keep(store: StoreModel, sid: string, session: object, read: Mark): void {
+    const mark = { ...read, ends: endOf(session, read.ttl) };
+    this.#known.set(session, { sid, mark });
+    this.#remember(store, sid, mark, session);
+  }
+
+  #remember(store: StoreModel, sid: string, mark: Mark, session: object): void {
+    const recent = store.recent.get(sid);
+    const byEnd = recent === undefined || recent === 'gone' ? new Map<number | undefined, Mark>() : recent.byEnd;
+    const expires = expiresOf(session);
+    byEnd.delete(expires);
+    byEnd.set(expires, mark);
+    if (byEnd.size > REVISIONS) byEnd.delete([...byEnd.keys()][0]);
+    store.recent.set(sid, { latest: mark, byEnd });
+  }
+}
+
+function ended({ ttl, notAfter }: Row, now: number): boolean {
+  return Math.min(ttl, notAfter) <= Math.floor(now / 1000);
+}
