@@ -109,6 +109,14 @@ for (const recordVersion of [1, 2] as const) {
       assert.deepEqual(await kmsCalls(), []);
     });
 
+    it('a session that is saved unchanged moves to the first key as well, once', async () => {
+      const own = store([NEW, OLD]);
+      for (let save = 0; save < 3; save++) await own.set('sid', (await own.get('sid'))!);
+      const { written, unchanged } = own.stats().sessions;
+      assert.deepEqual([written, unchanged], [1, 2]);
+      assert.equal(await sealer(), NEW);
+    });
+
     it('without the key cache, every save moves its session to the first key', async () => {
       const own = store([NEW, OLD], { keyCache: false });
       await own.get('sid');

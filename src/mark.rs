@@ -91,6 +91,9 @@ pub struct Mark {
     pub ttl: EpochSeconds,
     /// What was in it.
     pub content: Content,
+    /// Whether a save would lay it out and wrap its data key in the same way; else the next one does, even of an unchanged session, so that a change of
+    /// the version or the key encryption key comes to an end.
+    pub current: bool,
 }
 
 impl Mark {
@@ -112,6 +115,7 @@ impl Mark {
         bytes.extend_from_slice(&self.ttl.0.to_be_bytes());
         bytes.extend_from_slice(&self.content.cookie);
         bytes.extend_from_slice(&self.content.rest);
+        bytes.push(u8::from(self.current));
         BASE64URL.encode_to_string(bytes)
     }
 
@@ -131,7 +135,8 @@ impl Mark {
         let (version, bytes) = bytes.split_first()?;
         let (tag, bytes) = bytes.split_first_chunk()?;
         let (ttl, bytes) = bytes.split_first_chunk()?;
-        let (cookie, rest) = bytes.split_first_chunk()?;
+        let (cookie, bytes) = bytes.split_first_chunk()?;
+        let (rest, bytes) = bytes.split_first_chunk()?;
         Some(Mark {
             version: match version {
                 1 => Version::V1,
@@ -142,11 +147,16 @@ impl Mark {
             ttl: EpochSeconds(i64::from_be_bytes(*ttl)),
             content: Content {
                 cookie: *cookie,
-                rest: rest.try_into().ok()?,
+                rest: *rest,
+            },
+            current: match bytes {
+                [0] => false,
+                [1] => true,
+                _ => return None,
             },
         })
     }
 }
 
-/// Version, tag, `ttl` and content.
-const MARK_LENGTH: usize = 1 + size_of::<AuthTag>() + 8 + size_of::<Content>();
+/// Version, tag, `ttl`, content, and whether it is current.
+const MARK_LENGTH: usize = 2 + size_of::<AuthTag>() + 8 + size_of::<Content>();

@@ -255,6 +255,40 @@ async fn a_life_of_less_than_two_seconds_is_kept_to_the_millisecond() {
     }
 }
 
+#[tokio::test]
+async fn an_unchanged_session_of_an_older_version_is_written_again_once() {
+    for backend in backends() {
+        saved(&store(&backend, Version::V1), r#"{"n":1}"#).await;
+        let newer = store(&backend, Version::V2);
+        let version = async || newer.stored("s").await.unwrap().unwrap().version();
+        let (_, _, old) = read(&newer).await.unwrap();
+        let touched = newer.touch("s", NOW, END.plus(99).into(), record(&old));
+        assert!(matches!(touched.await.unwrap(), Saved::Extended(_)));
+        assert_eq!(version().await, Version::V1, "a touch seals nothing");
+        for (round, expected) in ["written", "unchanged"].into_iter().enumerate() {
+            let (_, ttl, mark) = read(&newer).await.unwrap();
+            let same = save(r#"{"n":1}"#, ttl);
+            let outcome = newer.save(same, record(&mark), OnConflict::Drop).await;
+            let outcome = match outcome.unwrap() {
+                Saved::Written { .. } => "written",
+                Saved::Unchanged(_) => "unchanged",
+                _ => "something else",
+            };
+            assert_eq!(outcome, expected, "{} {round}", backend.name);
+            assert_eq!(version().await, Version::V2);
+        }
+        // One that has ended is not brought back for it.
+        saved(&store(&backend, Version::V1), r#"{"n":1}"#).await;
+        let (_, ttl, mark) = read(&newer).await.unwrap();
+        let late = Save {
+            now: EpochMillis(NOW.0 + 3_600_000.0),
+            ..save(r#"{"n":1}"#, ttl.plus(3600))
+        };
+        let outcome = newer.save(late, record(&mark), OnConflict::Overwrite).await;
+        assert!(matches!(outcome.unwrap(), Saved::Gone));
+    }
+}
+
 #[test]
 fn the_content_of_a_session_is_everything_but_its_cookies_expiry() {
     let of = |json: &str| Content::of(json.as_bytes()).unwrap();

@@ -219,7 +219,8 @@ impl KeyCache {
         Ok((key, wrapped))
     }
 
-    /// The data key that `wrapped` holds. Any number of concurrent calls for one key make one call to KMS, and share its failure.
+    /// The data key that `wrapped` holds, and by which of the key encryption keys it is wrapped, 0 being the one that new ones are wrapped with. Any number of
+    /// concurrent calls for one key make one call to KMS, and share its failure.
     ///
     /// # Errors
     /// Those of [`DataKeys::decrypt`].
@@ -228,16 +229,17 @@ impl KeyCache {
         wrapped: &WrappedKey,
         context: &Arc<EncryptionContext>,
         now: EpochMillis,
-    ) -> Result<Arc<DataKey>> {
+    ) -> Result<(Arc<DataKey>, usize)> {
         let Some(cached) = &self.0.cached else {
-            return Ok(self.0.decrypt(wrapped, context).await?.0);
+            return self.0.decrypt(wrapped, context).await;
         };
         let entry = self.0.entry_id(wrapped, context);
         if let Some(slot) = cached.data_keys.get(&entry).await {
             if let Some(key) = slot.key(now) {
                 count(&self.0.counters.hits);
+                let wrapped_by = slot.wrapped_by;
                 self.check(cached, slot, now);
-                return Ok(key);
+                return Ok((key, wrapped_by));
             }
             cached.data_keys.invalidate(&entry).await;
         }
@@ -251,8 +253,8 @@ impl KeyCache {
             .await
             .map_err(Arc::unwrap_or_clone)?;
         match slot.key(now) {
-            Some(key) => Ok(key),
-            None => Ok(self.0.decrypt(wrapped, context).await?.0),
+            Some(key) => Ok((key, slot.wrapped_by)),
+            None => self.0.decrypt(wrapped, context).await,
         }
     }
 

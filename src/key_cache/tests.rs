@@ -105,7 +105,8 @@ async fn save(cache: &KeyCache, session: &str, now: EpochMillis) -> (Arc<DataKey
 }
 
 async fn read(cache: &KeyCache, wrapped: &WrappedKey, now: EpochMillis) -> Result<Arc<DataKey>> {
-    cache.for_read(wrapped, &context(), now).await
+    let read = cache.for_read(wrapped, &context(), now).await;
+    read.map(|(key, _)| key)
 }
 
 /// Lets the tasks that the cache has spawned run to where they wait.

@@ -360,7 +360,7 @@ impl SessionStore {
             ttl,
             bound,
         } = record;
-        let data_key = self.keys.for_read(&wrapped_key, context, now).await?;
+        let (data_key, wrapped_by) = self.keys.for_read(&wrapped_key, context, now).await?;
         let payload = match bound {
             None => envelope::open(&data_key, sealed)?,
             Some(Bound {
@@ -383,6 +383,7 @@ impl SessionStore {
             tag,
             ttl,
             content,
+            current: version == self.policy.write && wrapped_by == 0,
         });
         Ok(OpenedSession {
             id,

@@ -177,7 +177,8 @@ impl SessionStore {
                     let due = self.due(&mark, ends, now, end);
                     let lives = ends.unwrap_or(End::from(mark.ttl).exact).0 > now.0;
                     let short = end.exact.0 - now.0 < COARSE;
-                    if !(short && lives && matches!(due, Due::On(_))) {
+                    let coarse = short && matches!(due, Due::On(_));
+                    if !lives || (mark.current && !coarse) {
                         return self.prolong(&key, mark, now, due).await;
                     }
                 }
@@ -387,5 +388,6 @@ fn mark_of(record: &EncryptedSessionRecord, content: Content) -> Mark {
         tag: record.sealed.tag,
         ttl: record.ttl,
         content,
+        current: true,
     }
 }
