@@ -554,7 +554,7 @@ impl NativeStore {
         let closed = self.store.close();
         env.spawn_future(async move {
             if let Some(store) = closed.await {
-                store.wipe().await;
+                store.close().await;
             }
             Ok(Either::A(()))
         })

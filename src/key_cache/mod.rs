@@ -4,12 +4,13 @@ mod canary;
 mod slot;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use moka::future::Cache;
 use sha2::{Digest, Sha256};
+use tokio::task::JoinHandle;
 
 use self::canary::{Canary, Verdict};
 use self::slot::Slot;
@@ -96,6 +97,8 @@ struct Inner {
     keys: Arc<dyn DataKeys>,
     cached: Option<Cached>,
     counters: Arc<Counters>,
+    /// Revocation checks that have not ended.
+    checks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 struct Cached {
@@ -171,6 +174,7 @@ impl KeyCache {
             keys,
             cached,
             counters,
+            checks: Mutex::default(),
         }))
     }
 
@@ -284,6 +288,16 @@ impl KeyCache {
         }
     }
 
+    /// Wipes every data key, and waits for the revocation checks under way: nothing uses the key encryption keys after this.
+    pub async fn close(&self) {
+        let checks = std::mem::take(&mut *self.0.checks());
+        for check in checks {
+            // One that failed has ended as well.
+            let _ = check.await;
+        }
+        self.clear().await;
+    }
+
     /// Makes and unwraps one data key beside the cache, to show that the key encryption key is usable for both.
     ///
     /// # Errors
@@ -311,11 +325,14 @@ impl KeyCache {
             checked.entry(slot.wrapped_by).or_insert(slot);
         }
         let inner = self.0.clone();
-        tokio::spawn(async move {
+        let check = tokio::spawn(async move {
             for slot in checked.into_values() {
                 inner.check(&slot).await;
             }
         });
+        let mut checks = self.0.checks();
+        checks.retain(|check| !check.is_finished());
+        checks.push(check);
     }
 }
 
@@ -340,6 +357,10 @@ impl CacheCounters {
 }
 
 impl Inner {
+    fn checks(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.checks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn check(&self, slot: &Slot) {
         match Verdict::of(&self.keys.decrypt(&slot.wrapped, &slot.context).await) {
             Verdict::Usable => count(&self.counters.checks_usable),

@@ -347,6 +347,30 @@ async fn concurrent_reads_of_one_key_make_one_call_also_when_it_fails() {
 }
 
 #[tokio::test]
+async fn closing_waits_for_the_check_under_way() {
+    let keys = Counting::new(0);
+    let cache = Arc::new(cache(&keys));
+    save(&cache, "a", START).await;
+    save(&cache, "a", after(61.0)).await; // the check is due, and waits at the gate
+    settle().await;
+    assert_eq!(keys.calls(), (1, 1));
+    let closing = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.close().await }
+    });
+    settle().await;
+    assert!(!closing.is_finished());
+    keys.gate.add_permits(1);
+    closing.await.unwrap();
+    drop(cache);
+    assert_eq!(
+        Arc::strong_count(&keys),
+        1,
+        "nothing holds the keys any more"
+    );
+}
+
+#[tokio::test]
 async fn concurrent_first_saves_of_one_session_make_one_key() {
     let keys = Counting::new(0);
     let cache = cache(&keys);

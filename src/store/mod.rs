@@ -284,9 +284,9 @@ impl SessionStore {
         self.keys.counters()
     }
 
-    /// Wipes the cached data keys.
-    pub async fn wipe(&self) {
-        self.keys.clear().await;
+    /// Wipes the cached data keys, after whatever still uses them in the background.
+    pub async fn close(&self) {
+        self.keys.close().await;
     }
 
     fn parse(&self, item: &Item) -> Result<EncryptedSessionRecord> {
