@@ -1,79 +1,53 @@
 // Waiting for a lease: at growing intervals, with a deadline and a signal. Time is turned by the test.
 
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { DynamoDBSessionStore } from 'connect-dynamodb-kms';
-import { type AwsBackend, backends, startAws } from './support/backends.ts';
+import { backends } from './support/backends.ts';
 import { failing } from './support/failures.ts';
 import { hold } from './support/lease-holder.ts';
-import { StoppingProxy } from './support/stopping-proxy.ts';
-import { TableItems } from './support/table-items.ts';
-import { START, TurnedClock } from './support/turned-clock.ts';
-
-const SID = 'the-session';
-const LEASE = `lease:${createHash('sha256').update(SID).digest('base64url')}`;
+import { LeaseScene, SID } from './support/lease-scene.ts';
+import { TurnedClock } from './support/turned-clock.ts';
 
 describe('a lease that is waited for', () => {
-  let backend: AwsBackend;
-  let table: TableItems;
+  let scene: LeaseScene;
   beforeEach(async () => {
-    backend = await startAws();
-    table = new TableItems(backend.aws);
+    scene = await LeaseScene.start();
   });
-  afterEach(async () => {
-    table.close();
-    await backend.stop();
-  });
-
-  async function proxied(t: TestContext) {
-    const proxy = await StoppingProxy.start(backend.aws.dynamodb);
-    t.after(() => proxy.close());
-    return { proxy, store: backend.store({ dynamodbEndpoint: proxy.url }) };
-  }
-
-  /** When the lease ends by the table, in milliseconds after START, and whose it is. */
-  async function leaseItem(): Promise<{ until: number; owner?: string } | undefined> {
-    const item = await table.get(LEASE);
-    return item && { until: Number(item.leaseUntil.N) - START, owner: item.owner.S };
-  }
-
-  /** As another program that takes the lease for itself. */
-  const takeAway = (until: number) =>
-    table.change(LEASE, { owner: { S: 'somebody else' }, leaseUntil: { N: String(START + until) } });
+  afterEach(() => scene.stop());
 
   it('is asked for at intervals that grow to a second, and given up after 10 seconds', async (t) => {
     const clock = new TurnedClock(t);
-    const holder = await hold(backend.store(), SID, { leaseSeconds: 3600 });
-    await backend.aws.reset();
-    const waiting = backend.store().withLock(SID, () => assert.fail('the task ran'));
+    const holder = await hold(scene.backend.store(), SID, { leaseSeconds: 3600 });
+    await scene.backend.aws.reset();
+    const waiting = scene.backend.store().withLock(SID, () => assert.fail('the task ran'));
     const failed = failing(waiting, 'ERR_LOCK_TIMEOUT', [SID]);
     const waits = [50, 100, 200, 400, 800, ...Array<number>(8).fill(1000)];
     for (const [index, wait] of waits.entries()) {
       await clock.timer(wait);
-      assert.equal((await backend.aws.calls())['dynamodb:PutItem'], index + 1);
+      assert.equal((await scene.backend.aws.calls())['dynamodb:PutItem'], index + 1);
       clock.tick(wait);
     }
     await clock.timer(1000);
     clock.tick(10_000 - 9550 - 1);
     await turn();
-    assert.deepEqual(await backend.aws.calls(), { 'dynamodb:PutItem': waits.length + 1 });
+    assert.deepEqual(await scene.backend.aws.calls(), { 'dynamodb:PutItem': waits.length + 1 });
     clock.tick(1);
     const { message } = await failed;
     assert.match(message, /10 seconds/);
     clock.tick(10_000);
     await turn();
-    assert.deepEqual(await backend.aws.calls(), { 'dynamodb:PutItem': waits.length + 1 });
+    assert.deepEqual(await scene.backend.aws.calls(), { 'dynamodb:PutItem': waits.length + 1 });
     await holder.end();
   });
 
   it('is asked for when it ends, if nobody renews it until then', async (t) => {
     const clock = new TurnedClock(t);
-    const holder = await hold(backend.store(), SID, { leaseSeconds: 3600 });
+    const holder = await hold(scene.backend.store(), SID, { leaseSeconds: 3600 });
     t.after(() => holder.end());
-    await takeAway(1000);
-    const waiting = backend.store().withLock(SID, () => 'mine');
+    await scene.takeAway(1000);
+    const waiting = scene.backend.store().withLock(SID, () => 'mine');
     for (const wait of [50, 100, 200, 400]) {
       await clock.timer(wait);
       clock.tick(wait);
@@ -85,9 +59,9 @@ describe('a lease that is waited for', () => {
 
   it('is asked for after a random part of each interval, so that those who wait do not ask together', async (t) => {
     const clock = new TurnedClock(t, { random: 0.5 });
-    const holder = await hold(backend.store(), SID, { leaseSeconds: 3600 });
+    const holder = await hold(scene.backend.store(), SID, { leaseSeconds: 3600 });
     const controller = new AbortController();
-    const waiting = backend.store().withLock(SID, () => {}, { signal: controller.signal });
+    const waiting = scene.backend.store().withLock(SID, () => {}, { signal: controller.signal });
     for (const wait of [25, 50, 100, 200, 400, 500, 500]) {
       await clock.timer(wait);
       clock.tick(wait);
@@ -99,20 +73,20 @@ describe('a lease that is waited for', () => {
 
   it('is taken at the next try when its holder gives it back', async (t) => {
     const clock = new TurnedClock(t);
-    const holder = await hold(backend.store(), SID, { leaseSeconds: 3600 });
-    const waiting = hold(backend.store(), SID, { leaseSeconds: 60 });
+    const holder = await hold(scene.backend.store(), SID, { leaseSeconds: 3600 });
+    const waiting = hold(scene.backend.store(), SID, { leaseSeconds: 60 });
     await clock.timer(50);
     await holder.end();
-    assert.equal(await leaseItem(), undefined);
+    assert.equal(await scene.item(), undefined);
     clock.tick(50);
     const { end } = await waiting;
-    assert.equal((await leaseItem())!.until, 50 + 60_000); // from when it was asked for, not from when the waiting began
+    assert.equal((await scene.item())!.until, 50 + 60_000); // from when it was asked for, not from when the waiting began
     await end();
   });
 
   it('is not missed, if it is free, with waitSeconds 0, however slow the table answers', async (t) => {
     const clock = new TurnedClock(t);
-    const { proxy, store } = await proxied(t);
+    const { proxy, store } = await scene.proxied(t);
     const request = proxy.hold('PutItem', 'request');
     const outcome = store.withLock(SID, () => 'mine', { waitSeconds: 0 }).catch((error) => error);
     await request.reached;
@@ -122,19 +96,19 @@ describe('a lease that is waited for', () => {
   });
 
   it('is asked for once with waitSeconds 0', async (t) => {
-    const holder = await hold(backend.store(), SID, { leaseSeconds: 3600 });
+    const holder = await hold(scene.backend.store(), SID, { leaseSeconds: 3600 });
     t.after(() => holder.end());
-    const store = backend.store();
-    await backend.aws.reset();
+    const store = scene.backend.store();
+    await scene.backend.aws.reset();
     await failing(
       store.withLock(SID, () => {}, { waitSeconds: 0 }),
       'ERR_LOCK_TIMEOUT',
     );
-    assert.deepEqual(await backend.aws.calls(), { 'dynamodb:PutItem': 1 });
+    assert.deepEqual(await scene.backend.aws.calls(), { 'dynamodb:PutItem': 1 });
   });
 
   it('is given back if it is granted after the caller has given up', async (t) => {
-    const { proxy, store } = await proxied(t);
+    const { proxy, store } = await scene.proxied(t);
     const controller = new AbortController();
     const request = proxy.hold('PutItem', 'request');
     const release = proxy.hold('DeleteItem', 'answer');
@@ -144,18 +118,18 @@ describe('a lease that is waited for', () => {
     await assert.rejects(waiting, /enough/);
     request.pass();
     await release.reached;
-    assert.equal(await leaseItem(), undefined);
+    assert.equal(await scene.item(), undefined);
     release.pass();
-    assert.equal(await backend.store().withLock(SID, () => 'free'), 'free');
+    assert.equal(await scene.backend.store().withLock(SID, () => 'free'), 'free');
   });
 
   it('is held by whoever asked, also if the answer was lost and the request was sent again', async (t) => {
-    const { proxy, store } = await proxied(t);
-    await backend.aws.reset();
+    const { proxy, store } = await scene.proxied(t);
+    await scene.backend.aws.reset();
     proxy.lose('PutItem');
     assert.equal(await store.withLock(SID, () => 'mine'), 'mine');
-    assert.equal((await backend.aws.calls())['dynamodb:PutItem'], 2);
-    assert.equal(await leaseItem(), undefined);
+    assert.equal((await scene.backend.aws.calls())['dynamodb:PutItem'], 2);
+    assert.equal(await scene.item(), undefined);
   });
 });
 
