@@ -1,6 +1,5 @@
 'use strict';
 
-const { randomUUID } = require('node:crypto');
 const { Backoff } = require('./backoff.js');
 const { failure, SessionStoreError, unwrap } = require('./errors.js');
 const { callOptions, seconds } = require('./options.js');
@@ -137,7 +136,7 @@ class Lease {
   #native;
   #sid;
   #length;
-  #owner = randomUUID();
+  #owner = require('node:crypto').randomUUID();
   #task = new AbortController();
   #signal;
   #end;

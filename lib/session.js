@@ -1,6 +1,5 @@
 'use strict';
 
-const { createHash } = require('node:crypto');
 const { failure } = require('./errors.js');
 
 function checkSid(sid) {
@@ -12,7 +11,8 @@ function checkSid(sid) {
 
 /** Names a session in logs and events without giving its id away. */
 function hashOf(sid) {
-  return createHash('sha256').update(sid).digest('hex');
+  // Loaded when it is needed, which is seldom: it would be a sixth of the time that loading this package takes.
+  return require('node:crypto').createHash('sha256').update(sid).digest('hex');
 }
 
 /** For a line of the log, which may be about no session in particular. */
