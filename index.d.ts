@@ -158,7 +158,7 @@ export interface SessionStoreStats {
     extended: number;
     /** Unchanged, and their end was near enough: nothing was sent. */
     unchanged: number;
-    /** Gone by then (logged out, expired), and left so. */
+    /** Gone by then (logged out, or expired and unchanged), and left so. */
     gone: number;
     /** Changed by somebody else since they were read, whatever `onConflict` made of it. */
     conflicts: number;
@@ -308,7 +308,8 @@ export class DynamoDBSessionStore extends EventEmitter {
 
   /**
    * Saves a session. A new one, or a known one whose content has changed: one PutItem; KMS is asked for a data key only if none is cached for it. A known one
-   * whose content is the same, the cookie's expiry apart: as {@link touch}. A known one that is gone: nothing, and that is a success. It
+   * whose content is the same, the cookie's expiry apart: as {@link touch}. A known one that is gone: nothing, and that is a success. (One that has ended
+   * and that DynamoDB has not deleted yet is gone, too, unless its content has changed: then it is saved.) It
    * ends `ttlSeconds` from now or at `cookie.expires`, whichever comes first.
    * Fails with `ERR_SERIALIZATION`, `ERR_SESSION_TOO_LARGE`, `ERR_CONFIG`, and under `onConflict: 'error'` with `ERR_CONFLICT`, in which cases
    * nothing is written.
