@@ -228,7 +228,10 @@ export class Model {
     if (recent === undefined) return undefined;
     if (recent === 'gone') return { gone: true, unchanged: unchangedButCookie };
     // The one that it was made of, as far as the end of its cookie tells; else the latest that this store has seen.
-    const mark = recent.byEnd.get(session.cookie.originalExpires?.getTime()) ?? { ...recent.latest, ends: undefined };
+    const loadedEnd = session.cookie.originalExpires?.getTime();
+    const loaded = recent.byEnd.get(loadedEnd);
+    // Cookies without an end do not tell revisions apart; the latest one then stands for all.
+    const mark = loadedEnd !== undefined && loaded ? loaded : { ...(loaded ?? recent.latest), ends: undefined };
     return { gone: false, mark, unchanged };
   }
 
