@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use moka::future::Cache;
+use moka::policy::EvictionPolicy;
 use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
 
@@ -128,6 +129,7 @@ impl Cached {
         Cached {
             data_keys: Cache::builder()
                 .max_capacity(limits.max_entries)
+                .eviction_policy(EvictionPolicy::lru()) // moka's default refuses what is new for the sake of what was popular
                 .time_to_live(limits.max_age) // by moka's own, monotonic clock: whichever of the two is first
                 .eviction_listener(move |_, slot: Arc<Slot>, _| {
                     slot.empty();
@@ -137,6 +139,7 @@ impl Cached {
                 .build(),
             sessions: Cache::builder()
                 .max_capacity(limits.max_entries)
+                .eviction_policy(EvictionPolicy::lru())
                 .time_to_live(limits.max_age)
                 .build(),
             canary: Canary::new(limits.revocation_check),

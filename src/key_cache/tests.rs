@@ -325,6 +325,33 @@ async fn a_key_that_was_evicted_is_made_anew_by_the_next_save() {
 }
 
 #[tokio::test]
+async fn a_full_cache_keeps_the_keys_of_those_who_come_now() {
+    let keys = Counting::new(9_999);
+    let limits = Limits {
+        max_entries: 100,
+        ..Limits::DEFAULT
+    };
+    let cache = KeyCache::new(keys.clone(), Some(limits));
+    let wrapped = |session: usize| WrappedKey(session.to_be_bytes().to_vec());
+    // Yesterday's sessions were read often.
+    for _ in 0..20 {
+        for session in 0..100 {
+            read(&cache, &wrapped(session), START).await.unwrap();
+        }
+    }
+    // Each of today's comes for a visit of five requests, ten sessions at a time.
+    for visitors in 10..60 {
+        for _ in 0..5 {
+            for session in 0..10 {
+                let wrapped = wrapped(visitors * 10 + session);
+                read(&cache, &wrapped, START).await.unwrap();
+            }
+        }
+    }
+    assert_eq!(keys.calls(), (0, 100 + 500), "one call a visit");
+}
+
+#[tokio::test]
 async fn concurrent_reads_of_one_key_make_one_call_also_when_it_fails() {
     for failure in [None, Some(unavailable())] {
         let keys = Counting::new(0);
