@@ -89,6 +89,7 @@ async function serve(file: string, port: number): Promise<{ url: string; child: 
 async function assertLogin(url: string): Promise<void> {
   const login = await fetch(`${url}/login`, { method: 'POST' });
   assert.equal(login.status, 200);
+  await login.arrayBuffer(); // express-session keeps the last byte back until the session is saved
   const cookie = login.headers.getSetCookie().at(-1)!.split(';')[0]!;
   const me = await fetch(`${url}/me`, { headers: { cookie } });
   assert.deepEqual(await me.json(), { user: 'ada' });
