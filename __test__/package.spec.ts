@@ -29,6 +29,7 @@ const TEXTS = [
   'SECURITY.md',
   'binding.js',
   'docs/record-format.md',
+  'docs/scaling.md',
   'index.d.ts',
   'index.js',
   'lib/backoff.js',

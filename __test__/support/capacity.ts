@@ -1,7 +1,8 @@
 // What recorded requests consume of a table's capacity, by the rules of the Amazon DynamoDB Developer Guide: "DynamoDB item sizes and formats"
 // (CapacityUnitCalculations) and "DynamoDB read and write operations" (read-write-operations).
 
-import type { Recorded } from './aws-local.ts';
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import type { AwsLocal, Recorded } from './aws-local.ts';
 
 /** A value as DynamoDB's JSON has it, bytes in base64, or as AWS's client gives it. */
 interface Value {
@@ -34,9 +35,11 @@ export function itemSize(item: Item): number {
   return Object.entries(item).reduce((size, [name, value]) => size + Buffer.byteLength(name) + valueSize(value), 0);
 }
 
-/** As {@link itemSize}, with the data key as long as it is in AWS. */
+/** As {@link itemSize}, with the data key as long as it is in AWS: bytes in version 2 of the record, base64 in version 1. */
 export function sizeInAws(item: Item): number {
-  return itemSize(item.encryptedKey ? { ...item, encryptedKey: { B: new Uint8Array(WRAPPED_KEY_IN_AWS) } } : item);
+  if (!item.encryptedKey) return itemSize(item);
+  const wrapped = Buffer.alloc(WRAPPED_KEY_IN_AWS);
+  return itemSize({ ...item, encryptedKey: item.encryptedKey.B ? { B: wrapped } : { S: wrapped.toString('base64') } });
 }
 
 /** For a read of an item of this many bytes, 0 if there is none. */
@@ -98,4 +101,10 @@ function applied(operation: string, body: any, before: Item | undefined): Item |
   if (name === undefined) throw new Error(`no rule for ${operation} with ${JSON.stringify(body)}`);
   const attribute = body.ExpressionAttributeNames?.[name] ?? name;
   return { ...(before ?? body.Key), [attribute]: body.ExpressionAttributeValues[value] };
+}
+
+/** A client of AWS's SDK for the wire servers. */
+export function clientOf(aws: AwsLocal): DynamoDBClient {
+  const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
+  return new DynamoDBClient({ endpoint: aws.dynamodb, region: 'us-east-1', credentials });
 }
