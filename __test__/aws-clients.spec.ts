@@ -478,6 +478,22 @@ describe('a call', { concurrency: 4 }, () => {
       assert.deepEqual(await backend.aws.calls(), { 'dynamodb:GetItem': 1 });
     }));
 
+  it('says which SDK makes it, the first as well as later and repeated ones', async () => {
+    const agents: unknown[][] = [];
+    const server = await startHttp((request, response) => {
+      agents.push([request.headers['user-agent'], request.headers['x-amz-user-agent']]);
+      const [status, code] = agents.length === 2 ? [500, 'InternalServerError'] : [400, 'AccessDeniedException'];
+      response.writeHead(status, { 'x-amzn-requestid': randomUUID() }).end(JSON.stringify({ __type: code }));
+    });
+    const store = new DynamoDBSessionStore({ tableName: 'sessions', endpoint: server.url, logger: quietLogger() });
+    for (let call = 1; call <= 3; call += 1) await assert.rejects(store.get('a'), { code: 'ERR_ACCESS_DENIED' });
+    await server.close();
+    assert.equal(agents.length, 4, 'the second was repeated');
+    assert.match(`${agents[0]![0]}`, /^aws-sdk-rust\/\S+ /);
+    assert.match(`${agents[0]![1]}`, / api\/dynamodb\/\S+ /);
+    for (const later of agents.slice(1)) assert.deepEqual(later, agents[0]);
+  });
+
   it('goes to an alias of the KMS key as well as to the key', () =>
     onServers([], async (backend) => {
       const plain = new PlainStore(backend.aws);

@@ -5,11 +5,14 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::SharedCredentialsProvider;
 use tokio::sync::OnceCell;
+
+use super::user_agent::UserAgentOnce;
 
 /// To connect, TLS included. A service in the same region answers in milliseconds; a web request should not wait longer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -79,11 +82,13 @@ impl AwsClients {
             .get_or_init(|| async {
                 let settings = &self.settings;
                 let shared = load(settings).await;
-                let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&shared);
+                let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&shared)
+                    .interceptor(UserAgentOnce::default());
                 if let Some(endpoint) = &settings.dynamodb_endpoint {
                     dynamodb = dynamodb.endpoint_url(endpoint);
                 }
-                let mut kms = aws_sdk_kms::config::Builder::from(&shared);
+                let mut kms = aws_sdk_kms::config::Builder::from(&shared)
+                    .interceptor(UserAgentOnce::default());
                 if let Some(endpoint) = &settings.kms_endpoint {
                     kms = kms.endpoint_url(endpoint);
                 }
@@ -100,6 +105,8 @@ impl AwsClients {
 async fn load(settings: &ClientSettings) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(settings.region.clone()))
+        // An attempt has a deadline, so that nothing is left for it to notice, at the price of a task's worth of bookkeeping for every request.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .timeout_config(
             TimeoutConfig::builder()
                 .connect_timeout(CONNECT_TIMEOUT)

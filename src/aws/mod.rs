@@ -4,6 +4,7 @@ mod clients;
 mod dynamodb;
 mod failure;
 mod kms;
+mod user_agent;
 
 pub use clients::{AwsClients, ClientSettings};
 pub use dynamodb::DynamoDbTable;
