@@ -38,6 +38,7 @@ const TEXTS = [
   'lib/in-order.js',
   'lib/known-sessions.js',
   'lib/locks.js',
+  'lib/native-store.js',
   'lib/options.js',
   'lib/session-data.js',
   'lib/session.js',

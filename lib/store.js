@@ -1,12 +1,13 @@
 'use strict';
 
 const { EventEmitter } = require('node:events');
-const native = require('../binding.js');
+const { holdsContent } = require('../binding.js');
 const { readConfig } = require('./config.js');
 const { SessionStoreError, failure, unwrap } = require('./errors.js');
 const { InOrder } = require('./in-order.js');
 const { KnownSessions } = require('./known-sessions.js');
 const { Locks } = require('./locks.js');
+const { NativeStore } = require('./native-store.js');
 const { checkSid, hashOf, fingerprint, serialize, cookieExpires, revive } = require('./session.js');
 const { updateSession } = require('./update.js');
 
@@ -45,7 +46,7 @@ class DynamoDBSessionStore extends Base {
   constructor(config = {}) {
     super();
     const { options, logger, lifetime, recentSessions, exactRevisions } = readConfig(config);
-    this.#native = unwrap(native.openStore(options));
+    this.#native = new NativeStore(options);
     this.#logger = logger;
     this.#lifetime = lifetime;
     this.#known = new KnownSessions(recentSessions, exactRevisions);
@@ -165,7 +166,7 @@ class DynamoDBSessionStore extends Base {
             known: this.#known,
             read: () => this.#read(sid, Date.now()),
             write: (session, json, known, keepEnd) => this.#rewrite(sid, session, json, known, keepEnd),
-            holds: native.holdsContent,
+            holds: holdsContent,
           },
           { sid: checkSid(sid), held: typeof target === 'string' ? undefined : target, mutate, options },
         ),

@@ -1,0 +1,54 @@
+'use strict';
+
+const { isNativeError } = require('node:util').types;
+const { openStore } = require('../binding.js');
+const { unwrap } = require('./errors.js');
+
+/** Those whose reply comes later. */
+const CALLS = [
+  ...['get', 'set', 'touch', 'destroy', 'all', 'ids', 'length', 'clear', 'ping', 'record'],
+  ...['takeLease', 'renewLease', 'releaseLease', 'close'],
+];
+
+/** The native side's store with promises: it takes the number of a call, and gives many replies at a time. */
+class NativeStore {
+  #store;
+  #waiting;
+  #calls = 0;
+
+  /** @param {string} options JSON */
+  constructor(options) {
+    // The function that the native side keeps must not reach this object, or neither would ever be collected.
+    const waiting = new Map();
+    this.#waiting = waiting;
+    this.#store = unwrap(
+      openStore(options, (replies) => {
+        for (let i = 0; i < replies.length; i += 2) {
+          const { resolve, reject } = waiting.get(replies[i]);
+          waiting.delete(replies[i]);
+          const reply = replies[i + 1];
+          if (isNativeError(reply)) reject(reply);
+          else resolve(reply);
+        }
+      }),
+    );
+  }
+
+  keyCacheStats() {
+    return this.#store.keyCacheStats();
+  }
+
+  static {
+    for (const name of CALLS) {
+      NativeStore.prototype[name] = function (...args) {
+        const call = ++this.#calls;
+        return new Promise((resolve, reject) => {
+          this.#store[name](call, ...args);
+          this.#waiting.set(call, { resolve, reject });
+        });
+      };
+    }
+  }
+}
+
+module.exports = { NativeStore };

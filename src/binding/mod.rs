@@ -1,0 +1,358 @@
+//! What Node.js sees: arguments in, replies and error data out. Everything else is in the other modules.
+//!
+//! A failure comes as a value ([`Failure`]), never as a rejected promise: napi's errors do not carry our codes. The facade (`lib/`) turns it
+//! into a `SessionStoreError`.
+
+mod objects;
+mod replies;
+
+use std::sync::Arc;
+
+use napi::bindgen_prelude::{Either, FnArgs, Function, ToNapiValue, create_custom_tokio_runtime};
+use napi::{Env, Result as NapiResult};
+use napi_derive::napi;
+
+use objects::{
+    Envelope, Failure, KeyCacheStats, KnownSession, LeaseReply, SaveReply, Session, StoredRecord,
+};
+use replies::{Replies, Slot};
+
+use crate::backend;
+use crate::config::{Environment, StoreConfig};
+use crate::error::Result;
+use crate::key_cache::CacheCounters;
+use crate::lifecycle::{Closable, InUse};
+use crate::mark::{Content, Mark};
+use crate::plaintext::Plaintext;
+use crate::session_data;
+use crate::store::{End, Known, Lifetime, Lookup, OnConflict, Save, SessionStore};
+use crate::time::EpochMillis;
+
+/// Two threads keep the sockets and the cipher busy without crowding out the main thread on small machines.
+const RUNTIME_THREADS: usize = 2;
+/// Name look-ups, credential files, and the local mode's file.
+const BLOCKING_THREADS: usize = 8;
+
+#[napi_derive::module_init]
+fn start() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(RUNTIME_THREADS)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_name("connect-dynamodb-kms")
+        .enable_all()
+        .build()
+        .expect("threads for the runtime");
+    create_custom_tokio_runtime(runtime);
+}
+
+/// The constants that the environment may override.
+#[napi(object, object_from_js = false)]
+pub struct Defaults {
+    pub kms_key_arn: String,
+    pub sessions_table: String,
+    pub aws_region: String,
+}
+
+fn environment() -> Environment {
+    Environment::new(|name| std::env::var(name).ok())
+}
+
+/// `KMS_KEY_ARN`, `SESSIONS_TABLE` and `AWS_REGION`, or what stands in for them.
+#[napi(catch_unwind)]
+pub fn defaults() -> Defaults {
+    let environment = environment();
+    Defaults {
+        kms_key_arn: environment.key_arn,
+        sessions_table: environment.table,
+        aws_region: environment.region,
+    }
+}
+
+type Reply<T> = NapiResult<Either<T, Failure>>;
+
+#[allow(clippy::unnecessary_wraps)] // napi makes a promise only of a Result
+fn reply<T, U>(result: Result<T>, convert: impl FnOnce(T) -> U) -> Reply<U> {
+    Ok(match result {
+        Ok(value) => Either::A(convert(value)),
+        Err(error) => Either::B(error.into()),
+    })
+}
+
+/// Seals a text under a fresh data key of the environment's KMS key.
+#[napi]
+pub async fn encrypt(data: String) -> Reply<Envelope> {
+    let plaintext = Plaintext::new(data.into_bytes());
+    let result = match backend::default_keys(&environment()) {
+        Ok(keys) => session_data::encrypt(&keys, plaintext).await,
+        Err(error) => Err(error),
+    };
+    reply(result, |sealed| Envelope {
+        encrypted_data: sealed.encrypted_data,
+        encrypted_key: sealed.encrypted_key,
+        iv: sealed.iv,
+        auth_tag: sealed.auth_tag,
+    })
+}
+
+/// Opens what `encrypt` gave.
+#[napi]
+pub async fn decrypt(
+    encrypted_data: String,
+    encrypted_key: String,
+    iv: String,
+    auth_tag: String,
+) -> Reply<Plaintext<String>> {
+    let data = session_data::EncryptionResult {
+        encrypted_data,
+        encrypted_key,
+        iv,
+        auth_tag,
+    };
+    let result = match backend::default_keys(&environment()) {
+        Ok(keys) => session_data::decrypt(&keys, &data).await,
+        Err(error) => Err(error),
+    };
+    reply(result, |text| text)
+}
+
+/// A store that JavaScript holds.
+#[napi]
+pub struct NativeStore {
+    store: Closable<SessionStore>,
+    replies: Arc<Replies>,
+    cache_counters: CacheCounters,
+    lifetime: Lifetime,
+}
+
+/// Checks the options (JSON) and makes a store; does no I/O. `deliver` is called with the replies of its calls: an array of a call's number, its
+/// reply, and so on. It must not throw, and must not hold the store, or neither is ever freed.
+#[napi(
+    catch_unwind,
+    ts_args_type = "options: string, deliver: (replies: unknown[]) => void"
+)]
+#[allow(clippy::needless_pass_by_value)] // napi hands over what it made
+pub fn open_store(
+    options: String,
+    deliver: Function<'_, FnArgs<(Vec<Slot>,)>, ()>,
+) -> NapiResult<Either<NativeStore, Failure>> {
+    let opened = StoreConfig::parse(&options, &environment()).and_then(|config| {
+        let lifetime = config.lifetime;
+        Ok((backend::session_store(config)?, lifetime))
+    });
+    Ok(match opened {
+        Ok((store, lifetime)) => Either::A(NativeStore {
+            cache_counters: store.cache_counters(),
+            store: Closable::new(store),
+            replies: Replies::to(&deliver)?,
+            lifetime,
+        }),
+        Err(error) => Either::B(error.into()),
+    })
+}
+
+/// Whether a session's JSON holds what the record did that `mark` is of, beside the cookie's expiry.
+#[napi(catch_unwind)]
+#[allow(clippy::needless_pass_by_value)] // napi hands over what it made
+pub fn holds_content(mark: String, json: String) -> bool {
+    let json = Plaintext::new(json.into_bytes());
+    Mark::decode(&mark).is_ok_and(|mark| Content::of(&json) == Some(mark.content))
+}
+
+/// `call` is the number that the reply comes with; `now` and `cookie_expires` are epoch milliseconds; `ttl_seconds` stands in for the configured one.
+#[napi]
+impl NativeStore {
+    #[napi(catch_unwind)]
+    pub fn get(&self, env: Env, call: f64, sid: String, now: f64) -> NapiResult<()> {
+        self.run(env, call, move |store| async move {
+            Ok(match store.get(&sid, EpochMillis(now)).await? {
+                Lookup::Missing => None,
+                Lookup::Ended => Some(Session::ended()),
+                Lookup::Found(session) => Some(session.into()),
+            })
+        })
+    }
+
+    #[napi(catch_unwind)]
+    #[allow(clippy::too_many_arguments)] // an object of them would cost a look-up for each
+    pub fn set(
+        &self,
+        env: Env,
+        call: f64,
+        sid: String,
+        json: String,
+        now: f64,
+        ttl_seconds: Option<f64>,
+        cookie_expires: Option<f64>,
+        known: Option<KnownSession>,
+    ) -> NapiResult<()> {
+        let json = Plaintext::new(json.into_bytes());
+        let end = self.end(now, ttl_seconds, cookie_expires);
+        self.run(env, call, move |store| async move {
+            let keep_end = known.as_ref().and_then(|known| known.keep_end) == Some(true);
+            let strict = known.as_ref().and_then(|known| known.strict) == Some(true);
+            let known = known.map_or(Ok(Known::Nothing), KnownSession::baseline)?;
+            let save = Save {
+                sid,
+                json,
+                now: EpochMillis(now),
+                end: match &known {
+                    Known::Record { mark, ends, .. } if keep_end => End {
+                        ttl: mark.ttl,
+                        exact: ends.unwrap_or(End::from(mark.ttl).exact),
+                    },
+                    _ => end?,
+                },
+            };
+            let on_conflict = if strict {
+                OnConflict::Error
+            } else {
+                store.on_conflict()
+            };
+            Ok(SaveReply::from(store.save(save, known, on_conflict).await?))
+        })
+    }
+
+    #[napi(catch_unwind)]
+    #[allow(clippy::too_many_arguments)] // as above
+    pub fn touch(
+        &self,
+        env: Env,
+        call: f64,
+        sid: String,
+        now: f64,
+        ttl_seconds: Option<f64>,
+        cookie_expires: Option<f64>,
+        known: Option<KnownSession>,
+    ) -> NapiResult<()> {
+        let end = self.end(now, ttl_seconds, cookie_expires);
+        let now = EpochMillis(now);
+        self.run(env, call, move |store| async move {
+            let known = known.map_or(Ok(Known::Nothing), KnownSession::baseline)?;
+            Ok(SaveReply::from(store.touch(&sid, now, end?, known).await?))
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn take_lease(
+        &self,
+        env: Env,
+        call: f64,
+        sid: String,
+        owner: String,
+        now: f64,
+        until: f64,
+    ) -> NapiResult<()> {
+        let (now, until) = (EpochMillis(now), EpochMillis(until));
+        self.run(env, call, move |store| async move {
+            Ok(LeaseReply::from(
+                store.take_lease(&sid, &owner, now, until).await?,
+            ))
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn renew_lease(
+        &self,
+        env: Env,
+        call: f64,
+        sid: String,
+        owner: String,
+        until: f64,
+    ) -> NapiResult<()> {
+        self.run(env, call, move |store| async move {
+            store.renew_lease(&sid, &owner, EpochMillis(until)).await
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn release_lease(&self, env: Env, call: f64, sid: String, owner: String) -> NapiResult<()> {
+        self.run(env, call, move |store| async move {
+            store.release_lease(&sid, &owner).await
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn destroy(&self, env: Env, call: f64, sid: String) -> NapiResult<()> {
+        self.run(
+            env,
+            call,
+            move |store| async move { store.destroy(&sid).await },
+        )
+    }
+
+    #[napi(catch_unwind)]
+    pub fn all(&self, env: Env, call: f64, now: f64) -> NapiResult<()> {
+        self.run(env, call, move |store| async move {
+            let sessions = store.all(EpochMillis(now)).await?;
+            Ok(sessions.into_iter().map(Session::named).collect::<Vec<_>>())
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn ids(&self, env: Env, call: f64, now: f64) -> NapiResult<()> {
+        self.run(env, call, move |store| async move {
+            store.ids(EpochMillis(now)).await
+        })
+    }
+
+    #[napi(catch_unwind)]
+    #[allow(clippy::cast_precision_loss)] // a table of 2^53 sessions is not to be had
+    pub fn length(&self, env: Env, call: f64, now: f64) -> NapiResult<()> {
+        self.run(env, call, move |store| async move {
+            Ok(store.length(EpochMillis(now)).await? as f64)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn clear(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.run(env, call, |store| async move { store.clear().await })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn ping(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.run(env, call, |store| async move { store.ping().await })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn record(&self, env: Env, call: f64, sid: String) -> NapiResult<()> {
+        self.run(env, call, move |store| async move {
+            Ok(store.stored(&sid).await?.map(StoredRecord::from))
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn key_cache_stats(&self) -> KeyCacheStats {
+        self.cache_counters.read().into()
+    }
+
+    #[napi(catch_unwind)]
+    pub fn close(&self, env: Env, call: f64) -> NapiResult<()> {
+        let closed = self.store.close();
+        self.replies.run(env, call, async move {
+            if let Some(store) = closed.await {
+                store.close().await;
+            }
+            Ok(())
+        })
+    }
+
+    /// Starts a call. The store is entered before this returns, so that a call made before `close` is one in flight.
+    fn run<T, F>(
+        &self,
+        env: Env,
+        call: f64,
+        work: impl FnOnce(InUse<SessionStore>) -> F,
+    ) -> NapiResult<()>
+    where
+        T: ToNapiValue + Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let work = self.store.enter().map(work);
+        self.replies.run(env, call, async move { work?.await })
+    }
+
+    fn end(&self, now: f64, ttl_seconds: Option<f64>, cookie_expires: Option<f64>) -> Result<End> {
+        let lifetime = ttl_seconds.map_or(Ok(self.lifetime), Lifetime::from_seconds)?;
+        Ok(lifetime.end(EpochMillis(now), cookie_expires.map(EpochMillis)))
+    }
+}

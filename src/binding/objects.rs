@@ -1,0 +1,260 @@
+//! What crosses between Rust and JavaScript beside strings and numbers.
+
+use base64_simd::STANDARD as BASE64;
+use napi::bindgen_prelude::{ToNapiValue, TypeName};
+use napi::{Result as NapiResult, ValueType, sys};
+use napi_derive::napi;
+
+use crate::error::{Error, Result};
+use crate::key_cache::CacheStats;
+use crate::mark::Mark;
+use crate::plaintext::Plaintext;
+use crate::record::EncryptedSessionRecord;
+use crate::store::{Known, Lease, OpenedSession, Saved};
+use crate::time::EpochMillis;
+
+/// The data of a `SessionStoreError`.
+#[napi(object, object_from_js = false)]
+pub struct Failure {
+    pub code: String,
+    pub message: String,
+    pub retryable: bool,
+    pub cause: Option<FailureCause>,
+}
+
+/// The data of its `cause`.
+#[napi(object, object_from_js = false)]
+pub struct FailureCause {
+    pub name: String,
+    pub message: String,
+    pub request_id: Option<String>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure {
+            code: error.code().to_owned(),
+            message: error.to_string(),
+            retryable: error.retryable(),
+            cause: error.cause().map(|cause| FailureCause {
+                name: cause.name.clone(),
+                message: cause.message.clone(),
+                request_id: cause.request_id.clone(),
+            }),
+        }
+    }
+}
+
+impl TypeName for Plaintext<String> {
+    fn type_name() -> &'static str {
+        "string"
+    }
+
+    fn value_type() -> ValueType {
+        ValueType::String
+    }
+}
+
+/// To JavaScript; our copy is wiped as soon as JavaScript has its own.
+impl ToNapiValue for Plaintext<String> {
+    unsafe fn to_napi_value(env: sys::napi_env, value: Self) -> NapiResult<sys::napi_value> {
+        // SAFETY: the same environment, handed through.
+        unsafe { <&str as ToNapiValue>::to_napi_value(env, value.as_str()) }
+    }
+}
+
+/// A session on its way to JavaScript, or word of one that has ended.
+#[napi(object, object_from_js = false)]
+pub struct Session {
+    /// Where the caller does not know it.
+    pub id: Option<String>,
+    #[napi(ts_type = "string")]
+    pub json: Option<Plaintext<String>>,
+    pub ttl: i64,
+    pub mark: Option<String>,
+}
+
+impl Session {
+    pub(super) fn ended() -> Session {
+        Session {
+            id: None,
+            json: None,
+            ttl: 0,
+            mark: None,
+        }
+    }
+
+    /// With its id.
+    pub(super) fn named(session: OpenedSession) -> Session {
+        let id = Some(session.id.clone());
+        Session {
+            id,
+            ..Session::from(session)
+        }
+    }
+}
+
+impl From<OpenedSession> for Session {
+    fn from(session: OpenedSession) -> Session {
+        Session {
+            id: None,
+            json: Some(session.json),
+            ttl: session.ttl.0,
+            mark: session.mark.as_ref().map(Mark::encode),
+        }
+    }
+}
+
+/// What the facade knows of a session's record.
+#[napi(object, object_to_js = false)]
+pub struct KnownSession {
+    /// What the record was; without it, the session is gone.
+    pub mark: Option<String>,
+    /// Whether the content beside the cookie is what was read, if that is known.
+    pub untouched: Option<bool>,
+    /// When it was to end, in epoch milliseconds, if `mark` is of what the caller has.
+    pub ends: Option<f64>,
+    /// Whether the session keeps its end.
+    pub keep_end: Option<bool>,
+    /// Whether a conflict fails, whatever `onConflict` says.
+    pub strict: Option<bool>,
+}
+
+impl KnownSession {
+    /// What the store compares a session with.
+    pub(super) fn baseline(self) -> Result<Known> {
+        Ok(match self.mark {
+            None => Known::Gone,
+            Some(mark) => Known::Record {
+                mark: Mark::decode(&mark)?,
+                untouched: self.untouched,
+                ends: self.ends.map(EpochMillis),
+            },
+        })
+    }
+}
+
+/// What became of a session that was saved or touched.
+#[napi(object, object_from_js = false)]
+pub struct SaveReply {
+    /// `written`, `extended`, `unchanged`, `gone` or `dropped`.
+    pub outcome: &'static str,
+    pub mark: Option<String>,
+    /// The `ttl` of `mark`.
+    pub ttl: Option<i64>,
+    pub conflict: bool,
+}
+
+impl From<Saved> for SaveReply {
+    fn from(saved: Saved) -> SaveReply {
+        let (outcome, mark, conflict) = match saved {
+            Saved::Written { mark, conflict } => ("written", mark, conflict),
+            Saved::Extended(mark) => ("extended", mark, false),
+            Saved::Unchanged(mark) => ("unchanged", Some(mark), false),
+            Saved::Gone => ("gone", None, false),
+            Saved::Dropped => ("dropped", None, true),
+        };
+        SaveReply {
+            outcome,
+            ttl: mark.as_ref().map(|mark| mark.ttl.0),
+            mark: mark.as_ref().map(Mark::encode),
+            conflict,
+        }
+    }
+}
+
+/// What became of a request for a lease.
+#[napi(object, object_from_js = false)]
+pub struct LeaseReply {
+    pub held: bool,
+    /// When the lease of somebody else ends, in epoch milliseconds.
+    pub until: Option<f64>,
+}
+
+impl From<Lease> for LeaseReply {
+    fn from(lease: Lease) -> LeaseReply {
+        match lease {
+            Lease::Held => LeaseReply {
+                held: true,
+                until: None,
+            },
+            Lease::Taken { until } => LeaseReply {
+                held: false,
+                until: until.map(|until| until.0),
+            },
+        }
+    }
+}
+
+/// The four base64 strings of an envelope.
+#[napi(object, object_from_js = false)]
+pub struct Envelope {
+    pub encrypted_data: String,
+    pub encrypted_key: String,
+    pub iv: String,
+    pub auth_tag: String,
+}
+
+/// A record as it lies in the table, bytes in base64.
+#[napi(object, object_from_js = false)]
+pub struct StoredRecord {
+    pub session_id: String,
+    pub encrypted_data: String,
+    pub encrypted_key: String,
+    pub iv: String,
+    pub auth_tag: String,
+    pub ttl: i64,
+    pub version: u32,
+    pub not_after: Option<i64>,
+    pub salt: Option<String>,
+    pub commit: Option<String>,
+}
+
+impl From<EncryptedSessionRecord> for StoredRecord {
+    fn from(record: EncryptedSessionRecord) -> StoredRecord {
+        let base64 = |bytes: &[u8]| BASE64.encode_to_string(bytes);
+        StoredRecord {
+            version: record.version().number(),
+            encrypted_data: base64(&record.sealed.ciphertext),
+            encrypted_key: base64(&record.wrapped_key.0),
+            iv: base64(&record.sealed.iv),
+            auth_tag: base64(&record.sealed.tag),
+            session_id: record.key,
+            ttl: record.ttl.0,
+            not_after: record.bound.map(|bound| bound.not_after.0),
+            salt: record.bound.map(|bound| base64(&bound.salt)),
+            commit: record.bound.map(|bound| base64(&bound.commitment)),
+        }
+    }
+}
+
+/// What happened in the cache of data keys.
+#[napi(object, object_from_js = false)]
+pub struct KeyCacheStats {
+    pub entries: f64,
+    pub hits: f64,
+    pub misses: f64,
+    pub loads: f64,
+    pub load_failures: f64,
+    pub evictions: f64,
+    pub checks_usable: f64,
+    pub checks_revoked: f64,
+    pub checks_unknown: f64,
+}
+
+#[allow(clippy::cast_precision_loss)] // counters stay below 2^53
+impl From<CacheStats> for KeyCacheStats {
+    fn from(stats: CacheStats) -> KeyCacheStats {
+        KeyCacheStats {
+            entries: stats.entries as f64,
+            hits: stats.hits as f64,
+            misses: stats.misses as f64,
+            loads: stats.loads as f64,
+            load_failures: stats.load_failures as f64,
+            evictions: stats.evictions as f64,
+            checks_usable: stats.checks_usable as f64,
+            checks_revoked: stats.checks_revoked as f64,
+            checks_unknown: stats.checks_unknown as f64,
+        }
+    }
+}

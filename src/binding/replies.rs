@@ -1,0 +1,148 @@
+//! Replies on their way to JavaScript. A call has a number; its reply goes into a batch, and JavaScript's thread is woken once for all that
+//! is in it by then. A promise of napi's own would cost a thread-safe function, a second task and a wake-up for every call.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use futures_util::FutureExt;
+use napi::bindgen_prelude::{FnArgs, Function, JsError, ToNapiValue, spawn};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi::{Env, Error as NapiError, Result as NapiResult, Status, sys};
+
+use super::objects::Failure;
+use crate::error::Result;
+
+/// Where replies are gathered, and what wakes JavaScript up for them.
+pub(super) struct Replies {
+    ready: Arc<Mutex<Vec<Slot>>>,
+    waker: Mutex<Waker>,
+}
+
+struct Waker {
+    deliver: Deliver,
+    /// While there are any, the process stays alive.
+    in_flight: usize,
+}
+
+type Arguments = FnArgs<(Vec<Slot>,)>;
+/// Weak: a store that nobody calls keeps no process alive.
+type Deliver = ThreadsafeFunction<(), (), Arguments, Status, false, true>;
+
+/// An element of the array that JavaScript gets: the number of a call, or the reply that follows it.
+pub(crate) enum Slot {
+    Call(f64),
+    Reply(Box<dyn FnOnce(sys::napi_env) -> NapiResult<sys::napi_value> + Send>),
+}
+
+impl ToNapiValue for Slot {
+    /// A reply that cannot be made is an `Error`, so that one of them does not take the others with it.
+    unsafe fn to_napi_value(env: sys::napi_env, slot: Slot) -> NapiResult<sys::napi_value> {
+        // SAFETY: the environment of the call, handed through.
+        unsafe {
+            match slot {
+                Slot::Call(number) => f64::to_napi_value(env, number),
+                Slot::Reply(reply) => {
+                    Ok(reply(env).unwrap_or_else(|error| JsError::from(error).into_value(env)))
+                }
+            }
+        }
+    }
+}
+
+impl Replies {
+    /// `deliver` is called with an array: the number of a call, its reply, and so on. It must not throw, and must not hold the store.
+    pub(super) fn to(deliver: &Function<'_, Arguments, ()>) -> NapiResult<Arc<Replies>> {
+        let ready: Arc<Mutex<Vec<Slot>>> = Arc::default();
+        let itself: Arc<OnceLock<Weak<Replies>>> = Arc::default();
+        let (batch, owner) = (ready.clone(), itself.clone());
+        let deliver = deliver
+            .build_threadsafe_function::<()>()
+            .weak::<true>()
+            .build_callback(move |context| {
+                let slots = std::mem::take(&mut *lock(&batch));
+                if let Some(replies) = owner.get().and_then(Weak::upgrade) {
+                    replies.end(context.env, slots.len() / 2)?;
+                }
+                Ok(FnArgs::from((slots,)))
+            })?;
+        let replies = Arc::new(Replies {
+            ready,
+            waker: Mutex::new(Waker {
+                deliver,
+                in_flight: 0,
+            }),
+        });
+        let _ = itself.set(Arc::downgrade(&replies));
+        Ok(replies)
+    }
+
+    /// Runs a call on the runtime and delivers what it gives, a failure as its data.
+    pub(super) fn run<T: ToNapiValue + Send + 'static>(
+        self: &Arc<Self>,
+        env: Env,
+        call: f64,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> NapiResult<()> {
+        self.begin(env)?;
+        let replies = self.clone();
+        spawn(async move {
+            let reply = AssertUnwindSafe(work).catch_unwind().await;
+            replies.deliver(call, move |env| {
+                // SAFETY: the environment of JavaScript's thread, which calls this.
+                unsafe {
+                    match reply {
+                        Ok(Ok(value)) => T::to_napi_value(env, value),
+                        Ok(Err(error)) => Failure::to_napi_value(env, error.into()),
+                        Err(_) => Err(NapiError::from_reason(
+                            "a defect of connect-dynamodb-kms; the process's standard error has its place",
+                        )),
+                    }
+                }
+            });
+        });
+        Ok(())
+    }
+
+    fn deliver(
+        &self,
+        call: f64,
+        reply: impl FnOnce(sys::napi_env) -> NapiResult<sys::napi_value> + Send + 'static,
+    ) {
+        let first = {
+            let mut ready = lock(&self.ready);
+            let first = ready.is_empty();
+            ready.extend([Slot::Call(call), Slot::Reply(Box::new(reply))]);
+            first
+        };
+        if first {
+            // Refused only while its environment ends; then nobody waits any more.
+            lock(&self.waker)
+                .deliver
+                .call((), ThreadsafeFunctionCallMode::NonBlocking);
+        }
+    }
+
+    #[allow(deprecated)] // there is no other way to keep a process alive for as long as calls are in flight
+    fn begin(&self, env: Env) -> NapiResult<()> {
+        let mut waker = lock(&self.waker);
+        waker.in_flight += 1;
+        if waker.in_flight == 1 {
+            waker.deliver.refer(&env)?;
+        }
+        Ok(())
+    }
+
+    #[allow(deprecated)] // as above
+    fn end(&self, env: Env, calls: usize) -> NapiResult<()> {
+        let mut waker = lock(&self.waker);
+        waker.in_flight -= calls;
+        if waker.in_flight == 0 {
+            waker.deliver.unref(&env)?;
+        }
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
