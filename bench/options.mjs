@@ -9,7 +9,7 @@ npm run bench -- [options]
   --quick               one round of half-second cells, 2,000 sessions for the memory
   --growth              growth curves instead of the table
   --rounds N            rounds (5)
-  --seconds S           seconds of a cell (1.5); --open-seconds S those of an open loop (4); --warm-up S before each (0.5)
+  --seconds S           seconds of a cell (1); --open-seconds S those of an open loop (3); --warm-up S before each (0.4)
   --subjects A,B        of ${Object.keys(SUBJECTS).join(', ')}
   --in-flight 1,16,64   calls in flight of the sweep (1,16,64,256); the other workloads run with 64
   --rss-sessions N      sessions that are written before memory is read (100,000); 0 leaves it out
@@ -21,7 +21,7 @@ npm run bench -- [options]
 export const USUAL = { size: 2000, inFlight: 64 };
 export const LARGE = 50_000;
 
-const DEFAULTS = { rounds: 5, seconds: 1.5, 'open-seconds': 4, 'warm-up': 0.5, 'rss-sessions': 100_000 };
+const DEFAULTS = { rounds: 5, seconds: 1, 'open-seconds': 3, 'warm-up': 0.4, 'rss-sessions': 100_000 };
 const QUICK = { rounds: 1, seconds: 0.5, 'open-seconds': 1, 'warm-up': 0.3, 'rss-sessions': 2000 };
 
 /** @throws on an option that is unknown or no number. */
