@@ -66,7 +66,8 @@ export function requireTools() {
   }
 }
 
-function onPath(program) {
+/** Whether there is a program of this name to run. */
+export function onPath(program) {
   const names = onWindows ? [`${program}.exe`, `${program}.cmd`] : [program];
   const folders = (process.env.PATH ?? '').split(delimiter).filter(Boolean);
   return folders.some((folder) => names.some((name) => existsSync(join(folder, name))));
@@ -88,20 +89,28 @@ export async function installIfStale(folder) {
 
 /**
  * Builds the DynamoDB and KMS servers that stand in for AWS on this machine (`tools/aws-local`).
+ * @returns {Promise<string>} the program's path.
+ */
+export function buildAwsLocal() {
+  return buildProgram(['--manifest-path', join('tools', 'aws-local', 'Cargo.toml')], 'aws-local');
+}
+
+/**
+ * Has cargo build a program.
+ * @param {string[]} args of `cargo build`.
+ * @param {string} name of the program's target.
  * @returns {Promise<string>} the program's path, wherever cargo's target directory is.
  */
-export async function buildAwsLocal() {
-  const manifest = join('tools', 'aws-local', 'Cargo.toml');
-  const args = ['build', '--manifest-path', manifest, '--message-format', 'json-render-diagnostics'];
-  const { child, ended } = start('cargo', args, { stdio: ['inherit', 'pipe', 'inherit'] });
+export async function buildProgram(args, name) {
+  const options = { stdio: ['inherit', 'pipe', 'inherit'] };
+  const { child, ended } = start('cargo', ['build', ...args, '--message-format', 'json-render-diagnostics'], options);
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text) => (output += text));
   await ended;
   for (const line of output.split('\n')) {
     if (!line.startsWith('{')) continue;
     const message = JSON.parse(line);
-    if (message.reason === 'compiler-artifact' && message.executable && message.target.name === 'aws-local')
-      return message.executable;
+    if (message.reason === 'compiler-artifact' && message.executable && message.target.name === name) return message.executable;
   }
-  throw new Error(`cargo built ${manifest} but named no program \`aws-local\``);
+  throw new Error(`cargo built no program \`${name}\` (cargo build ${args.join(' ')})`);
 }

@@ -46,6 +46,9 @@ try {
 
     step('Testing the Rust core');
     await run('cargo', ['test', '--locked']);
+
+    step('Testing the guard of the hot path (npm run bench:instructions is the guard itself)');
+    await run(process.execPath, ['--test', 'bench/instruction-baseline.test.mjs']);
   }
 
   step('Building the addon and packing the package');
