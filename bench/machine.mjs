@@ -1,7 +1,7 @@
 // The machine: which cores there are, who gets which, and how it is described beside the figures.
 
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
 
 /** Cores that this process may use, or `[]` where they cannot be told (no taskset, not Linux). */
@@ -39,6 +39,14 @@ export function pinned(cores, command, args) {
 /** Puts this process on `cores`; the threads of libuv that exist already stay idle anyway. */
 export function pinSelf(cores) {
   if (cores !== undefined) execFileSync('taskset', ['-acp', cores, String(process.pid)], { stdio: 'ignore' });
+}
+
+/** Puts all threads of this process but the main one on `cores`, so that none of them takes its core from it. */
+export function pinOtherThreads(cores) {
+  if (cores === undefined) return;
+  for (const thread of readdirSync('/proc/self/task')) {
+    if (thread !== String(process.pid)) execFileSync('taskset', ['-cp', cores, thread], { stdio: 'ignore' });
+  }
 }
 
 export function describeMachine(cores) {

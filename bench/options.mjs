@@ -8,6 +8,7 @@ npm run bench -- [options]
 
   --quick               one round of half-second cells, 2,000 sessions for the memory
   --growth              growth curves instead of the table
+  --main-thread         how long calls hold the main thread, instead of the table
   --rounds N            rounds (5)
   --seconds S           seconds of a cell (1); --open-seconds S those of an open loop (3); --warm-up S before each (0.4)
   --subjects A,B        of ${Object.keys(SUBJECTS).join(', ')}
@@ -31,7 +32,7 @@ export function readOptions(args) {
   const { values } = parseArgs({
     args,
     options: {
-      ...{ quick: flag, growth: flag, help: flag, 'skip-build': flag },
+      ...{ quick: flag, growth: flag, help: flag, 'skip-build': flag, 'main-thread': flag },
       ...{ rounds: text, seconds: text, 'open-seconds': text, 'warm-up': text, 'rss-sessions': text },
       ...{ subjects: text, 'in-flight': text, 'growth-cap': text, 'client-cores': text },
     },
@@ -43,6 +44,7 @@ export function readOptions(args) {
   return {
     quick: values.quick,
     growth: values.growth,
+    mainThread: values['main-thread'],
     help: values.help,
     skipBuild: values['skip-build'],
     subjects,

@@ -2,6 +2,7 @@
 
 import { cellKey } from './cells.mjs';
 import { budgets, figure, READ, ratio } from './figures.mjs';
+import { LONGEST_STRETCH, stretch } from './main-thread.mjs';
 import { SUBJECTS } from './subjects/index.mjs';
 import { WORKLOADS } from './work.mjs';
 
@@ -16,8 +17,8 @@ const TITLES = {
 
 const MEBIBYTE = 2 ** 20;
 
-/** @param {{ table?: object, growth?: object }} results of the last run of each kind. */
-export function markdown({ table, growth }) {
+/** @param {{ table?: object, growth?: object, mainThread?: object }} results of the last run of each kind. */
+export function markdown({ table, growth, mainThread }) {
   const parts = [
     '# Benchmark results',
     'Made by `npm run bench`; [README.md](README.md) says what is measured and how.',
@@ -30,15 +31,16 @@ export function markdown({ table, growth }) {
     if (Object.keys(table.results.memory).length > 0) parts.push('## Memory', memoryTable(table));
   }
   if (growth) parts.push('## Growth', machineLines(growth), ...growth.curves.map(growthTable));
+  if (mainThread) parts.push('## Main thread', ...stretchSection(mainThread));
   return `${parts.join('\n\n')}\n`;
 }
 
-function machineLines({ machine, version, options }) {
+function machineLines({ machine, version, options }, amount = `${options.rounds} rounds`) {
   const load = machine.loadAverage.join(', ');
   return [
     `- ${machine.date} UTC, ${machine.processor}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.system}; ${machine.pinned}`,
     `- Node.js ${machine.node}, connect-dynamodb-kms ${version}; load average before the run ${load}`,
-    `- ${options.rounds} rounds${options.quick ? ' (`--quick`: it shows that the harness works, not how fast anything is)' : ''}`,
+    `- ${amount}${options.quick ? ' (`--quick`: it shows that the harness works, not how fast anything is)' : ''}`,
   ].join('\n');
 }
 
@@ -155,6 +157,28 @@ function growthTable({ title, unit, points }) {
     `${Math.round(point.busy * 100)} %`,
   ]);
   return `### ${title}\n\n${grid(heads, rows)}`;
+}
+
+/** In µs, as they were measured; in the table milliseconds. */
+function stretchSection({ rows, ...run }) {
+  const both = ({ median, p99 }) => `${number(median / 1000)} (${number(p99 / 1000)})`;
+  const lines = rows.map(({ size, operation, entering, answering, json, passes, longest }) => [
+    `${operation}, ${size / 1000} kB`,
+    both(entering),
+    both(answering),
+    stretch({ entering, answering }) <= LONGEST_STRETCH ? 'yes' : '**no**',
+    `${both(json)}, ${passes}`,
+    both(longest),
+  ]);
+  const heads = [
+    'milliseconds: median (99th percentile)',
+    'until the method returns, beside JSON',
+    'from an answer to the callback or the next request, beside JSON',
+    `at most ${LONGEST_STRETCH / 1000} ms`,
+    'JSON, passes',
+    'longest stretch, with JSON',
+  ];
+  return [machineLines(run, `${rows[0].calls} calls of each, one after another`), grid(heads, lines)];
 }
 
 function requests(awsCalls) {

@@ -6,6 +6,7 @@ import { svg } from './chart.mjs';
 import { budgets } from './figures.mjs';
 import { runGrowth } from './growth.mjs';
 import { describeMachine, pinSelf, placement } from './machine.mjs';
+import { runMainThread } from './main-thread.mjs';
 import { readOptions, USAGE } from './options.mjs';
 import { prepare } from './prepare.mjs';
 import { markdown, number } from './report.mjs';
@@ -27,11 +28,12 @@ async function main() {
   const run = { machine, version, options };
   const results = existsSync(file('results.json')) ? JSON.parse(await readFile(file('results.json'), 'utf8')) : {};
   if (options.growth) results.growth = { ...run, curves: await runGrowth(built, cores, options) };
+  else if (options.mainThread) results.mainThread = { ...run, rows: await runMainThread(built, cores, options) };
   else results.table = { ...run, results: await runRounds(built, cores, options) };
   await writeFile(file('results.json'), `${JSON.stringify(results, null, 2)}\n`);
   await writeFile(file('RESULTS.md'), markdown(results));
   await writeFile(file('results.svg'), svg(results));
-  if (!options.growth) printBudgets(results.table.results);
+  if (!options.growth && !options.mainThread) printBudgets(results.table.results);
   console.log('\nbench/RESULTS.md, bench/results.svg and bench/results.json are written.');
 }
 

@@ -5,6 +5,7 @@ import { startGateway } from './gateway.mjs';
 import { closedLoop, openLoop } from './loops.mjs';
 import { newCookie, sessionData } from './sessions.mjs';
 import { percentiles } from './statistics.mjs';
+import { measureStretches } from './stretches.mjs';
 import { openSubject, SUBJECTS } from './subjects/index.mjs';
 import { forEach, Pool, read, save } from './work.mjs';
 
@@ -85,6 +86,9 @@ const tasks = {
     await subject.close();
     return { before, after, closed: memory() };
   },
+
+  /** How long calls hold this thread. */
+  stretches: (given) => measureStretches(subject.store, { ...given, otherCores: serverCores }),
 
   rss: memory,
 
