@@ -120,7 +120,10 @@ class JsonClock {
       JSON[name] = (...args) => {
         const start = performance.now();
         try {
-          return real(...args);
+          const result = real(...args);
+          // What stringify gives lies in pieces until somebody looks at it, which then takes the time.
+          if (typeof result === 'string') result.charCodeAt(0);
+          return result;
         } finally {
           this.#micros += (performance.now() - start) * 1000;
           this.#passes++;
