@@ -15,21 +15,22 @@ const OPTIONS = { deadlineSeconds: seconds(5, 0) };
 
 /**
  * Reads a session, lets `mutate` change it, and writes it on condition that nobody else has; again, if somebody has.
- * @param {{ known: object, read: () => Promise<object | null>, write: Function, holds: (mark: string, json: string) => boolean }} store
+ * @param {{ known: object, read: () => Promise<object | null>, write: Function, holds: (mark: string, json: string) => Promise<boolean> }} store
  * @param {{ sid: string, held?: object, mutate: Function, options?: object }} call `held` is the session object of the current request.
  * @returns {Promise<object | null>} the session as it was written.
  */
 async function updateSession({ known, read: fetch, write, holds }, { sid, held, mutate, options }) {
   if (typeof mutate !== 'function') throw failure('ERR_CONFIG', 'update takes a function that changes the session');
   const { deadlineSeconds } = callOptions('update', options, OPTIONS);
-  const request = held && requestOf(held);
+  const text = held && serialize(held);
+  const request = held && requestOf(held, text);
   const waits = new Backoff(FIRST_WAIT, LONGEST_WAIT);
   let late = false;
   const deadline = setTimeout(() => {
     late = true;
   }, deadlineSeconds * 1000);
   try {
-    if (held) refuseUnsaved(known.of(sid, held), held, holds);
+    if (held) await refuseUnsaved(known.of(sid, held), text, holds);
     for (;;) {
       const session = await fetch();
       if (session === null) return null;
@@ -73,12 +74,16 @@ function isPromise(given) {
   }
 }
 
-/** Session objects of requests, while updates of them run, to what they held without changes of the request itself. */
+/** Session objects of requests, while updates of them run, to the JSON of what they held, by name, without changes of the request itself. */
 const requests = new WeakMap();
 
+function textsOf(object) {
+  return new Map(Object.entries(object).map(([name, value]) => [name, JSON.stringify(value)]));
+}
+
 /** Updates of one object that run at the same time must not take each other's changes for the request's. */
-function requestOf(held) {
-  const request = requests.get(held) ?? { held, before: parse(serialize(held)), running: 0 };
+function requestOf(held, text) {
+  const request = requests.get(held) ?? { held, before: textsOf(parse(text)), running: 0 };
   request.running++;
   requests.set(held, request);
   return request;
@@ -90,9 +95,9 @@ function endOf(request) {
 }
 
 /** What the request holds and has not saved would be lost. */
-function refuseUnsaved(record, held, holds) {
+async function refuseUnsaved(record, text, holds) {
   if (!record?.mark) return;
-  const saved = record.untouched ?? holds(record.mark, serialize(held));
+  const saved = record.untouched ?? (await holds(record.mark, text));
   if (!saved) {
     throw failure(
       'ERR_CONFLICT',
@@ -116,17 +121,17 @@ function finish(known, sid, request, cookieBefore, json, { mark, ttl }) {
  * changed meanwhile stays, for that save.
  */
 function refresh({ held, before }, session, cookieBefore) {
-  const isOurs = (name) => name !== 'cookie' && JSON.stringify(held[name]) === JSON.stringify(before[name]);
+  const isOurs = (name) => name !== 'cookie' && JSON.stringify(held[name]) === before.get(name);
   for (const name of Object.keys(held)) {
     if (Object.hasOwn(session, name) || !isOurs(name)) continue;
     Reflect.deleteProperty(held, name);
-    delete before[name];
+    before.delete(name);
   }
   for (const [name, value] of Object.entries(session)) {
     if (!isOurs(name)) continue;
     // The frameworks' sessions have names of their own that nobody can set.
     Reflect.set(held, name, value);
-    before[name] = structuredClone(value);
+    before.set(name, JSON.stringify(value));
   }
   // The framework's cookie is an object of its own making: only what was changed is set, and expires before the lifetime that its setter computes.
   const { cookie } = session;

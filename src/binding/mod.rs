@@ -150,10 +150,11 @@ pub fn open_store(
     })
 }
 
-/// Whether a session's JSON holds what the record did that `mark` is of, beside the cookie's expiry.
-#[napi(catch_unwind)]
-#[allow(clippy::needless_pass_by_value)] // napi hands over what it made
-pub fn holds_content(mark: String, json: String) -> bool {
+/// Whether a session's JSON holds what the record did that `mark` is of, beside the cookie's expiry. Not on JavaScript's thread, which hashing a large
+/// session would hold.
+#[napi]
+#[allow(clippy::unused_async)] // being async is what brings it to the runtime's threads
+pub async fn holds_content(mark: String, json: String) -> bool {
     let json = Plaintext::new(json.into_bytes());
     Mark::decode(&mark).is_ok_and(|mark| Content::of(&json) == Some(mark.content))
 }
