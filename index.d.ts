@@ -19,13 +19,13 @@ export type SessionStoreErrorCode =
    * is open to others or lost). The message names it and says what to do.
    */
   | 'ERR_CONFIG'
-  /** KMS did not answer. Sessions whose data key is cached still open. Try again. */
+  /** KMS did not answer within {@link Timeouts}. Sessions whose data key is cached still open. Try again. */
   | 'ERR_KMS_UNAVAILABLE'
   /** KMS refuses for now because of its request quota. Try again later, or raise the quota. */
   | 'ERR_KMS_THROTTLED'
   /** The KMS key is disabled, pending deletion, absent, or not a symmetric encryption key. Enable it, or correct `kmsKeyArn`. */
   | 'ERR_KMS_KEY_UNUSABLE'
-  /** DynamoDB, or the file of the local mode, did not answer. Try again. */
+  /** DynamoDB did not answer within {@link Timeouts}, or the file of the local mode cannot be used. Try again. */
   | 'ERR_DYNAMODB_UNAVAILABLE'
   /** DynamoDB refuses for now because of the table's or the account's capacity. Try again later, or raise the capacity. */
   | 'ERR_DYNAMODB_THROTTLED'
@@ -35,7 +35,7 @@ export type SessionStoreErrorCode =
   | 'ERR_TABLE_SCHEMA'
   /** The credentials lack a permission. The message names the IAM action. */
   | 'ERR_ACCESS_DENIED'
-  /** No credentials were found, or AWS does not accept them (unknown, expired, badly signed). */
+  /** No credentials were found in time, or AWS does not accept them (unknown, expired, badly signed). */
   | 'ERR_CREDENTIALS'
   /** The record is not one that this store wrote, or it was changed since, or another KMS key sealed it. Nothing was deleted. */
   | 'ERR_INTEGRITY'
@@ -128,6 +128,30 @@ export interface KeyCacheLimits {
   revocationCheckSeconds?: number;
 }
 
+/**
+ * How long a call may take, in milliseconds: whole numbers from 1 to 60,000. Each is a part of the next, and must not exceed it; one that is left out is its
+ * default, or less where the next one is less.
+ */
+export interface Timeouts {
+  /** To connect, TLS included. Default 1,000. */
+  connectMillis?: number;
+  /** For one attempt of a request, connecting included. Default 2,000. */
+  attemptMillis?: number;
+  /**
+   * For a call of the store with all its requests, their retries, and whatever it waits for: credentials, or the data key that another call is unwrapping. `all`, `ids`,
+   * `length` and `clear` have it for each of their requests instead; `update` for each read and each write; `withLock` for each request about the lease. Default 5,000.
+   */
+  callMillis?: number;
+}
+
+/** Requests of a store to one service. */
+export interface RequestCounts {
+  /** All of them. */
+  sent: number;
+  /** Those that repeated an earlier one, by the AWS SDK's rules. */
+  retries: number;
+}
+
 /** What {@link DynamoDBSessionStore.stats} gives: counts since the store was made. */
 export interface SessionStoreStats {
   keyCache: {
@@ -163,6 +187,8 @@ export interface SessionStoreStats {
     /** Changed by somebody else since they were read, whatever `onConflict` made of it. */
     conflicts: number;
   };
+  /** What was sent to AWS, revocation checks included. */
+  requests: { dynamodb: RequestCounts; kms: RequestCounts };
 }
 
 /** What the event `conflict` tells. */
@@ -255,6 +281,8 @@ export interface SessionStoreConfig {
    * one request there must not be reads of more other sessions than this, or the save is taken for one of a new session. Default 10,000 (about 3 MB).
    */
   maxRecentSessions?: number;
+  /** How long calls of AWS may take. */
+  timeouts?: Timeouts;
   /** Default: `console`. */
   logger?: SessionStoreLogger;
   /** The shared handle {@link kmsClient}. It has the environment's settings, so it excludes `region`, `profile`, `roleArn` and KMS endpoints. */

@@ -28,6 +28,12 @@ const NOTHING: SessionStoreStats['keyCache'] = {
   checksUnknown: 0,
 };
 const NO_SESSIONS: SessionStoreStats['sessions'] = { written: 0, extended: 0, unchanged: 0, gone: 0, conflicts: 0 };
+const UNSENT = { sent: 0, retries: 0 };
+const NO_STATS = {
+  keyCache: NOTHING,
+  sessions: NO_SESSIONS,
+  requests: { dynamodb: UNSENT, kms: UNSENT },
+};
 
 function turn(secondsLater: number): void {
   mock.timers.setTime(NOW + secondsLater * 1000);
@@ -444,7 +450,7 @@ describe('stats()', () => {
   afterEach(() => backend.stop());
 
   it('of a new store are all zero, without a call', async () => {
-    assert.deepStrictEqual(backend.store().stats(), { keyCache: NOTHING, sessions: NO_SESSIONS });
+    assert.deepStrictEqual(backend.store().stats(), NO_STATS);
     assert.deepEqual(await backend.aws.calls(), {});
   });
 
@@ -491,7 +497,7 @@ describe('stats()', () => {
     const [one, two] = [backend.store(), backend.store()];
     const before = one.stats();
     await one.set('sid', {});
-    assert.deepEqual(before, { keyCache: NOTHING, sessions: NO_SESSIONS });
+    assert.deepEqual(before, NO_STATS);
     assert.deepEqual(two.stats(), before);
     assert.deepEqual(one.stats().sessions, { ...NO_SESSIONS, written: 1 });
     one.stats().keyCache.loads = 99;

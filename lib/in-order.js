@@ -8,12 +8,14 @@ class InOrder {
   /**
    * @template T
    * @param {string} sid
-   * @param {() => Promise<T>} work starts at once if nothing of this session is under way.
+   * @param {(waited?: number) => Promise<T>} work starts at once if nothing of this session is under way; else it is told how many milliseconds it
+   * has waited, which are part of the time that it has.
    * @returns {Promise<T>}
    */
   run(sid, work) {
     const before = this.#last.get(sid);
-    const result = before ? before.then(work) : work();
+    const asked = before && performance.now();
+    const result = before ? before.then(() => work(performance.now() - asked)) : work();
     const ended = result.then(
       () => {},
       () => {},

@@ -38,6 +38,10 @@ class NativeStore {
     return this.#store.keyCacheStats();
   }
 
+  requestStats() {
+    return this.#store.requestStats();
+  }
+
   static {
     for (const name of CALLS) {
       NativeStore.prototype[name] = function (...args) {

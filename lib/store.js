@@ -77,9 +77,9 @@ class DynamoDBSessionStore extends Base {
         const json = serialize(session);
         const [now, seconds, expires] = [Date.now(), this.#ttlSeconds(session), cookieExpires(session)];
         const earlier = this.#known.of(sid, session);
-        await this.#inOrder.run(sid, async () => {
+        await this.#inOrder.run(sid, async (waited) => {
           const known = this.#known.of(sid, session, earlier);
-          const reply = await this.#native.set(sid, json, now, seconds, expires, baseline(known));
+          const reply = await this.#native.set(sid, json, now, seconds, expires, baseline(known), waited);
           this.#settle(sid, session, known, reply, expires);
         });
       },
@@ -94,9 +94,9 @@ class DynamoDBSessionStore extends Base {
       async () => {
         checkSid(sid);
         const [now, seconds, expires] = [Date.now(), this.#ttlSeconds(session), cookieExpires(session)];
-        await this.#inOrder.run(sid, async () => {
+        await this.#inOrder.run(sid, async (waited) => {
           const known = this.#known.of(sid, session);
-          const reply = await this.#native.touch(sid, now, seconds, expires, baseline(known));
+          const reply = await this.#native.touch(sid, now, seconds, expires, baseline(known), waited);
           this.#settle(sid, session, known, reply, expires);
         });
       },
@@ -110,8 +110,8 @@ class DynamoDBSessionStore extends Base {
       'destroy',
       async () => {
         checkSid(sid);
-        await this.#inOrder.run(sid, async () => {
-          unwrap(await this.#native.destroy(sid));
+        await this.#inOrder.run(sid, async (waited) => {
+          unwrap(await this.#native.destroy(sid, waited));
           this.#known.gone(sid);
         });
       },
@@ -189,7 +189,11 @@ class DynamoDBSessionStore extends Base {
   }
 
   stats() {
-    return { keyCache: this.#native.keyCacheStats(), sessions: { ...this.#counts } };
+    return {
+      keyCache: this.#native.keyCacheStats(),
+      sessions: { ...this.#counts },
+      requests: this.#native.requestStats(),
+    };
   }
 
   close(...callback) {
@@ -235,8 +239,8 @@ class DynamoDBSessionStore extends Base {
   async #rewrite(sid, session, json, known, keepEnd) {
     const [now, seconds] = [Date.now(), keepEnd ? undefined : this.#ttlSeconds(session)];
     const strictly = { ...baseline(known), keepEnd, strict: true };
-    return this.#inOrder.run(sid, async () => {
-      const reply = unwrap(await this.#native.set(sid, json, now, seconds, cookieExpires(session), strictly));
+    return this.#inOrder.run(sid, async (waited) => {
+      const reply = unwrap(await this.#native.set(sid, json, now, seconds, cookieExpires(session), strictly, waited));
       this.#counts[reply.outcome]++;
       return reply;
     });

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::aws::ClientSettings;
+use crate::aws::{ClientSettings, Timeouts};
 use crate::error::{Error, Result};
 use crate::key_cache::Limits;
 use crate::record::Version;
@@ -22,6 +22,9 @@ const DEFAULT_REGION: &str = "us-east-1";
 
 /// The longest age and interval, in seconds: a hundred years, far from the end of any clock.
 const MAX_SECONDS: u64 = 3_155_760_000;
+
+/// The longest deadline, in milliseconds: a minute, longer than anybody waits for a web page.
+const MAX_TIMEOUT_MILLIS: u64 = 60_000;
 
 /// The encryption context's names that the store sets itself.
 const RESERVED_CONTEXT: [&str; 3] = ["purpose", "table", "v"];
@@ -112,6 +115,7 @@ impl Environment {
             kms_endpoint: None,
             profile: None,
             role_arn: None,
+            timeouts: Timeouts::DEFAULT,
         }
     }
 
@@ -131,6 +135,15 @@ impl Environment {
 struct Options(Map<String, Value>);
 
 impl StoreConfig {
+    /// How long one call of the store may take; without end in local mode, which waits for nobody.
+    #[must_use]
+    pub fn call_timeout(&self) -> Option<Duration> {
+        match &self.backend {
+            Backend::Aws { table, .. } => Some(table.timeouts.call),
+            Backend::Local { .. } => None,
+        }
+    }
+
     /// Checks the JSON of the caller's options. Something that JSON cannot hold (a function, NaN) stands in it as `{"$not": "a function"}`.
     /// `kmsClient` and `docClient` are `true` where the caller gave the shared handle.
     ///
@@ -217,6 +230,54 @@ impl Options {
                 Some(number) if number > 0 => Ok(Some(number)),
                 _ => Err(mistyped(name, "a whole number from 1", &value)),
             },
+        }
+    }
+
+    fn timeouts(&mut self) -> Result<Timeouts> {
+        match self.take("timeouts") {
+            None => Ok(Timeouts::DEFAULT),
+            Some(Value::Object(inner)) if !inner.contains_key("$not") => {
+                let mut inner = Options(inner);
+                let timeouts = inner.deadlines().map_err(inside("timeouts"))?;
+                inner.end().map_err(inside("timeouts"))?;
+                Ok(timeouts)
+            }
+            Some(value) => Err(mistyped("timeouts", "an object with milliseconds", &value)),
+        }
+    }
+
+    /// Each is part of the next. One that is not given is its default, or less where what it is part of is less.
+    fn deadlines(&mut self) -> Result<Timeouts> {
+        let defaults = Timeouts::DEFAULT;
+        let call = self.millis("callMillis")?.unwrap_or(defaults.call);
+        let attempt = self.millis("attemptMillis")?;
+        let attempt = attempt.unwrap_or(defaults.attempt.min(call));
+        let connect = self.millis("connectMillis")?;
+        let connect = connect.unwrap_or(defaults.connect.min(attempt));
+        let ordered = |name, part: Duration, whole_name, whole: Duration| {
+            if part <= whole {
+                return Ok(());
+            }
+            Err(Error::Config(format!(
+                "{name} must be at most {whole_name}, which is {}",
+                whole.as_millis()
+            )))
+        };
+        ordered("attemptMillis", attempt, "callMillis", call)?;
+        ordered("connectMillis", connect, "attemptMillis", attempt)?;
+        Ok(Timeouts {
+            connect,
+            attempt,
+            call,
+        })
+    }
+
+    fn millis(&mut self, name: &str) -> Result<Option<Duration>> {
+        match self.number(name)? {
+            Some(millis) if millis > MAX_TIMEOUT_MILLIS => Err(Error::Config(format!(
+                "{name} must be at most {MAX_TIMEOUT_MILLIS} milliseconds, not {millis}"
+            ))),
+            millis => Ok(millis.map(Duration::from_millis)),
         }
     }
 
@@ -437,6 +498,7 @@ impl Options {
             ("profile", profile.is_some()),
             ("roleArn", role_arn.is_some()),
         ];
+        let timeouts = self.timeouts()?;
         let own_table = ("dynamodbEndpoint", dynamodb_endpoint.is_some());
         let own_keys = ("kmsEndpoint", kms_endpoint.is_some());
         Ok(AwsOptions {
@@ -448,6 +510,7 @@ impl Options {
             kms_endpoint: kms_endpoint.or(endpoint),
             profile,
             role_arn,
+            timeouts,
         })
     }
 
@@ -497,6 +560,7 @@ struct AwsOptions {
     kms_endpoint: Option<String>,
     profile: Option<String>,
     role_arn: Option<String>,
+    timeouts: Timeouts,
     shared_table: bool,
     shared_keys: bool,
 }
@@ -516,10 +580,15 @@ impl AwsOptions {
             kms_endpoint: self.kms_endpoint,
             profile: self.profile,
             role_arn: self.role_arn,
+            timeouts: self.timeouts,
+        };
+        let timely = |settings| ClientSettings {
+            timeouts: self.timeouts,
+            ..settings
         };
         let shared = self
             .shared_keys
-            .then(|| environment.kms_client_settings())
+            .then(|| environment.kms_client_settings().map(timely))
             .transpose()?;
         let keys = key_arns.into_iter().map(|(arn, region)| {
             let client = match &shared {
@@ -540,7 +609,7 @@ impl AwsOptions {
         });
         let keys = keys.collect::<Result<_>>()?;
         let table = if self.shared_table {
-            environment.client_settings()
+            timely(environment.client_settings())
         } else {
             own
         };

@@ -13,6 +13,7 @@ pub mod backend;
 #[allow(unsafe_code, unreachable_pub, missing_docs)]
 #[cfg_attr(test, allow(dead_code))]
 mod binding;
+pub mod call;
 pub mod config;
 pub mod data_keys;
 pub mod envelope;

@@ -14,7 +14,8 @@ export interface Counting extends Listening {
   connections(): number;
 }
 
-async function listen(server: Server | HttpServer, sockets: Set<Socket> = new Set()): Promise<Listening> {
+/** Starts a server on a free port; closing it breaks off the connections that are left. */
+export async function listen(server: Server | HttpServer, sockets: Set<Socket> = new Set()): Promise<Listening> {
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
     socket.on('error', () => {}).on('close', () => sockets.delete(socket));

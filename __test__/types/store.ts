@@ -49,6 +49,7 @@ const everything: Required<SessionStoreConfig> = {
   touchAfter: 60,
   onConflict: 'error',
   maxRecentSessions: 10_000,
+  timeouts: { connectMillis: 1000, attemptMillis: 2000, callMillis: 5000 },
   logger: console,
   kmsClient,
   docClient,
@@ -284,13 +285,13 @@ export function handle(error: unknown): string {
 // Counts
 
 const stats: SessionStoreStats = store.stats();
-same<keyof typeof stats, 'keyCache' | 'sessions'>(true);
+same<keyof typeof stats, 'keyCache' | 'sessions' | 'requests'>(true);
 const counted: number = stats.sessions.conflicts + stats.keyCache.entries + stats.keyCache.hits + stats.keyCache.checksRevoked;
 // @ts-expect-error a count that there is not
 stats.keyCache.size;
 // @ts-expect-error no promise
 store.stats().then();
-void counted;
+void [counted, stats.requests.kms.retries + stats.requests.dynamodb.sent];
 
 // The rest
 

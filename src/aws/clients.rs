@@ -12,14 +12,10 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::SharedCredentialsProvider;
 use tokio::sync::OnceCell;
 
+use super::credentials::LastingSearch;
+use super::request_counter::RequestCounter;
 use super::user_agent::UserAgentOnce;
-
-/// To connect, TLS included. A service in the same region answers in milliseconds; a web request should not wait longer.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// For one attempt of a call.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
-/// For a call with all its retries.
-const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::error::Service;
 
 static CLIENTS: LazyLock<Mutex<HashMap<ClientSettings, Arc<AwsClients>>>> =
     LazyLock::new(Mutex::default);
@@ -37,6 +33,28 @@ pub struct ClientSettings {
     pub profile: Option<String>,
     /// The role to assume.
     pub role_arn: Option<String>,
+    /// The deadlines.
+    pub timeouts: Timeouts,
+}
+
+/// How long calls may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Timeouts {
+    /// To connect, TLS included.
+    pub connect: Duration,
+    /// For one attempt of a request, connecting included.
+    pub attempt: Duration,
+    /// For a call with all its requests and their retries.
+    pub call: Duration,
+}
+
+impl Timeouts {
+    /// For web requests: a service in the same region answers in milliseconds.
+    pub const DEFAULT: Timeouts = Timeouts {
+        connect: Duration::from_secs(1),
+        attempt: Duration::from_secs(2),
+        call: Duration::from_secs(5),
+    };
 }
 
 /// The clients for one set of settings.
@@ -83,12 +101,14 @@ impl AwsClients {
                 let settings = &self.settings;
                 let shared = load(settings).await;
                 let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&shared)
-                    .interceptor(UserAgentOnce::default());
+                    .interceptor(UserAgentOnce::default())
+                    .interceptor(RequestCounter(Service::DynamoDb));
                 if let Some(endpoint) = &settings.dynamodb_endpoint {
                     dynamodb = dynamodb.endpoint_url(endpoint);
                 }
                 let mut kms = aws_sdk_kms::config::Builder::from(&shared)
-                    .interceptor(UserAgentOnce::default());
+                    .interceptor(UserAgentOnce::default())
+                    .interceptor(RequestCounter(Service::Kms));
                 if let Some(endpoint) = &settings.kms_endpoint {
                     kms = kms.endpoint_url(endpoint);
                 }
@@ -109,9 +129,9 @@ async fn load(settings: &ClientSettings) -> SdkConfig {
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .timeout_config(
             TimeoutConfig::builder()
-                .connect_timeout(CONNECT_TIMEOUT)
-                .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-                .operation_timeout(CALL_TIMEOUT)
+                .connect_timeout(settings.timeouts.connect)
+                .operation_attempt_timeout(settings.timeouts.attempt)
+                .operation_timeout(settings.timeouts.call)
                 .build(),
         );
     if let Some(profile) = &settings.profile {
@@ -124,16 +144,19 @@ async fn load(settings: &ClientSettings) -> SdkConfig {
             .credentials_provider(credentials);
     }
     let config = loader.load().await;
-    let Some(role_arn) = &settings.role_arn else {
-        return config;
+    let provider = match &settings.role_arn {
+        None => config.credentials_provider(),
+        Some(role_arn) => {
+            let role = AssumeRoleProvider::builder(role_arn)
+                .session_name("connect-dynamodb-kms")
+                .configure(&config)
+                .build()
+                .await;
+            Some(SharedCredentialsProvider::new(role))
+        }
     };
-    let role = AssumeRoleProvider::builder(role_arn)
-        .session_name("connect-dynamodb-kms")
-        .configure(&config)
-        .build()
-        .await;
-    config
-        .into_builder()
-        .credentials_provider(SharedCredentialsProvider::new(role))
-        .build()
+    let lasting = provider.map(LastingSearch::by);
+    let mut builder = config.into_builder();
+    builder.set_credentials_provider(lasting.map(SharedCredentialsProvider::new));
+    builder.build()
 }

@@ -68,32 +68,7 @@ impl DynamoDbTable {
     }
 
     fn call(&self, action: &'static str) -> Call<'_> {
-        Call {
-            service: Service::DynamoDb,
-            action,
-            resource: &self.name,
-            region: self.clients.region(),
-        }
-    }
-
-    /// `refusal` takes the failed condition out of the operation's own error.
-    fn written<T, E>(
-        &self,
-        action: &'static str,
-        reply: std::result::Result<T, SdkError<E>>,
-        refusal: impl Fn(&E) -> Option<&ConditionalCheckFailedException>,
-    ) -> Result<Outcome>
-    where
-        T: RequestId,
-        E: ProvideErrorMetadata + RequestId + std::error::Error + Send + Sync + 'static,
-    {
-        match reply {
-            Ok(reply) => self.call(action).answered(reply).map(|_| Outcome::Written),
-            Err(error) => match error.as_service_error().and_then(refusal) {
-                Some(refused) => Ok(Outcome::Refused(refused.item.clone().map(item))),
-                None => Err(self.call(action).failed(&error)),
-            },
-        }
+        Call::to(Service::DynamoDb, action, &self.name, self.clients.region())
     }
 
     fn wrong_schema(&self, reason: impl Into<String>) -> Error {
@@ -105,7 +80,7 @@ impl DynamoDbTable {
     }
 
     async fn delete_batch(&self, keys: &[String]) -> Result<()> {
-        let action = "dynamodb:BatchWriteItem";
+        let call = self.call("dynamodb:BatchWriteItem");
         let mut requests: Vec<WriteRequest> = keys
             .iter()
             .map(|key| {
@@ -124,8 +99,8 @@ impl DynamoDbTable {
                 .request_items(&self.name, requests)
                 .send()
                 .await
-                .map_err(|error| self.call(action).failed(&error))
-                .and_then(|reply| self.call(action).answered(reply))?;
+                .map_err(|error| call.failed(&error))
+                .and_then(|reply| call.answered(reply))?;
             // The table may come back under its ARN; there is only one in the request.
             requests = reply
                 .unprocessed_items
@@ -142,7 +117,7 @@ impl DynamoDbTable {
         }
         Err(Error::Throttled {
             service: Service::DynamoDb,
-            action,
+            action: call.action,
             source: Some(Cause::new(
                 "UnprocessedItems",
                 format!("{} items were left unprocessed", requests.len()),
@@ -154,6 +129,7 @@ impl DynamoDbTable {
 #[async_trait]
 impl SessionTable for DynamoDbTable {
     async fn get(&self, key: &str) -> Result<Option<Item>> {
+        let call = self.call("dynamodb:GetItem");
         let reply = self
             .client()
             .await
@@ -163,12 +139,13 @@ impl SessionTable for DynamoDbTable {
             .consistent_read(true)
             .send()
             .await
-            .map_err(|error| self.call("dynamodb:GetItem").failed(&error))
-            .and_then(|reply| self.call("dynamodb:GetItem").answered(reply))?;
+            .map_err(|error| call.failed(&error))
+            .and_then(|reply| call.answered(reply))?;
         Ok(reply.item.map(item))
     }
 
     async fn put(&self, item: Item, condition: Condition) -> Result<Outcome> {
+        let call = self.call("dynamodb:PutItem");
         let condition = condition_expression(condition);
         let refusal = condition.refusal();
         let reply = self
@@ -183,13 +160,14 @@ impl SessionTable for DynamoDbTable {
             .set_return_values_on_condition_check_failure(refusal)
             .send()
             .await;
-        self.written("dynamodb:PutItem", reply, |error| match error {
+        call.written(reply, |error| match error {
             PutItemError::ConditionalCheckFailedException(refused) => Some(refused),
             _ => None,
         })
     }
 
     async fn extend(&self, key: &str, ttl: EpochSeconds, condition: Condition) -> Result<Outcome> {
+        let call = self.call("dynamodb:UpdateItem");
         let condition = condition_expression(condition);
         let refusal = condition.refusal();
         let reply = self
@@ -207,13 +185,14 @@ impl SessionTable for DynamoDbTable {
             .set_return_values_on_condition_check_failure(refusal)
             .send()
             .await;
-        self.written("dynamodb:UpdateItem", reply, |error| match error {
+        call.written(reply, |error| match error {
             UpdateItemError::ConditionalCheckFailedException(refused) => Some(refused),
             _ => None,
         })
     }
 
     async fn delete(&self, key: &str, condition: Condition) -> Result<Outcome> {
+        let call = self.call("dynamodb:DeleteItem");
         let condition = condition_expression(condition);
         let refusal = condition.refusal();
         let reply = self
@@ -228,7 +207,7 @@ impl SessionTable for DynamoDbTable {
             .set_return_values_on_condition_check_failure(refusal)
             .send()
             .await;
-        self.written("dynamodb:DeleteItem", reply, |error| match error {
+        call.written(reply, |error| match error {
             DeleteItemError::ConditionalCheckFailedException(refused) => Some(refused),
             _ => None,
         })
@@ -242,6 +221,7 @@ impl SessionTable for DynamoDbTable {
     }
 
     async fn scan(&self, scan: &Scan, after: Option<String>) -> Result<Page> {
+        let call = self.call("dynamodb:Scan");
         let filter = filter_expression(scan);
         let reply = self
             .client()
@@ -258,8 +238,8 @@ impl SessionTable for DynamoDbTable {
             )
             .send()
             .await
-            .map_err(|error| self.call("dynamodb:Scan").failed(&error))
-            .and_then(|reply| self.call("dynamodb:Scan").answered(reply))?;
+            .map_err(|error| call.failed(&error))
+            .and_then(|reply| call.answered(reply))?;
         let next = match reply
             .last_evaluated_key
             .as_ref()
@@ -280,6 +260,7 @@ impl SessionTable for DynamoDbTable {
     }
 
     async fn check(&self) -> Result<()> {
+        let call = self.call("dynamodb:DescribeTable");
         let reply = self
             .client()
             .await
@@ -287,8 +268,8 @@ impl SessionTable for DynamoDbTable {
             .table_name(&self.name)
             .send()
             .await
-            .map_err(|error| self.call("dynamodb:DescribeTable").failed(&error))
-            .and_then(|reply| self.call("dynamodb:DescribeTable").answered(reply))?;
+            .map_err(|error| call.failed(&error))
+            .and_then(|reply| call.answered(reply))?;
         let Some(table) = reply.table else {
             return Err(self.wrong_schema("DescribeTable says nothing about it"));
         };
@@ -304,6 +285,27 @@ impl SessionTable for DynamoDbTable {
             Ok(())
         } else {
             Err(self.wrong_schema("its key schema is another one"))
+        }
+    }
+}
+
+impl Call<'_> {
+    /// `refusal` takes the failed condition out of the operation's own error.
+    fn written<T, E>(
+        &self,
+        reply: std::result::Result<T, SdkError<E>>,
+        refusal: impl Fn(&E) -> Option<&ConditionalCheckFailedException>,
+    ) -> Result<Outcome>
+    where
+        T: RequestId,
+        E: ProvideErrorMetadata + RequestId + std::error::Error + Send + Sync + 'static,
+    {
+        match reply {
+            Ok(reply) => self.answered(reply).map(|_| Outcome::Written),
+            Err(error) => match error.as_service_error().and_then(refusal) {
+                Some(refused) => Ok(Outcome::Refused(refused.item.clone().map(item))),
+                None => Err(self.failed(&error)),
+            },
         }
     }
 }

@@ -6,6 +6,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kms::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::operation::RequestId;
 
+use crate::call;
 use crate::error::{Cause, Error, Result, Service};
 
 /// A call to AWS, to say what failed.
@@ -16,6 +17,24 @@ pub(super) struct Call<'a> {
     /// The key's ARN or the table's name.
     pub resource: &'a str,
     pub region: &'a str,
+}
+
+impl<'a> Call<'a> {
+    /// A call that is about to be made.
+    pub(super) fn to(
+        service: Service,
+        action: &'static str,
+        resource: &'a str,
+        region: &'a str,
+    ) -> Call<'a> {
+        call::asks(service, action);
+        Call {
+            service,
+            action,
+            resource,
+            region,
+        }
+    }
 }
 
 impl Call<'_> {
@@ -41,7 +60,8 @@ impl Call<'_> {
     {
         let source = Some(cause(error));
         let action = self.action;
-        if has_credentials_error(error) {
+        let never_sent = matches!(error, SdkError::TimeoutError(_)) && !call::sent();
+        if never_sent || has_credentials_error(error) {
             return Error::Credentials { action, source };
         }
         let unavailable = |source| Error::Unavailable {

@@ -73,16 +73,12 @@ impl DataKeys for KmsKeys {
 
 impl KmsKey {
     fn call(&self, action: &'static str) -> Call<'_> {
-        Call {
-            service: Service::Kms,
-            action,
-            resource: &self.arn,
-            region: self.clients.region(),
-        }
+        Call::to(Service::Kms, action, &self.arn, self.clients.region())
     }
 
     async fn generate(&self, context: &EncryptionContext) -> Result<(DataKey, WrappedKey)> {
         let action = "kms:GenerateDataKey";
+        let call = self.call(action);
         let reply = self
             .clients
             .kms()
@@ -93,7 +89,7 @@ impl KmsKey {
             .set_encryption_context(pairs(context))
             .send()
             .await
-            .map_err(|error| self.call(action).failed(&error))?;
+            .map_err(|error| call.failed(&error))?;
         let (Some(key), Some(wrapped)) = (reply.plaintext, reply.ciphertext_blob) else {
             return Err(wrong_reply(action, "it holds no data key"));
         };
@@ -105,6 +101,7 @@ impl KmsKey {
 
     async fn decrypt(&self, wrapped: &WrappedKey, context: &EncryptionContext) -> Result<DataKey> {
         let action = "kms:Decrypt";
+        let call = self.call(action);
         let reply = self
             .clients
             .kms()
@@ -115,7 +112,7 @@ impl KmsKey {
             .set_encryption_context(pairs(context))
             .send()
             .await
-            .map_err(|error| self.call(action).failed(&error))?;
+            .map_err(|error| call.failed(&error))?;
         let key = reply
             .plaintext
             .ok_or_else(|| wrong_reply(action, "it holds no plaintext"));

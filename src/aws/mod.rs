@@ -1,11 +1,13 @@
 //! AWS: clients made once, and the two traits of the store on them.
 
 mod clients;
+mod credentials;
 mod dynamodb;
 mod failure;
 mod kms;
+mod request_counter;
 mod user_agent;
 
-pub use clients::{AwsClients, ClientSettings};
+pub use clients::{AwsClients, ClientSettings, Timeouts};
 pub use dynamodb::DynamoDbTable;
 pub use kms::{KmsKey, KmsKeys};

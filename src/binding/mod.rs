@@ -7,17 +7,21 @@ mod objects;
 mod replies;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use napi::bindgen_prelude::{Either, FnArgs, Function, ToNapiValue, create_custom_tokio_runtime};
 use napi::{Env, Result as NapiResult};
 use napi_derive::napi;
 
 use objects::{
-    Envelope, Failure, KeyCacheStats, KnownSession, LeaseReply, SaveReply, Session, StoredRecord,
+    Envelope, Failure, KeyCacheStats, KnownSession, LeaseReply, RequestStats, SaveReply, Session,
+    StoredRecord,
 };
 use replies::{Replies, Slot};
 
+use crate::aws::{KmsKeys, Timeouts};
 use crate::backend;
+use crate::call::{self, Requests};
 use crate::config::{Environment, StoreConfig};
 use crate::error::Result;
 use crate::key_cache::CacheCounters;
@@ -78,15 +82,17 @@ fn reply<T, U>(result: Result<T>, convert: impl FnOnce(T) -> U) -> Reply<U> {
     })
 }
 
+async fn with_default_keys<T>(work: impl AsyncFnOnce(KmsKeys) -> Result<T>) -> Result<T> {
+    let keys = backend::default_keys(&environment())?;
+    call::within(Some(Timeouts::DEFAULT.call), Arc::default(), work(keys)).await
+}
+
 /// Seals a text under a fresh data key of the environment's KMS key.
 #[napi]
 pub async fn encrypt(data: String) -> Reply<Envelope> {
     let plaintext = Plaintext::new(data.into_bytes());
-    let result = match backend::default_keys(&environment()) {
-        Ok(keys) => session_data::encrypt(&keys, plaintext).await,
-        Err(error) => Err(error),
-    };
-    reply(result, |sealed| Envelope {
+    let result = with_default_keys(async |keys| session_data::encrypt(&keys, plaintext).await);
+    reply(result.await, |sealed| Envelope {
         encrypted_data: sealed.encrypted_data,
         encrypted_key: sealed.encrypted_key,
         iv: sealed.iv,
@@ -108,11 +114,8 @@ pub async fn decrypt(
         iv,
         auth_tag,
     };
-    let result = match backend::default_keys(&environment()) {
-        Ok(keys) => session_data::decrypt(&keys, &data).await,
-        Err(error) => Err(error),
-    };
-    reply(result, |text| text)
+    let result = with_default_keys(async |keys| session_data::decrypt(&keys, &data).await);
+    reply(result.await, |text| text)
 }
 
 /// A store that JavaScript holds.
@@ -121,7 +124,9 @@ pub struct NativeStore {
     store: Closable<SessionStore>,
     replies: Arc<Replies>,
     cache_counters: CacheCounters,
+    requests: Arc<Requests>,
     lifetime: Lifetime,
+    call_timeout: Option<Duration>,
 }
 
 /// Checks the options (JSON) and makes a store; does no I/O. `deliver` is called with the replies of its calls: an array of a call's number, its
@@ -136,15 +141,17 @@ pub fn open_store(
     deliver: Function<'_, FnArgs<(Vec<Slot>,)>, ()>,
 ) -> NapiResult<Either<NativeStore, Failure>> {
     let opened = StoreConfig::parse(&options, &environment()).and_then(|config| {
-        let lifetime = config.lifetime;
-        Ok((backend::session_store(config)?, lifetime))
+        let (lifetime, call_timeout) = (config.lifetime, config.call_timeout());
+        Ok((backend::session_store(config)?, lifetime, call_timeout))
     });
     Ok(match opened {
-        Ok((store, lifetime)) => Either::A(NativeStore {
+        Ok((store, lifetime, call_timeout)) => Either::A(NativeStore {
             cache_counters: store.cache_counters(),
             store: Closable::new(store),
             replies: Replies::to(&deliver)?,
+            requests: Arc::default(),
             lifetime,
+            call_timeout,
         }),
         Err(error) => Either::B(error.into()),
     })
@@ -159,7 +166,8 @@ pub async fn holds_content(mark: String, json: String) -> bool {
     Mark::decode(&mark).is_ok_and(|mark| Content::of(&json) == Some(mark.content))
 }
 
-/// `call` is the number that the reply comes with; `now` and `cookie_expires` are epoch milliseconds; `ttl_seconds` stands in for the configured one.
+/// `call` is the number that the reply comes with; `now` and `cookie_expires` are epoch milliseconds; `ttl_seconds` stands in for the configured one;
+/// `waited` is how many milliseconds of its deadline the call has spent behind others.
 #[napi]
 impl NativeStore {
     #[napi(catch_unwind)]
@@ -185,10 +193,11 @@ impl NativeStore {
         ttl_seconds: Option<f64>,
         cookie_expires: Option<f64>,
         known: Option<KnownSession>,
+        waited: Option<f64>,
     ) -> NapiResult<()> {
         let json = Plaintext::new(json.into_bytes());
         let end = self.end(now, ttl_seconds, cookie_expires);
-        self.run(env, call, move |store| async move {
+        self.run_within(self.left(waited), env, call, move |store| async move {
             let keep_end = known.as_ref().and_then(|known| known.keep_end) == Some(true);
             let strict = known.as_ref().and_then(|known| known.strict) == Some(true);
             let known = known.map_or(Ok(Known::Nothing), KnownSession::baseline)?;
@@ -224,10 +233,11 @@ impl NativeStore {
         ttl_seconds: Option<f64>,
         cookie_expires: Option<f64>,
         known: Option<KnownSession>,
+        waited: Option<f64>,
     ) -> NapiResult<()> {
         let end = self.end(now, ttl_seconds, cookie_expires);
         let now = EpochMillis(now);
-        self.run(env, call, move |store| async move {
+        self.run_within(self.left(waited), env, call, move |store| async move {
             let known = known.map_or(Ok(Known::Nothing), KnownSession::baseline)?;
             Ok(SaveReply::from(store.touch(&sid, now, end?, known).await?))
         })
@@ -273,17 +283,15 @@ impl NativeStore {
     }
 
     #[napi(catch_unwind)]
-    pub fn destroy(&self, env: Env, call: f64, sid: String) -> NapiResult<()> {
-        self.run(
-            env,
-            call,
-            move |store| async move { store.destroy(&sid).await },
-        )
+    pub fn destroy(&self, env: Env, call: f64, sid: String, waited: Option<f64>) -> NapiResult<()> {
+        self.run_within(self.left(waited), env, call, move |store| async move {
+            store.destroy(&sid).await
+        })
     }
 
     #[napi(catch_unwind)]
     pub fn all(&self, env: Env, call: f64, now: f64) -> NapiResult<()> {
-        self.run(env, call, move |store| async move {
+        self.run_long(env, call, move |store| async move {
             let sessions = store.all(EpochMillis(now)).await?;
             Ok(sessions.into_iter().map(Session::named).collect::<Vec<_>>())
         })
@@ -291,7 +299,7 @@ impl NativeStore {
 
     #[napi(catch_unwind)]
     pub fn ids(&self, env: Env, call: f64, now: f64) -> NapiResult<()> {
-        self.run(env, call, move |store| async move {
+        self.run_long(env, call, move |store| async move {
             store.ids(EpochMillis(now)).await
         })
     }
@@ -299,14 +307,14 @@ impl NativeStore {
     #[napi(catch_unwind)]
     #[allow(clippy::cast_precision_loss)] // a table of 2^53 sessions is not to be had
     pub fn length(&self, env: Env, call: f64, now: f64) -> NapiResult<()> {
-        self.run(env, call, move |store| async move {
+        self.run_long(env, call, move |store| async move {
             Ok(store.length(EpochMillis(now)).await? as f64)
         })
     }
 
     #[napi(catch_unwind)]
     pub fn clear(&self, env: Env, call: f64) -> NapiResult<()> {
-        self.run(env, call, |store| async move { store.clear().await })
+        self.run_long(env, call, |store| async move { store.clear().await })
     }
 
     #[napi(catch_unwind)]
@@ -327,6 +335,11 @@ impl NativeStore {
     }
 
     #[napi(catch_unwind)]
+    pub fn request_stats(&self) -> RequestStats {
+        self.requests.as_ref().into()
+    }
+
+    #[napi(catch_unwind)]
     pub fn close(&self, env: Env, call: f64) -> NapiResult<()> {
         let closed = self.store.close();
         self.replies.run(env, call, async move {
@@ -337,7 +350,7 @@ impl NativeStore {
         })
     }
 
-    /// Starts a call. The store is entered before this returns, so that a call made before `close` is one in flight.
+    /// Starts a call that ends at its deadline. The store is entered before this returns, so that a call made before `close` is one in flight.
     fn run<T, F>(
         &self,
         env: Env,
@@ -348,8 +361,45 @@ impl NativeStore {
         T: ToNapiValue + Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
+        self.run_within(self.call_timeout, env, call, work)
+    }
+
+    /// Starts a call that reads the whole table: it may take long, while each of its requests has its deadline.
+    fn run_long<T, F>(
+        &self,
+        env: Env,
+        call: f64,
+        work: impl FnOnce(InUse<SessionStore>) -> F,
+    ) -> NapiResult<()>
+    where
+        T: ToNapiValue + Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        self.run_within(None, env, call, work)
+    }
+
+    fn run_within<T, F>(
+        &self,
+        limit: Option<Duration>,
+        env: Env,
+        call: f64,
+        work: impl FnOnce(InUse<SessionStore>) -> F,
+    ) -> NapiResult<()>
+    where
+        T: ToNapiValue + Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
         let work = self.store.enter().map(work);
-        self.replies.run(env, call, async move { work?.await })
+        let requests = self.requests.clone();
+        let work = async move { call::within(limit, requests, work?).await };
+        self.replies.run(env, call, work)
+    }
+
+    /// How much of the deadline is left to a call that has waited for its turn.
+    fn left(&self, waited: Option<f64>) -> Option<Duration> {
+        let waited = Duration::try_from_secs_f64(waited.unwrap_or(0.0) / 1000.0);
+        self.call_timeout
+            .map(|limit| limit.saturating_sub(waited.unwrap_or_default()))
     }
 
     fn end(&self, now: f64, ttl_seconds: Option<f64>, cookie_expires: Option<f64>) -> Result<End> {

@@ -5,7 +5,8 @@ use napi::bindgen_prelude::{ToNapiValue, TypeName};
 use napi::{Result as NapiResult, ValueType, sys};
 use napi_derive::napi;
 
-use crate::error::{Error, Result};
+use crate::call::Requests;
+use crate::error::{Error, Result, Service};
 use crate::key_cache::CacheStats;
 use crate::mark::Mark;
 use crate::plaintext::Plaintext;
@@ -255,6 +256,37 @@ impl From<CacheStats> for KeyCacheStats {
             checks_usable: stats.checks_usable as f64,
             checks_revoked: stats.checks_revoked as f64,
             checks_unknown: stats.checks_unknown as f64,
+        }
+    }
+}
+
+/// The requests of a store to one service.
+#[napi(object, object_from_js = false)]
+pub struct ServiceRequests {
+    pub sent: f64,
+    pub retries: f64,
+}
+
+/// The requests of a store.
+#[napi(object, object_from_js = false)]
+pub struct RequestStats {
+    pub dynamodb: ServiceRequests,
+    pub kms: ServiceRequests,
+}
+
+impl From<&Requests> for RequestStats {
+    fn from(requests: &Requests) -> RequestStats {
+        #[allow(clippy::cast_precision_loss)] // counters stay below 2^53
+        let read = |service| {
+            let counts = requests.read(service);
+            ServiceRequests {
+                sent: counts.sent as f64,
+                retries: counts.retries as f64,
+            }
+        };
+        RequestStats {
+            dynamodb: read(Service::DynamoDb),
+            kms: read(Service::Kms),
         }
     }
 }

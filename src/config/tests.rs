@@ -105,6 +105,24 @@ fn every_refusal_names_the_option() {
         (r#"{"profile": ""}"#, "profile"),
         (r#"{"roleArn": "admin"}"#, "roleArn"),
         (r#"{"prefix": 1}"#, "prefix"),
+        (r#"{"timeouts": 5000}"#, "timeouts"),
+        (r#"{"timeouts": {"callMillis": 0}}"#, "timeouts.callMillis"),
+        (
+            r#"{"timeouts": {"callMillis": 60001}}"#,
+            "timeouts.callMillis must be at most 60000 milliseconds",
+        ),
+        (
+            r#"{"timeouts": {"attemptMillis": 5001}}"#,
+            "timeouts.attemptMillis must be at most callMillis, which is 5000",
+        ),
+        (
+            r#"{"timeouts": {"connectMillis": 300, "attemptMillis": 200}}"#,
+            "timeouts.connectMillis must be at most attemptMillis, which is 200",
+        ),
+        (
+            r#"{"timeouts": {"callSeconds": 5}}"#,
+            "timeouts.callSeconds",
+        ),
         (r#"{"keyCache": "no"}"#, "keyCache"),
         (r#"{"keyCache": {"maxEntries": 0}}"#, "keyCache.maxEntries"),
         (r#"{"keyCache": {"maxAge": 5}}"#, "keyCache.maxAge"),
@@ -215,4 +233,37 @@ fn ids_are_hashed_with_or_without_a_secret() {
     ));
     let keyed = parse(r#"{"hashSessionIds": {"secret": "0123456789abcdef"}}"#).hash_session_ids;
     assert!(matches!(keyed, IdHashing::Keyed(secret) if *secret == b"0123456789abcdef"));
+}
+
+#[test]
+fn deadlines_that_are_left_out_are_no_longer_than_what_they_are_part_of() {
+    let timeouts = |json: &str| {
+        let config = parse(json);
+        let call = config.call_timeout();
+        let (table, keys, _) = aws(config);
+        assert_eq!(table.timeouts, keys.timeouts);
+        assert_eq!(call, Some(table.timeouts.call));
+        let Timeouts {
+            connect,
+            attempt,
+            call,
+        } = table.timeouts;
+        [connect, attempt, call].map(|timeout| timeout.as_millis())
+    };
+    assert_eq!(timeouts("{}"), [1000, 2000, 5000]);
+    assert_eq!(timeouts(r#"{"timeouts": {}}"#), [1000, 2000, 5000]);
+    assert_eq!(
+        timeouts(r#"{"timeouts": {"callMillis": 1500}}"#),
+        [1000, 1500, 1500]
+    );
+    assert_eq!(
+        timeouts(r#"{"timeouts": {"attemptMillis": 300}}"#),
+        [300, 300, 5000]
+    );
+    assert_eq!(
+        timeouts(r#"{"timeouts": {"connectMillis": 1}, "docClient": true, "kmsClient": true}"#),
+        [1, 2000, 5000],
+        "the handles carry the environment's settings, and the store has its deadlines"
+    );
+    assert_eq!(parse(r#"{"local": {"path": "x"}}"#).call_timeout(), None);
 }

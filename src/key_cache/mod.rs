@@ -15,8 +15,9 @@ use tokio::task::JoinHandle;
 
 use self::canary::{Canary, Verdict};
 use self::slot::Slot;
+use crate::call;
 use crate::data_keys::{DataKey, DataKeys, EncryptionContext, WrappedKey};
-use crate::error::Result;
+use crate::error::{Result, Service};
 use crate::time::EpochMillis;
 
 /// What bounds the cache.
@@ -196,7 +197,8 @@ impl KeyCache {
             return self.0.generate(context).await;
         };
         let session = hash_session(session, context);
-        // The first of several concurrent first saves makes the key for all of them.
+        // The first of several concurrent first saves makes the key for all of them; a call that ends meanwhile leaves that to the next.
+        call::waits_for(Service::Kms, "kms:GenerateDataKey");
         let mut made = None;
         let wrapped = cached
             .sessions
@@ -251,6 +253,7 @@ impl KeyCache {
             cached.data_keys.invalidate(&entry).await;
         }
         count(&self.0.counters.misses);
+        call::waits_for(Service::Kms, "kms:Decrypt");
         let slot = cached
             .data_keys
             .try_get_with(entry, async {
@@ -328,11 +331,11 @@ impl KeyCache {
             checked.entry(slot.wrapped_by).or_insert(slot);
         }
         let inner = self.0.clone();
-        let check = tokio::spawn(async move {
+        let check = tokio::spawn(call::beside(async move {
             for slot in checked.into_values() {
                 inner.check(&slot).await;
             }
-        });
+        }));
         let mut checks = self.0.checks();
         checks.retain(|check| !check.is_finished());
         checks.push(check);

@@ -8,7 +8,9 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, LazyLock};
 
-use connect_dynamodb_kms::aws::{AwsClients, ClientSettings, DynamoDbTable, KmsKey, KmsKeys};
+use connect_dynamodb_kms::aws::{
+    AwsClients, ClientSettings, DynamoDbTable, KmsKey, KmsKeys, Timeouts,
+};
 use connect_dynamodb_kms::data_keys::DataKeys;
 use connect_dynamodb_kms::error::Result;
 use connect_dynamodb_kms::key_cache::{KeyCache, Limits};
@@ -85,6 +87,7 @@ fn aws() -> Backend {
         kms_endpoint: Some(text(&ready["kms"])),
         profile: None,
         role_arn: None,
+        timeouts: Timeouts::DEFAULT,
     });
     let key = KmsKey {
         clients: clients.clone(),

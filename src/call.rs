@@ -1,0 +1,243 @@
+//! One call of the store: how long it may take, which service it waits for, and what it has sent.
+
+use std::cell::Cell;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+
+use crate::error::{Cause, Error, Result, Service};
+
+tokio::task_local! {
+    static CALL: Call;
+}
+
+struct Call {
+    waits_for: Cell<Wait>,
+    requests: Arc<Requests>,
+}
+
+#[derive(Clone, Copy)]
+struct Wait {
+    service: Service,
+    action: &'static str,
+    /// Whether a request has left. Until then there is nothing to wait for but credentials.
+    sent: bool,
+}
+
+/// Counts of the requests that calls have sent.
+#[derive(Debug, Default)]
+pub struct Requests {
+    dynamodb: Counts,
+    kms: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    sent: AtomicU64,
+    retries: AtomicU64,
+}
+
+/// The requests to one service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestStats {
+    /// All of them.
+    pub sent: u64,
+    /// Those that repeated an earlier one.
+    pub retries: u64,
+}
+
+impl Requests {
+    /// The counts of one service at this moment.
+    #[must_use]
+    pub fn read(&self, service: Service) -> RequestStats {
+        let counts = self.of(service);
+        RequestStats {
+            sent: counts.sent.load(Ordering::Relaxed),
+            retries: counts.retries.load(Ordering::Relaxed),
+        }
+    }
+
+    fn of(&self, service: Service) -> &Counts {
+        match service {
+            Service::DynamoDb => &self.dynamodb,
+            Service::Kms => &self.kms,
+        }
+    }
+}
+
+/// Runs `work` as a call that ends after `limit`, whatever it does then: reads files, looks for credentials, or waits for what another call
+/// has asked for. `None` is for work that is bounded by its requests alone. What it sends is counted in `requests`.
+///
+/// # Errors
+/// Those of `work`; at the limit `ERR_DYNAMODB_UNAVAILABLE`, `ERR_KMS_UNAVAILABLE` or `ERR_CREDENTIALS`, by what it waited for.
+pub async fn within<T>(
+    limit: Option<Duration>,
+    requests: Arc<Requests>,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let call = Call::new(requests);
+    let bounded = async {
+        let Some(limit) = limit else {
+            return work.await;
+        };
+        if limit.is_zero() {
+            return Err(late());
+        }
+        // The limit is looked at first: the SDK's own deadline, which may pass in the same moment, would be a failure for all that wait for the same key.
+        match select(pin!(tokio::time::sleep(limit)), pin!(work)).await {
+            Either::Left(_) => Err(late()),
+            Either::Right((result, _)) => result,
+        }
+    };
+    CALL.scope(call, bounded).await
+}
+
+/// Lets work that goes on beside this call count its requests with those of the call.
+pub fn beside<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
+    let requests = CALL.try_with(|call| call.requests.clone());
+    CALL.scope(Call::new(requests.unwrap_or_default()), work)
+}
+
+/// Notes that the call is about to ask for this.
+pub fn asks(service: Service, action: &'static str) {
+    wait(service, action, false);
+}
+
+/// Notes that the call waits for this, which another call may have asked for.
+pub fn waits_for(service: Service, action: &'static str) {
+    wait(service, action, true);
+}
+
+fn wait(service: Service, action: &'static str, sent: bool) {
+    let wait = Wait {
+        service,
+        action,
+        sent,
+    };
+    let _ = CALL.try_with(|call| call.waits_for.set(wait));
+}
+
+/// Counts a request that is about to be sent.
+pub(crate) fn sends(service: Service, retry: bool) {
+    let _ = CALL.try_with(|call| {
+        let wait = call.waits_for.get();
+        call.waits_for.set(Wait { sent: true, ..wait });
+        let counts = call.requests.of(service);
+        counts.sent.fetch_add(1, Ordering::Relaxed);
+        if retry {
+            counts.retries.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+}
+
+/// Whether what the call asks for has been sent to the service.
+pub(crate) fn sent() -> bool {
+    CALL.try_with(|call| call.waits_for.get().sent)
+        .unwrap_or(true)
+}
+
+fn late() -> Error {
+    let Wait {
+        service,
+        action,
+        sent,
+    } = CALL.with(|call| call.waits_for.get());
+    let source = |what| Some(Cause::new("TimeoutError", what));
+    if sent {
+        Error::Unavailable {
+            service,
+            action,
+            source: source("no answer in time"),
+        }
+    } else {
+        Error::Credentials {
+            action,
+            source: source("no credentials in time"),
+        }
+    }
+}
+
+impl Call {
+    fn new(requests: Arc<Requests>) -> Call {
+        Call {
+            waits_for: Cell::new(Wait {
+                service: Service::DynamoDb,
+                action: "dynamodb:*",
+                sent: true,
+            }),
+            requests,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    async fn ended(work: impl Future<Output = Result<()>>) -> Error {
+        within(Some(Duration::from_millis(1)), Arc::default(), work)
+            .await
+            .expect_err("ended by itself")
+    }
+
+    #[tokio::test]
+    async fn a_call_that_hangs_ends_with_the_code_of_what_it_waited_for() {
+        let error = ended(pending()).await;
+        assert_eq!(error.code(), "ERR_DYNAMODB_UNAVAILABLE");
+        let error = ended(async {
+            waits_for(Service::Kms, "kms:Decrypt");
+            pending().await
+        })
+        .await;
+        assert_eq!(error.code(), "ERR_KMS_UNAVAILABLE");
+        assert!(error.to_string().contains("kms:Decrypt"));
+        assert_eq!(error.cause().expect("a cause").name, "TimeoutError");
+    }
+
+    #[tokio::test]
+    async fn a_call_without_time_does_not_begin() {
+        let begun = async { panic!("it has begun") };
+        let error = within::<()>(Some(Duration::ZERO), Arc::default(), begun)
+            .await
+            .expect_err("no time");
+        assert_eq!(error.code(), "ERR_DYNAMODB_UNAVAILABLE");
+    }
+
+    #[tokio::test]
+    async fn a_call_whose_request_never_left_lacked_credentials() {
+        let error = ended(async {
+            asks(Service::DynamoDb, "dynamodb:GetItem");
+            pending().await
+        })
+        .await;
+        assert_eq!(error.code(), "ERR_CREDENTIALS");
+        let error = ended(async {
+            asks(Service::DynamoDb, "dynamodb:GetItem");
+            sends(Service::DynamoDb, false);
+            pending().await
+        })
+        .await;
+        assert_eq!(error.code(), "ERR_DYNAMODB_UNAVAILABLE");
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_is_counted_also_beside_the_call() {
+        let requests: Arc<Requests> = Arc::default();
+        let call = within(None, requests.clone(), async {
+            sends(Service::DynamoDb, false);
+            sends(Service::DynamoDb, true);
+            beside(async { sends(Service::Kms, false) }).await;
+            Ok(())
+        });
+        call.await.expect("no limit");
+        sends(Service::Kms, false); // of no call
+        let counted = |sent, retries| RequestStats { sent, retries };
+        assert_eq!(requests.read(Service::DynamoDb), counted(2, 1));
+        assert_eq!(requests.read(Service::Kms), counted(1, 0));
+    }
+}
