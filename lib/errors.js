@@ -1,11 +1,12 @@
 'use strict';
 
 class SessionStoreError extends Error {
-  /** @param {{ code: string, message: string, retryable: boolean, cause?: unknown }} failure */
-  constructor({ code, message, retryable, cause }) {
+  /** @param {{ code: string, message: string, retryable: boolean, retryAfterMillis?: number, cause?: unknown }} failure */
+  constructor({ code, message, retryable, retryAfterMillis, cause }) {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
     this.retryable = retryable;
+    if (retryAfterMillis !== undefined) this.retryAfterMillis = retryAfterMillis;
   }
 }
 Object.defineProperty(SessionStoreError.prototype, 'name', { value: 'SessionStoreError', configurable: true });

@@ -167,7 +167,9 @@ pub struct Cause {
     /// What it said.
     pub message: String,
     /// AWS's request id, for its support.
-    pub request_id: Option<String>,
+    pub request_id: Option<Box<str>>,
+    /// How many milliseconds the service asks its callers to wait before they try again.
+    pub retry_after_millis: Option<u32>,
 }
 
 impl fmt::Display for Cause {
@@ -185,6 +187,7 @@ impl Cause {
             name: name.into(),
             message: message.to_string(),
             request_id: None,
+            retry_after_millis: None,
         }
     }
 }
@@ -233,6 +236,13 @@ impl Error {
             self,
             Error::Unavailable { .. } | Error::LocalFile { .. } | Error::Throttled { .. }
         )
+    }
+
+    /// How many milliseconds the service asks its callers to wait, where trying again makes sense and it says so.
+    #[must_use]
+    pub fn retry_after_millis(&self) -> Option<u32> {
+        let cause = self.cause().filter(|_| self.retryable());
+        cause.and_then(|cause| cause.retry_after_millis)
     }
 
     /// The error below, where there is one.

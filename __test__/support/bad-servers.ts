@@ -1,10 +1,10 @@
-// Servers that take their time: one that says a byte now and then, and one that nobody can connect to.
+// Servers that take their time: one that says a byte now and then, one that nobody can connect to, and one that breaks connections off.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
-import { type Listening, listen } from './http-server.ts';
+import { type Counting, type Listening, listen } from './http-server.ts';
 
 /** Answers with one byte every `interval` milliseconds: of the head, or, when that has been sent whole, of a body that never ends. */
 export function startTrickling(part: 'head' | 'body', interval: number): Promise<Listening> {
@@ -18,6 +18,18 @@ export function startTrickling(part: 'head' | 'body', interval: number): Promise
       });
     }),
   );
+}
+
+/** Reads requests and breaks the connection off instead of answering. `connections` counts the requests. */
+export async function startResetting(): Promise<Counting> {
+  let requests = 0;
+  const server = createServer((socket) => {
+    socket.once('data', () => {
+      requests += 1;
+      socket.resetAndDestroy();
+    });
+  });
+  return { ...(await listen(server)), connections: () => requests };
 }
 
 /** How long a connection to a listening port of this machine takes at the very most. */

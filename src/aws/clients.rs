@@ -10,12 +10,24 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::SharedCredentialsProvider;
+use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use tokio::sync::OnceCell;
 
 use super::credentials::LastingSearch;
 use super::request_counter::RequestCounter;
 use super::user_agent::UserAgentOnce;
 use crate::error::Service;
+
+/// The bounds of the random waits before the second attempt and before any. The SDK's own, a second and twenty, are longer than a web request waits: a
+/// service that is asked again too late is not heard at all.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// The retries that a client may make at once are this many tokens by the cost of one; a call that succeeds at once gives a token back. So a client makes
+/// 50 retries in an outage, however long, and one for ten calls that need none: these are the numbers of AWS's SDKs, but for throttling, where theirs allow twice
+/// as many.
+const RETRY_TOKENS: usize = 500;
+const RETRY_COST: u32 = 10;
 
 static CLIENTS: LazyLock<Mutex<HashMap<ClientSettings, Arc<AwsClients>>>> =
     LazyLock::new(Mutex::default);
@@ -101,12 +113,14 @@ impl AwsClients {
                 let settings = &self.settings;
                 let shared = load(settings).await;
                 let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&shared)
+                    .retry_partition(retry_budget("dynamodb"))
                     .interceptor(UserAgentOnce::default())
                     .interceptor(RequestCounter(Service::DynamoDb));
                 if let Some(endpoint) = &settings.dynamodb_endpoint {
                     dynamodb = dynamodb.endpoint_url(endpoint);
                 }
                 let mut kms = aws_sdk_kms::config::Builder::from(&shared)
+                    .retry_partition(retry_budget("kms"))
                     .interceptor(UserAgentOnce::default())
                     .interceptor(RequestCounter(Service::Kms));
                 if let Some(endpoint) = &settings.kms_endpoint {
@@ -143,7 +157,7 @@ async fn load(settings: &ClientSettings) -> SdkConfig {
             .profile_name(profile)
             .credentials_provider(credentials);
     }
-    let config = loader.load().await;
+    let config = with_retries(loader.load().await);
     let provider = match &settings.role_arn {
         None => config.credentials_provider(),
         Some(role_arn) => {
@@ -159,4 +173,27 @@ async fn load(settings: &ClientSettings) -> SdkConfig {
     let mut builder = config.into_builder();
     builder.set_credentials_provider(lasting.map(SharedCredentialsProvider::new));
     builder.build()
+}
+
+/// How requests are repeated. The mode and the number of attempts are the environment's (`AWS_MAX_ATTEMPTS`), else the SDK's: three. The waits are ours.
+fn with_retries(config: SdkConfig) -> SdkConfig {
+    let retries = config
+        .retry_config()
+        .cloned()
+        .unwrap_or_else(RetryConfig::standard)
+        .with_initial_backoff(FIRST_WAIT)
+        .with_max_backoff(LONGEST_WAIT);
+    config.into_builder().retry_config(retries).build()
+}
+
+/// Retries of one client of one service; the SDK's own budget is one for all clients of the process, which would let an outage of one table take the retries
+/// of all others.
+fn retry_budget(service: &'static str) -> RetryPartition {
+    let tokens = TokenBucket::builder()
+        .capacity(RETRY_TOKENS)
+        .retry_cost(RETRY_COST)
+        .timeout_retry_cost(RETRY_COST)
+        .throttling_retry_cost(RETRY_COST)
+        .build();
+    RetryPartition::custom(service).token_bucket(tokens).build()
 }

@@ -3,6 +3,9 @@
 use std::error::Error as StdError;
 
 use aws_credential_types::provider::error::CredentialsError;
+use aws_runtime::retries::classifiers::THROTTLING_ERRORS;
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::types::error::{ProvisionedThroughputExceededException, ThrottlingException};
 use aws_sdk_kms::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::operation::RequestId;
 
@@ -96,15 +99,7 @@ impl Call<'_> {
                 resource: self.resource.to_owned(),
                 source,
             },
-            (
-                "ThrottlingException"
-                | "Throttling"
-                | "TooManyRequestsException"
-                | "LimitExceededException"
-                | "RequestLimitExceeded"
-                | "ProvisionedThroughputExceededException",
-                service,
-            ) => Error::Throttled {
+            (code, service) if THROTTLING_ERRORS.contains(&code) => Error::Throttled {
                 service,
                 action,
                 source,
@@ -170,8 +165,41 @@ where
     );
     Cause {
         name: error.code().unwrap_or(kind).to_owned(),
-        message,
-        request_id: error.request_id().map(str::to_owned),
+        message: with_reasons(message, error),
+        request_id: error.request_id().map(Box::from),
+        retry_after_millis: error.raw_response().and_then(retry_after_millis),
+    }
+}
+
+/// How long the service asks its callers to wait: AWS's own header in milliseconds, or that of RFC 9110 in seconds, which proxies send; its other form, a date, is
+/// not read.
+fn retry_after_millis(response: &HttpResponse) -> Option<u32> {
+    let number = |name| response.headers().get(name)?.trim().parse::<u32>().ok();
+    number("x-amz-retry-after")
+        .or_else(|| number("retry-after").map(|seconds| seconds.saturating_mul(1000)))
+}
+
+/// `DynamoDB` tells what was too much: the table's capacity, the account's, or that of one key.
+fn with_reasons(message: String, error: &(dyn StdError + 'static)) -> String {
+    let reasons = chain(error).find_map(|error| {
+        let throttled = error
+            .downcast_ref::<ThrottlingException>()
+            .map(ThrottlingException::throttling_reasons);
+        throttled.or_else(|| {
+            error
+                .downcast_ref::<ProvisionedThroughputExceededException>()
+                .map(ProvisionedThroughputExceededException::throttling_reasons)
+        })
+    });
+    let reasons: Vec<&str> = reasons
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|reason| reason.reason())
+        .collect();
+    if reasons.is_empty() {
+        message
+    } else {
+        format!("{message} ({})", reasons.join(", "))
     }
 }
 

@@ -20,6 +20,7 @@ pub struct Failure {
     pub code: String,
     pub message: String,
     pub retryable: bool,
+    pub retry_after_millis: Option<u32>,
     pub cause: Option<FailureCause>,
 }
 
@@ -37,10 +38,11 @@ impl From<Error> for Failure {
             code: error.code().to_owned(),
             message: error.to_string(),
             retryable: error.retryable(),
+            retry_after_millis: error.retry_after_millis(),
             cause: error.cause().map(|cause| FailureCause {
                 name: cause.name.clone(),
                 message: cause.message.clone(),
-                request_id: cause.request_id.clone(),
+                request_id: cause.request_id.as_deref().map(str::to_owned),
             }),
         }
     }
