@@ -201,6 +201,12 @@ export interface SessionConflict {
   resolution: 'overwritten' | 'refused' | 'dropped';
 }
 
+/** Options of {@link DynamoDBSessionStore.get}. */
+export interface GetOptions {
+  /** Ends the waiting: the promise rejects with the signal's reason at once. */
+  signal?: AbortSignal;
+}
+
 /** Options of {@link DynamoDBSessionStore.update}. */
 export interface UpdateOptions {
   /** After how many seconds no further attempt is made, 0 to 3,600. Default 5. */
@@ -334,7 +340,7 @@ export class DynamoDBSessionStore extends EventEmitter {
    * Fails with `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_SERIALIZATION`, `ERR_CONFIG`.
    */
   get(sid: string, callback: (error: any, session?: any) => void): void;
-  get(sid: string): Promise<SessionData | null>;
+  get(sid: string, options?: GetOptions): Promise<SessionData | null>;
 
   /**
    * Saves a session. A new one, or a known one whose content has changed: one PutItem; KMS is asked for a data key only if none is cached for it. A known one

@@ -32,6 +32,7 @@ const TEXTS = [
   'docs/scaling.md',
   'index.d.ts',
   'index.js',
+  'lib/abortable.js',
   'lib/backoff.js',
   'lib/config.js',
   'lib/errors.js',

@@ -2,7 +2,7 @@
 
 const { Backoff } = require('./backoff.js');
 const { failure, SessionStoreError, unwrap } = require('./errors.js');
-const { callOptions, seconds } = require('./options.js');
+const { abortSignal, callOptions, seconds } = require('./options.js');
 const { fingerprint } = require('./session.js');
 
 /** The bounds of the first and of any wait for a lease of another process, in milliseconds. */
@@ -15,7 +15,7 @@ const RENEWALS = 3;
 const OPTIONS = {
   leaseSeconds: seconds(10, 1),
   waitSeconds: seconds(10, 0),
-  signal: { rule: 'an AbortSignal', holds: (value) => value instanceof AbortSignal },
+  signal: abortSignal,
 };
 
 /** Tasks that run under a session's lease, one at a time across all processes on the table. */

@@ -32,4 +32,7 @@ function seconds(standard, least) {
   };
 }
 
-module.exports = { callOptions, seconds };
+/** Something that ends the waiting of the caller. */
+const abortSignal = { rule: 'an AbortSignal', holds: (value) => value instanceof AbortSignal };
+
+module.exports = { abortSignal, callOptions, seconds };

@@ -2,12 +2,14 @@
 
 const { EventEmitter } = require('node:events');
 const { holdsContent } = require('../binding.js');
+const { abortable } = require('./abortable.js');
 const { readConfig } = require('./config.js');
 const { SessionStoreError, failure, unwrap } = require('./errors.js');
 const { InOrder } = require('./in-order.js');
 const { KnownSessions } = require('./known-sessions.js');
 const { Locks } = require('./locks.js');
 const { NativeStore } = require('./native-store.js');
+const { abortSignal, callOptions } = require('./options.js');
 const { checkSid, hashOf, fingerprint, serialize, cookieExpires, revive } = require('./session.js');
 const { updateSession } = require('./update.js');
 
@@ -27,6 +29,8 @@ const METHODS = [
   ...['get', 'set', 'touch', 'destroy', 'all', 'ids', 'length', 'clear', 'ping', 'record'],
   ...['update', 'withLock', 'stats', 'close'],
 ];
+
+const GET_OPTIONS = { signal: abortSignal };
 
 /** What the native side compares a session with. */
 function baseline(known) {
@@ -56,17 +60,31 @@ class DynamoDBSessionStore extends Base {
     }
   }
 
-  get(sid, ...callback) {
-    return this.#run(
+  get(sid, ...rest) {
+    const read = async () => {
+      const session = await this.#read(checkSid(sid), Date.now());
+      if (session) this.#known.equip(session);
+      return session;
+    };
+    const [options] = rest;
+    if (options === null || typeof options !== 'object') return this.#run('get', read, rest, sid);
+    return this.#deliver('get', this.#getUnlessAborted(sid, read, options), rest.slice(1));
+  }
+
+  async #getUnlessAborted(sid, read, options) {
+    let signal;
+    const reading = this.#run(
       'get',
-      async () => {
-        const session = await this.#read(checkSid(sid), Date.now());
-        if (session) this.#known.equip(session);
-        return session;
+      () => {
+        ({ signal } = callOptions('get', options, GET_OPTIONS));
+        return signal?.aborted ? undefined : read();
       },
-      callback,
+      [],
       sid,
     );
+    if (!signal) return reading;
+    signal.throwIfAborted();
+    return abortable(signal, reading);
   }
 
   set(sid, session, ...callback) {
@@ -303,12 +321,7 @@ class DynamoDBSessionStore extends Base {
     return this.#answer(operation, open(), callbacks, sid);
   }
 
-  /**
-   * Answers a caller with a callback (in `callbacks`) or with a promise. A callback runs from a clean stack: what it throws is its own, an
-   * uncaughtException, and never makes it run twice.
-   */
   #answer(operation, result, callbacks, sid) {
-    const [callback] = callbacks;
     const promise = result.catch((error) => {
       // Another error is the caller's own: what it says is not ours to tell.
       const what =
@@ -316,6 +329,15 @@ class DynamoDBSessionStore extends Base {
       this.#log('warn', `${operation}${fingerprint(sid)} failed: ${what}`);
       throw error;
     });
+    return this.#deliver(operation, promise, callbacks);
+  }
+
+  /**
+   * Answers a caller with a callback (in `callbacks`) or with a promise. A callback runs from a clean stack: what it throws is its own, an
+   * uncaughtException, and never makes it run twice.
+   */
+  #deliver(operation, promise, callbacks) {
+    const [callback] = callbacks;
     if (typeof callback === 'function') {
       promise.then(
         (value) => process.nextTick(callback, null, value),

@@ -117,7 +117,7 @@ new DynamoDBSessionStore({}, {});
 const session: SessionData = { cookie: { expires: new Date() }, user: { id: 7 } };
 same<Promise<SessionData | null>, ReturnType<typeof getPromise>>(true);
 function getPromise() {
-  return store.get('id');
+  return store.get('id', { signal: AbortSignal.timeout(1000) });
 }
 export async function promises(): Promise<void> {
   const found = await store.get('id');
@@ -179,6 +179,8 @@ store.set('id', 'session');
 store.set('id', null);
 // @ts-expect-error something else than a callback
 store.get('id', 'callback');
+// @ts-expect-error an option that there is not
+store.get('id', { timeout: 1000 });
 // @ts-expect-error something else than a callback
 store.destroy('id', {});
 // @ts-expect-error a method of another release, or none
