@@ -52,6 +52,8 @@ export type SessionStoreErrorCode =
   | 'ERR_CONFLICT'
   /** Another holder kept the lease for as long as {@link DynamoDBSessionStore.withLock} waited. Try again. */
   | 'ERR_LOCK_TIMEOUT'
+  /** As many calls as `maxCallsInFlight` allows are waiting for an answer already. Nothing was sent. Try again later. */
+  | 'ERR_OVERLOADED'
   /** The store is closed. */
   | 'ERR_CLOSED';
 
@@ -191,6 +193,10 @@ export interface SessionStoreStats {
   };
   /** What was sent to AWS, revocation checks included. */
   requests: { dynamodb: RequestCounts; kms: RequestCounts };
+  /** Calls that wait for an answer now, without `withLock`. */
+  callsInFlight: number;
+  /** Calls of `withLock` whose task runs now, or waits for the lease. */
+  tasksInFlight: number;
 }
 
 /** What the event `conflict` tells. */
@@ -291,6 +297,12 @@ export interface SessionStoreConfig {
   maxRecentSessions?: number;
   /** How long calls of AWS may take. */
   timeouts?: Timeouts;
+  /**
+   * How many calls may wait for an answer at a time, those that wait for an earlier write of their session included; one more fails with
+   * `ERR_OVERLOADED` at once, so that an outage does not fill the memory. Calls of `withLock` are counted apart, up to the same number, so that
+   * those that wait for a lease do not stop what the task under it does. Default 1,000 (about 100 MB while none is answered).
+   */
+  maxCallsInFlight?: number;
   /** Default: `console`. */
   logger?: SessionStoreLogger;
   /** The shared handle {@link kmsClient}. It has the environment's settings, so it excludes `region`, `profile`, `roleArn` and KMS endpoints. */
@@ -311,7 +323,7 @@ export interface SessionStoreConfig {
  * Every method takes a callback and returns nothing, or returns a promise when it is given none. A callback runs exactly once,
  * asynchronously. No method throws; failures reach the callback or the promise as {@link SessionStoreError}. The codes
  * `ERR_KMS_UNAVAILABLE`, `ERR_KMS_THROTTLED`, `ERR_KMS_KEY_UNUSABLE`, `ERR_DYNAMODB_UNAVAILABLE`, `ERR_DYNAMODB_THROTTLED`,
- * `ERR_TABLE_NOT_FOUND`, `ERR_TABLE_SCHEMA`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS` and `ERR_CLOSED` may come from any of them;
+ * `ERR_TABLE_NOT_FOUND`, `ERR_TABLE_SCHEMA`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`, `ERR_OVERLOADED` and `ERR_CLOSED` may come from any of them;
  * those named at a method may come from it as well. A session id is a non-empty string of at most 2,048 UTF-8 bytes together
  * with `prefix`, without lone surrogates; another one fails with `ERR_CONFIG`. Methods may be taken out of the store and called on their own.
  * Writes to one session are sent in the order in which they were asked for.

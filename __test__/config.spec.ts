@@ -108,6 +108,7 @@ const WRONG: Record<string, unknown[]> = {
   touchAfter: [...NEVER, '60', true, -1, [60], new Number(60), { seconds: 60 }],
   onConflict: [...NEVER, '', 'Error', 'merge', true, 1, ['error'], new String('error')],
   maxRecentSessions: [...NEVER, '60', true, 0, -1, 0.5, new Number(60)],
+  maxCallsInFlight: [...NEVER, '60', true, 0, -1, 0.5, new Number(60)],
   timeouts: [...NO_OBJECTS, true, 5000, '5s', { callSeconds: 5 }, { callMillis: 5000, connectmillis: 1 }],
   ...Object.fromEntries(
     ['connectMillis', 'attemptMillis', 'callMillis'].map((timeout) => [
@@ -249,6 +250,7 @@ describe('the configuration', () => {
       { timeouts: { connectMillis: 60_000, attemptMillis: 60_000, callMillis: 60_000 } },
       { timeouts: { callMillis: 1 } },
       { timeouts: { attemptMillis: 1, callMillis: undefined } },
+      { maxCallsInFlight: 1 },
       { keyCache: { maxEntries: 1, maxAgeSeconds: 1, maxSealsPerKey: 1, maxBytesPerKey: 1, revocationCheckSeconds: 1 } },
       { keyCache: { maxEntries: undefined, maxBytesPerKey: Number.MAX_SAFE_INTEGER } },
       { recordVersion: 1, acceptVersions: [1] },

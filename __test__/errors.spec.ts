@@ -578,6 +578,21 @@ describe('the errors', () => {
         });
       }));
 
+    it('a call beyond maxCallsInFlight is ERR_OVERLOADED in every method, and nothing is sent', () =>
+      staged([], async (stage) => {
+        const url = await stage.serve(startSilent());
+        const about = subject();
+        for (const method of METHODS) {
+          const store = stage.store({ dynamodbEndpoint: url, maxCallsInFlight: 1, timeouts: { callMillis: 500 } });
+          const waiting = stage.provoke('ERR_DYNAMODB_UNAVAILABLE', store, method === 'withLock' ? 'withLock' : 'get');
+          const error = await stage.provoke('ERR_OVERLOADED', store, method, about);
+          assertSays(error, 'maxCallsInFlight', 'try again');
+          assert.equal(error.cause, undefined);
+          await waiting;
+        }
+        assert.deepEqual(await stage.backend.aws.calls(), {});
+      }));
+
     it('a closed store is ERR_CLOSED in every method, and nothing is sent', () =>
       staged([], async (stage) => {
         const store = stage.store();

@@ -45,11 +45,13 @@ describe('get with a signal', () => {
     const controller = new AbortController();
     const reading = store.get('sid', { signal: controller.signal });
     await held.reached;
+    assert.equal(store.stats().callsInFlight, 1);
     controller.abort();
     await assert.rejects(reading, { name: 'AbortError' }); // though the answer is still held back
     assert.deepEqual(getEventListeners(controller.signal, 'abort'), []);
     held.pass();
     await store.close(); // waits for the read
+    assert.equal(store.stats().callsInFlight, 0);
     assert.deepEqual(logger.lines, []);
   });
 

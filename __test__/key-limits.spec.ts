@@ -33,6 +33,8 @@ const NO_STATS = {
   keyCache: NOTHING,
   sessions: NO_SESSIONS,
   requests: { dynamodb: UNSENT, kms: UNSENT },
+  callsInFlight: 0,
+  tasksInFlight: 0,
 };
 
 function turn(secondsLater: number): void {

@@ -44,16 +44,21 @@ class DynamoDBSessionStore extends Base {
   #known;
   #locks;
   #inOrder = new InOrder();
+  #calls = { inFlight: 0 };
+  /** Apart from other calls, or the tasks that wait for a lease would keep the one that has it from reading its session. */
+  #tasks = { inFlight: 0 };
+  #maxCallsInFlight;
   #closing = false;
   #counts = { written: 0, extended: 0, unchanged: 0, gone: 0, conflicts: 0 };
 
   constructor(config = {}) {
     super();
-    const { options, logger, lifetime, recentSessions, exactRevisions } = readConfig(config);
+    const { options, logger, lifetime, recentSessions, callsInFlight, exactRevisions } = readConfig(config);
     this.#native = new NativeStore(options);
     this.#logger = logger;
     this.#lifetime = lifetime;
     this.#known = new KnownSessions(recentSessions, exactRevisions);
+    this.#maxCallsInFlight = callsInFlight;
     this.#locks = new Locks(this.#native, (text) => this.#log('warn', text));
     for (const name of METHODS) {
       Object.defineProperty(this, name, { value: this[name].bind(this), writable: true, configurable: true });
@@ -195,7 +200,7 @@ class DynamoDBSessionStore extends Base {
 
   withLock(sid, task, ...rest) {
     const [options, callback] = typeof rest[0] === 'function' ? [undefined, rest] : [rest[0], rest.slice(1)];
-    return this.#run('withLock', async () => this.#locks.run(checkSid(sid), task, options), callback, sid);
+    return this.#run('withLock', async () => this.#locks.run(checkSid(sid), task, options), callback, sid, this.#tasks);
   }
 
   ping(...callback) {
@@ -211,6 +216,8 @@ class DynamoDBSessionStore extends Base {
       keyCache: this.#native.keyCacheStats(),
       sessions: { ...this.#counts },
       requests: this.#native.requestStats(),
+      callsInFlight: this.#calls.inFlight,
+      tasksInFlight: this.#tasks.inFlight,
     };
   }
 
@@ -313,12 +320,25 @@ class DynamoDBSessionStore extends Base {
     }
   }
 
-  #run(operation, work, callbacks, sid) {
+  #run(operation, work, callbacks, sid, kind = this.#calls) {
     const open = async () => {
       if (this.#closing) throw failure('ERR_CLOSED', 'the session store is closed; make a new one');
-      return work();
+      if (kind.inFlight >= this.#maxCallsInFlight) throw this.#overloaded();
+      kind.inFlight++;
+      try {
+        return await work();
+      } finally {
+        kind.inFlight--;
+      }
     };
     return this.#answer(operation, open(), callbacks, sid);
+  }
+
+  #overloaded() {
+    const message =
+      `${this.#maxCallsInFlight} calls are waiting for an answer, as many as maxCallsInFlight allows; try again later, ` +
+      'and look for what keeps DynamoDB or KMS from answering';
+    return new SessionStoreError({ code: 'ERR_OVERLOADED', message, retryable: true });
   }
 
   #answer(operation, result, callbacks, sid) {

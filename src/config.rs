@@ -181,6 +181,7 @@ impl StoreConfig {
         let hash_session_ids = options.hash_session_ids()?;
         let saving = options.saving()?;
         options.number("maxRecentSessions")?; // the facade keeps them
+        options.number("maxCallsInFlight")?; // and counts these
         let local = options.local()?;
         let aws = options.aws()?;
         options.end()?;

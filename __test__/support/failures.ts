@@ -22,6 +22,7 @@ export const RETRYABLE: Record<SessionStoreErrorCode, boolean> = {
   ERR_SERIALIZATION: false,
   ERR_CONFLICT: false, // but from update, whose deadline passed
   ERR_LOCK_TIMEOUT: true,
+  ERR_OVERLOADED: true,
   ERR_CLOSED: false,
 };
 

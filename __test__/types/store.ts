@@ -50,6 +50,7 @@ const everything: Required<SessionStoreConfig> = {
   onConflict: 'error',
   maxRecentSessions: 10_000,
   timeouts: { connectMillis: 1000, attemptMillis: 2000, callMillis: 5000 },
+  maxCallsInFlight: 1000,
   logger: console,
   kmsClient,
   docClient,
@@ -257,6 +258,7 @@ const codes: Record<SessionStoreErrorCode, string> = {
   ERR_SERIALIZATION: '',
   ERR_CONFLICT: '',
   ERR_LOCK_TIMEOUT: '',
+  ERR_OVERLOADED: '',
   ERR_CLOSED: '',
 };
 // @ts-expect-error the union is closed
@@ -288,13 +290,13 @@ export function handle(error: unknown): string {
 // Counts
 
 const stats: SessionStoreStats = store.stats();
-same<keyof typeof stats, 'keyCache' | 'sessions' | 'requests'>(true);
+same<keyof typeof stats, 'keyCache' | 'sessions' | 'requests' | 'callsInFlight' | 'tasksInFlight'>(true);
 const counted: number = stats.sessions.conflicts + stats.keyCache.entries + stats.keyCache.hits + stats.keyCache.checksRevoked;
 // @ts-expect-error a count that there is not
 stats.keyCache.size;
 // @ts-expect-error no promise
 store.stats().then();
-void [counted, stats.requests.kms.retries + stats.requests.dynamodb.sent];
+void [counted, stats.requests.kms.retries + stats.requests.dynamodb.sent + stats.callsInFlight + stats.tasksInFlight];
 
 // The rest
 

@@ -123,6 +123,7 @@ fn every_refusal_names_the_option() {
             r#"{"timeouts": {"callSeconds": 5}}"#,
             "timeouts.callSeconds",
         ),
+        (r#"{"maxCallsInFlight": 0}"#, "maxCallsInFlight"),
         (r#"{"keyCache": "no"}"#, "keyCache"),
         (r#"{"keyCache": {"maxEntries": 0}}"#, "keyCache.maxEntries"),
         (r#"{"keyCache": {"maxAge": 5}}"#, "keyCache.maxAge"),
