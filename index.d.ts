@@ -109,7 +109,7 @@ export interface AwsClientHandle {
 
 /** Where the store logs to: `console`, pino, or anything with these two methods. Called with one string. */
 export interface SessionStoreLogger {
-  /** Every failing call. */
+  /** Failing calls: at most one line a minute for each operation and code, with the number of those that were left out since the last one. */
   warn(message: string): void;
   /** Every expired session that was asked for. */
   debug(message: string): void;
@@ -193,6 +193,8 @@ export interface SessionStoreStats {
   };
   /** What was sent to AWS, revocation checks included. */
   requests: { dynamodb: RequestCounts; kms: RequestCounts };
+  /** Failed calls by their code; a code that never came is not there. */
+  errors: Partial<Record<SessionStoreErrorCode, number>>;
   /** Calls that wait for an answer now, without `withLock`. */
   callsInFlight: number;
   /** Calls of `withLock` whose task runs now, or waits for the lease. */

@@ -53,6 +53,7 @@ describe('get with a signal', () => {
     await store.close(); // waits for the read
     assert.equal(store.stats().callsInFlight, 0);
     assert.deepEqual(logger.lines, []);
+    assert.deepEqual(store.stats().errors, {});
   });
 
   it('fails as get fails', async () => {

@@ -33,6 +33,7 @@ const NO_STATS = {
   keyCache: NOTHING,
   sessions: NO_SESSIONS,
   requests: { dynamodb: UNSENT, kms: UNSENT },
+  errors: {},
   callsInFlight: 0,
   tasksInFlight: 0,
 };

@@ -132,6 +132,7 @@ describe('without', () => {
           assert.match(error.message, /5 calls.*maxCallsInFlight/);
         }
         assert.deepEqual(ended, [], 'the calls that were refused had to wait');
+        assert.equal(store.stats().errors.ERR_OVERLOADED, more.length);
         await Promise.all(waiting);
         assert.equal(store.stats().callsInFlight, 0);
       } finally {

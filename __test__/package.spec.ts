@@ -36,6 +36,7 @@ const TEXTS = [
   'lib/backoff.js',
   'lib/config.js',
   'lib/errors.js',
+  'lib/failures.js',
   'lib/in-order.js',
   'lib/known-sessions.js',
   'lib/locks.js',

@@ -3,7 +3,6 @@
 const { Backoff } = require('./backoff.js');
 const { failure, SessionStoreError, unwrap } = require('./errors.js');
 const { abortSignal, callOptions, seconds } = require('./options.js');
-const { fingerprint } = require('./session.js');
 
 /** The bounds of the first and of any wait for a lease of another process, in milliseconds. */
 const FIRST_WAIT = 50;
@@ -25,7 +24,7 @@ class Locks {
   /** Session id to a promise that resolves when the last task of this process that asked for the lease is done with it. */
   #turns = new Map();
 
-  /** @param {(text: string) => void} warn logs what the caller is not told otherwise. */
+  /** @param {(sid: string, code: string) => void} warn tells of a lease that could not be given back, which the caller is not told otherwise. */
   constructor(native, warn) {
     this.#native = native;
     this.#warn = warn;
@@ -43,7 +42,7 @@ class Locks {
         const lease = new Lease(this.#native, sid, leaseSeconds * 1000, signal);
         await lease.take(patience);
         patience.end();
-        return await lease.during(task, (text) => this.#warn(`withLock${fingerprint(sid)}: ${text}`));
+        return await lease.during(task, (code) => this.#warn(sid, code));
       } finally {
         done();
       }
@@ -186,7 +185,7 @@ class Lease {
       clearTimeout(this.#end);
       this.#renewal = undefined;
       const reply = await this.#native.releaseLease(this.#sid, this.#owner);
-      if (reply?.code) warn(`the lease could not be given back (${reply.code}); it ends by itself`);
+      if (reply?.code) warn(reply.code);
     }
   }
 

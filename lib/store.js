@@ -5,6 +5,7 @@ const { holdsContent } = require('../binding.js');
 const { abortable } = require('./abortable.js');
 const { readConfig } = require('./config.js');
 const { SessionStoreError, failure, unwrap } = require('./errors.js');
+const { Failures } = require('./failures.js');
 const { InOrder } = require('./in-order.js');
 const { KnownSessions } = require('./known-sessions.js');
 const { Locks } = require('./locks.js');
@@ -44,6 +45,7 @@ class DynamoDBSessionStore extends Base {
   #known;
   #locks;
   #inOrder = new InOrder();
+  #failures = new Failures((text) => this.#log('warn', text));
   #calls = { inFlight: 0 };
   /** Apart from other calls, or the tasks that wait for a lease would keep the one that has it from reading its session. */
   #tasks = { inFlight: 0 };
@@ -59,7 +61,12 @@ class DynamoDBSessionStore extends Base {
     this.#lifetime = lifetime;
     this.#known = new KnownSessions(recentSessions, exactRevisions);
     this.#maxCallsInFlight = callsInFlight;
-    this.#locks = new Locks(this.#native, (text) => this.#log('warn', text));
+    this.#locks = new Locks(this.#native, (sid, code) =>
+      this.#failures.log(
+        `release ${code}`,
+        () => `withLock${fingerprint(sid)}: the lease could not be given back (${code}); it ends by itself`,
+      ),
+    );
     for (const name of METHODS) {
       Object.defineProperty(this, name, { value: this[name].bind(this), writable: true, configurable: true });
     }
@@ -216,6 +223,7 @@ class DynamoDBSessionStore extends Base {
       keyCache: this.#native.keyCacheStats(),
       sessions: { ...this.#counts },
       requests: this.#native.requestStats(),
+      errors: this.#failures.counts,
       callsInFlight: this.#calls.inFlight,
       tasksInFlight: this.#tasks.inFlight,
     };
@@ -343,10 +351,13 @@ class DynamoDBSessionStore extends Base {
 
   #answer(operation, result, callbacks, sid) {
     const promise = result.catch((error) => {
-      // Another error is the caller's own: what it says is not ours to tell.
-      const what =
-        error instanceof SessionStoreError ? `${error.code}: ${error.message}` : 'the function that it was given failed';
-      this.#log('warn', `${operation}${fingerprint(sid)} failed: ${what}`);
+      const ours = error instanceof SessionStoreError;
+      if (ours) this.#failures.count(error.code);
+      this.#failures.log(`${operation} ${ours ? error.code : ''}`, () => {
+        // Another error is the caller's own: what it says is not ours to tell.
+        const what = ours ? `${error.code}: ${error.message}` : 'the function that it was given failed';
+        return `${operation}${fingerprint(sid)} failed: ${what}`;
+      });
       throw error;
     });
     return this.#deliver(operation, promise, callbacks);
