@@ -141,6 +141,10 @@ describe('the README', () => {
     assert.match(await output('errors'), /ERR_TABLE_NOT_FOUND false\n$/);
   });
 
+  it('runs the read that somebody may give up', async () => {
+    assert.equal(await output('signal'), 'null\n');
+  });
+
   it('runs the change of a session', async () => {
     assert.equal(await output('update'), "{ google: 'new', slack: 'kept' }\n");
   });
