@@ -4,6 +4,7 @@
 import { readdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { installMicroburst } from './microburst.mjs';
 import { packInto } from './pack.mjs';
 import { buildAwsLocal, installIfStale, requireTools, root, run, step } from './steps.mjs';
 import { checkSupplyChain } from './supply-chain.mjs';
@@ -37,6 +38,9 @@ try {
 
   step('Building the servers that speak AWS (tools/aws-local); minutes the first time');
   process.env.AWS_LOCAL = await buildAwsLocal();
+
+  step('Installing microburst, the proxy that plays failures of AWS');
+  process.env.MICROBURST_PYTHON = await installMicroburst();
 
   if (only.length === 0) {
     step('Checking and testing the servers');
