@@ -28,6 +28,7 @@ const TEXTS = [
   'README.md',
   'SECURITY.md',
   'binding.js',
+  'docs/faults.md',
   'docs/record-format.md',
   'docs/scaling.md',
   'index.d.ts',
