@@ -11,7 +11,8 @@ export class StoppingProxy {
   /** Operation and place to the name of the stop that the next one makes there. */
   readonly #held = new Map<string, string>();
   #holds = 0;
-  readonly #lost = new Set<string>();
+  /** Operation to how many answers of it are lost from now on. */
+  readonly #lost = new Map<string, number>();
   #server!: Listening;
 
   static async start(target: string): Promise<StoppingProxy> {
@@ -24,7 +25,7 @@ export class StoppingProxy {
       const reply = await fetch(target, { method: 'POST', headers, body });
       const answer = Buffer.from(await reply.arrayBuffer());
       await proxy.#at(operation, 'answer');
-      if (proxy.#lost.delete(operation)) return void response.destroy();
+      if (proxy.#loses(operation)) return void response.destroy();
       response.writeHead(reply.status, { ...Object.fromEntries(reply.headers), 'content-length': answer.length }).end(answer);
     });
     return proxy;
@@ -41,13 +42,19 @@ export class StoppingProxy {
     return { reached: this.#stops.reached(name), pass: () => this.#stops.pass(name) };
   }
 
-  /** The next request of this operation is served, and its connection ends without the answer. */
-  lose(operation: string): void {
-    this.#lost.add(operation);
+  /** The next requests of this operation are served, and their connections end without the answer. */
+  lose(operation: string, times = 1): void {
+    this.#lost.set(operation, times);
   }
 
   close(): Promise<void> {
     return this.#server.close();
+  }
+
+  #loses(operation: string): boolean {
+    const left = this.#lost.get(operation) ?? 0;
+    if (left > 0) this.#lost.set(operation, left - 1);
+    return left > 0;
   }
 
   async #at(operation: string, where: Where): Promise<void> {
