@@ -29,6 +29,17 @@ export class Program {
     });
   }
 
+  /** Sends a signal and waits for nothing. */
+  signal(signal: NodeJS.Signals): void {
+    this.#process.kill(signal);
+  }
+
+  /** The next line that it prints; `undefined` at its end. */
+  async next(): Promise<string | undefined> {
+    const { value, done } = await this.#lines.next();
+    return done ? undefined : value;
+  }
+
   /** The next line that it prints. */
   async line(): Promise<string> {
     const { value, done } = await this.#lines.next();
