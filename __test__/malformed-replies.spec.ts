@@ -1,0 +1,103 @@
+// No reply, however malformed, ends the process, hangs a call or is taken for an answer that it is not. Real replies are recorded, and changed at random: bytes, and
+// JSON values. MALFORMED_RUNS says how many there are for each operation, with other seeds than npm test's; MALFORMED_SEED repeats one.
+
+import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
+import { after, before, describe, it } from 'node:test';
+import { type DynamoDBSessionStore, SessionStoreError } from 'connect-dynamodb-kms';
+import { type AwsBackend, startAws } from './support/backends.ts';
+import { OPERATIONS } from './support/fault-cells.ts';
+import { type Listening, startHttp } from './support/http-server.ts';
+import { Random } from './support/random.ts';
+import { changedBytes, changedJson } from './support/spoilt.ts';
+
+// One attempt a call: what is malformed is malformed.
+process.env.AWS_MAX_ATTEMPTS = '1';
+
+const { MALFORMED_RUNS, MALFORMED_SEED } = process.env;
+const RUNS = MALFORMED_SEED === undefined ? Number(MALFORMED_RUNS ?? 80) : 1;
+const first = Number(MALFORMED_SEED ?? (MALFORMED_RUNS === undefined ? 77_110_932 : randomInt(2 ** 31)));
+
+/** What a call may fail with because its answer was malformed: an answer that was understood may say any of AWS's errors. */
+const CODES =
+  /^ERR_(DYNAMODB|KMS)_|^ERR_(INTEGRITY|VERSION|SERIALIZATION|TABLE_SCHEMA|TABLE_NOT_FOUND|CREDENTIALS|ACCESS_DENIED)$/;
+
+describe('replies that are malformed', () => {
+  let backend: AwsBackend;
+  let front: Listening;
+  let kms: Listening;
+  let spoilt: { operation: string; random: Random } | undefined;
+  before(async () => {
+    backend = await startAws();
+    [front, kms] = await Promise.all([backend.aws.dynamodb, backend.aws.kms].map(spoiling));
+  });
+  after(async () => {
+    await backend.stop();
+    await Promise.all([front.close(), kms.close()]);
+  });
+
+  function spoiling(target: string): Promise<Listening> {
+    return startHttp(async (request, response) => {
+      const operation = String(request.headers['x-amz-target']).split('.')[1];
+      const body = Buffer.concat(await request.toArray());
+      const { host, connection, ...headers } = request.headers as Record<string, string>;
+      const reply = await fetch(target, { method: 'POST', headers, body });
+      let answer: Buffer = Buffer.from(await reply.arrayBuffer());
+      let status = reply.status;
+      if (spoilt?.operation === operation) {
+        const { random } = spoilt;
+        answer = random.chance(0.5) ? changedJson(random, answer) : changedBytes(random, answer);
+        status = random.weighted({ 200: 8, 400: 2, 500: 1, 204: 1 }) as unknown as number;
+      }
+      const given = Object.fromEntries(reply.headers);
+      response
+        .writeHead(Number(status), Number(status) === 204 ? given : { ...given, 'content-length': answer.length })
+        .end(answer);
+    });
+  }
+
+  const store = () => backend.store({ dynamodbEndpoint: front.url, kmsEndpoint: kms.url, touchAfter: 0 });
+
+  async function outcome(own: DynamoDBSessionStore, run: (store: DynamoDBSessionStore) => Promise<unknown>): Promise<string> {
+    try {
+      await run(own);
+      return 'success';
+    } catch (error) {
+      assert.ok(error instanceof SessionStoreError, String(error));
+      assert.match(error.code, CODES);
+      return error.code;
+    }
+  }
+
+  for (const { name, run } of OPERATIONS) {
+    it(`to ${name} are failures with a code, or answers that were not changed where it matters`, {
+      timeout: 60_000,
+    }, async (t) => {
+      const seen: Record<string, number> = {};
+      for (let seed = first; seed < first + RUNS; seed++) {
+        try {
+          spoilt = undefined;
+          await backend.store().set('old', { user: 'Ada' });
+          const own = store(); // without cached keys
+          spoilt = { operation: name, random: new Random(seed) };
+          const result = await outcome(own, async () => {
+            const value = await run(own);
+            // A session is what was saved, whatever the reply was: it is authenticated.
+            if (name === 'Decrypt' || name === 'GetItem') assert.ok(value === null || (value as any).user === 'Ada');
+          });
+          seen[result] = (seen[result] ?? 0) + 1;
+          spoilt = undefined;
+          assert.equal(await outcome(own, (store) => store.ping()), 'success', 'the store works no more');
+          await own.close();
+        } catch (error: any) {
+          throw new Error(`seed ${seed} fails (MALFORMED_SEED=${seed} repeats it): ${error.message}`, { cause: error });
+        }
+      }
+      assert.ok(
+        Object.keys(seen).some((code) => code !== 'success'),
+        'nothing was malformed',
+      );
+      t.diagnostic(JSON.stringify(seen));
+    });
+  }
+});
