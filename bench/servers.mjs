@@ -39,6 +39,12 @@ export class Servers {
     return reply.json();
   }
 
+  /** Injects a fault; tools/aws-local/README.md says which there are. */
+  async fault(fault) {
+    const reply = await fetch(`${this.#control}/faults`, { method: 'POST', body: JSON.stringify(fault) });
+    if (!reply.ok) throw new Error(`aws-local refused a fault: ${reply.status}`);
+  }
+
   /** Microseconds of CPU so far. taskset becomes the program that it starts, so the pid is its own. */
   micros() {
     return microsOf(this.#process.pid);
