@@ -15,7 +15,7 @@ const POOL = 60 + 24 * KILLS;
 
 class Gateway {
   readonly #history: KillHistory;
-  readonly #wanted: Array<{ calls: number; resolve: () => void }> = [];
+  readonly #wanted: Array<{ calls: number; resolve: () => void; reject: (error: Error) => void }> = [];
   readonly #program: Program;
   readonly ready: Promise<void>;
   readonly #read: Promise<void>;
@@ -30,7 +30,7 @@ class Gateway {
 
   /** Resolves when so many more calls were acknowledged. */
   worked(calls: number): Promise<void> {
-    return new Promise((resolve) => this.#wanted.push({ calls: this.#calls + calls, resolve }));
+    return new Promise((resolve, reject) => this.#wanted.push({ calls: this.#calls + calls, resolve, reject }));
   }
 
   async end(signal: NodeJS.Signals): Promise<void> {
@@ -48,6 +48,7 @@ class Gateway {
       if (event.done) this.#calls += 1;
       for (const { calls, resolve } of this.#wanted) if (this.#calls >= calls) resolve();
     }
+    for (const { reject } of this.#wanted) reject(new Error('the process ended by itself'));
   }
 }
 
