@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
-import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -19,9 +19,10 @@ import { type Backend, backends } from './support/backends.ts';
 const run = promisify(execFile);
 const required = createRequire(import.meta.url)('connect-dynamodb-kms');
 const repository = fileURLToPath(new URL('..', import.meta.url));
+const { version } = JSON.parse(await readFile(join(repository, 'package.json'), 'utf8'));
 const { devDependencies } = JSON.parse(await readFile(new URL('package.json', import.meta.url), 'utf8'));
 
-/** What is in the tarball, whatever platforms it was built for. */
+/** What is in the package's tarball. Binaries have packages of their own. */
 const TEXTS = [
   'CHANGELOG.md',
   'LICENSE',
@@ -51,33 +52,38 @@ const TEXTS = [
   'package.json',
 ];
 const INFRASTRUCTURE = ['infrastructure/cloudformation.yaml', 'infrastructure/iam-policy.json'];
-const BINARY = /^connect-dynamodb-kms\.[a-z0-9]+-[a-z0-9]+(-[a-z0-9]+)?\.node$/;
+/** What npm keeps of a tarball: with this, and the docs, the package stays small beside its binaries. */
+const LARGEST_TARBALL = 150_000;
 
 describe('the package', () => {
   let folder: string;
-  let tarball: string;
+  let tarballs: string[];
   let files: string[];
   let manifest: any;
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'package-'));
-    await run('npm', ['pack', '--silent', '--pack-destination', folder], { cwd: repository });
-    const { version } = JSON.parse(await readFile(join(repository, 'package.json'), 'utf8'));
-    tarball = join(folder, `connect-dynamodb-kms-${version}.tgz`);
-    const { stdout } = await run('tar', ['-tzf', tarball]);
-    files = stdout
-      .trim()
-      .split('\n')
-      .map((name) => name.replace(/^package\//, ''));
+    const packed = await run(process.execPath, ['scripts/pack.mjs', folder], { cwd: repository });
+    tarballs = packed.stdout.trim().split('\n');
+    files = await names(tarballs[0]!);
     await unpack(folder);
     manifest = JSON.parse(await contents('package.json'));
   });
   after(() => rm(folder, { recursive: true }));
 
-  /** Puts the package, and nothing else, into `node_modules` of a folder. */
+  const names = async (tarball: string) => {
+    const { stdout } = await run('tar', ['-tzf', tarball]);
+    return stdout
+      .trim()
+      .split('\n')
+      .map((name) => name.replace(/^package\//, ''));
+  };
+  /** Puts the package and its binary, and nothing else, into `node_modules` of a folder. */
   const unpack = async (target: string) => {
-    const installed = join(target, 'node_modules', 'connect-dynamodb-kms');
-    await mkdir(installed, { recursive: true });
-    await run('tar', ['-xzf', tarball, '-C', installed, '--strip-components=1']);
+    for (const tarball of tarballs) {
+      const installed = join(target, 'node_modules', basename(tarball, `-${version}.tgz`));
+      await mkdir(installed, { recursive: true });
+      await run('tar', ['-xzf', tarball, '-C', installed, '--strip-components=1']);
+    }
   };
   const contents = (name: string) => readFile(join(folder, 'node_modules', 'connect-dynamodb-kms', name), 'utf8');
   /** Runs a program in the folder where the package alone is installed; gives what it printed, as JSON. */
@@ -87,9 +93,28 @@ describe('the package', () => {
   };
 
   it('holds exactly the intended files', () => {
-    const binaries = files.filter((name) => BINARY.test(name));
-    assert.ok(binaries.length > 0, 'no binary');
-    assert.deepEqual(files.toSorted(), [...TEXTS, ...INFRASTRUCTURE, ...binaries].toSorted());
+    assert.deepEqual(files.toSorted(), [...TEXTS, ...INFRASTRUCTURE].toSorted());
+  });
+
+  it('is small', async () => {
+    const { size } = await stat(tarballs[0]!);
+    assert.ok(size <= LARGEST_TARBALL, `${size} bytes`);
+  });
+
+  it('has its binaries in packages of their own, one a platform', async () => {
+    assert.ok(tarballs.length > 1);
+    for (const tarball of tarballs.slice(1)) {
+      const platform = basename(tarball, `-${version}.tgz`).replace('connect-dynamodb-kms-', '');
+      const binary = `connect-dynamodb-kms.${platform}.node`;
+      const expected = ['LICENSE', 'README.md', 'THIRD-PARTY-LICENSES.txt', binary, 'package.json'];
+      assert.deepEqual((await names(tarball)).toSorted(), expected.toSorted());
+      const installed = join(folder, 'node_modules', `connect-dynamodb-kms-${platform}`);
+      const own = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8'));
+      assert.equal(own.version, manifest.version);
+      assert.equal(own.main, binary);
+      assert.deepEqual([own.os, own.cpu], [[process.platform], [process.arch]]);
+      assert.equal(own.engines.node, manifest.engines.node);
+    }
   });
 
   it('is under the Apache License 2.0, with its text', async () => {
@@ -124,7 +149,7 @@ describe('the package', () => {
   });
 
   it('lets nobody reach its inner files', async () => {
-    for (const inner of ['binding.js', 'index.js', 'lib/store.js', basename(files.find((name) => BINARY.test(name))!)]) {
+    for (const inner of ['binding.js', 'index.js', 'lib/store.js']) {
       await assert.rejects(import(`connect-dynamodb-kms/${inner}`), { code: 'ERR_PACKAGE_PATH_NOT_EXPORTED' });
     }
     const own = createRequire(import.meta.url)('connect-dynamodb-kms/package.json');
@@ -183,7 +208,7 @@ describe('the package', () => {
         home = await mkdtemp(join(tmpdir(), 'installed-'));
         await writeFile(join(home, 'package.json'), JSON.stringify({ private: true }));
         const wanted = packages.map((name) => `${name}@${devDependencies[name]}`);
-        await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', tarball, ...wanted], { cwd: home });
+        await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', ...tarballs, ...wanted], { cwd: home });
         await copyFile(new URL(`support/installed/${program}`, import.meta.url), join(home, program));
       });
       after(() => rm(home, { recursive: true }));

@@ -1,0 +1,58 @@
+// Loads the core: the addon that was built in this folder, else the one in the package for this platform.
+
+'use strict';
+
+const { existsSync, readFileSync } = require('node:fs');
+const { join } = require('node:path');
+
+/** A package for every target in package.json. Written out, so that bundlers and tracers see what is required. */
+const PACKAGES = {
+  'darwin-arm64': () => require('connect-dynamodb-kms-darwin-arm64'),
+  'darwin-x64': () => require('connect-dynamodb-kms-darwin-x64'),
+  'linux-arm64-gnu': () => require('connect-dynamodb-kms-linux-arm64-gnu'),
+  'linux-arm64-musl': () => require('connect-dynamodb-kms-linux-arm64-musl'),
+  'linux-x64-gnu': () => require('connect-dynamodb-kms-linux-x64-gnu'),
+  'linux-x64-musl': () => require('connect-dynamodb-kms-linux-x64-musl'),
+  'win32-arm64-msvc': () => require('connect-dynamodb-kms-win32-arm64-msvc'),
+  'win32-x64-msvc': () => require('connect-dynamodb-kms-win32-x64-msvc'),
+};
+
+module.exports = load(platformName());
+
+function load(platform) {
+  const built = join(__dirname, `connect-dynamodb-kms.${platform}.node`);
+  if (existsSync(built)) return require(built);
+  if (!Object.hasOwn(PACKAGES, platform)) {
+    throw new Error(
+      `connect-dynamodb-kms has no binary for ${platform}. It has binaries for ${Object.keys(PACKAGES).join(', ')}. ` +
+        'For another platform build it from source, as its README says.',
+    );
+  }
+  const name = `connect-dynamodb-kms-${platform}`;
+  try {
+    return PACKAGES[platform]();
+  } catch (cause) {
+    const message =
+      cause.code === 'MODULE_NOT_FOUND'
+        ? `connect-dynamodb-kms needs ${name}, the package with its binary for this platform, and that is not installed. Install on the ` +
+          'platform where it runs, without leaving out optional dependencies; node_modules and lock files made on another platform may lack it.'
+        : `connect-dynamodb-kms cannot load the binary in the package ${name}: ${cause.message}`;
+    throw new Error(message, { cause });
+  }
+}
+
+/** As @napi-rs/cli names platforms, and with them the binaries and packages. */
+function platformName() {
+  const { arch, platform } = process;
+  if (platform === 'linux') return `linux-${arch}-${onMusl() ? 'musl' : 'gnu'}`;
+  return platform === 'win32' ? `win32-${arch}-msvc` : `${platform}-${arch}`;
+}
+
+/** Every process on glibc has mapped its libc. The names in Node.js's own file and in `ldd` are not on every system; this is. */
+function onMusl() {
+  try {
+    return !/\/libc(\.so\.6|-2\.\d+\.so)$/m.test(readFileSync('/proc/self/maps', 'utf8'));
+  } catch {
+    return false; // /proc is not mounted, or not to be read
+  }
+}

@@ -1,0 +1,73 @@
+// The crates whose code is in a binary of at least one platform, as Cargo.lock has them: what the notices and the bill of materials list.
+
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { root } from './steps.mjs';
+
+const LARGEST_METADATA = 2 ** 27;
+
+/**
+ * @typedef {object} Crate
+ * @property {string} id what cargo calls it, for `dependencies`
+ * @property {string} name
+ * @property {string} version
+ * @property {string} license an SPDX expression
+ * @property {string[]} authors
+ * @property {string} folder where its source lies
+ * @property {string | undefined} checksum SHA-256 of what crates.io serves
+ * @property {Set<string>} dependencies ids
+ */
+
+/** @returns {Promise<{ own: Crate, linked: Crate[] }>} this package's crate, and the others by name and version. */
+export async function linkedCrates() {
+  const { napi } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+  const checksums = await lockedChecksums();
+  const found = new Map();
+  let own;
+  for (const target of napi.targets) own = await addCratesOf(target, checksums, found); // cargo takes one platform at a time
+  const order = new Intl.Collator('en').compare;
+  const linked = [...found.values()].filter((crate) => crate !== own);
+  return { own, linked: linked.sort((a, b) => order(a.name, b.name) || order(a.version, b.version)) };
+}
+
+async function addCratesOf(target, checksums, found) {
+  const args = ['metadata', '--format-version', '1', '--locked', '--filter-platform', target];
+  const { stdout } = await promisify(execFile)('cargo', args, { cwd: root, maxBuffer: LARGEST_METADATA });
+  const { packages, resolve } = JSON.parse(stdout);
+  const known = new Map(packages.map((crate) => [crate.id, crate]));
+  const nodes = new Map(resolve.nodes.map((node) => [node.id, node]));
+  const runs = (id) => !known.get(id).targets.some(({ kind }) => kind.includes('proc-macro')); // those run in the compiler alone
+  const visited = new Set();
+  const visit = (id) => {
+    if (visited.has(id)) return;
+    visited.add(id);
+    const { name, version, license, authors, manifest_path: manifest } = known.get(id);
+    const checksum = checksums.get(`${name} ${version}`);
+    const crate = found.get(id) ?? {
+      id,
+      name,
+      version,
+      license,
+      authors,
+      folder: dirname(manifest),
+      checksum,
+      dependencies: new Set(),
+    };
+    found.set(id, crate);
+    for (const { dep_kinds: kinds, pkg } of nodes.get(id).deps) {
+      if (!kinds.some(({ kind }) => kind === null) || !runs(pkg)) continue;
+      crate.dependencies.add(pkg);
+      visit(pkg);
+    }
+  };
+  visit(resolve.root);
+  return found.get(resolve.root);
+}
+
+async function lockedChecksums() {
+  const lock = await readFile(join(root, 'Cargo.lock'), 'utf8');
+  const entries = lock.matchAll(/^name = "(.+)"\nversion = "(.+)"\nsource = .+\nchecksum = "(.+)"$/gm);
+  return new Map([...entries].map(([, name, version, checksum]) => [`${name} ${version}`, checksum]));
+}
