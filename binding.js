@@ -2,8 +2,7 @@
 
 'use strict';
 
-const { existsSync, readFileSync } = require('node:fs');
-const { join } = require('node:path');
+const { readFileSync } = require('node:fs');
 
 /** A package for every target in package.json. Written out, so that bundlers and tracers see what is required. */
 const PACKAGES = {
@@ -13,15 +12,18 @@ const PACKAGES = {
   'linux-arm64-musl': () => require('connect-dynamodb-kms-linux-arm64-musl'),
   'linux-x64-gnu': () => require('connect-dynamodb-kms-linux-x64-gnu'),
   'linux-x64-musl': () => require('connect-dynamodb-kms-linux-x64-musl'),
-  'win32-arm64-msvc': () => require('connect-dynamodb-kms-win32-arm64-msvc'),
   'win32-x64-msvc': () => require('connect-dynamodb-kms-win32-x64-msvc'),
 };
 
 module.exports = load(platformName());
 
 function load(platform) {
-  const built = join(__dirname, `connect-dynamodb-kms.${platform}.node`);
-  if (existsSync(built)) return require(built);
+  const built = `./connect-dynamodb-kms.${platform}.node`; // not written into the call, where a bundler would look for such files
+  try {
+    return require(built);
+  } catch (error) {
+    if (error.code !== 'MODULE_NOT_FOUND') throw error;
+  }
   if (!Object.hasOwn(PACKAGES, platform)) {
     throw new Error(
       `connect-dynamodb-kms has no binary for ${platform}. It has binaries for ${Object.keys(PACKAGES).join(', ')}. ` +

@@ -3,11 +3,15 @@
 
 import { spawn } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** The repository's folder. Relative paths given to the functions below start here. */
 export const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** What is built or fetched once for all clones of this user. */
+export const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'connect-dynamodb-kms');
 
 const OLDEST_NODE = 20;
 const onWindows = process.platform === 'win32';
@@ -34,8 +38,8 @@ export async function run(command, args = [], options = {}) {
 function start(command, args, options) {
   const asTyped = [command, ...args].join(' ');
   const cwd = resolve(root, String(options.cwd ?? '.'));
-  // npm is a .cmd file on Windows, which only a shell starts.
-  const child = spawn(command, args, { ...options, cwd, shell: onWindows && command === 'npm' });
+  // npm and npx are .cmd files on Windows, which only a shell starts.
+  const child = spawn(command, args, { ...options, cwd, shell: onWindows && ['npm', 'npx'].includes(command) });
   const ended = new Promise((done, failed) => {
     child.once('error', (error) => failed(new Error(`\`${asTyped}\` could not be started: ${error.message}`)));
     child.once('close', (code, signal) => {

@@ -3,9 +3,8 @@
 
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { root, run } from './steps.mjs';
+import { cache, root, run } from './steps.mjs';
 
 const CARGO_DENY = '0.20.2';
 
@@ -19,7 +18,6 @@ export async function checkSupplyChain() {
 
 /** The program, built once into the user's cache folder if it is not installed. */
 async function cargoDeny() {
-  const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'connect-dynamodb-kms');
   const program = join(cache, `cargo-deny-${CARGO_DENY}`, 'bin', 'cargo-deny');
   if (!existsSync(program)) {
     console.log('Building cargo-deny; minutes, once');

@@ -2,19 +2,17 @@
 // those names after the builds.
 
 import { readdir } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { installMicroburst } from './microburst.mjs';
 import { packInto } from './pack.mjs';
-import { buildAwsLocal, installIfStale, requireTools, root, run, step } from './steps.mjs';
+import { buildAwsLocal, cache, installIfStale, requireTools, root, run, step } from './steps.mjs';
 import { checkSupplyChain } from './supply-chain.mjs';
 
 const only = process.argv.slice(2);
 
 // CI clones afresh every time; what cargo has built stays usable in the user's cache folder.
 if (process.env.CI && !process.env.CARGO_TARGET_DIR) {
-  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
-  process.env.CARGO_TARGET_DIR = join(cache, 'connect-dynamodb-kms', 'target');
+  process.env.CARGO_TARGET_DIR = join(cache, 'target');
 }
 
 try {

@@ -1,0 +1,57 @@
+// `node scripts/build-release.mjs [TARGET]`: the binary of a target as it is published, in this folder. Targets are those in package.json.
+//
+// Not `napi build`: it has cargo make the library for Rust's own tests as well, and where cargo makes that, it leaves out link-time
+// optimisation without a word, which costs half the size again.
+
+import { execFile } from 'node:child_process';
+import { copyFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { checkGlibcFloor } from './glibc-floor.mjs';
+import { pathWithZig } from './install/tools.mjs';
+import { root, run } from './steps.mjs';
+
+/** The oldest glibc, of 2012, that Rust supports: Amazon Linux 2, RHEL 7 and everything after them. */
+export const FLOOR = '2.17';
+const LIBRARIES = { linux: 'libconnect_dynamodb_kms.so', apple: 'libconnect_dynamodb_kms.dylib', pc: 'connect_dynamodb_kms.dll' };
+
+/** From Rust's name of a target to that of @napi-rs/cli: `x86_64-unknown-linux-gnu` to `linux-x64-gnu`. */
+export function platformOf(target) {
+  const [cpu, vendor, system, abi] = target.split('-');
+  const arch = { x86_64: 'x64', aarch64: 'arm64' }[cpu];
+  if (vendor === 'unknown') return `${system}-${arch}-${abi}`;
+  return vendor === 'apple' ? `darwin-${arch}` : `win32-${arch}-${abi}`;
+}
+
+/** @returns {Promise<string>} the path of the binary, in `folder`. */
+export async function buildRelease(target, folder = root) {
+  const [, vendor, , abi] = target.split('-');
+  const environment = { ...process.env };
+  let [program, named] = ['cargo', target];
+  if (vendor === 'unknown') {
+    program = 'cargo-zigbuild';
+    environment.PATH = await pathWithZig();
+    if (abi === 'gnu') named = `${target}.${FLOOR}`;
+    else environment.RUSTFLAGS = `${process.env.RUSTFLAGS ?? ''} -C target-feature=-crt-static`; // else it could not be loaded
+  }
+  const args = ['rustc', '--release', '--lib', '--crate-type', 'cdylib', '--locked', '--target', named];
+  await run(program, args, { env: environment });
+  const { stdout } = await promisify(execFile)('cargo', ['metadata', '--format-version', '1', '--no-deps'], { cwd: root });
+  const library = LIBRARIES[vendor === 'unknown' ? 'linux' : vendor];
+  const built = join(JSON.parse(stdout).target_directory, target, 'release', library);
+  const binary = join(folder, `connect-dynamodb-kms.${platformOf(target)}.node`);
+  await copyFile(built, binary);
+  if (abi === 'gnu') await checkGlibcFloor(binary, FLOOR);
+  return binary;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const target = process.argv[2] ?? (await hostTarget());
+  console.log(await buildRelease(target, resolve(root)));
+}
+
+async function hostTarget() {
+  const { stdout } = await promisify(execFile)('rustc', ['-vV']);
+  return /^host: (.+)$/m.exec(stdout)[1];
+}
