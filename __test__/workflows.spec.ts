@@ -1,0 +1,80 @@
+// The workflows of CI and of releases: that they build what is promised, and that nothing can be changed under them.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { parse } from 'yaml';
+
+const folder = new URL('../.github/workflows/', import.meta.url);
+const texts = await Promise.all((await readdir(folder)).map((name) => readFile(new URL(name, folder), 'utf8')));
+const workflows: any[] = texts.map((text) => parse(text));
+const jobs: any[] = workflows.flatMap((workflow) => Object.values(workflow.jobs));
+const manifest = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8'));
+
+describe('the workflows', () => {
+  it('run actions at commits, each with the version that it is', () => {
+    const uses = texts.flatMap((text) => [...text.matchAll(/\buses:.*$/gm)].map(([line]) => line));
+    assert.ok(uses.length > 0);
+    for (const line of uses) assert.match(line, /^uses: actions\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/);
+  });
+
+  it('may do nothing but what each job names', () => {
+    for (const { permissions } of workflows) assert.deepEqual(permissions, {});
+    const writes = jobs.flatMap((job) => Object.entries(job.permissions).filter(([, access]) => access !== 'read'));
+    assert.deepEqual(Object.fromEntries(writes), { 'id-token': 'write', contents: 'write' });
+    assert.equal(writes.length, 2);
+  });
+
+  it('give a token of npm to nothing but the publishing of packages that other jobs have packed', () => {
+    const secret = jobs.filter((job) => JSON.stringify(job).includes('secrets.'));
+    assert.equal(secret.length, 1);
+    assert.equal(secret[0].environment, 'npm');
+    assert.doesNotMatch(JSON.stringify(secret[0]), /actions\/checkout|npm ci|npm install/);
+    assert.match(JSON.stringify(secret[0]), /--provenance/);
+  });
+
+  it('build every target', () => {
+    const matrices = jobs.map((job) => job.strategy?.matrix?.include?.map(({ target }: any) => target));
+    const targets = matrices.find((list) => list?.[0]);
+    assert.deepEqual(targets.toSorted(), manifest.napi.targets.toSorted());
+  });
+
+  it('use every supported Node.js', () => {
+    for (const { strategy } of jobs) if (strategy?.matrix?.node) assert.deepEqual(strategy.matrix.node, [20, 22, 24]);
+  });
+});
+
+describe('the notes of a release', () => {
+  const script = fileURLToPath(new URL('../scripts/release-notes.mjs', import.meta.url));
+  let release: string;
+  before(async () => {
+    release = await mkdtemp(join(tmpdir(), 'release-'));
+    await writeFile(join(release, 'package.json'), JSON.stringify({ version: '1.2.3' }));
+    await writeFile(join(release, 'Cargo.toml'), '[package]\nversion = "1.2.3"\n[dependencies]\nversion = "9"\n');
+  });
+  after(() => rm(release, { recursive: true }));
+
+  const notes = async (tag: string, changelog: string) => {
+    await writeFile(join(release, 'CHANGELOG.md'), changelog);
+    const program = `import { releaseNotes } from ${JSON.stringify(script)};
+      console.log(await releaseNotes(${JSON.stringify(tag)}, ${JSON.stringify(release)}));`;
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program]);
+    return stdout;
+  };
+
+  it('are what the changelog says of the version', async () => {
+    const changelog =
+      '# Changelog\n\n## Unreleased\n\n## 1.2.3 - 2030-01-01\n\n### Added\n\n- This.\n\n## 1.2.2 - 2029-01-01\n\n- That.\n';
+    assert.equal(await notes('v1.2.3', changelog), '### Added\n\n- This.\n');
+  });
+
+  it('are refused for a version that is not in the changelog, or that differs from the tag', async () => {
+    await assert.rejects(notes('v1.2.3', '# Changelog\n\n## Unreleased\n'), /no section "## 1\.2\.3 - DATE"/);
+    await assert.rejects(notes('v1.2.4', '## 1.2.3 - 2030-01-01\n'), /the tag has 1\.2\.4, package\.json has 1\.2\.3/);
+  });
+});
