@@ -4,8 +4,6 @@ import { DynamoDBSessionStore, SessionStoreError } from 'connect-dynamodb-kms';
 import { buildGateway } from './gateway.ts';
 import { readSettings, SettingsError } from './settings.ts';
 
-const HOST = '127.0.0.1';
-
 async function main(): Promise<void> {
   const settings = readSettings(process.argv.slice(2), process.env);
   const store = new DynamoDBSessionStore(settings.store);
@@ -20,9 +18,14 @@ async function main(): Promise<void> {
     process.on(signal, () => void end().then(() => process.exit(0), fail));
   }
 
+  // What is answered from then on closes its connection: kept alive, it would hold the end up for more than a minute.
+  app.addHook('onSend', async (_request, reply) => {
+    if (ending) reply.header('connection', 'close');
+  });
+
   let address: string;
   try {
-    address = await app.listen({ host: HOST, port: settings.port });
+    address = await app.listen({ host: settings.host, port: settings.port });
     await store.ping();
   } catch (error) {
     await end();

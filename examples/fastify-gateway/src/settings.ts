@@ -15,6 +15,7 @@ export interface Place {
 export interface Settings {
   store: SessionStoreConfig;
   place: Place;
+  host: string;
   port: number;
   cookieSecret: string;
 }
@@ -23,6 +24,8 @@ export interface Settings {
 export class SettingsError extends Error {}
 
 const FOLDER = fileURLToPath(new URL('../.sessions', import.meta.url));
+/** Nobody but this machine, unless the environment says otherwise, as a container's must. */
+const HOST = '127.0.0.1';
 /** The default of touchAfter, a minute, saves writes; here every touch is to be seen on the page. */
 const STORE: SessionStoreConfig = { recordVersion: 2, touchAfter: 1 };
 const SHORTEST_SECRET = 32; // @fastify/session takes no shorter one
@@ -35,10 +38,12 @@ export function readSettings(args: readonly string[], env: NodeJS.ProcessEnv): S
   const unknown = args.find((arg) => arg !== '--aws');
   if (unknown !== undefined) throw new SettingsError(`"${unknown}" is not an option. There is one: --aws`);
   const port = readPort(env.PORT);
-  const cookieSecret = readCookieSecret(env.SESSION_SECRET);
+  const host = env.HOST || HOST;
+  const folder = env.SESSIONS_FOLDER || FOLDER;
+  const cookieSecret = readCookieSecret(env.SESSION_SECRET, folder);
   if (!args.includes('--aws')) {
     const place = { table: 'a file in the folder .sessions', wrappedBy: 'the key file of the local mode, in place of AWS KMS' };
-    return { store: { ...STORE, local: { path: FOLDER } }, place, port, cookieSecret };
+    return { store: { ...STORE, local: { path: folder } }, place, host, port, cookieSecret };
   }
   const tableName = required(env, 'SESSIONS_TABLE');
   const kmsKeyArn = required(env, 'KMS_KEY_ARN');
@@ -48,7 +53,7 @@ export function readSettings(args: readonly string[], env: NodeJS.ProcessEnv): S
     table: `the DynamoDB table ${tableName}${atOwn('DYNAMODB')}`,
     wrappedBy: atOwn('KMS') ? 'the KMS at your own endpoint' : 'AWS KMS',
   };
-  return { store: { ...STORE, tableName, kmsKeyArn }, place, port, cookieSecret };
+  return { store: { ...STORE, tableName, kmsKeyArn }, place, host, port, cookieSecret };
 }
 
 function readPort(text = '3000'): number {
@@ -67,14 +72,14 @@ function required(env: NodeJS.ProcessEnv, name: string): string {
 }
 
 /** The secret must outlive the process: with a new one, every browser's cookie would be refused after a restart. */
-function readCookieSecret(given: string | undefined): string {
+function readCookieSecret(given: string | undefined, folder: string): string {
   if (given !== undefined) {
     if (given.length < SHORTEST_SECRET)
       throw new SettingsError(`SESSION_SECRET has ${given.length} characters; it takes at least ${SHORTEST_SECRET}.`);
     return given;
   }
-  const file = join(FOLDER, 'cookie-secret');
-  mkdirSync(FOLDER, { recursive: true, mode: 0o700 });
+  const file = join(folder, 'cookie-secret');
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
   try {
     writeFileSync(file, randomBytes(32).toString('base64url'), { flag: 'wx', mode: 0o600 });
   } catch (error) {
