@@ -8,7 +8,8 @@ import { checkGlibcFloor } from '../glibc-floor.mjs';
 import { makePlatformFolders } from '../platforms.mjs';
 import { root, run } from '../steps.mjs';
 
-const LARGEST_BINARY = 99_000_000;
+/** What it is, with room for a twentieth: a feature too many, or link-time optimisation lost again, shows. */
+const LARGEST_BINARY = 12_300_000;
 const NAME = 'connect-dynamodb-kms';
 
 /** What a published binary must be. */
