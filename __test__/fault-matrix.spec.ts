@@ -38,6 +38,13 @@ function matrix(all: FaultCell[], requests: Requests, left: (cell: FaultCell) =>
   return `\n${sections.join('\n\n')}\n`;
 }
 
+async function inLanes(count: number, waiting: FaultCell[]): Promise<void> {
+  const lane = async () => {
+    for (let cell = waiting.pop(); cell; cell = waiting.pop()) await cell.run();
+  };
+  await Promise.all(Array.from({ length: count }, lane));
+}
+
 it('every fault has the outcome that docs/faults.md says, and leaves a store that works when it is over', {
   timeout: 180_000,
 }, async (t) => {
@@ -65,7 +72,15 @@ it('every fault has the outcome that docs/faults.md says, and leaves a store tha
       return oddity ? [{ ...cell.matches, oddity, forwards }] : [];
     });
   }
-  await Promise.all(all.map((cell) => cell.run()));
+  // So few at a time that none misses a deadline for want of a processor; those that wait for their deadlines need none.
+  await inLanes(
+    16,
+    all.filter(({ fault }) => !fault.timed),
+  );
+  await inLanes(
+    50,
+    all.filter(({ fault }) => fault.timed),
+  );
 
   const arrived = await aws.requests();
   const fired = [...(await proxies.fired()), ...odd.flatMap((server) => server.fired)];
@@ -93,5 +108,5 @@ it('every fault has the outcome that docs/faults.md says, and leaves a store tha
 
   await proxies.rules([]);
   for (const server of odd) server.rules = [];
-  await Promise.all(all.map((cell) => cell.recover()));
+  for (const cell of all) await cell.recover();
 });
