@@ -66,21 +66,6 @@ describe('a write whose reply is lost', () => {
       assert.equal(await user(), 'Eve');
       assert.deepEqual([await calls('PutItem'), conflicts(own)], [3, 0]);
     });
-
-    it(`of set of a changed session, repeated by the caller, is no conflict with itself: '${onConflict}'`, async () => {
-      const { own, session } = await known({ onConflict });
-      session.user = 'Bob';
-      proxy.lose('PutItem', EVERY);
-      await failing(own.set(sid, session), 'ERR_DYNAMODB_UNAVAILABLE');
-      proxy.lose('PutItem', 0);
-      await own.set(sid, session);
-      assert.equal(await user(), 'Bob');
-      assert.deepEqual([conflicts(own), own.stats().sessions.gone], [0, 0]);
-      session.user = 'Eve';
-      await own.set(sid, session);
-      assert.equal(await user(), 'Eve');
-      assert.equal(conflicts(own), 0);
-    });
   }
 
   for (const method of ['touch', 'set'] as const) {
