@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { buildRelease, hostTarget } from '../scripts/build-release.mjs';
 import { installIfStale, requireTools, root, run, step } from '../scripts/steps.mjs';
 
 const PACKAGE = join(root, 'bench', 'node_modules', 'connect-dynamodb-kms');
@@ -18,9 +19,10 @@ export async function prepare({ skipBuild }) {
     step('Installing what is measured and what builds it');
     for (const folder of ['.', 'bench']) await installIfStale(folder);
 
-    step('Building the core for release and packing the package (about 5 minutes the first time)');
-    const names = ['--output-dir', BUILD, '--js', 'binding.js', '--dts', 'binding.d.ts'];
-    await run('npx', ['napi', 'build', '--platform', '--release', ...names, '--', '--locked']);
+    step('Building the core as it is published and packing the package (about 5 minutes the first time)');
+    await rm(join(root, BUILD), { recursive: true, force: true });
+    await mkdir(join(root, BUILD), { recursive: true });
+    await buildRelease(await hostTarget(), join(root, BUILD));
     await installPackage();
     step('Building the servers that speak AWS and the bare HTTP client for release (minutes the first time)');
   }
@@ -28,15 +30,14 @@ export async function prepare({ skipBuild }) {
   return { awsLocal: await build('tools/aws-local', 'aws-local'), bareClient: await build('bench/bare-client', 'bare-client') };
 }
 
-/** Puts the files that npm would publish into node_modules, the release build in place of the developer's. */
+/** Puts the files that npm would publish into node_modules, the binary beside them, where the loader looks first. */
 async function installPackage() {
   const listing = await promisify(execFile)('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: root });
   const [{ files }] = Object.values(JSON.parse(listing.stdout)); // an array, or since npm 12 an object by package
   const built = await readdir(join(root, BUILD));
   await rm(PACKAGE, { recursive: true, force: true });
-  const wanted = files.map(({ path }) => path).filter((path) => !path.endsWith('.node') && !built.includes(path));
-  for (const path of wanted) await copy(join(root, path), join(PACKAGE, path));
-  for (const name of built) if (!name.endsWith('.d.ts')) await copy(join(root, BUILD, name), join(PACKAGE, name));
+  for (const { path } of files) await copy(join(root, path), join(PACKAGE, path));
+  for (const name of built) await copy(join(root, BUILD, name), join(PACKAGE, name));
   await rm(join(root, BUILD), { recursive: true });
 }
 

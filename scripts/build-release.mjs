@@ -12,7 +12,7 @@ import { checkGlibcFloor } from './glibc-floor.mjs';
 import { pathWithZig } from './install/tools.mjs';
 import { root, run } from './steps.mjs';
 
-/** The oldest glibc, of 2012, that Rust supports: Amazon Linux 2, RHEL 7 and everything after them. */
+/** The oldest glibc, of 2012, that Rust supports. */
 export const FLOOR = '2.17';
 const LIBRARIES = { linux: 'libconnect_dynamodb_kms.so', apple: 'libconnect_dynamodb_kms.dylib', pc: 'connect_dynamodb_kms.dll' };
 
@@ -51,7 +51,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   console.log(await buildRelease(target, resolve(root)));
 }
 
-async function hostTarget() {
+/** The target of this machine. */
+export async function hostTarget() {
   const { stdout } = await promisify(execFile)('rustc', ['-vV']);
   return /^host: (.+)$/m.exec(stdout)[1];
 }
