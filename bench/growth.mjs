@@ -39,7 +39,7 @@ export async function runGrowth(built, cores, options) {
       'Warm get of 2 kB: calls in flight',
       'calls in flight',
       inFlight,
-      (count) => ({ work: { ...usual, slots, inFlight: count } }),
+      (count) => ({ work: { ...usual, slots, inFlight: count }, options: { maxCallsInFlight: 2 * slots } }),
     ],
     [
       'Warm get of 2 kB: stores in the process',
