@@ -33,7 +33,7 @@ export function usual(results, workload, subject, open) {
 }
 
 /**
- * The budgets of the issue: `wanted` is the least (`≥`) or the most (`≤`) that `found` may be.
+ * The budgets: `wanted` is the least (`≥`) or the most (`≤`) that `found` may be.
  * @returns {{ what: string, sign: '≥' | '≤', wanted: number, found?: object, unit: string, met?: boolean }[]}
  */
 export function budgets(results, subject = 'v2') {
