@@ -3,9 +3,8 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { run } from './steps.mjs';
+import { cache, run } from './steps.mjs';
 
 const VERSION = '0.10.0';
 /** What microburst asks for. */
@@ -19,7 +18,6 @@ const MISSING =
  * @returns {Promise<string>} the Python that has it.
  */
 export async function installMicroburst() {
-  const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'connect-dynamodb-kms');
   const folder = join(cache, `microburst-${VERSION}`);
   const python = join(folder, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python3');
   if (existsSync(join(folder, 'installed'))) return python;

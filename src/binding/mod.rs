@@ -291,7 +291,7 @@ impl NativeStore {
 
     #[napi(catch_unwind)]
     pub fn all(&self, env: Env, call: f64, now: f64) -> NapiResult<()> {
-        self.run_long(env, call, move |store| async move {
+        self.run_within(None, env, call, move |store| async move {
             let sessions = store.all(EpochMillis(now)).await?;
             Ok(sessions.into_iter().map(Session::named).collect::<Vec<_>>())
         })
@@ -299,7 +299,7 @@ impl NativeStore {
 
     #[napi(catch_unwind)]
     pub fn ids(&self, env: Env, call: f64, now: f64) -> NapiResult<()> {
-        self.run_long(env, call, move |store| async move {
+        self.run_within(None, env, call, move |store| async move {
             store.ids(EpochMillis(now)).await
         })
     }
@@ -307,14 +307,14 @@ impl NativeStore {
     #[napi(catch_unwind)]
     #[allow(clippy::cast_precision_loss)] // a table of 2^53 sessions is not to be had
     pub fn length(&self, env: Env, call: f64, now: f64) -> NapiResult<()> {
-        self.run_long(env, call, move |store| async move {
+        self.run_within(None, env, call, move |store| async move {
             Ok(store.length(EpochMillis(now)).await? as f64)
         })
     }
 
     #[napi(catch_unwind)]
     pub fn clear(&self, env: Env, call: f64) -> NapiResult<()> {
-        self.run_long(env, call, |store| async move { store.clear().await })
+        self.run_within(None, env, call, |store| async move { store.clear().await })
     }
 
     #[napi(catch_unwind)]
@@ -364,20 +364,7 @@ impl NativeStore {
         self.run_within(self.call_timeout, env, call, work)
     }
 
-    /// Starts a call that reads the whole table: it may take long, while each of its requests has its deadline.
-    fn run_long<T, F>(
-        &self,
-        env: Env,
-        call: f64,
-        work: impl FnOnce(InUse<SessionStore>) -> F,
-    ) -> NapiResult<()>
-    where
-        T: ToNapiValue + Send + 'static,
-        F: Future<Output = Result<T>> + Send + 'static,
-    {
-        self.run_within(None, env, call, work)
-    }
-
+    /// Starts a call that ends after `limit`. One that reads the whole table may take long, and has none: each of its requests has its deadline.
     fn run_within<T, F>(
         &self,
         limit: Option<Duration>,
