@@ -1,10 +1,9 @@
 // The cells of the table, and how one of them is measured for one subject.
 
 import { userRequests } from './bare.mjs';
-import { ROUTES } from './gateway.mjs';
 import { LARGE, USUAL } from './options.mjs';
 import { callsPerCall } from './servers.mjs';
-import { WORKLOADS } from './work.mjs';
+import { ROUTES, WORKLOADS } from './work.mjs';
 
 /** Sessions of a pool: more than there are calls in flight, few enough that every data key of this store stays cached. */
 const SLOTS = { quick: 256, full: 1024, large: 256 };

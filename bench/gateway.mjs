@@ -6,9 +6,6 @@ import Fastify from 'fastify';
 import { sessionData, WEEK } from './sessions.mjs';
 import { forEach } from './work.mjs';
 
-/** Workload to the path that does it. */
-export const ROUTES = { 'rolling request': '/me', 'modifying request': '/visit' };
-
 const COOKIE = 'sessionId';
 
 /** Starts the application on `store` and logs `users` in. @returns its address, and the cookies of the users. */

@@ -4,13 +4,16 @@
 import assert from 'node:assert/strict';
 import { newCookie, poolIds, sessionData } from './sessions.mjs';
 
-/** Workloads inside a subject's process; those through Fastify are in gateway.mjs. */
+/** Workloads inside a subject's process. */
 export const WORKLOADS = {
   'warm get': 'get, data key cached',
   'cold get': 'get, data key not cached',
   set: 'set, new session',
   'get + set': 'get + set, changed',
 };
+
+/** Workloads through Fastify, to the path in gateway.mjs that does them. */
+export const ROUTES = { 'rolling request': '/me', 'modifying request': '/visit' };
 
 const SEEDS_IN_FLIGHT = 32;
 
