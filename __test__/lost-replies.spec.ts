@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import type { DynamoDBSessionStore, SessionStoreConfig } from 'connect-dynamodb-kms';
+import { Browser } from './support/browser.ts';
 import { failing } from './support/failures.ts';
+import { fastifyApp, listen } from './support/fastify-app.ts';
 import { hold } from './support/lease-holder.ts';
 import { LEASE, LeaseScene } from './support/lease-scene.ts';
 import { StoppingProxy } from './support/stopping-proxy.ts';
@@ -43,6 +45,13 @@ describe('a write whose reply is lost', () => {
     return { own, session };
   }
 
+  /** DynamoDB carries it out, and none of its answers comes. */
+  async function failsInDoubt(own: DynamoDBSessionStore, session: object) {
+    proxy.lose('PutItem', EVERY);
+    await failing(own.set(sid, session), 'ERR_DYNAMODB_UNAVAILABLE');
+    proxy.lose('PutItem', 0);
+  }
+
   for (const onConflict of MODES) {
     it(`of set of a new session is a success: '${onConflict}'`, async () => {
       const own = store({ onConflict });
@@ -66,7 +75,103 @@ describe('a write whose reply is lost', () => {
       assert.equal(await user(), 'Eve');
       assert.deepEqual([await calls('PutItem'), conflicts(own)], [3, 0]);
     });
+
+    it(`of set of a changed session, repeated by the caller, is no conflict with itself: '${onConflict}'`, async () => {
+      const { own, session } = await known({ onConflict });
+      session.user = 'Bob';
+      await failsInDoubt(own, session);
+      await own.set(sid, session);
+      assert.equal(await user(), 'Bob');
+      assert.deepEqual([conflicts(own), own.stats().sessions.gone], [0, 0]);
+      session.user = 'Eve';
+      await own.set(sid, session);
+      assert.equal(await user(), 'Eve');
+      assert.equal(conflicts(own), 0);
+    });
   }
+
+  describe('of set of a changed session, for good', () => {
+    const onConflict = 'error';
+
+    it('lets the caller take the change back', async () => {
+      const { own, session } = await known({ onConflict });
+      session.user = 'Bob';
+      await failsInDoubt(own, session);
+      session.user = 'Ada';
+      await own.set(sid, session);
+      assert.equal(await user(), 'Ada');
+      assert.equal(conflicts(own), 0);
+    });
+
+    it('lets the caller change it again and again', async () => {
+      const { own, session } = await known({ onConflict });
+      for (const name of ['Bob', 'Eve', 'Joe']) {
+        session.user = name;
+        await failsInDoubt(own, session);
+        session.cookie.expires = new Date(new Date(session.cookie.expires).getTime() + 10_000);
+        await own.touch(sid, session); // the end of the request
+      }
+      await own.set(sid, session);
+      assert.equal(await user(), 'Joe');
+      assert.equal(conflicts(own), 0);
+    });
+
+    it('is no conflict either where a touch has sealed again what was written', async () => {
+      const { own, session } = await known({ onConflict, recordVersion: 2 });
+      session.user = 'Bob';
+      await failsInDoubt(own, session);
+      const written = (await scene.table.get(sid))!.authTag;
+      // Beyond twice the lifetime, which is sealed in.
+      await scene.backend.store({ recordVersion: 2 }).touch(sid, { cookie: { expires: new Date(Date.now() + 400_000) } });
+      assert.notDeepEqual((await scene.table.get(sid))!.authTag, written);
+      session.user = 'Eve';
+      await own.set(sid, session);
+      assert.equal(await user(), 'Eve');
+      assert.equal(conflicts(own), 0);
+    });
+
+    it('is no conflict where the deadline came before the answer', async () => {
+      const { own, session } = await known({ onConflict, timeouts: { callMillis: 1000 } });
+      session.user = 'Bob';
+      const answer = proxy.hold('PutItem', 'answer');
+      await failing(own.set(sid, session), 'ERR_DYNAMODB_UNAVAILABLE');
+      answer.pass();
+      assert.equal(await user(), 'Bob');
+      await own.set(sid, session);
+      assert.equal(conflicts(own), 0);
+    });
+
+    it("is a conflict where somebody else has changed what was written, and loses nobody's change", async () => {
+      const { own, session } = await known({ onConflict });
+      session.user = 'Bob';
+      await failsInDoubt(own, session);
+      const other = scene.backend.store();
+      const theirs: any = await other.get(sid);
+      theirs.user = 'Eve';
+      await other.set(sid, theirs);
+      await failing(own.set(sid, session), 'ERR_CONFLICT');
+      assert.equal(await user(), 'Eve');
+      assert.equal(conflicts(own), 1);
+    });
+
+    it('is no conflict with the save that @fastify/session makes at the end of the request', async (t) => {
+      const own = store({ onConflict });
+      const app = await fastifyApp(own);
+      t.after(() => app.close());
+      app.post('/rename', async ({ session }) => {
+        session.user = 'Bob';
+        proxy.lose('PutItem', EVERY);
+        await assert.rejects(session.save(), { code: 'ERR_DYNAMODB_UNAVAILABLE' });
+        proxy.lose('PutItem', 0);
+        return {};
+      });
+      const browser = new Browser(await listen(app));
+      await browser.post('/login/Ada');
+      assert.equal((await browser.post('/rename')).status, 200);
+      assert.equal((await browser.get('/me')).body.user, 'Bob');
+      assert.equal(conflicts(own), 0);
+    });
+  });
 
   for (const method of ['touch', 'set'] as const) {
     it(`of ${method} of an unchanged session is a success, and the session stays`, async () => {

@@ -8,11 +8,15 @@ const REVISION = 'sessionRevision';
 /** How many revisions of one session are told apart by the end of their cookie: as many requests of one browser run at a time, and more. */
 const REVISIONS = 8;
 
+/** How many failed saves of one session object are remembered, the latest ones: more than anybody repeats. */
+const ATTEMPTS = 8;
+
 /**
  * What is known of a session's record.
  * @typedef {object} Known
  * @property {string | null} mark the native side's mark of a revision; `null` if the session is gone.
  * @property {number} [ends] when it was to end, in epoch milliseconds; left out if `mark` may be of a later revision than the caller's.
+ * @property {string[]} [attempts] the marks of revisions that failed saves may have written in its place.
  * @property {boolean} [untouched] whether the content is what was read, where only the framework can tell.
  */
 
@@ -89,9 +93,14 @@ class KnownSessions {
     this.#remember(sid, known, expires);
   }
 
-  /** The record that `session` is of has another end now. */
-  moved(sid, session, mark, ttl) {
-    this.#objects.set(session, { sid, known: { mark, ends: ttl * 1000 } });
+  /** The record that `session` is of, as `known` says, has another end now. */
+  moved(sid, session, { attempts }, mark, ttl) {
+    this.#objects.set(session, { sid, known: { mark, attempts, ends: ttl * 1000 } });
+  }
+
+  /** A save of `session` failed, and may have written the revision of the mark `attempt` in place of what is `known`: this object's own, not a conflict. */
+  attempted(sid, session, { mark, attempts = [], ends }, attempt) {
+    this.#objects.set(session, { sid, known: { mark, attempts: [...attempts, attempt].slice(-ATTEMPTS), ends } });
   }
 
   /** Gives a session that was read what it needs on its way through frameworks that copy it. */

@@ -35,7 +35,7 @@ const GET_OPTIONS = { signal: abortSignal };
 
 /** What the native side compares a session with. */
 function baseline(known) {
-  return known && { mark: known.mark ?? undefined, untouched: known.untouched, ends: known.ends };
+  return known && { mark: known.mark ?? undefined, attempts: known.attempts, untouched: known.untouched, ends: known.ends };
 }
 
 class DynamoDBSessionStore extends Base {
@@ -286,6 +286,7 @@ class DynamoDBSessionStore extends Base {
       saved = unwrap(reply);
     } catch (error) {
       if (error.code === 'ERR_CONFLICT') this.#conflict(sid, 'refused');
+      if (known?.mark && reply.attempt !== undefined) this.#known.attempted(sid, session, known, reply.attempt);
       throw error;
     }
     const { outcome, mark, ttl, conflict } = saved;
@@ -295,7 +296,7 @@ class DynamoDBSessionStore extends Base {
     if (outcome === 'gone') return this.#known.gone(sid, session);
     if (outcome === 'written' && mark !== undefined) return this.#known.keep(sid, session, mark, ttl, expires);
     // An object is linked to what it was read from, and not to a later revision.
-    if (outcome === 'extended' && known?.ends !== undefined) return this.#known.moved(sid, session, mark, ttl);
+    if (outcome === 'extended' && known?.ends !== undefined) return this.#known.moved(sid, session, known, mark, ttl);
     return undefined;
   }
 

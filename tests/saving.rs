@@ -8,7 +8,7 @@ use connect_dynamodb_kms::mark::{Content, Mark};
 use connect_dynamodb_kms::plaintext::Plaintext;
 use connect_dynamodb_kms::record::Version;
 use connect_dynamodb_kms::store::{
-    End, Known, Lease, Lookup, OnConflict, Save, Saved, SessionStore,
+    Attempt, End, Known, Lease, Lookup, OnConflict, Save, Saved, SessionStore,
 };
 use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
 use support::{SetNew, backends, store};
@@ -26,6 +26,7 @@ fn save(text: &str, end: EpochSeconds) -> Save {
         json: json(text),
         now: NOW,
         end: end.into(),
+        attempt: Attempt::default(),
     }
 }
 
@@ -92,6 +93,7 @@ async fn an_unchanged_session_moves_its_end_when_that_is_due_and_is_never_rewrit
             assert_eq!(read(&store).await.unwrap().1, END.plus(-1));
             let inexact = Known::Record {
                 mark: moved,
+                attempts: Vec::new(),
                 untouched: None,
                 ends: None,
             };
@@ -190,6 +192,7 @@ async fn the_caller_may_know_better_whether_a_session_was_changed() {
         let mark = saved(&store, r#"{"n":2,"cookie":{"path":"/"}}"#).await;
         let known = |untouched| Known::Record {
             mark: mark.clone(),
+            attempts: Vec::new(),
             untouched: Some(untouched),
             ends: None,
         };
@@ -227,6 +230,7 @@ async fn a_life_of_less_than_two_seconds_is_kept_to_the_millisecond() {
         };
         let known = || Known::Record {
             mark: mark.clone(),
+            attempts: Vec::new(),
             untouched: None,
             ends: Some(within_a_second(500.0).exact),
         };

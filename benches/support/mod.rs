@@ -18,7 +18,7 @@ use connect_dynamodb_kms::record::{EncryptedSessionRecord, Item, Version};
 use connect_dynamodb_kms::session_key::{IdHashing, SessionKeys};
 use connect_dynamodb_kms::session_table::SessionTable;
 use connect_dynamodb_kms::store::{
-    Known, Lookup, OpenedSession, RecordPolicy, Save, Saved, Saving, SessionStore,
+    Attempt, Known, Lookup, OpenedSession, RecordPolicy, Save, Saved, Saving, SessionStore,
 };
 use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
 use futures_util::FutureExt;
@@ -208,6 +208,7 @@ fn save(content: &[u8]) -> Save {
         json: Plaintext::new(content.to_vec()),
         now: NOW,
         end: END.into(),
+        attempt: Attempt::default(),
     }
 }
 

@@ -9,6 +9,7 @@ mod replies;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryFutureExt;
 use napi::bindgen_prelude::{Either, FnArgs, Function, ToNapiValue, create_custom_tokio_runtime};
 use napi::{Env, Result as NapiResult};
 use napi_derive::napi;
@@ -29,7 +30,7 @@ use crate::lifecycle::{Closable, InUse};
 use crate::mark::{Content, Mark};
 use crate::plaintext::Plaintext;
 use crate::session_data;
-use crate::store::{End, Known, Lifetime, Lookup, OnConflict, Save, SessionStore};
+use crate::store::{Attempt, End, Known, Lifetime, Lookup, OnConflict, Save, SessionStore};
 use crate::time::EpochMillis;
 
 /// Two threads keep the sockets and the cipher busy without crowding out the main thread on small machines.
@@ -197,7 +198,9 @@ impl NativeStore {
     ) -> NapiResult<()> {
         let json = Plaintext::new(json.into_bytes());
         let end = self.end(now, ttl_seconds, cookie_expires);
-        self.run_within(self.left(waited), env, call, move |store| async move {
+        let attempt = Attempt::default();
+        let sent = attempt.clone();
+        let work = self.store.enter().map(|store| async move {
             let keep_end = known.as_ref().and_then(|known| known.keep_end) == Some(true);
             let strict = known.as_ref().and_then(|known| known.strict) == Some(true);
             let known = known.map_or(Ok(Known::Nothing), KnownSession::baseline)?;
@@ -212,6 +215,7 @@ impl NativeStore {
                     },
                     _ => end?,
                 },
+                attempt,
             };
             let on_conflict = if strict {
                 OnConflict::Error
@@ -219,7 +223,13 @@ impl NativeStore {
                 store.on_conflict()
             };
             Ok(SaveReply::from(store.save(save, known, on_conflict).await?))
-        })
+        });
+        let saved = self.within(self.left(waited), work);
+        let saved = saved.map_err(move |error| Failure {
+            attempt: sent.in_doubt().as_ref().map(Mark::encode),
+            ..error.into()
+        });
+        self.replies.run(env, call, saved)
     }
 
     #[napi(catch_unwind)]
@@ -350,7 +360,7 @@ impl NativeStore {
         })
     }
 
-    /// Starts a call that ends at its deadline. The store is entered before this returns, so that a call made before `close` is one in flight.
+    /// Starts a call that ends at its deadline.
     fn run<T, F>(
         &self,
         env: Env,
@@ -376,10 +386,22 @@ impl NativeStore {
         T: ToNapiValue + Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        let work = self.store.enter().map(work);
+        let work = self.within(limit, self.store.enter().map(work));
+        self.replies.run(env, call, work.map_err(Failure::from))
+    }
+
+    /// A call of the store, which was entered as soon as it was made, so that one made before `close` is one in flight.
+    fn within<T, F>(
+        &self,
+        limit: Option<Duration>,
+        work: Result<F>,
+    ) -> impl Future<Output = Result<T>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
         let requests = self.requests.clone();
-        let work = async move { call::within(limit, requests, work?).await };
-        self.replies.run(env, call, work)
+        async move { call::within(limit, requests, work?).await }
     }
 
     /// How much of the deadline is left to a call that has waited for its turn.

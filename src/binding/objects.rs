@@ -22,6 +22,8 @@ pub struct Failure {
     pub retryable: bool,
     pub retry_after_millis: Option<u32>,
     pub cause: Option<FailureCause>,
+    /// The mark of the record that a failed save may have written.
+    pub attempt: Option<String>,
 }
 
 /// The data of its `cause`.
@@ -44,6 +46,7 @@ impl From<Error> for Failure {
                 message: cause.message.clone(),
                 request_id: cause.request_id.as_deref().map(str::to_owned),
             }),
+            attempt: None,
         }
     }
 }
@@ -113,6 +116,8 @@ impl From<OpenedSession> for Session {
 pub struct KnownSession {
     /// What the record was; without it, the session is gone.
     pub mark: Option<String>,
+    /// The marks of records that failed saves may have written in its place.
+    pub attempts: Option<Vec<String>>,
     /// Whether the content beside the cookie is what was read, if that is known.
     pub untouched: Option<bool>,
     /// When it was to end, in epoch milliseconds, if `mark` is of what the caller has.
@@ -126,10 +131,15 @@ pub struct KnownSession {
 impl KnownSession {
     /// What the store compares a session with.
     pub(super) fn baseline(self) -> Result<Known> {
+        let attempts = self.attempts.unwrap_or_default();
         Ok(match self.mark {
             None => Known::Gone,
             Some(mark) => Known::Record {
                 mark: Mark::decode(&mark)?,
+                attempts: attempts
+                    .iter()
+                    .map(|attempt| Mark::decode(attempt))
+                    .collect::<Result<_>>()?,
                 untouched: self.untouched,
                 ends: self.ends.map(EpochMillis),
             },

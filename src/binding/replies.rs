@@ -10,7 +10,6 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Error as NapiError, Result as NapiResult, Status, sys};
 
 use super::objects::Failure;
-use crate::error::Result;
 
 /// Where replies are gathered, and what wakes JavaScript up for them.
 pub(super) struct Replies {
@@ -81,7 +80,7 @@ impl Replies {
         self: &Arc<Self>,
         env: Env,
         call: f64,
-        work: impl Future<Output = Result<T>> + Send + 'static,
+        work: impl Future<Output = Result<T, Failure>> + Send + 'static,
     ) -> NapiResult<()> {
         self.begin(env)?;
         let replies = self.clone();
@@ -92,7 +91,7 @@ impl Replies {
                 unsafe {
                     match reply {
                         Ok(Ok(value)) => T::to_napi_value(env, value),
-                        Ok(Err(error)) => Failure::to_napi_value(env, error.into()),
+                        Ok(Err(failure)) => Failure::to_napi_value(env, failure),
                         Err(_) => Err(NapiError::from_reason(
                             "a defect of connect-dynamodb-kms; the process's standard error has its place",
                         )),

@@ -22,7 +22,7 @@ use crate::session_table::{Condition, Scan, SessionTable};
 use crate::time::{EpochMillis, EpochSeconds};
 
 pub use self::lease::Lease;
-pub use self::save::{End, Known, OnConflict, Save, Saved, Saving};
+pub use self::save::{Attempt, End, Known, OnConflict, Save, Saved, Saving};
 
 /// Room for the wrapped key in the size check before anything is sent. KMS wraps a 256-bit data key in 184 bytes.
 const WRAPPED_KEY_ALLOWANCE: usize = 256;

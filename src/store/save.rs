@@ -1,5 +1,7 @@
 //! Saving a session: what is sent depends on what the caller knows of the record, and on what it changed.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use super::SessionStore;
 use crate::envelope::AuthTag;
 use crate::error::{Error, Result};
@@ -58,6 +60,28 @@ pub struct Save {
     pub now: EpochMillis,
     /// When it is to end.
     pub end: End,
+    /// What is sent of it while nobody knows what became of that.
+    pub attempt: Attempt,
+}
+
+/// The record that a save has sent, from before it is sent until the table has answered: what may lie there although the save has failed, or was
+/// ended at its deadline.
+#[derive(Clone, Default)]
+pub struct Attempt(Arc<Mutex<Option<Mark>>>);
+
+impl Attempt {
+    /// The record that may have been written, if there is one.
+    #[must_use]
+    pub fn in_doubt(&self) -> Option<Mark> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set(&self, mark: Option<Mark>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = mark;
+    }
 }
 
 /// When a session is to end.
@@ -89,6 +113,8 @@ pub enum Known {
     Record {
         /// The record.
         mark: Mark,
+        /// What earlier saves of the caller have sent in its place, without learning what became of that.
+        attempts: Vec<Mark>,
         /// Whether the content beside the cookie is what was read, if the caller knows that better than a comparison with `mark` does.
         untouched: Option<bool>,
         /// When it was to end, if `mark` is of what the caller has, and not of a later revision.
@@ -103,6 +129,7 @@ impl Known {
         Known::Record {
             ends: Some(End::from(mark.ttl).exact),
             mark,
+            attempts: Vec::new(),
             untouched: None,
         }
     }
@@ -161,18 +188,21 @@ impl SessionStore {
             json,
             now,
             end,
+            attempt,
         } = save;
         let key = self.ids.key(&sid)?;
         let content = Content::of(&json);
-        let (condition, mark, unchanged) = match known {
-            Known::Nothing => (Condition::Always, None, false),
+        let (condition, mark, attempts, unchanged) = match known {
+            Known::Nothing => (Condition::Always, None, Vec::new(), false),
             Known::Gone => return Ok(Saved::Gone),
             Known::Record {
                 mark,
+                attempts,
                 untouched,
                 ends,
             } => {
-                let unchanged = is_same(&mark, content, untouched);
+                // What an attempt may have written must be written over, also by what was there before it.
+                let unchanged = attempts.is_empty() && is_same(&mark, content, untouched);
                 if unchanged {
                     let due = self.due(&mark, ends, now, end);
                     let lives = ends.unwrap_or(End::from(mark.ttl).exact).0 > now.0;
@@ -182,7 +212,8 @@ impl SessionStore {
                         return self.prolong(&key, mark, now, due).await;
                     }
                 }
-                (Condition::Revision(mark.revision()), Some(mark), unchanged)
+                let condition = Condition::Revision(mark.revision());
+                (condition, Some(mark), attempts, unchanged)
             }
         };
         let record = self
@@ -192,12 +223,18 @@ impl SessionStore {
             mark: content.map(|content| mark_of(&record, content)),
             conflict,
         };
-        let mut outcome = self.write(&record, condition).await?;
+        let write = async |condition| {
+            attempt.set(content.map(|content| mark_of(&record, content)));
+            let outcome = self.write(&record, condition).await?;
+            attempt.set(None);
+            Ok::<_, Error>(outcome)
+        };
+        let mut outcome = write(condition).await?;
         if !unchanged
             && let (Outcome::Refused(Some(item)), Some(mark)) = (&outcome, &mark)
-            && let Some(revision) = self.sealed_again(item, mark, now).await
+            && let Some(revision) = self.own_revision(item, mark, &attempts, now).await
         {
-            outcome = self.write(&record, Condition::Revision(revision)).await?;
+            outcome = write(Condition::Revision(revision)).await?;
         }
         match (outcome, mark.filter(|_| unchanged)) {
             (Outcome::Written, _) => Ok(written(false)),
@@ -206,7 +243,7 @@ impl SessionStore {
             (Outcome::Refused(Some(_)), None) => match on_conflict {
                 OnConflict::Error => Err(Error::Conflict),
                 OnConflict::Drop => Ok(Saved::Dropped),
-                OnConflict::Overwrite => match self.write(&record, Condition::Exists).await? {
+                OnConflict::Overwrite => match write(Condition::Exists).await? {
                     Outcome::Written => Ok(written(true)),
                     Outcome::Refused(_) => self.gone(&record.key).await,
                 },
@@ -214,12 +251,24 @@ impl SessionStore {
         }
     }
 
-    /// The revision of an item that holds what `mark` is of: a touch has sealed it again, which changed nothing. An item that cannot be opened does
-    /// not.
-    async fn sealed_again(&self, item: &Item, mark: &Mark, now: EpochMillis) -> Option<Attribute> {
+    /// The revision of an item that is not `mark`, and yet nobody else's: an attempt of the caller's wrote it, or a touch has sealed again what the caller
+    /// read or wrote, which changed nothing. An item that cannot be opened is somebody else's.
+    async fn own_revision(
+        &self,
+        item: &Item,
+        mark: &Mark,
+        attempts: &[Mark],
+        now: EpochMillis,
+    ) -> Option<Attribute> {
+        let revision = item.get(AUTH_TAG)?;
+        if attempts.iter().any(|sent| sent.revision() == *revision) {
+            return Some(revision.clone());
+        }
         let session = self.open(self.parse(item).ok()?, now).await.ok()?;
         let stored = session.mark?;
-        (stored.content == mark.content).then(|| stored.revision())
+        let mut own = attempts.iter().chain([mark]);
+        own.any(|own| own.content == stored.content)
+            .then(|| stored.revision())
     }
 
     /// Moves a session's end, if that is due. One that is gone or has ended stays so, which is a success. Where the new end lies behind the one that was

@@ -19,7 +19,9 @@ use connect_dynamodb_kms::plaintext::Plaintext;
 use connect_dynamodb_kms::record::Version;
 use connect_dynamodb_kms::session_key::{IdHashing, SessionKeys};
 use connect_dynamodb_kms::session_table::SessionTable;
-use connect_dynamodb_kms::store::{End, Known, RecordPolicy, Save, Saved, Saving, SessionStore};
+use connect_dynamodb_kms::store::{
+    Attempt, End, Known, RecordPolicy, Save, Saved, Saving, SessionStore,
+};
 use connect_dynamodb_kms::time::EpochMillis;
 
 /// The program of `tools/aws-local`: `AWS_LOCAL` names it (`npm test` does that), else cargo builds it now.
@@ -170,6 +172,7 @@ impl SetNew for SessionStore {
             json,
             now,
             end: end.into(),
+            attempt: Attempt::default(),
         };
         self.save(save, Known::Nothing, self.on_conflict()).await
     }
