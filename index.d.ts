@@ -54,7 +54,7 @@ export type SessionStoreErrorCode =
   | 'ERR_LOCK_TIMEOUT'
   /** As many calls as `maxCallsInFlight` allows are waiting for an answer already. Nothing was sent. Try again later. */
   | 'ERR_OVERLOADED'
-  /** The store is closed. */
+  /** The store is closed, or was closed while the call read the whole table. */
   | 'ERR_CLOSED';
 
 /** The error of every failing call of this package. Its text never holds a key, a session's content or a whole session id. */
@@ -456,7 +456,8 @@ export class DynamoDBSessionStore extends EventEmitter {
   stats(): SessionStoreStats;
 
   /**
-   * Refuses further calls (`ERR_CLOSED`), waits for those in flight, and wipes the cached data keys. May be called again. It does not wait for the
+   * Refuses further calls (`ERR_CLOSED`), waits for those in flight, and wipes the cached data keys. May be called again. Calls end by their deadline;
+   * `all`, `ids`, `length` and `clear`, which have none as a whole, fail with `ERR_CLOSED` when `callMillis` have passed since. It does not wait for the
    * tasks of `withLock`: their leases end by themselves.
    */
   close(callback: ((error?: any) => void) | undefined): void;

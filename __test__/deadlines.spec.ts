@@ -65,6 +65,31 @@ describe('a deadline', () => {
     });
   }
 
+  it('ends encryptSessionData and decryptSessionData, whose default it is', { timeout: 15_000 }, async (t) => {
+    const silent = await startSilent();
+    t.after(() => silent.close());
+    const folder = await mkdtemp(join(tmpdir(), 'credentials-'));
+    t.after(() => rm(folder, { recursive: true }));
+    await writeFile(join(folder, 'config'), '[default]\ncredential_process = sleep 20\n');
+    const keys = { AWS_ACCESS_KEY_ID: 'local', AWS_SECRET_ACCESS_KEY: 'local' };
+    const search = { AWS_CONFIG_FILE: join(folder, 'config'), AWS_SHARED_CREDENTIALS_FILE: '/nonexistent' };
+    const key = Buffer.alloc(184).toString('base64');
+    const sealed = ['', key, Buffer.alloc(12).toString('base64'), Buffer.alloc(16).toString('base64')];
+    const outcomes = [
+      [keys, ['encryptSessionData', 'text']],
+      [keys, ['decryptSessionData', ...sealed]],
+      [search, ['encryptSessionData', 'text']],
+      [search, ['decryptSessionData', ...sealed]],
+    ].map(async ([environment, call]: any) => {
+      const { results } = await inProcess({ environment: { ...environment, AWS_ENDPOINT_URL_KMS: silent.url }, calls: [call] });
+      return codes(results)[0];
+    });
+    assert.deepEqual(await Promise.all(outcomes), [
+      ...['ERR_KMS_UNAVAILABLE', 'ERR_KMS_UNAVAILABLE'],
+      ...['ERR_CREDENTIALS', 'ERR_CREDENTIALS'],
+    ]);
+  });
+
   /** Which of the stores' calls to the server ends first. */
   const firstToEnd = async (url: string, options: Record<string, SessionStoreConfig>) => {
     const ended: string[] = [];

@@ -42,6 +42,10 @@ class NativeStore {
     return this.#store.requestStats();
   }
 
+  beginClose() {
+    this.#store.beginClose();
+  }
+
   static {
     for (const name of CALLS) {
       NativeStore.prototype[name] = function (...args) {

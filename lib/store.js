@@ -231,6 +231,7 @@ class DynamoDBSessionStore extends Base {
 
   close(...callback) {
     this.#closing = true;
+    this.#native.beginClose();
     const close = async () => {
       await this.#inOrder.ended();
       unwrap(await this.#native.close());

@@ -69,7 +69,7 @@ impl Requests {
 }
 
 /// Runs `work` as a call that ends after `limit`, whatever it does then: reads files, looks for credentials, or waits for what another call
-/// has asked for. `None` is for work that is bounded by its requests alone. What it sends is counted in `requests`.
+/// has asked for. `None` is for work that waits for nobody, as in local mode. What it sends is counted in `requests`.
 ///
 /// # Errors
 /// Those of `work`; at the limit `ERR_DYNAMODB_UNAVAILABLE`, `ERR_KMS_UNAVAILABLE` or `ERR_CREDENTIALS`, by what it waited for.
@@ -93,6 +93,24 @@ pub async fn within<T>(
         }
     };
     CALL.scope(call, bounded).await
+}
+
+/// Runs `work` as a call that nothing but its requests bounds, until the store that it uses is closed and `last` resolves.
+///
+/// # Errors
+/// Those of `work`; `ERR_CLOSED` if `last` was sooner.
+pub async fn until<T>(
+    last: impl Future<Output = ()>,
+    requests: Arc<Requests>,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let bounded = async {
+        match select(pin!(work), pin!(last)).await {
+            Either::Left((result, _)) => result,
+            Either::Right(_) => Err(Error::Closed),
+        }
+    };
+    CALL.scope(Call::new(requests), bounded).await
 }
 
 /// Lets work that goes on beside this call count its requests with those of the call.
@@ -206,6 +224,21 @@ mod tests {
             .await
             .expect_err("no time");
         assert_eq!(error.code(), "ERR_DYNAMODB_UNAVAILABLE");
+    }
+
+    #[tokio::test]
+    async fn a_call_without_a_limit_ends_with_what_it_uses() {
+        let requests: Arc<Requests> = Arc::default();
+        let error = until::<()>(std::future::ready(()), requests.clone(), async {
+            sends(Service::DynamoDb, false);
+            pending().await
+        })
+        .await
+        .expect_err("ended by itself");
+        assert_eq!(error.code(), "ERR_CLOSED");
+        assert_eq!(requests.read(Service::DynamoDb).sent, 1);
+        let done = until(pending(), requests, async { Ok(7) }).await;
+        assert_eq!(done.expect("work that ends"), 7);
     }
 
     #[tokio::test]

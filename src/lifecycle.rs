@@ -1,13 +1,19 @@
 //! Closing: calls in flight end first, later ones are refused.
 
+use std::future::pending;
 use std::sync::Arc;
 
-use tokio::sync::{OwnedRwLockReadGuard, RwLock};
+use tokio::sync::{OwnedRwLockReadGuard, RwLock, watch};
+use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 
 /// Something that can be used by many calls at a time until it is closed.
-pub struct Closable<T>(Arc<RwLock<Option<T>>>);
+pub struct Closable<T> {
+    inner: Arc<RwLock<Option<T>>>,
+    /// Since when it is being closed.
+    closing: watch::Sender<Option<Instant>>,
+}
 
 /// The use of it by one call; closing waits until this is dropped.
 pub type InUse<T> = OwnedRwLockReadGuard<Option<T>, T>;
@@ -15,7 +21,10 @@ pub type InUse<T> = OwnedRwLockReadGuard<Option<T>, T>;
 impl<T> Closable<T> {
     /// Open, with `inner` to use.
     pub fn new(inner: T) -> Closable<T> {
-        Closable(Arc::new(RwLock::new(Some(inner))))
+        Closable {
+            inner: Arc::new(RwLock::new(Some(inner))),
+            closing: watch::Sender::default(),
+        }
     }
 
     /// What is inside, for one call. At once, so that whoever called before somebody closed it is served.
@@ -23,13 +32,37 @@ impl<T> Closable<T> {
     /// # Errors
     /// `ERR_CLOSED` if it is closed, or waits for calls in flight to be.
     pub fn enter(&self) -> Result<InUse<T>> {
-        let guard = self.0.clone().try_read_owned().map_err(|_| Error::Closed)?;
+        let guard = self.inner.clone().try_read_owned();
+        let guard = guard.map_err(|_| Error::Closed)?;
         OwnedRwLockReadGuard::try_map(guard, Option::as_ref).map_err(|_| Error::Closed)
+    }
+
+    /// Tells those who wait for [`Closable::closing`]; `close` follows.
+    pub fn begin_close(&self) {
+        self.closing.send_if_modified(|since| {
+            let first = since.is_none();
+            since.get_or_insert_with(Instant::now);
+            first
+        });
+    }
+
+    /// Resolves once it is being closed; gives since when.
+    pub fn closing(&self) -> impl Future<Output = Instant> + use<T> {
+        let mut closing = self.closing.subscribe();
+        async move {
+            let since = closing.wait_for(Option::is_some).await.map(|since| *since);
+            match since {
+                Ok(Some(since)) => since,
+                // It was let go of without being closed.
+                _ => pending().await,
+            }
+        }
     }
 
     /// Waits for the calls in flight, then gives what was inside; `None` if it was closed before.
     pub fn close(&self) -> impl Future<Output = Option<T>> + use<T> {
-        let inner = self.0.clone();
+        self.begin_close();
+        let inner = self.inner.clone();
         async move { inner.write().await.take() }
     }
 }
@@ -51,5 +84,18 @@ mod tests {
         assert_eq!(closing.await.unwrap(), Some(7));
         assert_eq!(closable.enter().unwrap_err().code(), "ERR_CLOSED");
         assert_eq!(closable.close().await, None);
+    }
+
+    #[tokio::test]
+    async fn who_asks_is_told_since_when_it_is_being_closed() {
+        let closable = Closable::new(7);
+        let early = tokio::spawn(closable.closing());
+        tokio::task::yield_now().await;
+        assert!(!early.is_finished());
+        closable.begin_close();
+        let since = early.await.unwrap();
+        assert_eq!(*closable.enter().unwrap(), 7, "calls may still begin");
+        assert_eq!(closable.close().await, Some(7));
+        assert_eq!(closable.closing().await, since, "the first time counts");
     }
 }

@@ -6,6 +6,7 @@
 mod objects;
 mod replies;
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -301,7 +302,7 @@ impl NativeStore {
 
     #[napi(catch_unwind)]
     pub fn all(&self, env: Env, call: f64, now: f64) -> NapiResult<()> {
-        self.run_within(None, env, call, move |store| async move {
+        self.run_while_open(env, call, move |store| async move {
             let sessions = store.all(EpochMillis(now)).await?;
             Ok(sessions.into_iter().map(Session::named).collect::<Vec<_>>())
         })
@@ -309,7 +310,7 @@ impl NativeStore {
 
     #[napi(catch_unwind)]
     pub fn ids(&self, env: Env, call: f64, now: f64) -> NapiResult<()> {
-        self.run_within(None, env, call, move |store| async move {
+        self.run_while_open(env, call, move |store| async move {
             store.ids(EpochMillis(now)).await
         })
     }
@@ -317,14 +318,14 @@ impl NativeStore {
     #[napi(catch_unwind)]
     #[allow(clippy::cast_precision_loss)] // a table of 2^53 sessions is not to be had
     pub fn length(&self, env: Env, call: f64, now: f64) -> NapiResult<()> {
-        self.run_within(None, env, call, move |store| async move {
+        self.run_while_open(env, call, move |store| async move {
             Ok(store.length(EpochMillis(now)).await? as f64)
         })
     }
 
     #[napi(catch_unwind)]
     pub fn clear(&self, env: Env, call: f64) -> NapiResult<()> {
-        self.run_within(None, env, call, |store| async move { store.clear().await })
+        self.run_while_open(env, call, |store| async move { store.clear().await })
     }
 
     #[napi(catch_unwind)]
@@ -349,12 +350,19 @@ impl NativeStore {
         self.requests.as_ref().into()
     }
 
+    /// From now on, what has no deadline has that of a call. `close` follows, when the calls that wait for their turn have ended.
+    #[napi(catch_unwind)]
+    pub fn begin_close(&self) {
+        self.store.begin_close();
+    }
+
     #[napi(catch_unwind)]
     pub fn close(&self, env: Env, call: f64) -> NapiResult<()> {
         let closed = self.store.close();
+        let last = self.last_moment();
         self.replies.run(env, call, async move {
             if let Some(store) = closed.await {
-                store.close().await;
+                store.close(last).await;
             }
             Ok(())
         })
@@ -374,7 +382,7 @@ impl NativeStore {
         self.run_within(self.call_timeout, env, call, work)
     }
 
-    /// Starts a call that ends after `limit`. One that reads the whole table may take long, and has none: each of its requests has its deadline.
+    /// Starts a call that ends after `limit`.
     fn run_within<T, F>(
         &self,
         limit: Option<Duration>,
@@ -402,6 +410,36 @@ impl NativeStore {
     {
         let requests = self.requests.clone();
         async move { call::within(limit, requests, work?).await }
+    }
+
+    /// Starts a call that reads the whole table. That may take long, so it has no deadline: each of its requests has one, and the whole once the store is
+    /// being closed.
+    fn run_while_open<T, F>(
+        &self,
+        env: Env,
+        call: f64,
+        work: impl FnOnce(InUse<SessionStore>) -> F,
+    ) -> NapiResult<()>
+    where
+        T: ToNapiValue + Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let work = self.store.enter().map(work);
+        let (last, requests) = (self.last_moment(), self.requests.clone());
+        let work = async move { call::until(last, requests, work?).await };
+        self.replies.run(env, call, work)
+    }
+
+    /// Resolves as much time after closing began as one call has.
+    fn last_moment(&self) -> impl Future<Output = ()> + use<> {
+        let (closing, limit) = (self.store.closing(), self.call_timeout);
+        async move {
+            let since = closing.await;
+            match limit {
+                Some(limit) => tokio::time::sleep_until(since + limit).await,
+                None => pending().await,
+            }
+        }
     }
 
     /// How much of the deadline is left to a call that has waited for its turn.

@@ -4,10 +4,12 @@ mod canary;
 mod slot;
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::{join_all, select};
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 use sha2::{Digest, Sha256};
@@ -294,12 +296,12 @@ impl KeyCache {
         }
     }
 
-    /// Wipes every data key, and waits for the revocation checks under way: nothing uses the key encryption keys after this.
-    pub async fn close(&self) {
-        let checks = std::mem::take(&mut *self.0.checks());
-        for check in checks {
-            // One that failed has ended as well.
-            let _ = check.await;
+    /// Wipes every data key, and waits for the revocation checks under way, until `last` resolves: nothing uses the key encryption keys after this.
+    pub async fn close(&self, last: impl Future<Output = ()>) {
+        let mut checks = std::mem::take(&mut *self.0.checks());
+        select(pin!(last), join_all(&mut checks)).await;
+        for check in &checks {
+            check.abort();
         }
         self.clear().await;
     }

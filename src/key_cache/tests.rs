@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::future::{pending, ready};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, Weak};
 
@@ -383,13 +384,31 @@ async fn closing_waits_for_the_check_under_way() {
     assert_eq!(keys.calls(), (1, 1));
     let closing = tokio::spawn({
         let cache = cache.clone();
-        async move { cache.close().await }
+        async move { cache.close(pending()).await }
     });
     settle().await;
     assert!(!closing.is_finished());
     keys.gate.add_permits(1);
     closing.await.unwrap();
     drop(cache);
+    assert_eq!(
+        Arc::strong_count(&keys),
+        1,
+        "nothing holds the keys any more"
+    );
+}
+
+#[tokio::test]
+async fn closing_breaks_off_the_check_under_way_at_its_last_moment() {
+    let keys = Counting::new(0);
+    let cache = cache(&keys);
+    save(&cache, "a", START).await;
+    save(&cache, "a", after(61.0)).await; // as above
+    settle().await;
+    assert_eq!(keys.calls(), (1, 1));
+    cache.close(ready(())).await;
+    drop(cache);
+    settle().await;
     assert_eq!(
         Arc::strong_count(&keys),
         1,

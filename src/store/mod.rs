@@ -284,9 +284,9 @@ impl SessionStore {
         self.keys.counters()
     }
 
-    /// Wipes the cached data keys, after whatever still uses them in the background.
-    pub async fn close(&self) {
-        self.keys.close().await;
+    /// Wipes the cached data keys, after whatever still uses them in the background. That is broken off when `last` resolves.
+    pub async fn close(&self, last: impl Future<Output = ()>) {
+        self.keys.close(last).await;
     }
 
     fn parse(&self, item: &Item) -> Result<EncryptedSessionRecord> {
