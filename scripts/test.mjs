@@ -50,8 +50,9 @@ try {
     step('Testing the Rust core');
     await run('cargo', ['test', '--locked']);
 
-    step('Testing that the benchmarks start, and what judges the hot path (npm run bench:instructions)');
-    await run(process.execPath, ['--test', 'bench/fresh-clone.test.mjs', 'bench/instruction-baseline.test.mjs']);
+    step('Testing that the benchmarks start, and what judges the hot path and the soak');
+    const tests = ['fresh-clone.test.mjs', 'instruction-baseline.test.mjs', 'soak/verdict.test.mjs'];
+    await run(process.execPath, ['--test', ...tests.map((test) => join('bench', test))]);
   }
 
   step('Building the addon and packing the package');

@@ -15,22 +15,45 @@ const WORKER_EVERY = 5;
 const config = { tableName: where.table, dynamodbEndpoint: where.dynamodb, kmsEndpoint: where.kms, kmsKeyArn: where.keyArn };
 const quiet = { warn() {}, debug() {} };
 const store = new DynamoDBSessionStore({ ...config, touchAfter: 0, logger: quiet });
-const content = () => ({ user: 'Ada', tokens: 'x'.repeat(1500), cookie: { expires: new Date(Date.now() + 3_600_000) } });
+const content = (sid) => ({ sid, user: 'Ada', tokens: 'x'.repeat(1500), cookie: { expires: new Date(Date.now() + 3_600_000) } });
+/** Sessions that nobody destroys. */
+const KEPT = 100;
 
 /** Calls of each kind in a hundred. */
-const MIX = { get: 45, change: 20, touch: 15, create: 10, destroy: 4, update: 4, lock: 2 };
+const MIX = { get: 40, kept: 5, change: 20, touch: 15, create: 10, destroy: 4, update: 4, lock: 2 };
 const KINDS = Object.entries(MIX).flatMap(([kind, share]) => Array(share).fill(kind));
 
+/** What is no failure of a call, and must not be either. */
+class Wrong extends Error {
+  constructor(code) {
+    super(code);
+    this.code = code;
+  }
+}
+
+async function read(sid) {
+  const session = await store.get(sid);
+  if (session && (session.sid !== sid || session.tokens.length !== 1500)) throw new Wrong('SESSION_WRONG');
+  return session;
+}
+
 const calls = {
-  get: (sid) => store.get(sid),
-  async change(sid) {
-    const session = await store.get(sid);
-    if (!session) return store.set(sid, content());
+  get: read,
+  async kept() {
+    const sid = `kept-${Math.floor(Math.random() * KEPT)}`;
+    const session = await read(sid);
+    if (!session) throw new Wrong('SESSION_LOST');
     session.changed = Math.random();
     return store.set(sid, session);
   },
-  touch: (sid) => store.touch(sid, content()),
-  create: (sid) => store.set(sid, content()),
+  async change(sid) {
+    const session = await read(sid);
+    if (!session) return store.set(sid, content(sid));
+    session.changed = Math.random();
+    return store.set(sid, session);
+  },
+  touch: (sid) => store.touch(sid, content(sid)),
+  create: (sid) => store.set(sid, content(sid)),
   destroy: (sid) => store.destroy(sid),
   update: (sid) => store.update(sid, (session) => ({ ...session, count: (session.count ?? 0) + 1 })),
   lock: (sid) => store.withLock(sid, () => {}, { waitSeconds: 1 }),
@@ -114,6 +137,7 @@ async function work() {
   await worker.terminate();
 }
 
+for (let number = 0; number < KEPT; number++) await store.set(`kept-${number}`, content(`kept-${number}`));
 const sampling = setInterval(sample, 1000);
 const workers = setInterval(() => !phase.endsWith('pause') && work(), WORKER_EVERY * 1000);
 await load('warm-up', seconds / 4);
