@@ -42,18 +42,30 @@ export function changedBytes(random: Random, reply: Buffer): Buffer {
   return copy;
 }
 
+interface Place {
+  holder: any;
+  name: string;
+}
+
+function placesIn(document: any): Place[] {
+  if (typeof document !== 'object' || document === null) return [];
+  return Object.keys(document).flatMap((name) => [{ holder: document, name }, ...placesIn(document[name])]);
+}
+
+/** A JSON document without one of its properties, or with `null` instead: each number is another one. None if there are not so many. */
+export function lacking(number: number, reply: Buffer): Buffer | undefined {
+  const document = JSON.parse(reply.toString());
+  const place = placesIn(document)[Math.floor(number / 2)];
+  if (!place) return undefined;
+  if (number % 2 === 0) delete place.holder[place.name];
+  else place.holder[place.name] = null;
+  return Buffer.from(JSON.stringify(document));
+}
+
 /** One value of a JSON document replaced, one name changed, or one property gone. */
 export function changedJson(random: Random, reply: Buffer): Buffer {
-  const places: Array<{ holder: any; name: string }> = [];
-  const collect = (holder: any) => {
-    if (typeof holder !== 'object' || holder === null) return;
-    for (const name of Object.keys(holder)) {
-      places.push({ holder, name });
-      collect(holder[name]);
-    }
-  };
   const document = JSON.parse(reply.toString());
-  collect(document);
+  const places = placesIn(document);
   if (places.length === 0) return Buffer.from(JSON.stringify(random.pick(VALUES)));
   const { holder, name } = random.pick(places);
   const kind = random.weighted({ value: 5, nested: 1, name: 1, gone: 1 });

@@ -14,6 +14,7 @@ use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use tokio::sync::OnceCell;
 
 use super::credentials::LastingSearch;
+use super::empty_answer::NoEmptyAnswer;
 use super::request_counter::RequestCounter;
 use super::user_agent::UserAgentOnce;
 use crate::error::Service;
@@ -115,14 +116,16 @@ impl AwsClients {
                 let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&shared)
                     .retry_partition(retry_budget("dynamodb"))
                     .interceptor(UserAgentOnce::default())
-                    .interceptor(RequestCounter(Service::DynamoDb));
+                    .interceptor(RequestCounter(Service::DynamoDb))
+                    .interceptor(NoEmptyAnswer);
                 if let Some(endpoint) = &settings.dynamodb_endpoint {
                     dynamodb = dynamodb.endpoint_url(endpoint);
                 }
                 let mut kms = aws_sdk_kms::config::Builder::from(&shared)
                     .retry_partition(retry_budget("kms"))
                     .interceptor(UserAgentOnce::default())
-                    .interceptor(RequestCounter(Service::Kms));
+                    .interceptor(RequestCounter(Service::Kms))
+                    .interceptor(NoEmptyAnswer);
                 if let Some(endpoint) = &settings.kms_endpoint {
                     kms = kms.endpoint_url(endpoint);
                 }

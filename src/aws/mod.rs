@@ -3,6 +3,7 @@
 mod clients;
 mod credentials;
 mod dynamodb;
+mod empty_answer;
 mod failure;
 mod kms;
 mod request_counter;
