@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Backend, startAws, startLocal } from './support/backends.ts';
-import { type Event, KillHistory } from './support/kill-history.ts';
+import { checkWhole, type Event, KillHistory, padding } from './support/kill-history.ts';
 import { Program } from './support/program.ts';
 import { Random } from './support/random.ts';
 
@@ -70,7 +70,7 @@ describe('kill -9', () => {
       for (let number = 0; number < POOL; number++) {
         const [sid, value] = [`pool-${number}`, `first-${number}`];
         history.add({ id: value, what: 'save', sid, at: clock(), value });
-        await setUp.set(sid, { value, padding: value.repeat(100) });
+        await setUp.set(sid, { value, padding: padding(value) });
         history.add({ id: value, what: 'save', sid, at: clock(), value, done: true });
       }
       await setUp.close();
@@ -95,7 +95,7 @@ describe('kill -9', () => {
         history.add({ id: `last-${number}`, what: 'read', sid, at: clock() });
         const session: any = await reader.get(sid);
         history.add({ id: `last-${number}`, what: 'read', sid, at: clock(), value: session?.value, done: true });
-        if (session) assert.equal(session.padding, session.value.repeat(100), 'a torn record');
+        checkWhole(session);
         if (session) left++;
       }
       const figures = history.check();
@@ -131,11 +131,20 @@ describe('the check of a history', () => {
   it('finds a save that was lost', () => {
     assert.throws(() => check(saved('one', 1, 2), saved('two', 3, 4), call('read', 'one', 5, 6)), /was lost/);
     assert.throws(() => check(saved('one', 1, 2), call('read', undefined, 5, 6)), /nobody had destroyed/);
+    const later = () => check(saved('one', 1, 2), call('read', undefined, 5, 6), call('destroy', undefined, 7, 8));
+    assert.throws(later, /nobody had destroyed/);
   });
 
   it('finds a session that came back, and one that nobody saved', () => {
     const back = () => check(saved('one', 1, 2), call('destroy', undefined, 3, 4), call('read', 'one', 5, 6));
     assert.throws(back, /came back/);
     assert.throws(() => check(saved('one', 1, 2), call('read', 'other', 5, 6)), /nobody had saved/);
+    assert.throws(() => check(saved('one', 1, 2), call('read', 'two', 5, 6), saved('two', 7, 8)), /nobody had saved/);
+  });
+
+  it('finds a record that is torn', () => {
+    for (const whole of [null, { value: 'one', padding: padding('one') }]) checkWhole(whole);
+    assert.throws(() => checkWhole({ value: 'two', padding: padding('one') }), /torn/);
+    assert.throws(() => checkWhole({ value: 'two', padding: padding('two').slice(1) }), /torn/);
   });
 });

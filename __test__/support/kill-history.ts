@@ -14,6 +14,14 @@ export interface Event {
   value?: string;
 }
 
+/** What a saved session holds beside its value. */
+export const padding = (value: string): string => value.repeat(100);
+
+/** @throws unless a session that was read is one that was saved, as a whole. */
+export function checkWhole(session: { value: string; padding: string } | null): void {
+  if (session) assert.equal(session.padding, padding(session.value), 'a torn record');
+}
+
 interface Call {
   what: Event['what'];
   value?: string;

@@ -4,7 +4,7 @@
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DynamoDBSessionStore } from 'connect-dynamodb-kms';
-import type { Event } from './kill-history.ts';
+import { checkWhole, type Event, padding } from './kill-history.ts';
 import { programArguments } from './program.ts';
 import { Random } from './random.ts';
 
@@ -41,10 +41,11 @@ async function lane(): Promise<void> {
   while (!stopping) {
     const sid = `pool-${random.whole(0, pool - 1)}`;
     const session: any = await call('read', sid, () => store.get(sid));
+    checkWhole(session);
     const act = random.weighted({ save: 20, touch: 5, read: 5, destroy: 2 });
     if (session !== null && act === 'save') {
       session.value = `${name}-${calls}`;
-      session.padding = session.value.repeat(100); // a torn record would show
+      session.padding = padding(session.value);
       await call('save', sid, () => store.set(sid, session), session.value);
     }
     if (session !== null && act === 'touch') await store.touch(sid, session).catch(() => {});
