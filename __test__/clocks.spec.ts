@@ -7,6 +7,8 @@ import { hold } from './support/lease-holder.ts';
 
 const MINUTE = 60_000;
 const SKEW = 10 * MINUTE;
+/** A holder that is told nothing would hold the tests up. */
+const LIMIT = { timeout: 60_000 };
 /** By a clock that is right. */
 const NOW = Date.UTC(2030, 0, 1);
 
@@ -20,7 +22,7 @@ beforeEach(() => mock.timers.enable({ apis: ['Date'], now: NOW }));
 afterEach(() => mock.timers.reset());
 
 for (const { name, start } of backends) {
-  describe(`instances with clocks that differ, on ${name}`, () => {
+  describe(`instances with clocks that differ, on ${name}`, LIMIT, () => {
     let backend: Backend;
     let sids = 0;
     before(async () => {
@@ -115,7 +117,7 @@ for (const { name, start } of backends) {
   });
 }
 
-describe('a lease', () => {
+describe('a lease', LIMIT, () => {
   let backend: AwsBackend;
   before(async () => {
     backend = await startAws();

@@ -8,7 +8,10 @@ import { LEASE, LeaseScene, SID } from './support/lease-scene.ts';
 import { Program } from './support/program.ts';
 import { StoppingProxy } from './support/stopping-proxy.ts';
 
-describe('a process', () => {
+/** A process that says nothing would hold the tests up. */
+const LIMIT = { timeout: 60_000 };
+
+describe('a process', LIMIT, () => {
   let scene: LeaseScene;
   before(async () => {
     scene = await LeaseScene.start();
@@ -53,7 +56,7 @@ describe('a process', () => {
     assert.ok(await scene.table.get('sid-1'));
   });
 
-  it('that gets a SIGTERM while the table is silent ends by the deadline of its calls', { timeout: 60_000 }, async (t) => {
+  it('that gets a SIGTERM while the table is silent ends by the deadline of its calls', async (t) => {
     const silent = await startSilent();
     t.after(() => silent.close());
     const saver = program(t, 'save', { ...scene.backend.config, dynamodbEndpoint: silent.url }, 'sid-2');
