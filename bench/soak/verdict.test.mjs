@@ -51,11 +51,13 @@ describe('the verdict of a soak', () => {
   });
 
   it('fails more failures than its faults explain, and any where there are no faults', () => {
-    passes({ load: { errors: { ERR_DYNAMODB_UNAVAILABLE: 5 } } });
+    passes({ load: { errors: { ERR_DYNAMODB_UNAVAILABLE: 10 } } });
     fails(
-      { load: { errors: { ERR_DYNAMODB_UNAVAILABLE: 3, ERR_KMS_UNAVAILABLE: 3 } } },
-      /^180 of 3000 calls failed under faults$/,
+      { load: { errors: { ERR_DYNAMODB_UNAVAILABLE: 6, ERR_KMS_UNAVAILABLE: 5 } } },
+      /^330 of 3000 calls failed under faults$/,
     );
+    passes({ load: { calls: 1000, errors: { ERR_DYNAMODB_UNAVAILABLE: 50 } } });
+    fails({ load: { calls: 1000, errors: { ERR_DYNAMODB_UNAVAILABLE: 51 } } }, /^1530 of 30000 calls failed under faults$/);
     const early = { 'warm-up': (second) => ({ errors: second === 3 ? { ERR_DYNAMODB_UNAVAILABLE: 1 } : {} }) };
     fails(early, /^1 calls failed with ERR_DYNAMODB_UNAVAILABLE without a fault$/);
     passes({ 'warm-up': { errors: { ERR_CONFLICT: 1, ERR_LOCK_TIMEOUT: 1 } } }); // callers that meet each other
