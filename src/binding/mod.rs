@@ -427,7 +427,7 @@ impl NativeStore {
         let work = self.store.enter().map(work);
         let (last, requests) = (self.last_moment(), self.requests.clone());
         let work = async move { call::until(last, requests, work?).await };
-        self.replies.run(env, call, work)
+        self.replies.run(env, call, work.map_err(Failure::from))
     }
 
     /// Resolves as much time after closing began as one call has.
