@@ -5,6 +5,7 @@
 
 import { execFile } from 'node:child_process';
 import { copyFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -27,23 +28,38 @@ export function platformOf(target) {
 /** @returns {Promise<string>} the path of the binary, in `folder`. */
 export async function buildRelease(target, folder = root) {
   const [, vendor, , abi] = target.split('-');
+  const { stdout } = await promisify(execFile)('cargo', ['metadata', '--format-version', '1', '--no-deps'], { cwd: root });
+  const { target_directory: targets, workspace_root: workspace } = JSON.parse(stdout);
+  const flags = withoutPaths({ workspace, targets });
   const environment = { ...process.env };
   let [program, named] = ['cargo', target];
   if (vendor === 'unknown') {
     program = 'cargo-zigbuild';
     environment.PATH = await pathWithZig();
     if (abi === 'gnu') named = `${target}.${FLOOR}`;
-    else environment.RUSTFLAGS = `${process.env.RUSTFLAGS ?? ''} -C target-feature=-crt-static`; // else it could not be loaded
+    else flags.push('-Ctarget-feature=-crt-static'); // else it could not be loaded
   }
+  environment.CARGO_ENCODED_RUSTFLAGS = [...givenFlags(), ...flags].join('\x1f');
   const args = ['rustc', '--release', '--lib', '--crate-type', 'cdylib', '--locked', '--target', named];
   await run(program, args, { env: environment });
-  const { stdout } = await promisify(execFile)('cargo', ['metadata', '--format-version', '1', '--no-deps'], { cwd: root });
   const library = LIBRARIES[vendor === 'unknown' ? 'linux' : vendor];
-  const built = join(JSON.parse(stdout).target_directory, target, 'release', library);
+  const built = join(targets, target, 'release', library);
   const binary = join(folder, `connect-dynamodb-kms.${platformOf(target)}.node`);
   await copyFile(built, binary);
   if (abi === 'gnu') await checkGlibcFloor(binary, FLOOR);
   return binary;
+}
+
+/** Panic messages name source files. With these flags they do so without the folders of the machine that builds, and every machine builds the same. */
+export function withoutPaths({ workspace, targets, cargoHome = process.env.CARGO_HOME ?? join(homedir(), '.cargo') }) {
+  const names = { [workspace]: 'connect-dynamodb-kms', [targets]: 'target', [join(cargoHome, 'registry', 'src')]: 'registry' };
+  return Object.entries(names).map(([path, name]) => `--remap-path-prefix=${path}=${name}`); // of two that match, rustc takes the later
+}
+
+/** What this overrides: flags that were given in the environment. */
+function givenFlags() {
+  const { CARGO_ENCODED_RUSTFLAGS: encoded, RUSTFLAGS: plain = '' } = process.env;
+  return encoded === undefined ? plain.split(/\s+/).filter(Boolean) : encoded.split('\x1f');
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
