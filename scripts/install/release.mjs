@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { FLOOR } from '../build-release.mjs';
 import { checkGlibcFloor } from '../glibc-floor.mjs';
@@ -17,6 +18,8 @@ export async function checkBinary(binary) {
   const { size } = await stat(binary);
   console.log(`${size} bytes; needs glibc ${await checkGlibcFloor(binary, FLOOR)}`);
   assert.ok(size <= LARGEST_BINARY, `the binary is larger than ${LARGEST_BINARY} bytes`);
+  const bytes = await readFile(binary);
+  for (const path of [root, join(homedir(), '.cargo')]) assert.ok(!bytes.includes(path), `the binary names files in ${path}`);
 }
 
 /** Packs everything that a release publishes into `tarballs`, with this binary and, for other platforms, files that stand for theirs. */

@@ -1,0 +1,55 @@
+// What a release's binaries are called, and that they hold no paths of the machine that built them.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const script = fileURLToPath(new URL('../scripts/build-release.mjs', import.meta.url));
+
+describe('a release build', () => {
+  let folder: string;
+  before(async () => {
+    folder = await realpath(await mkdtemp(join(tmpdir(), 'build release ')));
+  });
+  after(() => rm(folder, { recursive: true }));
+
+  const ask = async (expression: string) => {
+    const program = `import * as release from ${JSON.stringify(script)}; console.log(JSON.stringify(${expression}))`;
+    return JSON.parse((await run(process.execPath, ['--input-type=module', '-e', program])).stdout);
+  };
+
+  it('names the source files of panics without the folders they were in', async () => {
+    const cargoHome = join(folder, 'cargo home');
+    const places = { workspace: folder, targets: join(folder, 'target') };
+    const flags: string[] = await ask(`release.withoutPaths(${JSON.stringify({ ...places, cargoHome })})`);
+    for (const [path, name] of [
+      [join('src', 'lib.rs'), join('connect-dynamodb-kms', 'src', 'lib.rs')],
+      [join('target', 'out', 'made.rs'), join('target', 'out', 'made.rs')],
+      [join('cargo home', 'registry', 'src', 'a-1.0.0', 'lib.rs'), join('registry', 'a-1.0.0', 'lib.rs')],
+    ] as const) {
+      const source = join(folder, path);
+      await mkdir(join(source, '..'), { recursive: true });
+      await writeFile(source, '#[unsafe(no_mangle)] pub extern "C" fn fails() { panic!("it failed") }');
+      const library = join(folder, 'library');
+      await run('rustc', [
+        '--edition=2024',
+        '--crate-name=it',
+        '--crate-type=cdylib',
+        '-Cstrip=symbols',
+        ...flags,
+        '-o',
+        library,
+        source,
+      ]);
+      const built = await readFile(library, 'latin1');
+      assert.ok(built.includes(name), name);
+      for (const longer of [folder, join('connect-dynamodb-kms', 'target')]) assert.ok(!built.includes(longer), path);
+    }
+  });
+});
