@@ -46,7 +46,7 @@ function load(platform) {
 /** As @napi-rs/cli names platforms, and with them the binaries and packages. */
 function platformName() {
   const { arch, platform } = process;
-  if (platform === 'linux') return `linux-${arch}-${onMusl() ? 'musl' : 'gnu'}`;
+  if (platform === 'linux') return `linux-${arch}-${onMusl() ? 'musl' : 'gnu'}${arch === 'arm' ? 'eabihf' : ''}`;
   return platform === 'win32' ? `win32-${arch}-msvc` : `${platform}-${arch}`;
 }
 

@@ -24,9 +24,24 @@ describe('a release build', () => {
     return JSON.parse((await run(process.execPath, ['--input-type=module', '-e', program])).stdout);
   };
 
+  it('calls every binary as the loader does', async () => {
+    const { napi } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8'));
+    const loader = await readFile(new URL('../binding.js', import.meta.url), 'utf8');
+    const names: string[] = await ask(`${JSON.stringify(napi.targets)}.map(release.platformOf)`);
+    assert.equal(new Set(names).size, names.length);
+    for (const name of names) assert.ok(loader.includes(`'${name}': `), name);
+  });
+
+  it('refuses a target that is not released, before it builds anything, and says what builds it', async () => {
+    for (const target of ['x86_64-unknown-freebsd', 'x86_64-alpine-linux-musl', 'powerpc64le-unknown-linux-gnu'])
+      await assert.rejects(run(process.execPath, [script, target]), ({ stderr }) =>
+        new RegExp(`${target} is not released; .*x86_64-unknown-linux-gnu.*npm run build -- --release`).test(stderr),
+      );
+  });
+
   it('names the source files of panics without the folders they were in', async () => {
     const cargoHome = join(folder, 'cargo home');
-    const places = { workspace: folder, targets: join(folder, 'target') };
+    const places = { workspace: folder, artifacts: join(folder, 'target') };
     const flags: string[] = await ask(`release.withoutPaths(${JSON.stringify({ ...places, cargoHome })})`);
     for (const [path, name] of [
       [join('src', 'lib.rs'), join('connect-dynamodb-kms', 'src', 'lib.rs')],

@@ -61,6 +61,7 @@ describe('the loader', () => {
     assert.match(message, /no binary for freebsd-x64\. .*linux-x64-gnu.* build it from source/);
     assert.equal(cause, undefined);
     assert.match((await load('linux', 'ppc64', '/lib/libc.so.6\n')).message, /no binary for linux-ppc64-gnu/);
+    assert.match((await load('linux', 'arm', '/lib/libc.so.6\n')).message, /no binary for linux-arm-gnueabihf/); // as `napi build` calls it
   });
 
   it('passes on why a binary cannot be loaded', async () => {

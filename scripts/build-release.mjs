@@ -4,7 +4,7 @@
 // optimisation without a word, which costs half the size again.
 
 import { execFile } from 'node:child_process';
-import { copyFile } from 'node:fs/promises';
+import { copyFile, readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,10 +15,15 @@ import { root, run } from './steps.mjs';
 
 /** The oldest glibc, of 2012, that Rust supports. */
 export const FLOOR = '2.17';
+const { targets } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')).napi;
 const LIBRARIES = { linux: 'libconnect_dynamodb_kms.so', apple: 'libconnect_dynamodb_kms.dylib', pc: 'connect_dynamodb_kms.dll' };
 
 /** From Rust's name of a target to that of @napi-rs/cli: `x86_64-unknown-linux-gnu` to `linux-x64-gnu`. */
 export function platformOf(target) {
+  if (!targets.includes(target))
+    throw new Error(
+      `${target} is not released; released are ${targets.join(', ')}. \`npm run build -- --release\` builds for this machine.`,
+    );
   const [cpu, vendor, system, abi] = target.split('-');
   const arch = { x86_64: 'x64', aarch64: 'arm64' }[cpu];
   if (vendor === 'unknown') return `${system}-${arch}-${abi}`;
@@ -27,10 +32,11 @@ export function platformOf(target) {
 
 /** @returns {Promise<string>} the path of the binary, in `folder`. */
 export async function buildRelease(target, folder = root) {
+  const binary = join(folder, `connect-dynamodb-kms.${platformOf(target)}.node`);
   const [, vendor, , abi] = target.split('-');
   const { stdout } = await promisify(execFile)('cargo', ['metadata', '--format-version', '1', '--no-deps'], { cwd: root });
-  const { target_directory: targets, workspace_root: workspace } = JSON.parse(stdout);
-  const flags = withoutPaths({ workspace, targets });
+  const { target_directory: artifacts, workspace_root: workspace } = JSON.parse(stdout);
+  const flags = withoutPaths({ workspace, artifacts });
   const environment = { ...process.env };
   let [program, named] = ['cargo', target];
   if (vendor === 'unknown') {
@@ -43,16 +49,15 @@ export async function buildRelease(target, folder = root) {
   const args = ['rustc', '--release', '--lib', '--crate-type', 'cdylib', '--locked', '--target', named];
   await run(program, args, { env: environment });
   const library = LIBRARIES[vendor === 'unknown' ? 'linux' : vendor];
-  const built = join(targets, target, 'release', library);
-  const binary = join(folder, `connect-dynamodb-kms.${platformOf(target)}.node`);
+  const built = join(artifacts, target, 'release', library);
   await copyFile(built, binary);
   if (abi === 'gnu') await checkGlibcFloor(binary, FLOOR);
   return binary;
 }
 
 /** Panic messages name source files. With these flags they do so without the folders of the machine that builds, and every machine builds the same. */
-export function withoutPaths({ workspace, targets, cargoHome = process.env.CARGO_HOME ?? join(homedir(), '.cargo') }) {
-  const names = { [workspace]: 'connect-dynamodb-kms', [targets]: 'target', [join(cargoHome, 'registry', 'src')]: 'registry' };
+export function withoutPaths({ workspace, artifacts, cargoHome = process.env.CARGO_HOME ?? join(homedir(), '.cargo') }) {
+  const names = { [workspace]: 'connect-dynamodb-kms', [artifacts]: 'target', [join(cargoHome, 'registry', 'src')]: 'registry' };
   return Object.entries(names).map(([path, name]) => `--remap-path-prefix=${path}=${name}`); // of two that match, rustc takes the later
 }
 
