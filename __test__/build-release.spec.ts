@@ -39,6 +39,15 @@ describe('a release build', () => {
       );
   });
 
+  it('has the C library inside on Windows alone', async () => {
+    const { napi } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8'));
+    for (const target of napi.targets) {
+      const flags: string[] = await ask(`release.flagsOf(${JSON.stringify(target)})`);
+      const { stdout } = await run('rustc', ['--print', 'cfg', '--target', target, ...flags]);
+      assert.equal(stdout.includes('target_feature="crt-static"'), target.endsWith('-windows-msvc'), target);
+    }
+  });
+
   it('names the source files of panics without the folders they were in', async () => {
     const cargoHome = join(folder, 'cargo home');
     const places = { workspace: folder, artifacts: join(folder, 'target') };

@@ -36,16 +36,14 @@ export async function buildRelease(target, folder = root) {
   const [, vendor, , abi] = target.split('-');
   const { stdout } = await promisify(execFile)('cargo', ['metadata', '--format-version', '1', '--no-deps'], { cwd: root });
   const { target_directory: artifacts, workspace_root: workspace } = JSON.parse(stdout);
-  const flags = withoutPaths({ workspace, artifacts });
-  const environment = { ...process.env };
+  const flags = [...givenFlags(), ...flagsOf(target), ...withoutPaths({ workspace, artifacts })];
+  const environment = { ...process.env, CARGO_ENCODED_RUSTFLAGS: flags.join('\x1f') };
   let [program, named] = ['cargo', target];
   if (vendor === 'unknown') {
     program = 'cargo-zigbuild';
     environment.PATH = await pathWithZig();
     if (abi === 'gnu') named = `${target}.${FLOOR}`;
-    else flags.push('-Ctarget-feature=-crt-static'); // else it could not be loaded
   }
-  environment.CARGO_ENCODED_RUSTFLAGS = [...givenFlags(), ...flags].join('\x1f');
   const args = ['rustc', '--release', '--lib', '--crate-type', 'cdylib', '--locked', '--target', named];
   await run(program, args, { env: environment });
   const library = LIBRARIES[vendor === 'unknown' ? 'linux' : vendor];
@@ -53,6 +51,12 @@ export async function buildRelease(target, folder = root) {
   await copyFile(built, binary);
   if (abi === 'gnu') await checkGlibcFloor(binary, FLOOR);
   return binary;
+}
+
+/** On musl, with its C library inside it could not be loaded. On Windows, without it would need Visual C++'s runtime, which Node.js does not. */
+export function flagsOf(target) {
+  if (target.endsWith('-musl')) return ['-Ctarget-feature=-crt-static'];
+  return target.endsWith('-msvc') ? ['-Ctarget-feature=+crt-static'] : [];
 }
 
 /** Panic messages name source files. With these flags they do so without the folders of the machine that builds, and every machine builds the same. */

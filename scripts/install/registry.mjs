@@ -11,7 +11,8 @@ import { output } from './output.mjs';
 export async function startRegistry(folder) {
   const packages = new Map();
   for (const file of (await readdir(folder)).filter((name) => name.endsWith('.tgz'))) {
-    const manifest = JSON.parse(await output('tar', ['-xzOf', join(folder, file), 'package/package.json']));
+    // GNU tar takes the colon of a Windows path for that of a host.
+    const manifest = JSON.parse(await output('tar', ['-xzOf', file, 'package/package.json'], { cwd: folder }));
     packages.set(manifest.name, { file, manifest, bytes: await readFile(join(folder, file)) });
   }
   const server = createServer(({ url }, response) => {
