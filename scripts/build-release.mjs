@@ -15,6 +15,8 @@ import { root, run } from './steps.mjs';
 
 /** The oldest glibc, of 2012, that Rust supports. */
 export const FLOOR = '2.17';
+/** mimalloc would name the moment at which it was compiled. Not SOURCE_DATE_EPOCH: zig takes an object from its cache whatever that says. */
+const WITHOUT_TIME = '-Wno-builtin-macro-redefined -D__DATE__="" -D__TIME__=""';
 const { targets } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')).napi;
 const LIBRARIES = { linux: 'libconnect_dynamodb_kms.so', apple: 'libconnect_dynamodb_kms.dylib', pc: 'connect_dynamodb_kms.dll' };
 
@@ -42,6 +44,7 @@ export async function buildRelease(target, folder = root) {
   if (vendor === 'unknown') {
     program = 'cargo-zigbuild';
     environment.PATH = await pathWithZig();
+    environment.CFLAGS = `${process.env.CFLAGS ?? ''} ${WITHOUT_TIME}`;
     if (abi === 'gnu') named = `${target}.${FLOOR}`;
   }
   const args = ['rustc', '--release', '--lib', '--crate-type', 'cdylib', '--locked', '--target', named];
