@@ -29,7 +29,16 @@ describe('the bill of materials', () => {
         names.some((own) => own.startsWith(`${name} `)),
         name,
       );
-    for (const name of ['cc', 'napi-build', 'napi-derive', 'serde_derive', 'proptest', 'criterion', 'connect-dynamodb-kms'])
+    for (const name of [
+      'cc',
+      'napi-build',
+      'napi-derive',
+      'serde_derive',
+      'proptest',
+      'criterion',
+      'ring',
+      'connect-dynamodb-kms',
+    ])
       assert.ok(!names.some((own) => own.startsWith(`${name} `)), name);
   });
 

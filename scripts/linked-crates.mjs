@@ -33,12 +33,15 @@ export async function linkedCrates() {
 }
 
 async function addCratesOf(target, checksums, found) {
-  const args = ['metadata', '--format-version', '1', '--locked', '--filter-platform', target];
-  const { stdout } = await promisify(execFile)('cargo', args, { cwd: root, maxBuffer: LARGEST_METADATA });
-  const { packages, resolve } = JSON.parse(stdout);
+  const { packages, resolve } = JSON.parse(await cargo(['metadata', '--format-version', '1', '--filter-platform', target]));
+  const built = await builtCrates(target);
   const known = new Map(packages.map((crate) => [crate.id, crate]));
   const nodes = new Map(resolve.nodes.map((node) => [node.id, node]));
-  const runs = (id) => !known.get(id).targets.some(({ kind }) => kind.includes('proc-macro')); // those run in the compiler alone
+  const runs = (id) => {
+    const { name, version, targets } = known.get(id);
+    // A procedural macro runs in the compiler alone.
+    return built.has(`${name} v${version}`) && !targets.some(({ kind }) => kind.includes('proc-macro'));
+  };
   const visited = new Set();
   const visit = (id) => {
     if (visited.has(id)) return;
@@ -64,6 +67,17 @@ async function addCratesOf(target, checksums, found) {
   };
   visit(resolve.root);
   return found.get(resolve.root);
+}
+
+/** cargo's metadata also have dependencies that a feature would only configure if something else asked for them; its tree has not. */
+async function builtCrates(target) {
+  const tree = await cargo(['tree', '--edges', 'normal', '--prefix', 'none', '--format', '{p}', '--target', target]);
+  return new Set(tree.split('\n').map((line) => line.split(' ').slice(0, 2).join(' ')));
+}
+
+async function cargo(args) {
+  const { stdout } = await promisify(execFile)('cargo', [...args, '--locked'], { cwd: root, maxBuffer: LARGEST_METADATA });
+  return stdout;
 }
 
 async function lockedChecksums() {
