@@ -14,7 +14,8 @@ let clone;
 before(async () => {
   clone = await mkdtemp(join(tmpdir(), 'connect-dynamodb-kms-'));
   const filter = (path) => !IGNORED.includes(basename(path));
-  for (const folder of ['bench', 'scripts']) await cp(join(root, folder), join(clone, folder), { recursive: true, filter });
+  for (const name of ['bench', 'scripts', 'package.json'])
+    await cp(join(root, name), join(clone, name), { recursive: true, filter });
 });
 after(() => rm(clone, { recursive: true }));
 
