@@ -57,8 +57,9 @@ export const FAULTS: Fault[] = [
   { name: 'connection taken, nothing said', oddity: oddities.hang, forwards: false, timed: true },
   { name: 'a byte a second', oddity: oddities.trickle, forwards: true, timed: true },
   { name: 'a page of HTML, status 200', oddity: oddities.page, forwards: false },
-  { name: 'a reply of 3 MB', oddity: oddities.oversized, forwards: true },
-  { name: 'every write unprocessed', oddity: oddities.unprocessed, forwards: false, only: 'BatchWriteItem', timed: true },
+  { name: 'a reply of 3 MB', oddity: oddities.large, forwards: true },
+  { name: 'a reply of 100 MB', oddity: oddities.endless, forwards: true },
+  { name: 'every write unprocessed', oddity: oddities.unprocessed, forwards: false, only: 'BatchWriteItem' },
 ];
 
 export interface Operation {

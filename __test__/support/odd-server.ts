@@ -6,8 +6,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Listening, startHttp } from './http-server.ts';
 
-/** In megabytes; more than DynamoDB ever answers: a page of a Scan has 1 MB. */
-const OVERSIZED = 3;
+/** In megabytes. DynamoDB never answers more than one, for a page of a Scan. */
+const LARGE = 3;
+const ENDLESS = 100;
 
 const HEADERS = { 'content-type': 'application/x-amz-json-1.0', 'x-amzn-requestid': '0'.repeat(52) };
 
@@ -30,20 +31,25 @@ export const oddities = {
   /** A page of a proxy or a captive portal, with the status of success. */
   page: (response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<html>sign in to the network</html>'),
   /** The answer, and 3 MB beside it that nobody asked for. */
-  async oversized(response, answer) {
-    response.writeHead(200, HEADERS);
-    response.write('{"unknown":"');
-    const megabyte = Buffer.alloc(1024 * 1024, 'x');
-    for (let sent = 0; sent < OVERSIZED && !response.destroyed; sent++) {
-      if (!response.write(megabyte)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
-    }
-    const rest = answer.toString().slice(1);
-    response.end(rest === '}' ? '"}' : `",${rest}`);
-  },
+  large: (response, answer) => padded(response, answer, LARGE),
+  /** More than anybody should read. */
+  endless: (response, answer) => padded(response, answer, ENDLESS),
   /** Takes a batch, does nothing of it, and hands it back. */
   unprocessed: (response, _answer, request) =>
     response.writeHead(200, HEADERS).end(JSON.stringify({ UnprocessedItems: JSON.parse(request.toString()).RequestItems })),
 } satisfies Record<string, Oddity>;
+
+/** The answer, after a field that nobody knows, of so many megabytes. */
+async function padded(response: ServerResponse, answer: Buffer, megabytes: number): Promise<void> {
+  response.writeHead(200, HEADERS);
+  response.write('{"unknown":"');
+  const megabyte = Buffer.alloc(1024 * 1024, 'x');
+  for (let sent = 0; sent < megabytes && !response.destroyed; sent++) {
+    if (!response.write(megabyte)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+  }
+  const rest = answer.toString().slice(1);
+  response.end(rest === '}' ? '"}' : `",${rest}`);
+}
 
 export interface OddRule {
   region: string;

@@ -13,8 +13,9 @@ use aws_sdk_dynamodb::config::SharedCredentialsProvider;
 use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use tokio::sync::OnceCell;
 
+use super::answer_body::BoundedAnswer;
 use super::credentials::LastingSearch;
-use super::empty_answer::NoEmptyAnswer;
+
 use super::request_counter::RequestCounter;
 use super::user_agent::UserAgentOnce;
 use crate::error::Service;
@@ -117,7 +118,7 @@ impl AwsClients {
                     .retry_partition(retry_budget("dynamodb"))
                     .interceptor(UserAgentOnce::default())
                     .interceptor(RequestCounter(Service::DynamoDb))
-                    .interceptor(NoEmptyAnswer);
+                    .interceptor(BoundedAnswer);
                 if let Some(endpoint) = &settings.dynamodb_endpoint {
                     dynamodb = dynamodb.endpoint_url(endpoint);
                 }
@@ -125,7 +126,7 @@ impl AwsClients {
                     .retry_partition(retry_budget("kms"))
                     .interceptor(UserAgentOnce::default())
                     .interceptor(RequestCounter(Service::Kms))
-                    .interceptor(NoEmptyAnswer);
+                    .interceptor(BoundedAnswer);
                 if let Some(endpoint) = &settings.kms_endpoint {
                     kms = kms.endpoint_url(endpoint);
                 }

@@ -1,9 +1,9 @@
 //! AWS: clients made once, and the two traits of the store on them.
 
+mod answer_body;
 mod clients;
 mod credentials;
 mod dynamodb;
-mod empty_answer;
 mod failure;
 mod kms;
 mod request_counter;
