@@ -3,9 +3,10 @@
 
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
-import { after, before, describe, it } from 'node:test';
+import { after, before, describe, it, type TestContext } from 'node:test';
 import { type DynamoDBSessionStore, SessionStoreError } from 'connect-dynamodb-kms';
 import { type AwsBackend, startAws } from './support/backends.ts';
+import { failing } from './support/failures.ts';
 import { OPERATIONS } from './support/fault-cells.ts';
 import { type Listening, startHttp } from './support/http-server.ts';
 import { Random } from './support/random.ts';
@@ -104,6 +105,76 @@ describe('replies that are malformed', () => {
     }
   }
 
+  /** What a success must be true of. */
+  const understood: Record<string, (value: any, sent: Reply | undefined, own: DynamoDBSessionStore) => unknown> = {
+    GetItem: isTheSession,
+    Decrypt: isTheSession,
+    /** Damage to the items changes how many there are, but the answer that holds none, or not all, is none. */
+    Scan: (value, sent) => sent && assert.equal(value, JSON.parse(sent.body.toString()).Items.length),
+    BatchWriteItem: (_value, sent) => sent && assert.deepEqual(JSON.parse(sent.body.toString()).UnprocessedItems, {}),
+    /** What the store can still read must not be unreadable to others; values of the two keys that do not belong together are for TLS to find. */
+    async GenerateDataKey(_value, sent, own) {
+      spoilt = undefined;
+      assert.deepEqual(await own.get('new'), { user: 'Ada' });
+      const { CiphertextBlob: wrapped } = JSON.parse(sent?.body.toString() ?? '{"CiphertextBlob":"x"}');
+      assert.ok(wrapped, 'a data key that is wrapped by nothing');
+    },
+  };
+
+  /** A session is what was saved, whatever the reply was: it is authenticated. */
+  function isTheSession(value: any, sent: Reply | undefined) {
+    if (value === null) assert.ok(saysGone(sent!), `no session: ${sent!.body}`);
+    else assert.equal(value.user, 'Ada');
+  }
+
+  /** Answers every `operation` with what `make` makes of the answer until the test ends. */
+  function change(t: TestContext, operation: string, make: (answer: any) => object) {
+    const damage: Damage = (answer) => ({
+      status: 200,
+      body: Buffer.from(JSON.stringify(make(JSON.parse(answer.toString())))),
+    });
+    spoilt = { operation, damage };
+    t.after(() => {
+      spoilt = undefined;
+    });
+  }
+
+  for (const [title, next] of [
+    ['nowhere', { other: { S: 'x' } }],
+    ['to something else than a session id', { sessionId: { N: '1' } }],
+    ['where it came from', { sessionId: { S: 'old' } }],
+  ] as const) {
+    it(`to Scan that lead ${title} are failures, and no end of the table`, { timeout: 60_000 }, async (t) => {
+      await backend.store().set('old', { user: 'Ada' });
+      const own = store();
+      change(t, 'Scan', (answer) => ({ ...answer, LastEvaluatedKey: next }));
+      for (const method of ['length', 'ids', 'all', 'clear'] as const) await failing(own[method](), 'ERR_DYNAMODB_UNAVAILABLE');
+    });
+  }
+
+  it('to GetItem that are of another session are refused', async (t) => {
+    for (const recordVersion of [1, 2] as const) {
+      for (const sid of ['mine', 'theirs']) await backend.store({ recordVersion }).set(sid, { user: sid });
+      let theirs: object = {};
+      change(t, 'GetItem', (answer) => {
+        theirs = answer;
+        return answer;
+      });
+      const own = store();
+      assert.deepEqual(await own.get('theirs'), { user: 'theirs' });
+      const meant = theirs;
+      change(t, 'GetItem', () => meant);
+      await failing(own.get('mine'), 'ERR_INTEGRITY');
+      await failing(own.record('mine'), 'ERR_INTEGRITY');
+      await failing(
+        own.update('mine', () => assert.fail('it was read')),
+        'ERR_INTEGRITY',
+      );
+      spoilt = undefined;
+      assert.deepEqual(await own.get('mine'), { user: 'mine' });
+    }
+  });
+
   for (const { name, run } of OPERATIONS) {
     it(`to ${name} are failures with a code, or answers that were not changed where it matters`, {
       timeout: 60_000,
@@ -118,10 +189,7 @@ describe('replies that are malformed', () => {
         spoilt = current;
         const result = await outcome(own, async () => {
           const value = await run(own);
-          // A session is what was saved, whatever the reply was: it is authenticated.
-          if (name !== 'Decrypt' && name !== 'GetItem') return;
-          if (value === null) assert.ok(saysGone(current.sent!), `no session: ${current.sent!.body}`);
-          else assert.equal((value as any).user, 'Ada');
+          await understood[name]?.(value, current.sent, own);
         });
         seen[result] = (seen[result] ?? 0) + 1;
         spoilt = undefined;

@@ -101,13 +101,12 @@ impl DynamoDbTable {
                 .await
                 .map_err(|error| call.failed(&error))
                 .and_then(|reply| call.answered(reply))?;
-            // The table may come back under its ARN; there is only one in the request.
-            requests = reply
+            // A map without entries, if all were processed (DynamoDB API Reference, "BatchWriteItem").
+            let unprocessed = reply
                 .unprocessed_items
-                .unwrap_or_default()
-                .into_values()
-                .flatten()
-                .collect();
+                .ok_or_else(|| call.wrong_answer("it does not say what was left unprocessed"))?;
+            // The table may come back under its ARN; there is only one in the request.
+            requests = unprocessed.into_values().flatten().collect();
             if requests.is_empty() {
                 return Ok(());
             }
@@ -234,27 +233,26 @@ impl SessionTable for DynamoDbTable {
             .set_expression_attribute_values(some(filter.values))
             .set_projection_expression(scan.keys_only.then(|| SESSION_ID.to_owned()))
             .set_exclusive_start_key(
-                after.map(|key| HashMap::from([(SESSION_ID.to_owned(), AttributeValue::S(key))])),
+                after
+                    .clone()
+                    .map(|key| HashMap::from([(SESSION_ID.to_owned(), AttributeValue::S(key))])),
             )
             .send()
             .await
             .map_err(|error| call.failed(&error))
             .and_then(|reply| call.answered(reply))?;
-        let next = match reply
-            .last_evaluated_key
-            .as_ref()
-            .and_then(|key| key.get(SESSION_ID))
-        {
-            Some(AttributeValue::S(key)) => Some(key.clone()),
-            _ => None,
+        let items = reply
+            .items
+            .ok_or_else(|| call.wrong_answer("it holds no list of items"))?;
+        let last = reply.last_evaluated_key.unwrap_or_default();
+        let next = match last.get(SESSION_ID) {
+            None if last.is_empty() => None,
+            // A scan that does not get on would never end.
+            Some(AttributeValue::S(key)) if after.as_ref() != Some(key) => Some(key.clone()),
+            _ => return Err(call.wrong_answer("it does not say where the scan goes on")),
         };
         Ok(Page {
-            items: reply
-                .items
-                .unwrap_or_default()
-                .into_iter()
-                .map(item)
-                .collect(),
+            items: items.into_iter().map(item).collect(),
             next,
         })
     }

@@ -44,16 +44,19 @@ impl Call<'_> {
     /// An answer without AWS's request id is none of AWS's, whatever its status: a proxy's page, a captive portal.
     pub(super) fn answered<T: RequestId>(&self, reply: T) -> Result<T> {
         if reply.request_id().is_some() {
-            return Ok(reply);
+            Ok(reply)
+        } else {
+            Err(self.wrong_answer("it carries no request id of AWS"))
         }
-        Err(Error::Unavailable {
+    }
+
+    /// For an answer that cannot be one to what was asked.
+    pub(super) fn wrong_answer(&self, what: &str) -> Error {
+        Error::Unavailable {
             service: self.service,
             action: self.action,
-            source: Some(Cause::new(
-                "WrongReply",
-                "the answer carries no request id of AWS",
-            )),
-        })
+            source: Some(Cause::new("WrongReply", format!("the answer: {what}"))),
+        }
     }
 
     /// The store's error for an error of the SDK.

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::AwsClients;
 use super::failure::Call;
 use crate::data_keys::{DataKey, DataKeys, EncryptionContext, WrappedKey};
-use crate::error::{Cause, Error, Result, Service};
+use crate::error::{Error, Result, Service};
 
 /// One KMS key or alias.
 pub struct KmsKey {
@@ -77,8 +77,7 @@ impl KmsKey {
     }
 
     async fn generate(&self, context: &EncryptionContext) -> Result<(DataKey, WrappedKey)> {
-        let action = "kms:GenerateDataKey";
-        let call = self.call(action);
+        let call = self.call("kms:GenerateDataKey");
         let reply = self
             .clients
             .kms()
@@ -91,17 +90,19 @@ impl KmsKey {
             .await
             .map_err(|error| call.failed(&error))?;
         let (Some(key), Some(wrapped)) = (reply.plaintext, reply.ciphertext_blob) else {
-            return Err(wrong_reply(action, "it holds no data key"));
+            return Err(call.wrong_answer("it holds no data key"));
         };
         let key =
-            data_key(key).map_err(|_| wrong_reply(action, "it holds no data key of 256 bits"))?;
-        self.check_answer(action, reply.key_id.as_deref())?;
-        Ok((key, WrappedKey(wrapped.into_inner())))
+            data_key(key).map_err(|_| call.wrong_answer("it holds no data key of 256 bits"))?;
+        // One that cannot be unwrapped again would be found when its session is read.
+        let wrapped = WrappedKey::from_stored(wrapped.into_inner())
+            .map_err(|_| call.wrong_answer("it holds no wrapped data key"))?;
+        self.check_answer(&call, reply.key_id.as_deref())?;
+        Ok((key, wrapped))
     }
 
     async fn decrypt(&self, wrapped: &WrappedKey, context: &EncryptionContext) -> Result<DataKey> {
-        let action = "kms:Decrypt";
-        let call = self.call(action);
+        let call = self.call("kms:Decrypt");
         let reply = self
             .clients
             .kms()
@@ -115,21 +116,18 @@ impl KmsKey {
             .map_err(|error| call.failed(&error))?;
         let key = reply
             .plaintext
-            .ok_or_else(|| wrong_reply(action, "it holds no plaintext"));
+            .ok_or_else(|| call.wrong_answer("it holds no plaintext"));
         // A ciphertext of the same KMS key that holds something else than 32 bytes was not made by this store.
         let key = data_key(key?)?;
-        self.check_answer(action, reply.key_id.as_deref())?;
+        self.check_answer(&call, reply.key_id.as_deref())?;
         Ok(key)
     }
 
-    fn check_answer(&self, action: &'static str, answered: Option<&str>) -> Result<()> {
+    fn check_answer(&self, call: &Call<'_>, answered: Option<&str>) -> Result<()> {
         if answered.is_some_and(|answered| stands_for(&self.arn, answered)) {
             Ok(())
         } else {
-            Err(wrong_reply(
-                action,
-                "it is of another key than the one that was asked",
-            ))
+            Err(call.wrong_answer("it is of another key than the one that was asked"))
         }
     }
 }
@@ -173,14 +171,6 @@ fn pairs(context: &EncryptionContext) -> Option<HashMap<String, String>> {
 
 fn data_key(key: Blob) -> Result<DataKey> {
     DataKey::new(Zeroizing::new(key.into_inner()))
-}
-
-fn wrong_reply(action: &'static str, what: &str) -> Error {
-    Error::Unavailable {
-        service: Service::Kms,
-        action,
-        source: Some(Cause::new("WrongReply", what)),
-    }
 }
 
 #[cfg(test)]

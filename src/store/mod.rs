@@ -269,7 +269,12 @@ impl SessionStore {
     pub async fn stored(&self, sid: &str) -> Result<Option<EncryptedSessionRecord>> {
         let key = self.ids.key(sid)?;
         let item = self.table.get(&key).await?;
-        item.map(|item| self.parse(&item)).transpose()
+        let record = item.map(|item| self.parse(&item)).transpose()?;
+        // An answer to somebody else's request holds a record that opens, of another session.
+        match record {
+            Some(record) if record.key != key => Err(Error::integrity()),
+            record => Ok(record),
+        }
     }
 
     /// What a conflict ends in, if the caller does not say.
