@@ -61,8 +61,12 @@ impl Verdict {
     pub(super) fn of<T>(result: &Result<T>) -> Verdict {
         match result {
             Ok(_) => Verdict::Usable,
+            // Integrity with a source is KMS's refusal of a wrapped key that it has opened before: the key encryption key is another one now. Without one,
+            // it is an answer that holds something else than a data key, which says nothing of the key encryption key.
             Err(
-                Error::KmsKeyUnusable { .. } | Error::AccessDenied { .. } | Error::Integrity { .. },
+                Error::KmsKeyUnusable { .. }
+                | Error::AccessDenied { .. }
+                | Error::Integrity { source: Some(_) },
             ) => Verdict::Revoked,
             Err(_) => Verdict::Unknown,
         }
@@ -74,6 +78,17 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn only_a_refusal_of_kms_says_that_the_key_was_taken_away() {
+        let refused = Error::Integrity {
+            source: Some(crate::error::Cause::new("IncorrectKeyException", "")),
+        };
+        assert_eq!(Verdict::of::<()>(&Err(refused)), Verdict::Revoked);
+        // An answer that holds no data key of the right length.
+        let odd = Err(Error::integrity());
+        assert_eq!(Verdict::of::<()>(&odd), Verdict::Unknown);
+    }
 
     #[test]
     fn it_is_due_once_an_interval_after_the_first_load() {
