@@ -191,13 +191,22 @@ export interface SessionStoreStats {
     /** Changed by somebody else since they were read, whatever `onConflict` made of it. */
     conflicts: number;
   };
+  /** What became of the leases of `withLock`; each is told in the log, too. */
+  leases: {
+    /** Ended before their task did. */
+    lost: number;
+    /** Renewals that failed; each is tried again as long as the lease lasts. */
+    notRenewed: number;
+    /** Leases that could not be given back, and ended by themselves. */
+    notReleased: number;
+  };
   /** What was sent to AWS, revocation checks included. */
   requests: { dynamodb: RequestCounts; kms: RequestCounts };
   /** Failed calls by their code; a code that never came is not there. */
   errors: Partial<Record<SessionStoreErrorCode, number>>;
   /** Calls that wait for an answer now, without `withLock`. */
   callsInFlight: number;
-  /** Calls of `withLock` whose task runs now, or waits for the lease. */
+  /** Calls of `withLock` whose task runs now, or waits for the lease, and those that gave up while a request of theirs is still under way. */
   tasksInFlight: number;
 }
 
@@ -477,7 +486,8 @@ export class DynamoDBSessionStore extends EventEmitter {
 }
 
 /**
- * Encrypts a text with AES-256-GCM under a fresh data key from KMS ({@link KMS_KEY_ARN}, GenerateDataKey).
+ * Encrypts a text with AES-256-GCM under a fresh data key from KMS ({@link KMS_KEY_ARN}, GenerateDataKey). It has the deadlines of {@link Timeouts}'
+ * defaults, but is no call of a store: nothing bounds how many wait, counts or logs them.
  * @param data the text, without lone surrogates.
  * @throws {SessionStoreError} (rejects) `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`; `ERR_SERIALIZATION` if `data` is no well-formed string.
  */

@@ -81,6 +81,28 @@ describe('failures', () => {
     ]);
   });
 
+  for (const [title, code, counter, line] of [
+    ['refuses', 'DisabledException', 'checksRevoked', /KMS refuses to unwrap a cached data key: all cached ones were wiped/],
+    ['does not answer', 'KMSInternalException', 'checksUnknown', /KMS does not answer the revocation check/],
+  ] as const) {
+    it(`of revocation checks, which no call fails with, are told when KMS ${title}`, async () => {
+      const logger = quietLogger();
+      const store = backend.store({ logger });
+      await store.set('sid', { cookie: {} });
+      await backend.aws.fault({ action: 'kms:*', status: code === 'DisabledException' ? 400 : 500, code });
+      mock.timers.tick(60_000);
+      await store.get('sid'); // starts the check
+      while (store.stats().keyCache[counter] === 0) await new Promise(setImmediate);
+      assert.deepEqual(logger.lines, []);
+      for (let calls = 0; calls < 2; calls++) {
+        mock.timers.tick(59_999);
+        await store.length();
+      }
+      assert.equal(logger.lines.length, 1);
+      assert.match(logger.lines[0]!, line);
+    });
+  }
+
   it('are logged again when the clock was set back', async () => {
     const logger = quietLogger();
     const store = backend.store({ logger });

@@ -32,6 +32,7 @@ const UNSENT = { sent: 0, retries: 0 };
 const NO_STATS = {
   keyCache: NOTHING,
   sessions: NO_SESSIONS,
+  leases: { lost: 0, notRenewed: 0, notReleased: 0 },
   requests: { dynamodb: UNSENT, kms: UNSENT },
   errors: {},
   callsInFlight: 0,

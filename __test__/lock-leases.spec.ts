@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
+import { quietLogger } from './support/backends.ts';
 import { assertFailure, failing } from './support/failures.ts';
 import { hold } from './support/lease-holder.ts';
 import { LEASE, LeaseScene, SID } from './support/lease-scene.ts';
@@ -138,6 +139,47 @@ describe('a lease', () => {
     assert.equal(await end(), 'the result');
     assert.deepEqual(await scene.backend.aws.calls(), { 'dynamodb:DeleteItem': 1 });
     assert.deepEqual(await scene.item(), { until: 3_600_000, owner: 'somebody else' });
+  });
+
+  it('that was lost while a renewal was under way is not renewed again, so that others get it', async (t) => {
+    const clock = new TurnedClock(t);
+    const { proxy, store } = await scene.proxied(t);
+    const { signal, end } = await hold(store, SID, { leaseSeconds: LENGTH / 1000 });
+    await scene.backend.aws.fault({ action: 'dynamodb:PutItem', status: 400, code: 'AccessDeniedException', times: 1 });
+    const answer = proxy.hold('PutItem', 'answer');
+    await clock.timer(RENEWAL);
+    clock.tick(RENEWAL);
+    await answer.reached;
+    clock.tick(LENGTH - RENEWAL); // as a process that was stopped for that long
+    assertLost(signal);
+    answer.pass();
+    while (store.stats().leases.notRenewed === 0) await turn(); // the answer is there
+    await scene.backend.aws.reset();
+    clock.tick(LENGTH);
+    await store.length();
+    assert.equal((await scene.backend.aws.calls())['dynamodb:PutItem'], undefined);
+    assert.equal(await scene.backend.store().withLock(SID, () => 'mine'), 'mine');
+    assert.equal(await end(), 'the result');
+  });
+
+  it('tells the operator what became of it: counts, and a line of the log for each cause', async (t) => {
+    const clock = new TurnedClock(t);
+    const logger = quietLogger();
+    const store = scene.backend.store({ logger });
+    const { signal, end } = await hold(store, SID, { leaseSeconds: LENGTH / 1000 });
+    assert.deepEqual(store.stats().leases, { lost: 0, notRenewed: 0, notReleased: 0 });
+    await scene.backend.aws.fault({ action: 'dynamodb:*', status: 400, code: 'AccessDeniedException' });
+    for (let renewal = 1; renewal <= 3; renewal++) {
+      await clock.timer(RENEWAL);
+      clock.tick(RENEWAL);
+    }
+    assertLost(signal);
+    await end();
+    assert.deepEqual(store.stats().leases, { lost: 1, notRenewed: 2, notReleased: 1 });
+    assert.deepEqual(
+      logger.lines.map((line) => /withLock of session [0-9a-f]{8}: (.*?)[,;(]/.exec(line)?.[1]?.trim()),
+      ['the lease could not be renewed', 'the lease ended before its task did', 'the lease could not be given back'],
+    );
   });
 
   it('that somebody else has removed counts as lost, and is not made again', async (t) => {

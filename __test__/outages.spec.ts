@@ -158,6 +158,33 @@ describe('without', () => {
       assert.equal(store.stats().tasksInFlight, 0);
     });
 
+    it('tasks that gave up are counted until their request has ended', async () => {
+      const proxy = await StoppingProxy.start(backend.aws.dynamodb);
+      try {
+        const store = backend.store({ dynamodbEndpoint: proxy.url, maxCallsInFlight: 1 });
+        const held = proxy.hold('PutItem', 'request');
+        const giveUp = new AbortController();
+        const task = store.withLock('locked', () => assert.fail('the task ran'), { signal: giveUp.signal });
+        await held.reached;
+        giveUp.abort(new Error('given up'));
+        await assert.rejects(task, { message: 'given up' });
+        assert.equal(store.stats().tasksInFlight, 1);
+        await failing(
+          store.withLock('another', () => {}),
+          'ERR_OVERLOADED',
+        );
+        const release = proxy.hold('DeleteItem', 'answer');
+        held.pass();
+        await release.reached;
+        assert.equal(store.stats().tasksInFlight, 1);
+        release.pass();
+        while (store.stats().tasksInFlight > 0) await new Promise(setImmediate);
+        assert.equal(await store.withLock('locked', () => 'the lease came'), 'the lease came');
+      } finally {
+        await proxy.close();
+      }
+    });
+
     it('calls that were refused leave room for later ones, and close waits for those that were not', async () => {
       const proxy = await StoppingProxy.start(backend.aws.dynamodb);
       try {

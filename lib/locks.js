@@ -20,14 +20,19 @@ const OPTIONS = {
 /** Tasks that run under a session's lease, one at a time across all processes on the table. */
 class Locks {
   #native;
-  #warn;
+  #observer;
   /** Session id to a promise that resolves when the last task of this process that asked for the lease is done with it. */
   #turns = new Map();
 
-  /** @param {(sid: string, code: string) => void} warn tells of a lease that could not be given back, which the caller is not told otherwise. */
-  constructor(native, warn) {
+  /**
+   * What the caller of a task is not told otherwise goes to `observer`.
+   * @param {object} native
+   * @param {{ tell: (sid: string, event: 'lost' | 'notRenewed' | 'notReleased', code?: string) => void, count: (request: Promise<unknown>) => void }} observer
+   * `tell` is told what became of a lease, `count` of requests that go on when their caller has gone.
+   */
+  constructor(native, observer) {
     this.#native = native;
-    this.#warn = warn;
+    this.#observer = observer;
   }
 
   /** Runs `task` under the lease of a session; gives what it gives. */
@@ -39,10 +44,10 @@ class Locks {
       // Within this process tasks queue, so that only one of them asks the table.
       const done = await this.#turn(sid, patience);
       try {
-        const lease = new Lease(this.#native, sid, leaseSeconds * 1000, signal);
+        const lease = new Lease(this.#native, this.#observer, sid, leaseSeconds * 1000, signal);
         await lease.take(patience);
         patience.end();
-        return await lease.during(task, (code) => this.#warn(sid, code));
+        return await lease.during(task);
       } finally {
         done();
       }
@@ -133,16 +138,19 @@ function rejectable() {
 /** One owner's hold on the lease of a session. */
 class Lease {
   #native;
+  #observer;
   #sid;
   #length;
   #owner = require('node:crypto').randomUUID();
   #task = new AbortController();
   #signal;
   #end;
+  /** The next renewal's timer while it is waited for, and while it is under way; none once the lease is given up. */
   #renewal;
 
-  constructor(native, sid, length, signal) {
+  constructor(native, observer, sid, length, signal) {
     this.#native = native;
+    this.#observer = observer;
     this.#sid = sid;
     this.#length = length;
     this.#signal = signal;
@@ -160,7 +168,8 @@ class Lease {
       } catch (error) {
         clearTimeout(this.#end);
         // It may have been granted after the caller has given up.
-        asked.then(() => this.#native.releaseLease(this.#sid, this.#owner)).catch(() => {});
+        const release = asked.then(() => this.#native.releaseLease(this.#sid, this.#owner)).catch(() => {});
+        this.#observer.count(release);
         throw error;
       }
       if (reply.held) return;
@@ -172,7 +181,7 @@ class Lease {
   }
 
   /** Runs the task, renews the lease meanwhile, and gives it back. */
-  async during(task, warn) {
+  async during(task) {
     const abort = () => this.#task.abort(this.#signal.reason);
     this.#signal?.addEventListener('abort', abort, { once: true });
     if (this.#signal?.aborted) abort();
@@ -185,7 +194,7 @@ class Lease {
       clearTimeout(this.#end);
       this.#renewal = undefined;
       const reply = await this.#native.releaseLease(this.#sid, this.#owner);
-      if (reply?.code) warn(reply.code);
+      if (reply?.code) this.#tell('notReleased', reply.code);
     }
   }
 
@@ -203,7 +212,8 @@ class Lease {
     const asked = Date.now();
     const end = this.#timer();
     const reply = await this.#native.renewLease(this.#sid, this.#owner, asked + this.#length).catch(() => undefined);
-    if (this.#renewal !== running) return clearTimeout(end); // the task has ended
+    if (reply?.code) this.#tell('notRenewed', reply.code);
+    if (this.#renewal !== running) return clearTimeout(end); // the task, or the lease, has ended
     // A renewal that failed may succeed the next time; the end of the lease stays where it was.
     clearTimeout(reply === true ? this.#end : end);
     if (reply === true) this.#end = end;
@@ -214,8 +224,14 @@ class Lease {
   #lose() {
     clearTimeout(this.#renewal);
     clearTimeout(this.#end);
+    this.#renewal = undefined; // a renewal that is under way must not be followed by others: the lease is for somebody else now
+    this.#tell('lost');
     const message = 'the lease of the session ended before its task did: another process may run the same task now';
     this.#task.abort(new SessionStoreError({ code: 'ERR_LOCK_TIMEOUT', message, retryable: true }));
+  }
+
+  #tell(event, code) {
+    this.#observer.tell(this.#sid, event, code);
   }
 }
 

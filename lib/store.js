@@ -3,6 +3,7 @@
 const { EventEmitter } = require('node:events');
 const { holdsContent } = require('../binding.js');
 const { abortable } = require('./abortable.js');
+const { Checks } = require('./checks.js');
 const { readConfig } = require('./config.js');
 const { SessionStoreError, failure, unwrap } = require('./errors.js');
 const { Failures } = require('./failures.js');
@@ -33,6 +34,13 @@ const METHODS = [
 
 const GET_OPTIONS = { signal: abortSignal };
 
+/** What the log says of a lease. */
+const LEASE_EVENTS = {
+  lost: () => 'the lease ended before its task did; the signal of the task is aborted',
+  notRenewed: (code) => `the lease could not be renewed (${code}); it is tried again until it ends`,
+  notReleased: (code) => `the lease could not be given back (${code}); it ends by itself`,
+};
+
 /** What the native side compares a session with. */
 function baseline(known) {
   return known && { mark: known.mark ?? undefined, attempts: known.attempts, untouched: known.untouched, ends: known.ends };
@@ -52,6 +60,11 @@ class DynamoDBSessionStore extends Base {
   #maxCallsInFlight;
   #closing = false;
   #counts = { written: 0, extended: 0, unchanged: 0, gone: 0, conflicts: 0 };
+  #leases = { lost: 0, notRenewed: 0, notReleased: 0 };
+  #checks = new Checks(
+    () => this.#native.keyCacheStats(),
+    (cause, text) => this.#failures.log(cause, () => text),
+  );
 
   constructor(config = {}) {
     super();
@@ -61,12 +74,13 @@ class DynamoDBSessionStore extends Base {
     this.#lifetime = lifetime;
     this.#known = new KnownSessions(recentSessions, exactRevisions);
     this.#maxCallsInFlight = callsInFlight;
-    this.#locks = new Locks(this.#native, (sid, code) =>
-      this.#failures.log(
-        `release ${code}`,
-        () => `withLock${fingerprint(sid)}: the lease could not be given back (${code}); it ends by itself`,
-      ),
-    );
+    this.#locks = new Locks(this.#native, {
+      tell: (sid, event, code) => this.#tellLease(sid, event, code),
+      count: (request) => {
+        this.#tasks.inFlight++;
+        request.finally(() => this.#tasks.inFlight--);
+      },
+    });
     for (const name of METHODS) {
       Object.defineProperty(this, name, { value: this[name].bind(this), writable: true, configurable: true });
     }
@@ -222,6 +236,7 @@ class DynamoDBSessionStore extends Base {
     return {
       keyCache: this.#native.keyCacheStats(),
       sessions: { ...this.#counts },
+      leases: { ...this.#leases },
       requests: this.#native.requestStats(),
       errors: this.#failures.counts,
       callsInFlight: this.#calls.inFlight,
@@ -308,6 +323,11 @@ class DynamoDBSessionStore extends Base {
     process.nextTick(() => this.emit('conflict', { session, resolution }));
   }
 
+  #tellLease(sid, event, code) {
+    this.#leases[event]++;
+    this.#failures.log(`lease ${event} ${code}`, () => `withLock${fingerprint(sid)}: ${LEASE_EVENTS[event](code)}`);
+  }
+
   /** What `ttlSeconds` gives for this session; `undefined` if the native side knows it. */
   #ttlSeconds(session) {
     if (!this.#lifetime) return undefined;
@@ -339,6 +359,7 @@ class DynamoDBSessionStore extends Base {
         return await work();
       } finally {
         kind.inFlight--;
+        this.#checks.look();
       }
     };
     return this.#answer(operation, open(), callbacks, sid);
@@ -357,7 +378,7 @@ class DynamoDBSessionStore extends Base {
       if (ours) this.#failures.count(error.code);
       this.#failures.log(`${operation} ${ours ? error.code : ''}`, () => {
         // Another error is the caller's own: what it says is not ours to tell.
-        const what = ours ? `${error.code}: ${error.message}` : 'the function that it was given failed';
+        const what = ours ? `${error.code}: ${error.message}` : 'the function that it was given failed, or the signal gave up';
         return `${operation}${fingerprint(sid)} failed: ${what}`;
       });
       throw error;

@@ -290,9 +290,10 @@ export function handle(error: unknown): string {
 // Counts
 
 const stats: SessionStoreStats = store.stats();
-same<keyof typeof stats, 'keyCache' | 'sessions' | 'requests' | 'errors' | 'callsInFlight' | 'tasksInFlight'>(true);
+same<keyof typeof stats, 'keyCache' | 'sessions' | 'leases' | 'requests' | 'errors' | 'callsInFlight' | 'tasksInFlight'>(true);
 same<typeof stats.errors.ERR_CONFIG, number | undefined>(true);
-const counted: number = stats.sessions.conflicts + stats.keyCache.entries + stats.keyCache.hits + stats.keyCache.checksRevoked;
+const counted: number =
+  stats.leases.lost + stats.sessions.conflicts + stats.keyCache.entries + stats.keyCache.hits + stats.keyCache.checksRevoked;
 // @ts-expect-error a count that there is not
 stats.keyCache.size;
 // @ts-expect-error no promise
