@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
@@ -96,6 +97,23 @@ describe('the local mode', () => {
       assert.deepStrictEqual(await store.get('sid'), { user: 'Ada' });
     });
   }
+
+  it('goes on when the disk takes writes again', {
+    skip: process.platform !== 'linux' && 'there is no prlimit to make writes fail',
+  }, async (t) => {
+    /** Up to which size this process may write files. */
+    const writable = (size: string) => execFileSync('prlimit', ['--pid', String(process.pid), `--fsize=${size}:`]);
+    const [one, other] = [open(), open()];
+    await one.set('sid', { user: 'Ada' });
+    t.after(() => writable('unlimited'));
+    writable('0');
+    await failing(one.set('sid', { user: 'Bob' }), 'ERR_DYNAMODB_UNAVAILABLE');
+    await failing(other.set('sid', { user: 'Bob' }), 'ERR_DYNAMODB_UNAVAILABLE');
+    writable('unlimited');
+    assert.deepEqual(await other.get('sid'), { user: 'Ada' });
+    await one.set('sid', { user: 'Eve' });
+    assert.deepEqual(await other.get('sid'), { user: 'Eve' });
+  });
 
   it('makes no new key in place of one that is missing, and goes on when it is back', async () => {
     const first = open();

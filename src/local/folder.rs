@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock, RwLockWriteGuard, Weak};
 
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -16,6 +16,8 @@ use zeroize::Zeroizing;
 
 use crate::data_keys::{DATA_KEY_LENGTH, DataKey};
 use crate::error::{Cause, Error, Result};
+
+type Redb<T> = std::result::Result<T, redb::Error>;
 
 /// Says that a key file was made for this database, so that a lost one is not silently replaced.
 const FACTS: TableDefinition<&str, &str> = TableDefinition::new("connect-dynamodb-kms");
@@ -32,8 +34,42 @@ pub struct LocalFolder {
 
 /// The open files of a folder.
 struct Opened {
-    database: Arc<Database>,
+    path: PathBuf,
+    /// None after a read or a write of the file has failed: redb refuses everything then, until it is opened again.
+    database: RwLock<Option<Database>>,
     key: Arc<DataKey>,
+}
+
+impl Opened {
+    fn run<T>(&self, work: impl FnOnce(&Database) -> Redb<T>) -> Redb<T> {
+        let mut database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        if database.is_none() {
+            drop(database);
+            self.open_again()?;
+            database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        }
+        // It may have failed for another call in between.
+        let result = database.as_ref().map_or(Err(redb::Error::PreviousIo), work);
+        drop(database);
+        if let Err(redb::Error::Io(_) | redb::Error::PreviousIo) = result {
+            *self.write() = None;
+        }
+        result
+    }
+
+    fn open_again(&self) -> Redb<()> {
+        let mut database = self.write();
+        if database.is_none() {
+            *database = Some(Database::create(&self.path)?);
+        }
+        Ok(())
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Option<Database>> {
+        self.database
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl LocalFolder {
@@ -57,10 +93,10 @@ impl LocalFolder {
     /// cannot be read or written.
     pub(super) async fn database<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Database) -> std::result::Result<T, redb::Error> + Send + 'static,
+        work: impl FnOnce(&Database) -> Redb<T> + Send + 'static,
     ) -> Result<T> {
-        let database = self.opened().await?.database.clone();
-        blocking(move || work(&database))
+        let opened = self.opened().await?.clone();
+        blocking(move || opened.run(work))
             .await?
             .map_err(|error| self.failed(&error))
     }
@@ -153,7 +189,8 @@ fn open(folder: &Path) -> Result<Opened> {
     };
     note_key(&database).map_err(|error| failed(folder, &error))?;
     Ok(Opened {
-        database: Arc::new(database),
+        path,
+        database: RwLock::new(Some(database)),
         key: Arc::new(key),
     })
 }
@@ -223,7 +260,7 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
-fn key_was_made(database: &Database) -> std::result::Result<bool, redb::Error> {
+fn key_was_made(database: &Database) -> Redb<bool> {
     match redb::ReadableDatabase::begin_read(database)?.open_table(FACTS) {
         Ok(facts) => Ok(facts.get(KEY_MADE)?.is_some()),
         Err(redb::TableError::TableDoesNotExist(_)) => Ok(false),
@@ -231,7 +268,7 @@ fn key_was_made(database: &Database) -> std::result::Result<bool, redb::Error> {
     }
 }
 
-fn note_key(database: &Database) -> std::result::Result<(), redb::Error> {
+fn note_key(database: &Database) -> Redb<()> {
     if !key_was_made(database)? {
         let transaction = database.begin_write()?;
         transaction.open_table(FACTS)?.insert(KEY_MADE, "made")?;
