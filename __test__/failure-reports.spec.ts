@@ -8,7 +8,10 @@ import { START } from './support/turned-clock.ts';
 
 process.env.AWS_MAX_ATTEMPTS = '1';
 
-describe('failures', () => {
+/** What never comes would hold the tests up. */
+const LIMIT = { timeout: 60_000 };
+
+describe('failures', LIMIT, () => {
   let backend: AwsBackend;
   before(async () => {
     backend = await startAws();

@@ -13,7 +13,10 @@ import { START, TurnedClock } from './support/turned-clock.ts';
 const LENGTH = 12_600;
 const RENEWAL = 4200;
 
-describe('a lease', () => {
+/** What never comes would hold the tests up. */
+const LIMIT = { timeout: 120_000 };
+
+describe('a lease', LIMIT, () => {
   let scene: LeaseScene;
   beforeEach(async () => {
     scene = await LeaseScene.start();

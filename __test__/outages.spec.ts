@@ -24,7 +24,10 @@ function verdicts(store: DynamoDBSessionStore): number {
   return checksUsable + checksRevoked + checksUnknown;
 }
 
-describe('without', () => {
+/** What never comes would hold the tests up. */
+const LIMIT = { timeout: 120_000 };
+
+describe('without', LIMIT, () => {
   let backend: AwsBackend;
   before(async () => {
     backend = await startAws();

@@ -7,7 +7,7 @@ import type { DynamoDBSessionStore, SessionStoreConfig, SessionStoreErrorCode } 
 import { type AwsBackend, startAws } from './support/backends.ts';
 import { startResetting } from './support/bad-servers.ts';
 import { failing } from './support/failures.ts';
-import { startAnswering } from './support/http-server.ts';
+import { startAnswering, startSilent } from './support/http-server.ts';
 
 /** Calls of an outage, and how many of them at a time. */
 const CALLS = 1000;
@@ -53,8 +53,8 @@ describe('retries', () => {
   };
   /** A store with clients of its own, so with retries of its own: the deadlines are part of a client's settings. */
   let settings = 0;
-  const newStore = (options: SessionStoreConfig = {}) =>
-    backend.store({ ...options, timeouts: { callMillis: 20_000 + settings++ } });
+  const newStore = (options: SessionStoreConfig = {}, timeouts: SessionStoreConfig['timeouts'] = {}) =>
+    backend.store({ ...options, timeouts: { ...timeouts, callMillis: 20_000 + settings++ } });
 
   for (const [service, { name, endpoint, read }] of Object.entries(services)) {
     const unavailable = `ERR_${name}_UNAVAILABLE` as SessionStoreErrorCode;
@@ -104,6 +104,17 @@ describe('retries', () => {
           await outage((n) => read(store, n), unavailable);
           assert.ok(server.connections() <= COST * CALLS, `${server.connections()} requests`);
           assert.equal(server.connections(), CALLS + RETRIES);
+        } finally {
+          await server.close();
+        }
+      });
+
+      it(`cost at most ${COST} requests a call while nothing is answered`, async () => {
+        const server = await startSilent();
+        try {
+          const store = newStore({ [endpoint]: server.url }, { attemptMillis: 20 });
+          await outage((n) => read(store, n), unavailable);
+          assert.deepEqual(requests(store), { sent: CALLS + RETRIES, retries: RETRIES });
         } finally {
           await server.close();
         }
