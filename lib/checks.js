@@ -6,17 +6,17 @@ const INTERVAL = 60_000;
 /** Tells of revocation checks that went wrong. They run beside the calls, so that no call fails with what they find. */
 class Checks {
   #read;
-  #warn;
+  #failures;
   #looked = Date.now();
   #seen = { checksRevoked: 0, checksUnknown: 0 };
 
   /**
    * @param {() => { checksRevoked: number, checksUnknown: number }} read gives the counters.
-   * @param {(cause: string, text: string) => void} warn
+   * @param {import('./failures.js').Failures} failures
    */
-  constructor(read, warn) {
+  constructor(read, failures) {
     this.#read = read;
-    this.#warn = warn;
+    this.#failures = failures;
   }
 
   /** After a call: tells what has come since the last look, if that was some time ago. */
@@ -27,9 +27,12 @@ class Checks {
     this.#looked = now;
     const { checksRevoked, checksUnknown } = this.#read();
     if (checksRevoked > this.#seen.checksRevoked)
-      this.#warn('check revoked', 'KMS refuses to unwrap a cached data key: all cached ones were wiped');
+      this.#failures.log('check refused', () => 'KMS refuses to unwrap a cached data key: all cached ones were wiped');
     if (checksUnknown > this.#seen.checksUnknown)
-      this.#warn('check unknown', 'KMS does not answer the revocation check: sessions with cached data keys go on, others fail');
+      this.#failures.log(
+        'check unanswered',
+        () => 'KMS does not answer the revocation check: sessions with cached data keys go on, others fail',
+      );
     this.#seen = { checksRevoked, checksUnknown };
   }
 }

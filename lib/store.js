@@ -9,6 +9,7 @@ const { SessionStoreError, failure, unwrap } = require('./errors.js');
 const { Failures } = require('./failures.js');
 const { InOrder } = require('./in-order.js');
 const { KnownSessions } = require('./known-sessions.js');
+const { LeaseEvents } = require('./lease-events.js');
 const { Locks } = require('./locks.js');
 const { NativeStore } = require('./native-store.js');
 const { abortSignal, callOptions } = require('./options.js');
@@ -34,13 +35,6 @@ const METHODS = [
 
 const GET_OPTIONS = { signal: abortSignal };
 
-/** What the log says of a lease. */
-const LEASE_EVENTS = {
-  lost: () => 'the lease ended before its task did; the signal of the task is aborted',
-  notRenewed: (code) => `the lease could not be renewed (${code}); it is tried again until it ends`,
-  notReleased: (code) => `the lease could not be given back (${code}); it ends by itself`,
-};
-
 /** What the native side compares a session with. */
 function baseline(known) {
   return known && { mark: known.mark ?? undefined, attempts: known.attempts, untouched: known.untouched, ends: known.ends };
@@ -60,11 +54,8 @@ class DynamoDBSessionStore extends Base {
   #maxCallsInFlight;
   #closing = false;
   #counts = { written: 0, extended: 0, unchanged: 0, gone: 0, conflicts: 0 };
-  #leases = { lost: 0, notRenewed: 0, notReleased: 0 };
-  #checks = new Checks(
-    () => this.#native.keyCacheStats(),
-    (cause, text) => this.#failures.log(cause, () => text),
-  );
+  #leases = new LeaseEvents(this.#failures);
+  #checks = new Checks(() => this.#native.keyCacheStats(), this.#failures);
 
   constructor(config = {}) {
     super();
@@ -75,7 +66,7 @@ class DynamoDBSessionStore extends Base {
     this.#known = new KnownSessions(recentSessions, exactRevisions);
     this.#maxCallsInFlight = callsInFlight;
     this.#locks = new Locks(this.#native, {
-      tell: (sid, event, code) => this.#tellLease(sid, event, code),
+      tell: (...event) => this.#leases.tell(...event),
       count: (request) => {
         this.#tasks.inFlight++;
         request.finally(() => this.#tasks.inFlight--);
@@ -236,7 +227,7 @@ class DynamoDBSessionStore extends Base {
     return {
       keyCache: this.#native.keyCacheStats(),
       sessions: { ...this.#counts },
-      leases: { ...this.#leases },
+      leases: this.#leases.counts,
       requests: this.#native.requestStats(),
       errors: this.#failures.counts,
       callsInFlight: this.#calls.inFlight,
@@ -321,11 +312,6 @@ class DynamoDBSessionStore extends Base {
     const session = hashOf(sid);
     this.#log('debug', `conflict in session ${session.slice(0, 8)}: ${resolution}`);
     process.nextTick(() => this.emit('conflict', { session, resolution }));
-  }
-
-  #tellLease(sid, event, code) {
-    this.#leases[event]++;
-    this.#failures.log(`lease ${event} ${code}`, () => `withLock${fingerprint(sid)}: ${LEASE_EVENTS[event](code)}`);
   }
 
   /** What `ttlSeconds` gives for this session; `undefined` if the native side knows it. */

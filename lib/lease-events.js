@@ -1,0 +1,36 @@
+'use strict';
+
+const { fingerprint } = require('./session.js');
+
+const TEXTS = {
+  lost: () => 'the lease ended before its task did; the signal of the task is aborted',
+  notRenewed: (code) => `the lease could not be renewed (${code}); it is tried again until it ends`,
+  notReleased: (code) => `the lease could not be given back (${code}); it ends by itself`,
+};
+
+/** What became of leases, counted and logged: no call fails with it. */
+class LeaseEvents {
+  #failures;
+  #counts = { lost: 0, notRenewed: 0, notReleased: 0 };
+
+  /** @param {import('./failures.js').Failures} failures */
+  constructor(failures) {
+    this.#failures = failures;
+  }
+
+  get counts() {
+    return { ...this.#counts };
+  }
+
+  /**
+   * @param {string} sid
+   * @param {'lost' | 'notRenewed' | 'notReleased'} event
+   * @param {string} [code] of the failure.
+   */
+  tell(sid, event, code) {
+    this.#counts[event]++;
+    this.#failures.log(`lease ${event} ${code}`, () => `withLock${fingerprint(sid)}: ${TEXTS[event](code)}`);
+  }
+}
+
+module.exports = { LeaseEvents };
