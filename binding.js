@@ -50,10 +50,13 @@ function platformName() {
   return platform === 'win32' ? `win32-${arch}-msvc` : `${platform}-${arch}`;
 }
 
-/** Every process on glibc has mapped its libc. The names in Node.js's own file and in `ldd` are not on every system; this is. */
+/**
+ * Every process on glibc has mapped its libc. The names in Node.js's own file and in `ldd` are not on every system; this is. `(deleted)`
+ * stands behind it once the system has replaced the file by a newer one.
+ */
 function onMusl() {
   try {
-    return !/\/libc(\.so\.6|-2\.\d+\.so)$/m.test(readFileSync('/proc/self/maps', 'utf8'));
+    return !/\/libc(\.so\.6|-2\.\d+\.so)( \(deleted\))?$/m.test(readFileSync('/proc/self/maps', 'utf8'));
   } catch {
     return false; // /proc is not mounted, or not to be read
   }

@@ -75,6 +75,11 @@ describe('the loader', () => {
   for (const { libc, maps, platform } of [
     { libc: 'glibc', maps: '7f00-7f01 r-xp 0 fd:00 1 /usr/lib/x86_64-linux-gnu/libc.so.6\n', platform: 'linux-x64-gnu' },
     { libc: 'glibc before 2.34', maps: '7f00-7f01 r-xp 0 fd:00 1 /lib64/libc-2.17.so\n', platform: 'linux-x64-gnu' },
+    {
+      libc: 'glibc that was upgraded since the process began',
+      maps: '7f00-7f01 r-xp 0 fd:00 1 /usr/lib/x86_64-linux-gnu/libc.so.6 (deleted)\n',
+      platform: 'linux-x64-gnu',
+    },
     { libc: 'musl', maps: '7f00-7f01 r-xp 0 fd:00 1 /lib/ld-musl-x86_64.so.1\n', platform: 'linux-x64-musl' },
     { libc: 'musl under its own name', maps: '7f00-7f01 r-xp 0 fd:00 1 /usr/lib/libc.so\n', platform: 'linux-x64-musl' },
     { libc: 'what it cannot tell', maps: undefined, platform: 'linux-x64-gnu' },
