@@ -14,6 +14,7 @@ const folder = new URL('../.github/workflows/', import.meta.url);
 const texts = await Promise.all((await readdir(folder)).map((name) => readFile(new URL(name, folder), 'utf8')));
 const workflows: any[] = texts.map((text) => parse(text));
 const jobs: any[] = workflows.flatMap((workflow) => Object.values(workflow.jobs));
+const release = workflows.find(({ name }) => name === 'Release');
 const manifest = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8'));
 
 describe('the workflows', () => {
@@ -46,6 +47,31 @@ describe('the workflows', () => {
 
   it('use every supported Node.js', () => {
     for (const { strategy } of jobs) if (strategy?.matrix?.node) assert.deepEqual(strategy.matrix.node, [20, 22, 24]);
+  });
+});
+
+describe('a release', () => {
+  const commands = (job: string): string[] => release.jobs[job].steps.flatMap(({ run }: any) => run ?? []);
+  let folder: string;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'release-'));
+  });
+  after(() => rm(folder, { recursive: true }));
+
+  /** Runs commands of a job as GitHub does. */
+  const execute = async (script: string, environment: Record<string, string>) => {
+    const options = { cwd: folder, env: { ...process.env, ...environment } };
+    return (await promisify(execFile)('bash', ['-e', '-c', script], options)).stdout;
+  };
+
+  it('names the repository that npm compares with the provenance, before the packages are made', async () => {
+    const naming = commands('pack').findIndex((command) => command.startsWith('npm pkg set'));
+    assert.ok(naming >= 0);
+    assert.ok(naming < commands('pack').findIndex((command) => command.includes('platforms.mjs')));
+    await writeFile(join(folder, 'package.json'), '{}');
+    await execute(commands('pack')[naming]!, { GITHUB_REPOSITORY: 'owner/name' });
+    const { repository } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'));
+    assert.deepEqual(repository, { type: 'git', url: 'git+https://github.com/owner/name.git' });
   });
 });
 
