@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -58,10 +58,16 @@ describe('a release', () => {
   });
   after(() => rm(folder, { recursive: true }));
 
-  /** Runs commands of a job as GitHub does. */
+  /** Runs commands of a job as GitHub does, with the programs that stand for others. */
   const execute = async (script: string, environment: Record<string, string>) => {
-    const options = { cwd: folder, env: { ...process.env, ...environment } };
+    const PATH = `${join(folder, 'programs')}${delimiter}${process.env.PATH}`;
+    const options = { cwd: folder, env: { ...process.env, ...environment, PATH } };
     return (await promisify(execFile)('bash', ['-e', '-c', script], options)).stdout;
+  };
+  /** A shell script in place of a program. */
+  const stand = async (program: string, script: string) => {
+    await mkdir(join(folder, 'programs'), { recursive: true });
+    await writeFile(join(folder, 'programs', program), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
   };
 
   it('names the repository that npm compares with the provenance, before the packages are made', async () => {
@@ -72,6 +78,25 @@ describe('a release', () => {
     await execute(commands('pack')[naming]!, { GITHUB_REPOSITORY: 'owner/name' });
     const { repository } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'));
     assert.deepEqual(repository, { type: 'git', url: 'git+https://github.com/owner/name.git' });
+  });
+
+  it('publishes what is not there yet, the package that names the others last', async () => {
+    const names = ['connect-dynamodb-kms', ...['linux-x64-gnu', 'win32-x64-msvc'].map((name) => `connect-dynamodb-kms-${name}`)];
+    await mkdir(join(folder, 'packed'));
+    for (const name of names) await writeFile(join(folder, 'packed', `${name}-1.2.3-rc.1.tgz`), '');
+    await stand(
+      'npm',
+      `case "$1" in view) grep -Fx "$2" there ;; publish) echo "$2 $*" | sed 's/ .*--tag/ --tag/' >> published ;; esac`,
+    );
+    const publish = async (there: string[]) => {
+      await writeFile(join(folder, 'there'), there.map((name) => `${name}@1.2.3-rc.1\n`).join(''));
+      await writeFile(join(folder, 'published'), '');
+      await execute(commands('publish').at(-1)!, { GITHUB_REF_NAME: 'v1.2.3-rc.1', NODE_AUTH_TOKEN: '' });
+      return (await readFile(join(folder, 'published'), 'utf8')).trim().split('\n');
+    };
+    const published = (name: string) => `./packed/${name}-1.2.3-rc.1.tgz --tag next`;
+    assert.deepEqual(await publish([]), [names[1]!, names[2]!, names[0]!].map(published));
+    assert.deepEqual(await publish([names[1]!]), [names[2]!, names[0]!].map(published));
   });
 });
 
