@@ -98,6 +98,16 @@ describe('a release', () => {
     assert.deepEqual(await publish([]), [names[1]!, names[2]!, names[0]!].map(published));
     assert.deepEqual(await publish([names[1]!]), [names[2]!, names[0]!].map(published));
   });
+
+  it('is made with the bill of materials, and as one before the release where the version says so', async () => {
+    assert.ok(commands('pack').includes('node scripts/sbom.mjs > packed/sbom.cdx.json'));
+    await stand('gh', 'echo "$@"');
+    const made = (tag: string) =>
+      execute(commands('announce').at(-1)!, { GITHUB_REF_NAME: tag, GITHUB_REPOSITORY: 'owner/name' });
+    const [release, candidate] = [await made('v1.2.3'), await made('v1.2.3-rc.1')];
+    assert.match(release, /^release create v1\.2\.3 --repo owner\/name .* packed\/sbom\.cdx\.json$/m);
+    assert.match(candidate, /^release create v1\.2\.3-rc\.1 --prerelease --repo/);
+  });
 });
 
 describe('the notes of a release', () => {
