@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
+import { platformOf } from './support/platforms.ts';
 
 const run = promisify(execFile);
 const loader = new URL('../binding.js', import.meta.url);
@@ -110,10 +111,3 @@ describe('the loader', () => {
     assert.deepEqual(known.map(([, platform]) => platform).toSorted(), napi.targets.map(platformOf).toSorted());
   });
 });
-
-/** From Rust's name of a target to that of @napi-rs/cli: `x86_64-unknown-linux-gnu` to `linux-x64-gnu`. */
-function platformOf(target: string): string {
-  const [cpu, , system, abi] = target.split('-');
-  const names: Record<string, string> = { x86_64: 'x64', aarch64: 'arm64', windows: 'win32' };
-  return [names[system!] ?? system, names[cpu!], abi].filter(Boolean).join('-');
-}

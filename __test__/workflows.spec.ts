@@ -9,6 +9,7 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { parse } from 'yaml';
+import { platformOf } from './support/platforms.ts';
 
 const folder = new URL('../.github/workflows/', import.meta.url);
 const texts = await Promise.all((await readdir(folder)).map((name) => readFile(new URL(name, folder), 'utf8')));
@@ -107,6 +108,16 @@ describe('a release', () => {
     const [release, candidate] = [await made('v1.2.3'), await made('v1.2.3-rc.1')];
     assert.match(release, /^release create v1\.2\.3 --repo owner\/name .* packed\/sbom\.cdx\.json$/m);
     assert.match(candidate, /^release create v1\.2\.3-rc\.1 --prerelease --repo/);
+  });
+
+  it('is used on every platform that it is built for', () => {
+    const used = (job: string) => release.jobs[job].strategy.matrix;
+    const { platform, include } = used('use');
+    const musl = used('use-on-alpine').runner.map((runner: string) => `linux-${runner.endsWith('-arm') ? 'arm64' : 'x64'}-musl`);
+    assert.deepEqual(include.map((own: any) => own.platform).toSorted(), platform.toSorted()); // each has a machine
+    const abis: Record<string, string> = { linux: '-gnu', win32: '-msvc', darwin: '' };
+    const others = platform.map((name: string) => name + abis[name.split('-')[0]!]);
+    assert.deepEqual([...others, ...musl].toSorted(), manifest.napi.targets.map(platformOf).toSorted());
   });
 });
 
