@@ -78,14 +78,15 @@ export function onPath(program) {
 }
 
 /**
- * Installs a folder's npm dependencies if they are missing or older than its lock file.
+ * Installs a folder's npm dependencies if they are missing or older than its lock file, or than its package.json where it has none.
  * @returns {Promise<boolean>} whether anything had to be installed.
  */
 export async function installIfStale(folder) {
   const lock = resolve(root, folder, 'package-lock.json');
   const installed = resolve(root, folder, 'node_modules/.package-lock.json'); // npm writes it at the end of every install
   const locked = existsSync(lock);
-  const fresh = existsSync(installed) && (!locked || statSync(installed).mtimeMs >= statSync(lock).mtimeMs);
+  const wanted = locked ? lock : resolve(root, folder, 'package.json');
+  const fresh = existsSync(installed) && statSync(installed).mtimeMs >= statSync(wanted).mtimeMs;
   if (fresh) return false;
   await run('npm', [locked ? 'ci' : 'install', '--no-audit', '--no-fund'], { cwd: folder });
   return true;
