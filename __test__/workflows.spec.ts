@@ -71,6 +71,17 @@ describe('a release', () => {
     await writeFile(join(folder, 'programs', program), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
   };
 
+  it('checks each binary after it was built and before it is handed on', () => {
+    const { steps } = release.jobs.build;
+    const position = (text: string) => steps.findIndex((step: any) => JSON.stringify(step).includes(text));
+    const order = ['scripts/build-release.mjs', 'scripts/check-binary.mjs', 'actions/upload-artifact'].map(position);
+    assert.ok(order[0]! >= 0);
+    assert.deepEqual(
+      order,
+      order.toSorted((a, b) => a - b),
+    );
+  });
+
   it('names the repository that npm compares with the provenance, before the packages are made', async () => {
     const naming = commands('pack').findIndex((command) => command.startsWith('npm pkg set'));
     assert.ok(naming >= 0);

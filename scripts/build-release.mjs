@@ -63,10 +63,13 @@ export function flagsOf(target) {
 }
 
 /** Panic messages name source files. With these flags they do so without the folders of the machine that builds, and every machine builds the same. */
-export function withoutPaths({ workspace, artifacts, cargoHome = process.env.CARGO_HOME ?? join(homedir(), '.cargo') }) {
-  const names = { [workspace]: 'connect-dynamodb-kms', [artifacts]: 'target', [join(cargoHome, 'registry', 'src')]: 'registry' };
+export function withoutPaths({ workspace, artifacts, crates = join(cargoHome(), 'registry', 'src') }) {
+  const names = { [workspace]: 'connect-dynamodb-kms', [artifacts]: 'target', [crates]: 'registry' };
   return Object.entries(names).map(([path, name]) => `--remap-path-prefix=${path}=${name}`); // of two that match, rustc takes the later
 }
+
+/** Where cargo keeps the sources of crates. */
+export const cargoHome = () => process.env.CARGO_HOME ?? join(homedir(), '.cargo');
 
 /** What this overrides: flags that were given in the environment. */
 function givenFlags() {

@@ -6,12 +6,13 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { buildRelease, platformOf } from './build-release.mjs';
+import { checkBinary } from './check-binary.mjs';
 import { checkBundle, checkMissingBinary, checkTwoCopies, checkTypes } from './install/cases.mjs';
 import { measureStart } from './install/cold-start.mjs';
 import { installers } from './install/installers.mjs';
 import { checkPrograms, checkUse, prepareFolder } from './install/programs.mjs';
 import { startRegistry } from './install/registry.mjs';
-import { checkBinary, packRelease } from './install/release.mjs';
+import { packRelease } from './install/release.mjs';
 import { nodes } from './install/tools.mjs';
 import { installIfStale, requireTools, root, step } from './steps.mjs';
 
@@ -29,7 +30,7 @@ try {
   step('Building the binary for release, against glibc 2.17');
   await mkdir(join(root, 'npm'), { recursive: true });
   const binary = process.argv[2] ? resolve(process.argv[2]) : await buildRelease(TARGET, join(root, 'npm'));
-  await checkBinary(binary);
+  await checkBinary(binary, TARGET);
 
   const scratch = await mkdtemp(join(tmpdir(), 'install-'));
   step('Packing the package and those of all platforms as a release does: create-npm-dirs, artifacts, prepublish, pack');

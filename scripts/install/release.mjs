@@ -1,26 +1,12 @@
 // What a release does with the binaries, up to publishing.
 
 import assert from 'node:assert/strict';
-import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
+import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FLOOR } from '../build-release.mjs';
-import { checkGlibcFloor } from '../glibc-floor.mjs';
 import { makePlatformFolders } from '../platforms.mjs';
 import { root, run } from '../steps.mjs';
 
-/** In bytes. RELEASING.md says what it is made of. */
-const LARGEST_BINARY = 9_000_000;
 const NAME = 'connect-dynamodb-kms';
-
-/** What a published binary must be. */
-export async function checkBinary(binary) {
-  const { size } = await stat(binary);
-  console.log(`${size} bytes; needs glibc ${await checkGlibcFloor(binary, FLOOR)}`);
-  assert.ok(size <= LARGEST_BINARY, `the binary is larger than ${LARGEST_BINARY} bytes`);
-  const bytes = await readFile(binary);
-  for (const path of [root, join(homedir(), '.cargo')]) assert.ok(!bytes.includes(path), `the binary names files in ${path}`);
-}
 
 /** Packs everything that a release publishes into `tarballs`, with this binary and, for other platforms, files that stand for theirs. */
 export async function packRelease(platform, binary, tarballs) {
