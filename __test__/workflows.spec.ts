@@ -71,6 +71,15 @@ describe('a release', () => {
     await writeFile(join(folder, 'programs', program), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
   };
 
+  it('is built by the version of Rust that CI has built it with', () => {
+    const builds = [release.jobs.build, workflows.find(({ name }) => name === 'CI').jobs.install];
+    const [released, tried] = builds.map(({ env }) => env.RUSTUP_TOOLCHAIN);
+    assert.match(released, /^\d+\.\d+\.\d+$/);
+    assert.equal(tried, released);
+    for (const { steps } of builds)
+      assert.ok(steps.some(({ run }: any) => run?.startsWith('rustup toolchain install "$RUSTUP_TOOLCHAIN" ')));
+  });
+
   it('checks each binary after it was built and before it is handed on', () => {
     const { steps } = release.jobs.build;
     const position = (text: string) => steps.findIndex((step: any) => JSON.stringify(step).includes(text));
