@@ -21,7 +21,7 @@ export async function prepareFolder(folder) {
  */
 export async function checkPrograms(folder, { name, command, env }) {
   const options = { cwd: folder, env: { ...process.env, ...env } };
-  for (const program of ['use.cjs', 'use.mjs', 'workers.mjs']) await checkUse(folder, program, { name, command, env });
+  for (const program of ['use.cjs', 'use.mjs', 'workers.mjs', 'tls.cjs']) await checkUse(folder, program, { name, command, env });
   const [file, ...rest] = command;
   const tests = await output(file, [...rest, '--test', 'node-test.mjs'], options);
   assert.match(tests, /\bpass 2\b[\s\S]*\bfail 0\b/);
