@@ -19,8 +19,11 @@ import { type Backend, backends } from './support/backends.ts';
 const run = promisify(execFile);
 const required = createRequire(import.meta.url)('connect-dynamodb-kms');
 const repository = fileURLToPath(new URL('..', import.meta.url));
-const { version } = JSON.parse(await readFile(join(repository, 'package.json'), 'utf8'));
+const { version, peerDependencies } = JSON.parse(await readFile(join(repository, 'package.json'), 'utf8'));
 const { devDependencies } = JSON.parse(await readFile(new URL('package.json', import.meta.url), 'utf8'));
+
+/** The oldest version that package.json allows. */
+const OLDEST_EXPRESS_SESSION = peerDependencies['express-session'].replace(/^>=(\d+\.\d+)$/, '$1.0');
 
 /** What is in the package's tarball. Binaries have packages of their own. */
 const TEXTS = [
@@ -200,16 +203,21 @@ describe('the package', () => {
     await rm(other, { recursive: true });
   });
 
-  for (const { program, packages } of [
-    { program: 'fastify-login.mjs', packages: ['fastify', '@fastify/cookie', '@fastify/session'] },
-    { program: 'express-login.cjs', packages: ['express', 'express-session'] },
+  for (const { program, packages, versions } of [
+    { program: 'fastify-login.mjs', packages: ['fastify', '@fastify/cookie', '@fastify/session'], versions: devDependencies },
+    { program: 'express-login.cjs', packages: ['express', 'express-session'], versions: devDependencies },
+    {
+      program: 'express-login.cjs',
+      packages: ['express', 'express-session'],
+      versions: { ...devDependencies, 'express-session': OLDEST_EXPRESS_SESSION },
+    },
   ]) {
-    describe(`installed by npm beside ${packages.at(-1)}`, () => {
+    describe(`installed by npm beside ${packages.at(-1)} ${versions[packages.at(-1)!]}`, () => {
       let home: string;
       before(async () => {
         home = await mkdtemp(join(tmpdir(), 'installed-'));
         await writeFile(join(home, 'package.json'), JSON.stringify({ private: true }));
-        const wanted = packages.map((name) => `${name}@${devDependencies[name]}`);
+        const wanted = packages.map((name) => `${name}@${versions[name]}`);
         await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', ...tarballs, ...wanted], { cwd: home });
         await copyFile(new URL(`support/installed/${program}`, import.meta.url), join(home, program));
       });
@@ -220,7 +228,8 @@ describe('the package', () => {
         const entry = locked['node_modules/connect-dynamodb-kms'];
         assert.match(entry.resolved, /\.tgz$/);
         assert.equal(entry.dependencies, undefined);
-        assert.equal('node_modules/express-session' in locked, packages.includes('express-session'));
+        const expected = packages.includes('express-session') ? versions['express-session'] : undefined;
+        assert.equal(locked['node_modules/express-session']?.version, expected);
       });
 
       for (const { name, start } of backends) {
