@@ -6,7 +6,7 @@ import { output } from './output.mjs';
 
 const NAME = 'connect-dynamodb-kms';
 
-/** @returns {{ name: string, install(folder: string): Promise<void>, installed(folder: string): Promise<string[]> }[]} */
+/** @returns {{ name: string, ignoresLibc?: boolean, install(folder: string): Promise<void>, installed(folder: string): Promise<string[]> }[]} */
 export function installers(bin, registry) {
   const environment = (folder) => ({
     ...process.env,
@@ -26,7 +26,8 @@ export function installers(bin, registry) {
     async (folder) =>
       (await readdir(join(folder, ...path)))
         .map((name) => new RegExp(`^${NAME}-([a-z]+-[a-z0-9]+(-[a-z]+)?)(@.*)?$`).exec(name)?.[1])
-        .filter(Boolean);
+        .filter(Boolean)
+        .sort();
   return [
     {
       name: 'npm',
@@ -43,6 +44,7 @@ export function installers(bin, registry) {
     },
     {
       name: 'Yarn 1',
+      ignoresLibc: true,
       install: (folder) =>
         call(folder, process.execPath, join(bin, '..', 'yarn', 'bin', 'yarn.js'), 'add', '--registry', registry, NAME),
       installed: within('node_modules'),
