@@ -40,7 +40,7 @@ try {
 
   const registry = await startRegistry(tarballs);
   try {
-    for (const { name, install, installed, ignoresLibc } of installers(BIN, registry.url)) {
+    for (const { name, install, installed, ignoresLibc, env } of installers(BIN, registry.url)) {
       step(`Installing by name with ${name}`);
       const home = join(scratch, name.replace(/\W+/g, '-'));
       await prepareFolder(home);
@@ -48,7 +48,7 @@ try {
       const platforms = await installed(home);
       console.log(`  installed: ${platforms.join(', ')}`);
       assert.deepEqual(platforms, ignoresLibc ? [PLATFORM, PLATFORM.replace('gnu', 'musl')] : [PLATFORM]);
-      if (name.startsWith('npm')) {
+      if (name === 'npm') {
         for (const runtime of runtimes) await checkPrograms(home, runtime);
         const others = [
           { name: 'Bun', command: [join(BIN, 'bun')] },
@@ -62,7 +62,7 @@ try {
         step('Measuring a cold start: a fresh process loads the package and makes its first call');
         for (const runtime of runtimes) await measureStart(home, runtime);
       } else {
-        for (const program of ['use.cjs', 'use.mjs']) await checkUse(home, program, runtimes[0]);
+        for (const program of ['use.cjs', 'use.mjs']) await checkUse(home, program, { ...runtimes[0], env: env?.(home) });
       }
     }
   } finally {

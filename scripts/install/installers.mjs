@@ -2,11 +2,21 @@
 
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { output } from './output.mjs';
 
 const NAME = 'connect-dynamodb-kms';
 
-/** @returns {{ name: string, ignoresLibc?: boolean, install(folder: string): Promise<void>, installed(folder: string): Promise<string[]> }[]} */
+/**
+ * @typedef {object} Installer
+ * @property {string} name
+ * @property {boolean} [ignoresLibc] whether it installs what is for another C library, too
+ * @property {(folder: string) => Promise<void>} install
+ * @property {(folder: string) => Promise<string[]>} installed the platforms whose packages it installed
+ * @property {(folder: string) => Record<string, string>} [env] what programs in that folder need
+ */
+
+/** @returns {Installer[]} */
 export function installers(bin, registry) {
   const environment = (folder) => ({
     ...process.env,
@@ -25,9 +35,15 @@ export function installers(bin, registry) {
     (...path) =>
     async (folder) =>
       (await readdir(join(folder, ...path)))
-        .map((name) => new RegExp(`^${NAME}-([a-z]+-[a-z0-9]+(-[a-z]+)?)(@.*)?$`).exec(name)?.[1])
+        .map((name) => new RegExp(`^${NAME}-([a-z]+-[a-z0-9]+(-[a-z]+)?)(@.*|-npm-.*)?$`).exec(name)?.[1])
         .filter(Boolean)
         .sort();
+  const yarn = join(bin, '..', '@yarnpkg', 'cli-dist', 'bin', 'yarn.js');
+  const yarn4 = async (folder, linker) => {
+    await writeFile(join(folder, '.yarnrc.yml'), `nodeLinker: ${linker}\npnpEnableEsmLoader: true\n`);
+    await writeFile(join(folder, 'yarn.lock'), ''); // a project of its own
+    await call(folder, process.execPath, yarn, 'add', NAME);
+  };
   return [
     {
       name: 'npm',
@@ -51,13 +67,16 @@ export function installers(bin, registry) {
     },
     {
       name: 'Yarn 4',
-      async install(folder) {
-        await writeFile(join(folder, '.yarnrc.yml'), 'nodeLinker: node-modules\n');
-        await writeFile(join(folder, 'yarn.lock'), ''); // a project of its own
-        const yarn = join(bin, '..', '@yarnpkg', 'cli-dist', 'bin', 'yarn.js');
-        await call(folder, process.execPath, yarn, 'add', NAME);
-      },
+      install: (folder) => yarn4(folder, 'node-modules'),
       installed: within('node_modules'),
+    },
+    {
+      name: "Yarn 4, Plug'n'Play",
+      install: (folder) => yarn4(folder, 'pnp'),
+      installed: within('.yarn', 'unplugged'),
+      env: (folder) => ({
+        NODE_OPTIONS: `--require=${join(folder, '.pnp.cjs')} --loader=${pathToFileURL(join(folder, '.pnp.loader.mjs'))}`,
+      }),
     },
   ];
 }
