@@ -79,11 +79,14 @@ function readCookieSecret(given: string | undefined, folder: string): string {
     return given;
   }
   const file = join(folder, 'cookie-secret');
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
   try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
     writeFileSync(file, randomBytes(32).toString('base64url'), { flag: 'wx', mode: 0o600 });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    // EACCES in a container, whose user may write nowhere.
+    const reason = `SESSION_SECRET is not set, and a secret cannot be kept in ${folder} (${message})`;
+    if (code !== 'EEXIST') throw new SettingsError(`${reason}. Set it to at least ${SHORTEST_SECRET} characters.`);
   }
   const secret = readFileSync(file, 'utf8').trim();
   if (secret.length < SHORTEST_SECRET)
