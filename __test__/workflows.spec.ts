@@ -146,11 +146,17 @@ describe('the notes of a release', () => {
   let release: string;
   before(async () => {
     release = await mkdtemp(join(tmpdir(), 'release-'));
-    await writeFile(join(release, 'package.json'), JSON.stringify({ version: '1.2.3' }));
+    await mkdir(join(release, 'fuzz'));
+    for (const file of ['package.json', 'package-lock.json'])
+      await writeFile(join(release, file), JSON.stringify({ version: '1.2.3' }));
     await writeFile(join(release, 'Cargo.toml'), '[package]\nversion = "1.2.3"\n[dependencies]\nversion = "9"\n');
+    await writeFile(join(release, 'Cargo.lock'), locked('1.2.3'));
+    await writeFile(join(release, 'fuzz', 'Cargo.lock'), locked('1.2.3').replaceAll('\n', '\r\n')); // as git gives it on Windows
   });
   after(() => rm(release, { recursive: true }));
 
+  const locked = (version: string) =>
+    `[[package]]\nname = "bytes"\nversion = "9"\n\n[[package]]\nname = "connect-dynamodb-kms"\nversion = "${version}"\n`;
   const notes = async (tag: string, changelog: string) => {
     await writeFile(join(release, 'CHANGELOG.md'), changelog);
     const program = `import { releaseNotes } from ${JSON.stringify(script)};
@@ -168,5 +174,7 @@ describe('the notes of a release', () => {
   it('are refused for a version that is not in the changelog, or that differs from the tag', async () => {
     await assert.rejects(notes('v1.2.3', '# Changelog\n\n## Unreleased\n'), /no section "## 1\.2\.3 - DATE"/);
     await assert.rejects(notes('v1.2.4', '## 1.2.3 - 2030-01-01\n'), /the tag has 1\.2\.4, package\.json has 1\.2\.3/);
+    await writeFile(join(release, 'fuzz', 'Cargo.lock'), locked('1.2.2'));
+    await assert.rejects(notes('v1.2.3', '## 1.2.3 - 2030-01-01\n'), /Cargo\.lock has 1\.2\.3, fuzz\/Cargo\.lock has 1\.2\.2$/m);
   });
 });
