@@ -21,6 +21,7 @@ const sessions: Record<string, any> = {
   'nested objects and arrays': { a: { b: [{ c: [[], {}, [null, [true, false]]] }] } },
   'a deep session': JSON.parse(`${'{"deeper":'.repeat(500)}{}${'}'.repeat(500)}`),
   Unicode: { ключ: 'значение', 日本: '語', combining: 'e\u0301', rtl: 'שלום', bom: '\ufeff', separators: '\u2028\u2029' },
+  'letters of Latin-1 alone': { naïve: 'déjà vu', quoted: '«½ §¿\u0080\u00ff»' },
   emoji: { '😀': '👩‍👩‍👧‍👦 🏳️‍🌈', last: '\u{10ffff}' },
   'NUL and control characters': { text: 'a\u0000b\u0001\u001f\u007f\u0080"\\/', '\u0000': 'as a key' },
   'lone surrogates': { high: '\ud800', low: 'x\udfff', reversed: '\udc00\ud800', '\ud83d': 'as a key' },
