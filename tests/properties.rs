@@ -183,7 +183,7 @@ proptest! {
     #[test]
     fn any_record_goes_to_an_item_and_back(record in record()) {
         let item = record.to_item();
-        prop_assert_eq!(EncryptedSessionRecord::from_item(&item).unwrap(), record);
+        prop_assert_eq!(EncryptedSessionRecord::from_item(item).unwrap(), record);
     }
 
     #[test]
@@ -202,9 +202,9 @@ proptest! {
         let mut item = record.map(|record| record.to_item()).unwrap_or_default();
         item.extend(changes);
         removed.map(|name| item.remove(name));
-        match EncryptedSessionRecord::from_item(&item) {
+        match EncryptedSessionRecord::from_item(item) {
             Ok(record) => {
-                let again = EncryptedSessionRecord::from_item(&record.to_item());
+                let again = EncryptedSessionRecord::from_item(record.to_item());
                 prop_assert_eq!(again.unwrap(), record);
             }
             Err(error) => prop_assert!(["ERR_INTEGRITY", "ERR_VERSION"].contains(&error.code())),

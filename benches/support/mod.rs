@@ -86,7 +86,7 @@ impl Scene {
             panic!("a new session is written");
         };
         let item = now(table.get(KEY)).unwrap().unwrap();
-        let record = EncryptedSessionRecord::from_item(&item).unwrap();
+        let record = EncryptedSessionRecord::from_item(item.clone()).unwrap();
 
         let cache = KeyCache::new(keys.clone(), Some(Limits::DEFAULT));
         let context = Arc::new(EncryptionContext::new(BTreeMap::from(
@@ -124,8 +124,9 @@ impl Scene {
         black_box(self.record.to_item());
     }
 
+    /// With a copy of the item, which is taken apart.
     fn read_record(&mut self) {
-        black_box(EncryptedSessionRecord::from_item(&self.item).unwrap());
+        black_box(EncryptedSessionRecord::from_item(self.item.clone()).unwrap());
     }
 
     fn hit_cache(&mut self) {

@@ -196,7 +196,7 @@ impl SessionStore {
         let mut pages = std::pin::pin!(self.pages(&scan));
         while let Some(items) = pages.try_next().await? {
             let opened: Vec<OpenedSession> = stream::iter(items)
-                .map(|item| async move { self.open(self.parse(&item)?, now).await })
+                .map(|item| async move { self.open(self.parse(item)?, now).await })
                 .buffered(OPEN_AT_ONCE)
                 .try_collect()
                 .await?;
@@ -269,7 +269,7 @@ impl SessionStore {
     pub async fn stored(&self, sid: &str) -> Result<Option<EncryptedSessionRecord>> {
         let key = self.ids.key(sid)?;
         let item = self.table.get(&key).await?;
-        let record = item.map(|item| self.parse(&item)).transpose()?;
+        let record = item.map(|item| self.parse(item)).transpose()?;
         // An answer to somebody else's request holds a record that opens, of another session.
         match record {
             Some(record) if record.key != key => Err(Error::integrity()),
@@ -294,7 +294,7 @@ impl SessionStore {
         self.keys.close(last).await;
     }
 
-    fn parse(&self, item: &Item) -> Result<EncryptedSessionRecord> {
+    fn parse(&self, item: Item) -> Result<EncryptedSessionRecord> {
         let record = EncryptedSessionRecord::from_item(item)?;
         if self.policy.accept.contains(&record.version()) {
             Ok(record)

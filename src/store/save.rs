@@ -264,7 +264,7 @@ impl SessionStore {
         if attempts.iter().any(|sent| sent.revision() == *revision) {
             return Some(revision.clone());
         }
-        let session = self.open(self.parse(item).ok()?, now).await.ok()?;
+        let session = self.open(self.parse(item.clone()).ok()?, now).await.ok()?;
         let stored = session.mark?;
         let mut own = attempts.iter().chain([mark]);
         own.any(|own| own.content == stored.content)
@@ -363,7 +363,7 @@ impl SessionStore {
                 Outcome::Written => return Ok(Extension::Moved),
                 Outcome::Refused(None) => return Ok(Extension::Gone),
                 Outcome::Refused(Some(item)) => {
-                    let record = self.parse(&item)?;
+                    let record = self.parse(item)?;
                     if record.ended(now) {
                         return Ok(Extension::Gone);
                     }
