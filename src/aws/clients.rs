@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 
 use super::answer_body::BoundedAnswer;
 use super::credentials::LastingSearch;
-
+use super::no_metrics::NoMetrics;
 use super::request_counter::RequestCounter;
 use super::user_agent::UserAgentOnce;
 use crate::error::Service;
@@ -117,6 +117,7 @@ impl AwsClients {
                 let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&shared)
                     .retry_partition(retry_budget("dynamodb"))
                     .interceptor(UserAgentOnce::default())
+                    .interceptor(NoMetrics)
                     .interceptor(RequestCounter(Service::DynamoDb))
                     .interceptor(BoundedAnswer);
                 if let Some(endpoint) = &settings.dynamodb_endpoint {
@@ -125,6 +126,7 @@ impl AwsClients {
                 let mut kms = aws_sdk_kms::config::Builder::from(&shared)
                     .retry_partition(retry_budget("kms"))
                     .interceptor(UserAgentOnce::default())
+                    .interceptor(NoMetrics)
                     .interceptor(RequestCounter(Service::Kms))
                     .interceptor(BoundedAnswer);
                 if let Some(endpoint) = &settings.kms_endpoint {

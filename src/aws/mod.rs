@@ -6,6 +6,7 @@ mod credentials;
 mod dynamodb;
 mod failure;
 mod kms;
+mod no_metrics;
 mod request_counter;
 mod user_agent;
 
