@@ -12,35 +12,52 @@ const MOST_LATENCIES = 100_000;
 /**
  * Closed loop. Lane n has the sessions n, n + lanes, … for itself, so that no two calls in flight are about one session.
  * @param {(slot: number) => Promise<void>} call a slot is the number of a session of the pool.
+ * @param {Lanes} lanes those of an earlier loop go on where it ended.
  */
-export async function closedLoop(call, { slots, inFlight, seconds, warmUp }) {
-  if (inFlight > slots) throw new Error(`${slots} sessions are too few for ${inFlight} calls in flight`);
-  const warming = await runLanes(call, slots, inFlight, warmUp);
+export async function closedLoop(call, lanes, { seconds, warmUp }) {
+  const warming = await lanes.run(call, warmUp);
   globalThis.gc?.();
   const stop = startClocks();
   const latencies = [];
-  const calls = await runLanes(call, slots, inFlight, seconds, latencies);
-  return { calls, callsWithWarmUp: warming + calls, ...stop(), latencies: inFlight === 1 ? latencies : undefined };
+  const calls = await lanes.run(call, seconds, latencies);
+  return { calls, callsWithWarmUp: warming + calls, ...stop(), latencies: lanes.inFlight === 1 ? latencies : undefined };
 }
 
-async function runLanes(call, slots, inFlight, seconds, latencies) {
-  const ends = performance.now() + seconds * 1000;
-  const timed = inFlight === 1 && latencies;
-  let calls = 0;
-  async function lane(first) {
-    let slot = first;
-    for (let now = performance.now(); now < ends; ) {
-      await call(slot);
-      calls++;
-      const before = now;
-      now = performance.now();
-      if (timed && latencies.length < MOST_LATENCIES) latencies.push((now - before) * 1000);
-      slot += inFlight;
-      if (slot >= slots) slot = first;
-    }
+/** How far each lane has come: starting over with every loop, calls would be about the same first thousands of a million sessions. */
+export class Lanes {
+  #slots;
+  #next;
+
+  constructor(slots, inFlight) {
+    if (inFlight > slots) throw new Error(`${slots} sessions are too few for ${inFlight} calls in flight`);
+    this.#slots = slots;
+    this.#next = Array.from({ length: inFlight }, (_, first) => first);
   }
-  await Promise.all(Array.from({ length: inFlight }, (_, first) => lane(first)));
-  return calls;
+
+  get inFlight() {
+    return this.#next.length;
+  }
+
+  /** @returns {Promise<number>} how many calls were made; `latencies` gets those of a single lane. */
+  async run(call, seconds, latencies) {
+    const ends = performance.now() + seconds * 1000;
+    const timed = this.inFlight === 1 && latencies;
+    let calls = 0;
+    const lane = async (first) => {
+      for (let now = performance.now(); now < ends; ) {
+        const slot = this.#next[first];
+        const following = slot + this.inFlight;
+        this.#next[first] = following < this.#slots ? following : first;
+        await call(slot);
+        calls++;
+        const before = now;
+        now = performance.now();
+        if (timed && latencies.length < MOST_LATENCIES) latencies.push((now - before) * 1000);
+      }
+    };
+    await Promise.all(this.#next.map((_, first) => lane(first)));
+    return calls;
+  }
 }
 
 /**

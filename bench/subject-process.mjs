@@ -2,7 +2,7 @@
 
 import { startClocks } from './clocks.mjs';
 import { startGateway } from './gateway.mjs';
-import { closedLoop, openLoop } from './loops.mjs';
+import { closedLoop, Lanes, openLoop } from './loops.mjs';
 import { newCookie, sessionData } from './sessions.mjs';
 import { percentiles } from './statistics.mjs';
 import { measureStretches } from './stretches.mjs';
@@ -11,8 +11,9 @@ import { forEach, Pool, read, save } from './work.mjs';
 
 const { id, servers, ticks, serverCores } = JSON.parse(process.argv[2]);
 const { name } = SUBJECTS[id];
-/** Size to the pool of sessions of that size. */
+/** Size to the pool of sessions of that size, and to the lanes that go round over it. */
 const pools = new Map();
+const lanes = new Map();
 let subject;
 let gateway;
 let stopClocks;
@@ -25,6 +26,12 @@ async function pool(size, slots) {
     pools.set(key, made);
   }
   return pools.get(key);
+}
+
+function lanesOver(size, slots, inFlight) {
+  const key = `${size}/${slots}/${inFlight}`;
+  if (!lanes.has(key)) lanes.set(key, new Lanes(slots, inFlight));
+  return lanes.get(key);
 }
 
 const tasks = {
@@ -40,9 +47,9 @@ const tasks = {
     await pool(size, slots);
   },
 
-  async closedLoop({ workload, size, slots, ...limits }) {
+  async closedLoop({ workload, size, slots, inFlight, ...limits }) {
     const made = await pool(size, slots);
-    return measured(await closedLoop(made.call(workload), { slots, ...limits }));
+    return measured(await closedLoop(made.call(workload), lanesOver(size, slots, inFlight), limits));
   },
 
   /** How often `get + set` has changed the sessions. */

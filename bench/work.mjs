@@ -15,7 +15,7 @@ export const WORKLOADS = {
 /** Workloads through Fastify, to the path in gateway.mjs that does them. */
 export const ROUTES = { 'rolling request': '/me', 'modifying request': '/visit' };
 
-const SEEDS_IN_FLIGHT = 32;
+const SEEDS_IN_FLIGHT = 128;
 
 export const read = (store, sid) =>
   new Promise((resolve, reject) => store.get(sid, (error, session) => (error ? reject(error) : resolve(session))));
