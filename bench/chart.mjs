@@ -19,8 +19,8 @@ const COLOURS = {
 };
 const SHOWN = ['warm get', 'cold get', 'set', 'get + set', 'rolling request', 'modifying request'];
 
-/** @param {{ table?: object, growth?: object }} results */
-export function svg({ table, growth }) {
+/** @param {{ table?: object, curves?: object }} results */
+export function svg({ table, curves }) {
   const parts = [];
   let y = 30;
   const add = (part, height) => {
@@ -44,7 +44,7 @@ export function svg({ table, growth }) {
       y += 8;
     }
   }
-  for (const curve of growth?.curves ?? []) {
+  for (const curve of Object.values(curves ?? {})) {
     add(text(LEFT, y + 16, curve.title, 'font-weight="bold"'), 30);
     add(drawCurve(curve, y), PANEL);
   }

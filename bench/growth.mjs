@@ -11,52 +11,62 @@ const IN_FLIGHT = [1, 4, 16, 64, 256, 1024];
 const STORES = [1, 10, 100, 1000];
 const CACHED = [1000, 10_000, 100_000, 1_000_000];
 
-/** @returns {Promise<object[]>} curves: `{ title, unit, points: [{ at, cpu, main, speed, rss, busy }] }` */
-export async function runGrowth(built, cores, options) {
-  const cached = CACHED.filter((count) => count <= options.growthCap);
-  const slots = Math.min(1024, options.growthCap);
-  const inFlight = IN_FLIGHT.filter((count) => count <= slots);
-  const usual = { workload: 'warm get', size: 2000, slots: 256, inFlight: 64 };
-  const wanted = [
-    [
-      'Warm get of 0.5 kB: sessions whose data keys are cached',
-      'sessions',
-      cached,
-      // In the table and in the cache; the calls go round over all of them.
-      (count) => ({
-        work: { ...usual, size: SMALL, slots: count },
-        options: { keyCache: { maxEntries: 2 * count }, maxRecentSessions: 2 * count },
-      }),
-    ],
-    ['Warm get: size of the session', 'bytes of JSON', SIZES, (size) => ({ work: { ...usual, size, slots: 128 } })],
-    [
-      'Get + set: size of the session',
-      'bytes of JSON',
-      SIZES,
-      (size) => ({ work: { ...usual, workload: 'get + set', size, slots: 128 } }),
-    ],
-    [
-      'Warm get of 2 kB: calls in flight',
-      'calls in flight',
-      inFlight,
-      (count) => ({ work: { ...usual, slots, inFlight: count }, options: { maxCallsInFlight: 2 * slots } }),
-    ],
-    [
-      'Warm get of 2 kB: stores in the process',
-      'stores',
-      STORES,
-      (stores) => ({ work: { ...usual, slots: Math.max(256, stores), stores } }),
-    ],
-  ];
-  const curves = [];
-  for (const [title, unit, values, at] of wanted) {
+const USUAL_WORK = { workload: 'warm get', size: 2000, slots: 256, inFlight: 64 };
+
+/** By the names that `--curves` takes; `values` and `at` may depend on the options. */
+const CURVES = {
+  cached: {
+    title: 'Warm get of 0.5 kB: sessions whose data keys are cached',
+    unit: 'sessions',
+    values: ({ growthCap }) => CACHED.filter((count) => count <= growthCap),
+    // In the table and in the cache; the calls go round over all of them.
+    at: (count) => ({
+      work: { ...USUAL_WORK, size: SMALL, slots: count },
+      options: { keyCache: { maxEntries: 2 * count }, maxRecentSessions: 2 * count },
+    }),
+  },
+  'get-size': {
+    title: 'Warm get: size of the session',
+    unit: 'bytes of JSON',
+    values: () => SIZES,
+    at: (size) => ({ work: { ...USUAL_WORK, size, slots: 128 } }),
+  },
+  'get-set-size': {
+    title: 'Get + set: size of the session',
+    unit: 'bytes of JSON',
+    values: () => SIZES,
+    at: (size) => ({ work: { ...USUAL_WORK, workload: 'get + set', size, slots: 128 } }),
+  },
+  'in-flight': {
+    title: 'Warm get of 2 kB: calls in flight',
+    unit: 'calls in flight',
+    values: ({ growthCap }) => IN_FLIGHT.filter((count) => count <= growthCap),
+    at: (count, { growthCap }) => {
+      const slots = Math.min(1024, growthCap);
+      return { work: { ...USUAL_WORK, slots, inFlight: count }, options: { maxCallsInFlight: 2 * slots } };
+    },
+  },
+  stores: {
+    title: 'Warm get of 2 kB: stores in the process',
+    unit: 'stores',
+    values: () => STORES,
+    at: (stores) => ({ work: { ...USUAL_WORK, slots: Math.max(256, stores), stores } }),
+  },
+};
+export const CURVE_NAMES = Object.keys(CURVES);
+
+/** @returns {Promise<object>} curves by name: `{ run, title, unit, points: [{ at, cpu, main, speed, rss, busy }] }` */
+export async function runGrowth(built, cores, options, run) {
+  const curves = {};
+  for (const name of options.curves) {
+    const { title, unit, values, at } = CURVES[name];
     console.log(`\n${title}`);
     const points = [];
-    for (const value of values) {
-      points.push({ at: value, ...(await measurePoint(built, cores, options, at(value))) });
+    for (const value of values(options)) {
+      points.push({ at: value, ...(await measurePoint(built, cores, options, at(value, options))) });
       console.log(`  ${String(value).padStart(9)}  ${JSON.stringify(points.at(-1))}`);
     }
-    curves.push({ title, unit, points });
+    curves[name] = { run, title, unit, points };
   }
   return curves;
 }

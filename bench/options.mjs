@@ -1,6 +1,7 @@
 // What the command line says, and how much is measured without it.
 
 import { parseArgs } from 'node:util';
+import { CURVE_NAMES } from './growth.mjs';
 import { SUBJECTS } from './subjects/index.mjs';
 
 export const USAGE = `npm run bench                 the whole table; --quick shows in some minutes that it works
@@ -14,6 +15,7 @@ npm run bench -- [options]
   --subjects A,B        of ${Object.keys(SUBJECTS).join(', ')}
   --in-flight 1,16,64   calls in flight of the sweep (1,16,64,256); the other workloads run with 64
   --rss-sessions N      sessions that are written before memory is read (100,000); 0 leaves it out
+  --curves A,B          only these growth curves, of ${CURVE_NAMES.join(', ')}
   --growth-cap N        sessions in the cache at most, for --growth (100,000; 1,000,000 take many minutes and about 3 GB for the servers)
   --client-cores N      cores for the subjects (1); the servers get the others
   --skip-build          takes what an earlier run has built`;
@@ -34,13 +36,15 @@ export function readOptions(args) {
     options: {
       ...{ quick: flag, growth: flag, help: flag, 'skip-build': flag, 'main-thread': flag },
       ...{ rounds: text, seconds: text, 'open-seconds': text, 'warm-up': text, 'rss-sessions': text },
-      ...{ subjects: text, 'in-flight': text, 'growth-cap': text, 'client-cores': text },
+      ...{ subjects: text, 'in-flight': text, curves: text, 'growth-cap': text, 'client-cores': text },
     },
   });
   const given = { ...(values.quick ? QUICK : DEFAULTS), ...values };
   const subjects = values.subjects?.split(',') ?? Object.keys(SUBJECTS);
   for (const subject of subjects) if (!SUBJECTS[subject]) throw new Error(`there is no subject "${subject}"`);
   if (!subjects.includes('plain')) subjects.push('plain'); // ratios are to it
+  const curves = values.curves?.split(',') ?? CURVE_NAMES;
+  for (const curve of curves) if (!CURVE_NAMES.includes(curve)) throw new Error(`there is no growth curve "${curve}"`);
   return {
     quick: values.quick,
     growth: values.growth,
@@ -53,6 +57,7 @@ export function readOptions(args) {
     openSeconds: number('open-seconds', given['open-seconds']),
     warmUp: number('warm-up', given['warm-up']),
     rssSessions: number('rss-sessions', given['rss-sessions']),
+    curves,
     growthCap: number('growth-cap', given['growth-cap'] ?? (values.quick ? 2000 : 100_000)),
     clientCores: number('client-cores', given['client-cores'] ?? 1),
     inFlight: (given['in-flight'] ?? '1,16,64,256').split(',').map((lanes) => number('in-flight', lanes)),

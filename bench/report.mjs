@@ -17,8 +17,8 @@ const TITLES = {
 
 const MEBIBYTE = 2 ** 20;
 
-/** @param {{ table?: object, growth?: object, mainThread?: object }} results of the last run of each kind. */
-export function markdown({ table, growth, mainThread }) {
+/** @param {{ table?: object, curves?: object, mainThread?: object }} results of the last run of each kind. */
+export function markdown({ table, curves, mainThread }) {
   const parts = [
     '# Benchmark results',
     'Made by `npm run bench`; [README.md](README.md) says what is measured and how.',
@@ -30,7 +30,7 @@ export function markdown({ table, growth, mainThread }) {
     parts.push('## Latency under load', latencyTable(table.results), '## Start-up', startTable(table.results));
     if (Object.keys(table.results.memory).length > 0) parts.push('## Memory', memoryTable(table));
   }
-  if (growth) parts.push('## Growth', machineLines(growth), ...growth.curves.map(growthTable));
+  if (curves) parts.push('## Growth', ...growthTables(Object.values(curves)));
   if (mainThread) parts.push('## Main thread', ...stretchSection(mainThread));
   return `${parts.join('\n\n')}\n`;
 }
@@ -144,6 +144,12 @@ function memoryTable({ results, options }) {
     'part of the plain plan’s',
   ];
   return grid(heads, rows);
+}
+
+/** A curve may have been measured alone, later than the others. */
+function growthTables(curves) {
+  const runs = curves.map(({ run }) => machineLines(run));
+  return curves.flatMap((curve, index) => [...(runs[index] === runs[index - 1] ? [] : [runs[index]]), growthTable(curve)]);
 }
 
 function growthTable({ title, unit, points }) {

@@ -27,7 +27,7 @@ async function main() {
   const { version } = JSON.parse(await readFile(file('../package.json'), 'utf8'));
   const run = { machine, version, options };
   const results = existsSync(file('results.json')) ? JSON.parse(await readFile(file('results.json'), 'utf8')) : {};
-  if (options.growth) results.growth = { ...run, curves: await runGrowth(built, cores, options) };
+  if (options.growth) results.curves = { ...results.curves, ...(await runGrowth(built, cores, options, run)) };
   else if (options.mainThread) results.mainThread = { ...run, rows: await runMainThread(built, cores, options) };
   else results.table = { ...run, results: await runRounds(built, cores, options) };
   await writeFile(file('results.json'), `${JSON.stringify(results, null, 2)}\n`);
