@@ -35,13 +35,18 @@ export function markdown({ table, curves, mainThread }) {
   return `${parts.join('\n\n')}\n`;
 }
 
-function machineLines({ machine, version, options }, amount = `${options.rounds} rounds`) {
+function machineLines({ machine, version, options }, amount = roundsOf(options)) {
   const load = machine.loadAverage.join(', ');
   return [
     `- ${machine.date} UTC, ${machine.processor}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.system}; ${machine.pinned}`,
     `- Node.js ${machine.node}, connect-dynamodb-kms ${version}; load average before the run ${load}`,
     `- ${amount}${options.quick ? ' (`--quick`: it shows that the harness works, not how fast anything is)' : ''}`,
   ].join('\n');
+}
+
+function roundsOf({ rounds, seconds, warmUp, openSeconds, growth, subjects }) {
+  const each = `${rounds} rounds of ${seconds} s after ${warmUp} s of warm-up`;
+  return growth ? each : `${each}, open loops ${openSeconds} s; ${subjects.map((id) => SUBJECTS[id].name).join(', ')}`;
 }
 
 function budgetTable(results) {
