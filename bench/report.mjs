@@ -135,18 +135,20 @@ function startTable({ startUp }) {
 }
 
 function memoryTable({ results, options }) {
-  const mebibytes = (bytes) => (bytes / MEBIBYTE).toFixed(0);
-  const rows = Object.entries(results.memory).map(([id, [{ before, after, closed }]]) => [
+  const mebibytes = (bytes) => (bytes === undefined ? '–' : (bytes / MEBIBYTE).toFixed(0));
+  const rows = Object.entries(results.memory).map(([id, [{ before, loaded, idle, second, closed }]]) => [
     SUBJECTS[id].name,
-    ...[before, after, closed].map(mebibytes),
-    (after / results.memory.plain[0].after).toFixed(2),
+    ...[before, loaded, idle, second, closed].map(mebibytes),
+    (idle / results.memory.plain[0].idle).toFixed(2),
   ]);
   const heads = [
     '',
     'RSS MiB before',
     `after ${options.rssSessions.toLocaleString('en')} sessions of 2 kB`,
+    'idle, after a garbage collection',
+    'idle, after the same sessions again',
     'after close',
-    'part of the plain plan’s',
+    'idle, part of the plain plan’s',
   ];
   return grid(heads, rows);
 }

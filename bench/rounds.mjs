@@ -94,9 +94,9 @@ async function measureMemory(built, cores, options, memory) {
     const servers = await Servers.start(built.awsLocal, cores.servers);
     const subject = await Subject.start(id, { where: servers.where, cores, ticks: built.bareClient });
     try {
-      memory[id] = [await subject.ask('memory', { count: options.rssSessions, size: USUAL.size })];
+      memory[id] = [await subject.ask('memory', { count: options.rssSessions, size: USUAL.size, again: SUBJECTS[id].plateau })];
       console.log(
-        `  memory after ${options.rssSessions} sessions: ${SUBJECTS[id].name}: ${Math.round(memory[id][0].after / 2 ** 20)} MiB`,
+        `  memory after ${options.rssSessions} sessions: ${SUBJECTS[id].name}: ${Math.round(memory[id][0].idle / 2 ** 20)} MiB`,
       );
     } finally {
       await subject.stop();

@@ -1,5 +1,6 @@
 // The process of one subject. It does what the messages of run.mjs ask for, one after another, and answers each with a value or an error.
 
+import { setTimeout } from 'node:timers/promises';
 import { startClocks } from './clocks.mjs';
 import { startGateway } from './gateway.mjs';
 import { closedLoop, Lanes, openLoop } from './loops.mjs';
@@ -14,6 +15,9 @@ const { name } = SUBJECTS[id];
 /** Size to the pool of sessions of that size, and to the lanes that go round over it. */
 const pools = new Map();
 const lanes = new Map();
+/** How long nothing happens before memory is read. */
+const QUIET_MILLIS = 3000;
+
 let subject;
 let gateway;
 let stopClocks;
@@ -83,15 +87,25 @@ const tasks = {
     subject = inTurn(opened);
   },
 
-  /** Memory before and after `count` sessions were written, and after the store is closed. */
-  async memory({ count, size }) {
-    const before = memory();
+  /** Memory before and after `count` sessions were written, when all was quiet for a while, after writing the same ones again, and after the store is closed. */
+  async memory({ count, size, again }) {
     const [cookie, data] = [newCookie(), sessionData(size)];
-    await forEach(count, (index) => save(subject.store, `memory-${id}-${index}`, { cookie, ...structuredClone(data) }), 64);
-    if (!(await read(subject.store, `memory-${id}-0`))) throw new Error(`${name} lost the first session`);
-    const after = memory();
+    const load = async () => {
+      await forEach(count, (index) => save(subject.store, `memory-${id}-${index}`, { cookie, ...structuredClone(data) }), 64);
+      if (!(await read(subject.store, `memory-${id}-0`))) throw new Error(`${name} lost the first session`);
+    };
+    const settled = async () => {
+      await setTimeout(QUIET_MILLIS);
+      return memory();
+    };
+    const before = memory();
+    await load();
+    const loaded = process.memoryUsage.rss();
+    const idle = await settled();
+    if (again) await load();
+    const second = again ? await settled() : undefined;
     await subject.close();
-    return { before, after, closed: memory() };
+    return { before, loaded, idle, second, closed: await settled() };
   },
 
   /** How long calls hold this thread. */
