@@ -33,6 +33,11 @@ export async function runMainThread(built, cores, options) {
   return rows;
 }
 
+/** The rows of calls that hold the main thread too long. */
+export function tooLong(rows) {
+  return rows.filter((row) => stretch(row) > LONGEST_STRETCH);
+}
+
 /** The longest stretch beside JSON of a row, by its medians, in µs. */
 export function stretch({ entering, answering }) {
   return Math.max(entering.median, answering.median);

@@ -6,7 +6,7 @@ import { svg } from './chart.mjs';
 import { budgets } from './figures.mjs';
 import { runGrowth } from './growth.mjs';
 import { describeMachine, pinSelf, placement } from './machine.mjs';
-import { runMainThread } from './main-thread.mjs';
+import { runMainThread, tooLong } from './main-thread.mjs';
 import { readOptions, USAGE } from './options.mjs';
 import { prepare } from './prepare.mjs';
 import { markdown, number } from './report.mjs';
@@ -34,6 +34,10 @@ async function main() {
   await writeFile(file('RESULTS.md'), markdown(results));
   await writeFile(file('results.svg'), svg(results));
   if (!options.growth && !options.mainThread) printBudgets(results.table.results);
+  for (const { operation, size } of options.mainThread ? tooLong(results.mainThread.rows) : []) {
+    console.error(`\n${operation} of ${size} bytes holds the main thread too long`);
+    process.exitCode = 1;
+  }
   console.log('\nbench/RESULTS.md, bench/results.svg and bench/results.json are written.');
 }
 

@@ -4,6 +4,7 @@
 // for the next answer, or the callback has run. In between the thread sleeps, as nothing else is under way. What the event loop was active for at the
 // end of each of these stretches tells their lengths. JSON.parse and JSON.stringify are timed where they happen.
 
+import { createRequire } from 'node:module';
 import { performance } from 'node:perf_hooks';
 import { pinOtherThreads } from './machine.mjs';
 import { newCookie, sessionData } from './sessions.mjs';
@@ -12,9 +13,18 @@ import { read, save } from './work.mjs';
 
 const SID = 'of which the stretches are measured';
 
+/** Loaded by nobody else's process: only this store is measured here. */
+const ours = () => createRequire(import.meta.url)('connect-dynamodb-kms');
+
+let newSessions = 0;
+
 /** `prepare` is not measured, and gives what `call` takes. What asks twice calls `answered` between the two. */
 const OPERATIONS = {
   get: { call: (store, _, done) => store.get(SID, done) },
+  'set, new': {
+    prepare: (_, size) => newSession(size),
+    call: (store, session, done) => store.set(`${SID} ${++newSessions}`, session, done),
+  },
   'set, unchanged': { prepare: (store) => read(store, SID), call: (store, session, done) => store.set(SID, session, done) },
   'set, changed': {
     prepare: async (store) => visited(await read(store, SID)),
@@ -26,7 +36,22 @@ const OPERATIONS = {
     prepare: (store) => read(store, SID),
     call: (store, session, done, answered) => store.update(session, changing(answered), done),
   },
+  record: { call: (store, _, done) => store.record(SID, done) },
   destroy: { call: (store, _, done) => store.destroy(SID, done) },
+  encryptSessionData: {
+    prepare: (_, size) => JSON.stringify(newSession(size)),
+    call: (_, text, done) =>
+      ours()
+        .encryptSessionData(text)
+        .then(() => done(), done),
+  },
+  decryptSessionData: {
+    prepare: (_, size) => ours().encryptSessionData(JSON.stringify(newSession(size))),
+    call: (_, { encryptedData, encryptedKey, iv, authTag }, done) =>
+      ours()
+        .decryptSessionData(encryptedData, encryptedKey, iv, authTag)
+        .then(() => done(), done),
+  },
 };
 
 function visited(session) {
@@ -42,11 +67,13 @@ function changing(answered) {
 }
 
 /**
- * @param {{ size: number, calls: number, warmUpCalls: number, otherCores?: string }} how `otherCores` are for the other threads: on one core, they would
- * run in the middle of a call.
+ * @param {{ size: number, calls: number, warmUpCalls: number, servers: object, otherCores?: string }} how `otherCores` are for the other threads: on one
+ * core, they would run in the middle of a call.
  * @returns {Promise<object[]>} for each operation the medians and 99th percentiles of its parts, in µs.
  */
-export async function measureStretches(store, { size, calls, warmUpCalls, otherCores }) {
+export async function measureStretches(store, { size, calls, warmUpCalls, servers, otherCores }) {
+  // Where what has no store finds its key.
+  Object.assign(process.env, { AWS_ENDPOINT_URL_KMS: servers.kms, KMS_KEY_ARN: servers.keyArn });
   await renew(store, size);
   pinOtherThreads(otherCores); // they have started by now
   const json = new JsonClock();
@@ -56,7 +83,7 @@ export async function measureStretches(store, { size, calls, warmUpCalls, otherC
       const measured = [];
       await renew(store, size);
       for (let made = -warmUpCalls; made < calls; made++) {
-        const given = await prepare(store);
+        const given = await prepare(store, size);
         const figures = await measureCall(json, (...hooks) => call(store, given, ...hooks));
         if (made >= 0) measured.push(figures);
         if (operation === 'destroy') await renew(store, size);
@@ -77,7 +104,9 @@ export async function measureStretches(store, { size, calls, warmUpCalls, otherC
   return rows;
 }
 
-const renew = (store, size) => save(store, SID, { cookie: newCookie(), ...sessionData(size) });
+const newSession = (size) => ({ cookie: newCookie(), ...sessionData(size) });
+
+const renew = (store, size) => save(store, SID, newSession(size));
 
 /**
  * One call, made when nothing else is under way.

@@ -109,7 +109,7 @@ const tasks = {
   },
 
   /** How long calls hold this thread. */
-  stretches: (given) => measureStretches(subject.store, { ...given, otherCores: serverCores }),
+  stretches: (given) => measureStretches(subject.store, { ...given, servers, otherCores: serverCores }),
 
   rss: memory,
 
