@@ -48,6 +48,8 @@ export function budgets(results, subject = 'v2') {
     ['get + set: main thread, times less', '≥', 30, less('get + set', READ.main), '×'],
     ['rolling unmodified request through Fastify: requests/s, times as many', '≥', 4, more('rolling request', READ.speed), '×'],
     ["warm get: p99 at half the plain plan's load, part of its p99", '≤', 1 / 5, more('warm get', READ.p99, true), ''],
+    ['get + set: p99, likewise', '≤', 1 / 5, more('get + set', READ.p99, true), ''],
+    ['rolling unmodified request through Fastify: p99, likewise', '≤', 1 / 5, more('rolling request', READ.p99, true), ''],
     ['loading the module', '≤', 15, figure(starts[subject], (start) => start.loadMillis), ' ms'],
     ['RSS after loading and a call, part of the plain plan’s', '≤', 1 / 2, ratio(starts[subject], starts.plain, READ.rss), ''],
     [
