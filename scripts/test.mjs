@@ -52,8 +52,8 @@ try {
     step('Testing the Rust core');
     await run('cargo', ['test', '--locked']);
 
-    step('Testing that the benchmarks start, and what judges the hot path and the soak');
-    const tests = ['fresh-clone.test.mjs', 'instruction-baseline.test.mjs', 'soak/verdict.test.mjs'];
+    step('Testing that the benchmarks start, and report, and judge the hot path and the soak');
+    const tests = ['fresh-clone.test.mjs', 'instruction-baseline.test.mjs', 'report.test.mjs', 'soak/verdict.test.mjs'];
     await run(process.execPath, ['--test', ...tests.map((test) => join('bench', test))]);
   }
 
