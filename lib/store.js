@@ -2,7 +2,6 @@
 
 const { EventEmitter } = require('node:events');
 const { holdsContent } = require('../binding.js');
-const { abortable } = require('./abortable.js');
 const { Checks } = require('./checks.js');
 const { readConfig } = require('./config.js');
 const { SessionStoreError, failure, unwrap } = require('./errors.js');
@@ -14,7 +13,6 @@ const { Locks } = require('./locks.js');
 const { NativeStore } = require('./native-store.js');
 const { abortSignal, callOptions } = require('./options.js');
 const { checkSid, hashOf, fingerprint, serialize, cookieExpires, revive } = require('./session.js');
-const { updateSession } = require('./update.js');
 
 /** express-session's Store has what its middleware calls beside get and set; without that package nobody asks for it. */
 function baseClass() {
@@ -101,6 +99,7 @@ class DynamoDBSessionStore extends Base {
     );
     if (!signal) return reading;
     signal.throwIfAborted();
+    const { abortable } = require('./abortable.js');
     return abortable(signal, reading);
   }
 
@@ -191,6 +190,7 @@ class DynamoDBSessionStore extends Base {
   }
 
   update(target, mutate, ...rest) {
+    const { updateSession } = require('./update.js');
     const [options, callback] = typeof rest[0] === 'function' ? [undefined, rest] : [rest[0], rest.slice(1)];
     const sid = this.#idOf(target);
     return this.#run(
