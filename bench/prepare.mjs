@@ -26,6 +26,7 @@ export async function prepare({ skipBuild }) {
     await installPackage();
     step('Building the servers that speak AWS and the bare HTTP client for release (minutes the first time)');
   }
+  if (!existsSync(PACKAGE)) throw new Error(`${PACKAGE} is not there; run without --skip-build`);
   const build = skipBuild ? findProgram : buildProgram;
   return { awsLocal: await build('tools/aws-local', 'aws-local'), bareClient: await build('bench/bare-client', 'bare-client') };
 }
