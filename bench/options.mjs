@@ -16,7 +16,7 @@ npm run bench -- [options]
   --in-flight 1,16,64   calls in flight of the sweep (1,16,64,256); the other workloads run with 64
   --rss-sessions N      sessions that are written before memory is read (100,000); 0 leaves it out
   --curves A,B          only these growth curves, of ${CURVE_NAMES.join(', ')}
-  --growth-cap N        sessions in the cache at most, for --growth (100,000; 1,000,000 take over ten minutes and 5 GB)
+  --growth-cap N        sessions in the cache at most, for --growth (100,000; 1,000,000 take about eight minutes and 5 GB)
   --client-cores N      cores for the subjects (1); the servers get the others
   --skip-build          takes what an earlier run has built`;
 
