@@ -10,7 +10,8 @@ const { DynamoDBSessionStore } = (await import(packageName)).default;
 
 const TICK = 10;
 const POOL = 5000;
-const PAUSE = 15;
+/** In seconds, until the connections that an outage has opened are closed again: every 90 seconds, the SDK's pool closes those that were idle for 90. */
+const PAUSE = 190;
 const WORKER_EVERY = 5;
 const config = { tableName: where.table, dynamodbEndpoint: where.dynamodb, kmsEndpoint: where.kms, kmsKeyArn: where.keyArn };
 const quiet = { warn() {}, debug() {} };

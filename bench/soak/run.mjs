@@ -15,7 +15,7 @@ import { verdict } from './verdict.mjs';
 
 const USAGE = `npm run soak -- [options]
 
-  --minutes N      how long (20)
+  --minutes N      how long, without two pauses of three minutes (20)
   --rate N         calls a second (2,000)
   --skip-build     takes what an earlier run has built
   --debug          takes the debug builds of npm test: __test__/node_modules and the program that AWS_LOCAL names`;
