@@ -46,6 +46,12 @@ class NativeStore {
     this.#store.beginClose();
   }
 
+  /** Resolves when the replies of the calls that have ended, and what follows from them, are through: that of `close` may overtake them. */
+  async answered() {
+    do await new Promise(setImmediate);
+    while (this.#waiting.size > 0);
+  }
+
   static {
     for (const name of CALLS) {
       NativeStore.prototype[name] = function (...args) {

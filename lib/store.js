@@ -241,6 +241,7 @@ class DynamoDBSessionStore extends Base {
     const close = async () => {
       await this.#inOrder.ended();
       unwrap(await this.#native.close());
+      await this.#native.answered();
     };
     return this.#answer('close', close(), callback);
   }
