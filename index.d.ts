@@ -331,13 +331,17 @@ export interface SessionStoreConfig {
 /**
  * The session store. It is express-session's `Store` where that package is installed beside this one, else an `EventEmitter`.
  *
- * Every method takes a callback and returns nothing, or returns a promise when it is given none. A callback runs exactly once,
- * asynchronously. No method throws; failures reach the callback or the promise as {@link SessionStoreError}. The codes
+ * Every method takes a callback and returns nothing, or returns a promise when it is given none. A callback runs exactly once: before the call
+ * returns where `set` or `touch` has nothing to wait for, and asynchronously everywhere else. No method throws of itself; failures reach the callback or
+ * the promise as {@link SessionStoreError}. What a callback throws goes on to whoever is above it, as from the frameworks' own stores, but for
+ * `ERR_HTTP_HEADERS_SENT`: that says that a response was sent while its session was being saved, and is one warning a minute. A promise that nobody
+ * looks at rejects into the log alone, never into an unhandledRejection. The codes
  * `ERR_KMS_UNAVAILABLE`, `ERR_KMS_THROTTLED`, `ERR_KMS_KEY_UNUSABLE`, `ERR_DYNAMODB_UNAVAILABLE`, `ERR_DYNAMODB_THROTTLED`,
  * `ERR_TABLE_NOT_FOUND`, `ERR_TABLE_SCHEMA`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`, `ERR_OVERLOADED` and `ERR_CLOSED` may come from any of them;
  * those named at a method may come from it as well. A session id is a non-empty string of at most 2,048 UTF-8 bytes together
  * with `prefix`, without lone surrogates; another one fails with `ERR_CONFIG`. Methods may be taken out of the store and called on their own.
- * Writes to one session are sent in the order in which they were asked for.
+ * Writes to one session are sent in the order in which they were asked for, and what reads a session (`get`, `update`, `record`) waits for the writes of
+ * it that this process was asked for before.
  *
  * A session is *known* if this process has read or written it: express-session's and @fastify/session's own objects, and any object that `get` gave,
  * that was saved. A known session that is gone from the table stays gone; its payload is written again only if its content has changed. A plain object
@@ -370,6 +374,11 @@ export class DynamoDBSessionStore extends EventEmitter {
    * whose content is the same, the cookie's expiry apart: as {@link touch}. A known one that is gone: nothing, and that is a success. (One that has ended
    * and that DynamoDB has not deleted yet is gone, too, unless its content has changed: then it is saved.) It
    * ends `ttlSeconds` from now or at `cookie.expires`, whichever comes first.
+   *
+   * With a callback, a known session whose content is the same (up to 16,384 characters of JSON, any size behind @fastify/session) or that is known to be
+   * gone is answered before `set` returns. If its end is due, that moves in the background: in order with the session's other writes, counted in
+   * `stats().callsInFlight`, waited for by {@link DynamoDBSessionStore.close}, left out while `maxCallsInFlight` calls wait; its failure is counted and
+   * logged, and is never the caller's. New and changed sessions, and those to be sealed again, are answered when they are stored.
    * Fails with `ERR_SERIALIZATION`, `ERR_SESSION_TOO_LARGE`, `ERR_CONFIG`, and under `onConflict: 'error'` with `ERR_CONFLICT`, in which cases
    * nothing is written.
    */
@@ -379,8 +388,9 @@ export class DynamoDBSessionStore extends EventEmitter {
   /**
    * Moves a session's end as `set` would, without rewriting its content: one UpdateItem of `ttl`, or nothing within `touchAfter`. Where a record of version 2 does not let
    * the session live that long (after twice its lifetime), it is sealed again, on condition that nobody wrote it meanwhile. A session that is gone stays
-   * gone, one that has ended stays so, and both are a success.
-   * Fails with `ERR_CONFIG`.
+   * gone, one that has ended stays so, and both are a success. A known session whose cookie has changed (its path, its lifetime, all but its moving end), or
+   * that must be sealed again, is saved as by `set`. With a callback, every other known session is answered before `touch` returns.
+   * Fails with `ERR_CONFIG`; where it saves, as `set` does.
    */
   touch(sid: string, session: SessionData, callback: ((error?: any) => void) | undefined): void;
   touch(sid: string, session: SessionData): Promise<void>;

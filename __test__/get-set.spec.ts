@@ -478,7 +478,7 @@ describe('calls that nobody looks after', () => {
     'a folder that cannot be made': async () => ({ local: { path: '/dev/null/sessions' } }),
   };
   for (const [kind, config] of Object.entries(outages)) {
-    it(`destroy(sid, undefined) with ${kind} is logged and does not end the process`, async () => {
+    it(`set, touch and destroy with ${kind}, whose promise nobody looks at, are logged and do not end the process`, async () => {
       const { code, lines, stderr } = await new Program('callback-program', 'promises left alone', await config()).end();
       assert.equal(code, 0, stderr);
       assert.equal(stderr, '');

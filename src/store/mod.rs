@@ -22,7 +22,7 @@ use crate::session_table::{Condition, Scan, SessionTable};
 use crate::time::{EpochMillis, EpochSeconds};
 
 pub use self::lease::Lease;
-pub use self::save::{Attempt, End, Known, OnConflict, Save, Saved, Saving};
+pub use self::save::{Attempt, Comparison, End, Known, OnConflict, Outlook, Save, Saved, Saving};
 
 /// Room for the wrapped key in the size check before anything is sent. KMS wraps a 256-bit data key in 184 bytes.
 const WRAPPED_KEY_ALLOWANCE: usize = 256;
@@ -41,8 +41,8 @@ pub struct OpenedSession {
     pub json: Plaintext<String>,
     /// When it ends; a touch may have moved it past the `cookie.expires` in `json`.
     pub ttl: EpochSeconds,
-    /// What to know it again by; `None` if `json` is no object.
-    pub mark: Option<Mark>,
+    /// What to know it again by.
+    pub mark: Mark,
 }
 
 /// What a read found.
@@ -383,13 +383,13 @@ impl SessionStore {
         };
         let (id, json) = self.ids.unpack(&key, text(payload)?)?;
         self.keys.remember(&key, context, &wrapped_key).await;
-        let mark = Content::of(json.as_bytes()).map(|content| Mark {
+        let mark = Mark {
             version,
             tag,
             ttl,
-            content,
+            content: Content::of(json.as_bytes()),
             current: version == self.policy.write && wrapped_by == 0,
-        });
+        };
         Ok(OpenedSession {
             id,
             json,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::SessionStore;
 use crate::envelope::AuthTag;
 use crate::error::{Error, Result};
-use crate::mark::{Content, Mark};
+use crate::mark::{Content, Hash, Mark};
 use crate::plaintext::Plaintext;
 use crate::record::{AUTH_TAG, Attribute, EncryptedSessionRecord, Item};
 use crate::session_table::{Condition, Outcome};
@@ -139,8 +139,8 @@ impl Known {
 pub enum Saved {
     /// The whole record was written.
     Written {
-        /// The new record; `None` if the session was no JSON object.
-        mark: Option<Mark>,
+        /// The new record.
+        mark: Mark,
         /// Whether it replaced a revision that the caller did not know.
         conflict: bool,
     },
@@ -162,6 +162,35 @@ enum Due {
     Back(EpochSeconds),
     /// To a later moment, unless it is later already.
     On(EpochSeconds),
+}
+
+/// What a save or a touch of a known session is to do, as far as this process can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outlook {
+    /// To write the session whole: its content has changed, or it must be sealed again.
+    Write,
+    /// To move its end.
+    Extend,
+    /// Nothing.
+    Settled,
+}
+
+impl From<Due> for Outlook {
+    fn from(due: Due) -> Outlook {
+        match due {
+            Due::No => Outlook::Settled,
+            Due::Back(_) | Due::On(_) => Outlook::Extend,
+        }
+    }
+}
+
+/// What a session is compared by.
+#[derive(Clone, Copy)]
+pub enum Comparison {
+    /// All that it holds.
+    Whole(Content),
+    /// Its cookie, since the caller knows that the rest is what it was.
+    Cookie(Hash),
 }
 
 /// What became of a move of a session's end.
@@ -203,14 +232,8 @@ impl SessionStore {
             } => {
                 // What an attempt may have written must be written over, also by what was there before it.
                 let unchanged = attempts.is_empty() && is_same(&mark, content, untouched);
-                if unchanged {
-                    let due = self.due(&mark, ends, now, end);
-                    let lives = ends.unwrap_or(End::from(mark.ttl).exact).0 > now.0;
-                    let short = end.exact.0 - now.0 < COARSE;
-                    let coarse = short && matches!(due, Due::On(_));
-                    if !lives || (mark.current && !coarse) {
-                        return self.prolong(&key, mark, now, due).await;
-                    }
+                if unchanged && let Some(due) = self.kept(&mark, ends, now, end) {
+                    return self.prolong(&key, mark, now, due).await;
                 }
                 let condition = Condition::Revision(mark.revision());
                 (condition, Some(mark), attempts, unchanged)
@@ -220,11 +243,11 @@ impl SessionStore {
             .seal(key, self.ids.payload(&sid, json), now, end.ttl)
             .await?;
         let written = |conflict| Saved::Written {
-            mark: content.map(|content| mark_of(&record, content)),
+            mark: mark_of(&record, content),
             conflict,
         };
         let write = async |condition| {
-            attempt.set(content.map(|content| mark_of(&record, content)));
+            attempt.set(Some(mark_of(&record, content)));
             let outcome = self.write(&record, condition).await?;
             attempt.set(None);
             Ok::<_, Error>(outcome)
@@ -265,7 +288,7 @@ impl SessionStore {
             return Some(revision.clone());
         }
         let session = self.open(self.parse(item.clone()).ok()?, now).await.ok()?;
-        let stored = session.mark?;
+        let stored = session.mark;
         let mut own = attempts.iter().chain([mark]);
         own.any(|own| own.content == stored.content)
             .then(|| stored.revision())
@@ -299,6 +322,57 @@ impl SessionStore {
             Extension::Gone => Saved::Gone,
             _ => Saved::Extended(None),
         })
+    }
+
+    /// What a save of a known session is to do, as far as this process can tell. `content` is what it holds now.
+    #[must_use]
+    pub fn outlook_of_save(
+        &self,
+        mark: &Mark,
+        content: Comparison,
+        ends: Option<EpochMillis>,
+        now: EpochMillis,
+        end: End,
+    ) -> Outlook {
+        let same = match content {
+            Comparison::Whole(content) => is_same(mark, content, None),
+            Comparison::Cookie(cookie) => cookie == mark.content.cookie,
+        };
+        match self.kept(mark, ends, now, end) {
+            Some(due) if same => due.into(),
+            _ => Outlook::Write,
+        }
+    }
+
+    /// What a touch of a known session is to do, as far as this process can tell. `cookie` is the hash of the cookie that it has now.
+    #[must_use]
+    pub fn outlook_of_touch(
+        &self,
+        mark: &Mark,
+        cookie: Hash,
+        ends: Option<EpochMillis>,
+        now: EpochMillis,
+        end: End,
+    ) -> Outlook {
+        if cookie == mark.content.cookie && (mark.current || !lives(mark, ends, now)) {
+            self.due(mark, ends, now, end).into()
+        } else {
+            Outlook::Write
+        }
+    }
+
+    /// How the end of a session whose content is what it was is to move; `None` if the session must be written whole all the same.
+    fn kept(
+        &self,
+        mark: &Mark,
+        ends: Option<EpochMillis>,
+        now: EpochMillis,
+        end: End,
+    ) -> Option<Due> {
+        let due = self.due(mark, ends, now, end);
+        let short = end.exact.0 - now.0 < COARSE;
+        let coarse = short && matches!(due, Due::On(_));
+        (!lives(mark, ends, now) || (mark.current && !coarse)).then_some(due)
     }
 
     /// How the end of a session whose content is what it was is to move.
@@ -424,11 +498,13 @@ impl SessionStore {
     }
 }
 
-fn is_same(mark: &Mark, content: Option<Content>, untouched: Option<bool>) -> bool {
-    content.is_some_and(|content| {
-        let rest = untouched.unwrap_or(content.rest == mark.content.rest);
-        rest && content.cookie == mark.content.cookie
-    })
+fn lives(mark: &Mark, ends: Option<EpochMillis>, now: EpochMillis) -> bool {
+    ends.unwrap_or(End::from(mark.ttl).exact).0 > now.0
+}
+
+fn is_same(mark: &Mark, content: Content, untouched: Option<bool>) -> bool {
+    let rest = untouched.unwrap_or(content.rest == mark.content.rest);
+    rest && content.cookie == mark.content.cookie
 }
 
 fn mark_of(record: &EncryptedSessionRecord, content: Content) -> Mark {
