@@ -63,6 +63,8 @@ export class SessionStoreError extends Error {
   readonly code: SessionStoreErrorCode;
   /** Whether the same call may succeed later without anybody changing anything. */
   readonly retryable: boolean;
+  /** The status that Fastify, Express and Koa answer a request with that ends in this error: 503 if it is retryable, else 500. */
+  readonly statusCode: 500 | 503;
   /** How many milliseconds the service asks its callers to wait before they try again (`x-amz-retry-after`, `Retry-After` in seconds), where it says so. */
   readonly retryAfterMillis?: number;
   /** The error below, such as AWS's: `name` is its code (`AccessDeniedException`), with `message` and, where there is one, `requestId`. */

@@ -6,6 +6,7 @@ class SessionStoreError extends Error {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
     this.retryable = retryable;
+    this.statusCode = retryable ? 503 : 500;
     if (retryAfterMillis !== undefined) this.retryAfterMillis = retryAfterMillis;
   }
 }

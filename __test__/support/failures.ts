@@ -54,6 +54,7 @@ export function assertFailure(
   assert.equal(error.code, code, shown(error));
   assert.equal(error.name, 'SessionStoreError');
   assert.equal(error.retryable, RETRYABLE[code], `retryable of ${code}`);
+  assert.equal(error.statusCode, error.retryable ? 503 : 500);
   assert.ok(error.message.length > 20, `the message says too little: ${error.message}`);
   if (error.cause !== undefined) {
     assert.ok(error.cause instanceof Error, `the cause is no Error: ${shown(error.cause)}`);
