@@ -16,7 +16,7 @@ export interface SessionData {
 export type SessionStoreErrorCode =
   /**
    * An option, an argument such as the session id, or the folder of the local mode cannot be used (another process has it open, its key file
-   * is open to others or lost). The message names it and says what to do.
+   * is open to others or lost). The detail names it and says what to do.
    */
   | 'ERR_CONFIG'
   /** KMS did not answer within {@link Timeouts}. Sessions whose data key is cached still open. Try again. */
@@ -33,7 +33,7 @@ export type SessionStoreErrorCode =
   | 'ERR_TABLE_NOT_FOUND'
   /** The table's key is not `sessionId` of type String without a sort key, or its status is not ACTIVE. */
   | 'ERR_TABLE_SCHEMA'
-  /** The credentials lack a permission. The message names the IAM action. */
+  /** The credentials lack a permission. The detail names the IAM action, and the table or the key. */
   | 'ERR_ACCESS_DENIED'
   /** No credentials were found in time, or AWS does not accept them (unknown, expired, badly signed). */
   | 'ERR_CREDENTIALS'
@@ -41,7 +41,7 @@ export type SessionStoreErrorCode =
   | 'ERR_INTEGRITY'
   /** The record has a version that `acceptVersions` leaves out, or that this release does not know. Add it there, or upgrade the package. */
   | 'ERR_VERSION'
-  /** The sealed session would not fit into a DynamoDB item (409,600 bytes). The message has both sizes. Nothing was sent. */
+  /** The sealed session would not fit into a DynamoDB item (409,600 bytes). The detail has both sizes. Nothing was sent. */
   | 'ERR_SESSION_TOO_LARGE'
   /** The session cannot be written as JSON, or what was sealed is not a JSON object. */
   | 'ERR_SERIALIZATION'
@@ -57,16 +57,30 @@ export type SessionStoreErrorCode =
   /** The store is closed, or was closed while the call read the whole table. */
   | 'ERR_CLOSED';
 
-/** The error of every failing call of this package. Its text never holds a key, a session's content or a whole session id. */
+/**
+ * The error of every failing call of this package. Nothing in it holds a key, a session's content or a whole session id.
+ *
+ * `message` is for whoever made the request: web frameworks send it to the browser. It is the same text for each code, and names no table, key, account, region,
+ * path or option. `detail` and `cause` are for the operator. `inspect`, `console.error` and pino show both; a response in which a framework or `JSON.stringify` writes
+ * the error holds neither. What copies an error property by property (`{ ...error }`) copies `detail`, too: do not send that.
+ */
 export class SessionStoreError extends Error {
   readonly name: 'SessionStoreError';
   readonly code: SessionStoreErrorCode;
+  /** What kind of failure it is, safe to show to a visitor. */
+  readonly message: string;
+  /** What failed and what to do about it, with the table, the key's ARN, the IAM action, the option or the folder that it is about. Also in the store's log. */
+  readonly detail: string;
   /** Whether the same call may succeed later without anybody changing anything. */
   readonly retryable: boolean;
+  /** The status that Fastify, Express and Koa answer a request with that ends in this error: 503 if it is retryable, else 500. */
+  readonly statusCode: 500 | 503;
   /** How many milliseconds the service asks its callers to wait before they try again (`x-amz-retry-after`, `Retry-After` in seconds), where it says so. */
   readonly retryAfterMillis?: number;
   /** The error below, such as AWS's: `name` is its code (`AccessDeniedException`), with `message` and, where there is one, `requestId`. */
   readonly cause?: unknown;
+  /** For `JSON.stringify` and `response.json(error)`: without `detail` and `cause`. */
+  toJSON(): Pick<SessionStoreError, 'statusCode' | 'code' | 'message' | 'retryable' | 'retryAfterMillis'>;
   private constructor();
 }
 
@@ -356,7 +370,7 @@ export interface SessionStoreConfig {
 export class DynamoDBSessionStore extends EventEmitter {
   /**
    * Checks the options; connects to nothing, opens nothing.
-   * @throws {SessionStoreError} `ERR_CONFIG`, naming the option that is unknown, mistyped or contradicts another.
+   * @throws {SessionStoreError} `ERR_CONFIG`, whose `detail` names the option that is unknown, mistyped or contradicts another.
    */
   constructor(config?: SessionStoreConfig);
 

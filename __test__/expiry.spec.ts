@@ -84,8 +84,8 @@ for (const { name, start } of backends) {
         const before = await backend.store().record(sid);
         const store = backend.store({ ttlSeconds });
         for (const method of ['set', 'touch'] as const) {
-          const { message } = await failing(store[method](sid, { user: 'after' }), 'ERR_CONFIG', [sid]);
-          assert.match(message, /ttlSeconds/);
+          const { detail } = await failing(store[method](sid, { user: 'after' }), 'ERR_CONFIG', [sid]);
+          assert.match(detail, /ttlSeconds/);
         }
         assert.deepEqual(await store.record(sid), before);
       });

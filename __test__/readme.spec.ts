@@ -138,7 +138,9 @@ describe('the README', () => {
   });
 
   it('runs the error handling', async () => {
-    assert.match(await output('errors'), /ERR_TABLE_NOT_FOUND false\n$/);
+    const lines = snippet('errors').match(/(?<=\/\/ ).*/g)!;
+    assert.ok((await output('errors')).endsWith(`${lines.join('\n')}\n`));
+    assert.equal(lines.length, 2);
   });
 
   it('runs the read that somebody may give up', async () => {

@@ -251,7 +251,7 @@ describe('the calls and the patience of update', () => {
   function assertDeadline(error: any): void {
     assert.ok(error instanceof SessionStoreError, String(error));
     assert.deepEqual([error.code, error.retryable], ['ERR_CONFLICT', true]);
-    assert.match(error.message, /deadline/);
+    assert.match(error.detail, /deadline/);
   }
 
   it('waits grow from attempt to attempt up to half a second, and are a random part of that', async (t) => {

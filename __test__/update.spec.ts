@@ -219,7 +219,7 @@ for (const { name, start } of backends) {
         'ERR_CONFLICT',
         [sid],
       );
-      assert.match(error.message, /not saved/);
+      assert.match(error.detail, /not saved/);
       assert.deepEqual([held, await store.record(sid)], [{ counter: 0, note: 'unsaved' }, before]);
       await store.set(sid, held);
       await store.update(held, count);

@@ -322,10 +322,10 @@ class DynamoDBSessionStore extends Base {
   }
 
   #overloaded() {
-    const message =
+    const detail =
       `${this.#maxCallsInFlight} calls are waiting for an answer, as many as maxCallsInFlight allows; try again later, ` +
       'and look for what keeps DynamoDB or KMS from answering';
-    return new SessionStoreError({ code: 'ERR_OVERLOADED', message, retryable: true });
+    return new SessionStoreError({ code: 'ERR_OVERLOADED', detail, retryable: true });
   }
 
   #answer(operation, result, callbacks, sid) {
@@ -342,7 +342,7 @@ class DynamoDBSessionStore extends Base {
     if (ours) this.#failures.count(error.code);
     this.#failures.log(`${operation} ${ours ? error.code : ''}`, () => {
       // Another error is the caller's own: what it says is not ours to tell.
-      const what = ours ? `${error.code}: ${error.message}` : 'the function that it was given failed, or the signal gave up';
+      const what = ours ? `${error.code}: ${error.detail}` : 'the function that it was given failed, or the signal gave up';
       return `${operation}${fingerprint(sid)} failed: ${what}`;
     });
   }

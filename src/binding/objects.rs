@@ -18,7 +18,7 @@ use crate::time::EpochMillis;
 #[napi(object, object_from_js = false)]
 pub struct Failure {
     pub code: String,
-    pub message: String,
+    pub detail: String,
     pub retryable: bool,
     pub retry_after_millis: Option<u32>,
     pub cause: Option<FailureCause>,
@@ -38,7 +38,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         Failure {
             code: error.code().to_owned(),
-            message: error.to_string(),
+            detail: error.to_string(),
             retryable: error.retryable(),
             retry_after_millis: error.retry_after_millis(),
             cause: error.cause().map(|cause| FailureCause {
