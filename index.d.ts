@@ -278,7 +278,10 @@ export interface SessionStoreConfig {
    * session and end of life, and committed to its data key: take it for every new table.
    */
   recordVersion?: 1 | 2;
-  /** The versions that the store reads; must contain `recordVersion`. Others fail with `ERR_VERSION`. Default [1, 2]. */
+  /**
+   * The versions that the store reads; must contain `recordVersion`. Others fail with `ERR_VERSION`, unless the session has
+   * ended: that is no session in whatever version. Default [1, 2].
+   */
   acceptVersions?: Array<1 | 2>;
   /**
    * Joins the KMS encryption context of version 2 records (which has `purpose`, `table` and `v`). It stands in CloudTrail in plaintext, and must

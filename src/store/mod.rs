@@ -15,7 +15,8 @@ use crate::key_cache::{CacheCounters, KeyCache};
 use crate::mark::{Content, Mark};
 use crate::plaintext::Plaintext;
 use crate::record::{
-    Attribute, Bound, EncryptedSessionRecord, ITEM_LIMIT, Item, SESSION_ID, Version, item_size,
+    Attribute, Bound, EncryptedSessionRecord, ITEM_LIMIT, Item, SESSION_ID, Version, has_ended,
+    item_size,
 };
 use crate::session_key::SessionKeys;
 use crate::session_table::{Condition, Scan, SessionTable};
@@ -168,10 +169,10 @@ impl SessionStore {
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_SERIALIZATION`, and those of the table and the keys.
     pub async fn get(&self, sid: &str, now: EpochMillis) -> Result<Lookup> {
-        match self.stored(sid).await? {
+        match self.item(sid).await? {
             None => Ok(Lookup::Missing),
-            Some(record) if record.ended(now) => Ok(Lookup::Ended),
-            Some(record) => self.open(record, now).await.map(Lookup::Found),
+            Some(item) if has_ended(&item, now) => Ok(Lookup::Ended),
+            Some(item) => self.open(self.parse(item)?, now).await.map(Lookup::Found),
         }
     }
 
@@ -267,13 +268,20 @@ impl SessionStore {
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, `ERR_INTEGRITY`, `ERR_VERSION`, and those of the table.
     pub async fn stored(&self, sid: &str) -> Result<Option<EncryptedSessionRecord>> {
+        let item = self.item(sid).await?;
+        item.map(|item| self.parse(item)).transpose()
+    }
+
+    /// What lies under a session's key.
+    async fn item(&self, sid: &str) -> Result<Option<Item>> {
         let key = self.ids.key(sid)?;
         let item = self.table.get(&key).await?;
-        let record = item.map(|item| self.parse(item)).transpose()?;
         // An answer to somebody else's request holds a record that opens, of another session.
-        match record {
-            Some(record) if record.key != key => Err(Error::integrity()),
-            record => Ok(record),
+        match item {
+            Some(item) if item.get(SESSION_ID) != Some(&Attribute::S(key)) => {
+                Err(Error::integrity())
+            }
+            item => Ok(item),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::envelope::AuthTag;
 use crate::error::{Error, Result};
 use crate::mark::{Content, Mark};
 use crate::plaintext::Plaintext;
-use crate::record::{AUTH_TAG, Attribute, EncryptedSessionRecord, Item};
+use crate::record::{AUTH_TAG, Attribute, EncryptedSessionRecord, Item, has_ended};
 use crate::session_table::{Condition, Outcome};
 use crate::time::{EpochMillis, EpochSeconds};
 
@@ -363,10 +363,10 @@ impl SessionStore {
                 Outcome::Written => return Ok(Extension::Moved),
                 Outcome::Refused(None) => return Ok(Extension::Gone),
                 Outcome::Refused(Some(item)) => {
-                    let record = self.parse(item)?;
-                    if record.ended(now) {
+                    if has_ended(&item, now) {
                         return Ok(Extension::Gone);
                     }
+                    let record = self.parse(item)?;
                     if record.ttl >= until && matches!(condition, Condition::EndsBefore { .. }) {
                         return Ok(Extension::Overtaken);
                     }
