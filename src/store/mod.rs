@@ -1,6 +1,7 @@
 //! What a session store does, over any [`SessionTable`] and any [`DataKeys`](crate::data_keys::DataKeys).
 
 mod lease;
+mod removal;
 mod save;
 
 use std::collections::BTreeMap;

@@ -93,6 +93,14 @@ pub struct End {
     pub exact: EpochMillis,
 }
 
+impl End {
+    /// Whether this moment is past, or is this very moment, at `now`.
+    #[must_use]
+    pub fn reached(self, now: EpochMillis) -> bool {
+        self.exact <= now
+    }
+}
+
 impl From<EpochSeconds> for End {
     #[allow(clippy::cast_precision_loss)] // seconds of this and the coming centuries
     fn from(ttl: EpochSeconds) -> End {
@@ -148,7 +156,7 @@ pub enum Saved {
     Extended(Option<Mark>),
     /// The content is the same, and the end is near enough: nothing was sent.
     Unchanged(Mark),
-    /// There is no such session any more, and none was made.
+    /// There is no such session any more, and none was made; or it was saved as ended, and removed.
     Gone,
     /// Somebody else has changed it, and nothing was written.
     Dropped,
@@ -162,6 +170,8 @@ enum Due {
     Back(EpochSeconds),
     /// To a later moment, unless it is later already.
     On(EpochSeconds),
+    /// It is to have ended.
+    Over,
 }
 
 /// What became of a move of a session's end.
@@ -178,7 +188,8 @@ enum Extension {
 }
 
 impl SessionStore {
-    /// Saves a session: writes a new or changed one, moves the end of an unchanged one when that is due, and lets one that is gone be gone.
+    /// Saves a session: writes a new or changed one, moves the end of an unchanged one when that is due, and lets one that is gone be gone. One that
+    /// has ended by then is removed.
     ///
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, `ERR_SESSION_TOO_LARGE`, `ERR_CONFLICT`, and those of the table and the keys; nothing was written then.
@@ -208,7 +219,7 @@ impl SessionStore {
                     let lives = ends.unwrap_or(End::from(mark.ttl).exact).0 > now.0;
                     let short = end.exact.0 - now.0 < COARSE;
                     let coarse = short && matches!(due, Due::On(_));
-                    if !lives || (mark.current && !coarse) {
+                    if !lives || matches!(due, Due::Over) || (mark.current && !coarse) {
                         return self.prolong(&key, mark, now, due).await;
                     }
                 }
@@ -216,6 +227,10 @@ impl SessionStore {
                 (condition, Some(mark), attempts, unchanged)
             }
         };
+        if end.reached(now) {
+            let own = mark.map(|mark| (mark, attempts));
+            return self.remove(&key, condition, own, now, on_conflict).await;
+        }
         let record = self
             .seal(key, self.ids.payload(&sid, json), now, end.ttl)
             .await?;
@@ -253,7 +268,7 @@ impl SessionStore {
 
     /// The revision of an item that is not `mark`, and yet nobody else's: an attempt of the caller's wrote it, or a touch has sealed again what the caller
     /// read or wrote, which changed nothing. An item that cannot be opened is somebody else's.
-    async fn own_revision(
+    pub(super) async fn own_revision(
         &self,
         item: &Item,
         mark: &Mark,
@@ -290,6 +305,11 @@ impl SessionStore {
                 let due = self.due(&mark, ends, now, end);
                 return self.prolong(&key, mark, now, due).await;
             }
+            Known::Nothing if end.reached(now) => {
+                return self
+                    .remove(&key, Condition::Always, None, now, OnConflict::Overwrite)
+                    .await;
+            }
             Known::Nothing => {}
         }
         let at = now.floor();
@@ -318,7 +338,11 @@ impl SessionStore {
             mark.ttl.plus(-1)
         };
         if ends.is_some() && end.ttl < least {
-            Due::Back(end.ttl)
+            if end.reached(now) {
+                Due::Over
+            } else {
+                Due::Back(end.ttl)
+            }
         } else if gained <= 0.0 || gained < window {
             Due::No
         } else {
@@ -331,6 +355,12 @@ impl SessionStore {
         let at = now.floor();
         let (until, condition) = match due {
             Due::No => return Ok(Saved::Unchanged(mark)),
+            // As a shorter life does, this ends what others have made of the session, too.
+            Due::Over => {
+                return self
+                    .remove(key, Condition::Always, None, now, OnConflict::Overwrite)
+                    .await;
+            }
             Due::Back(until) => (until, Condition::Lives { at, until }),
             Due::On(until) => (until, Condition::EndsBefore { at, until }),
         };
@@ -418,7 +448,7 @@ impl SessionStore {
     }
 
     /// The session is gone, so its data key goes as well.
-    async fn gone(&self, key: &str) -> Result<Saved> {
+    pub(super) async fn gone(&self, key: &str) -> Result<Saved> {
         self.forget(key).await;
         Ok(Saved::Gone)
     }
