@@ -7,7 +7,7 @@ use crate::envelope::AuthTag;
 use crate::error::{Error, Result};
 use crate::mark::{Content, Mark};
 use crate::plaintext::Plaintext;
-use crate::record::{AUTH_TAG, Attribute, EncryptedSessionRecord, Item, has_ended};
+use crate::record::{AUTH_TAG, Attribute, EncryptedSessionRecord, Item, TTL, has_ended};
 use crate::session_table::{Condition, Outcome};
 use crate::time::{EpochMillis, EpochSeconds};
 
@@ -194,6 +194,37 @@ impl SessionStore {
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, `ERR_SESSION_TOO_LARGE`, `ERR_CONFLICT`, and those of the table and the keys; nothing was written then.
     pub async fn save(&self, save: Save, known: Known, on_conflict: OnConflict) -> Result<Saved> {
+        self.save_as(save, known, on_conflict, false).await
+    }
+
+    /// As [`SessionStore::save`], but the session keeps the end that it has when it is written: `save.end` is what the caller has read, and others may have
+    /// moved it since.
+    ///
+    /// # Errors
+    /// As [`SessionStore::save`]; `ERR_CONFLICT` also where the end was moved so far that the content has to be sealed for it.
+    pub async fn save_keeping_end(
+        &self,
+        save: Save,
+        known: Known,
+        on_conflict: OnConflict,
+    ) -> Result<Saved> {
+        self.save_as(save, known, on_conflict, true).await
+    }
+
+    async fn save_as(
+        &self,
+        save: Save,
+        known: Known,
+        on_conflict: OnConflict,
+        keeps_end: bool,
+    ) -> Result<Saved> {
+        let own = |revision, ttl| {
+            if keeps_end {
+                Condition::Unmoved { revision, ttl }
+            } else {
+                Condition::Revision(revision)
+            }
+        };
         let Save {
             sid,
             json,
@@ -223,7 +254,7 @@ impl SessionStore {
                         return self.prolong(&key, mark, now, due).await;
                     }
                 }
-                let condition = Condition::Revision(mark.revision());
+                let condition = own(mark.revision(), end.ttl);
                 (condition, Some(mark), attempts, unchanged)
             }
         };
@@ -231,26 +262,33 @@ impl SessionStore {
             let own = mark.map(|mark| (mark, attempts));
             return self.remove(&key, condition, own, now, on_conflict).await;
         }
-        let record = self
+        let mut record = self
             .seal(key, self.ids.payload(&sid, json), now, end.ttl)
             .await?;
+        let write = async |record: &EncryptedSessionRecord, condition| {
+            attempt.set(content.map(|content| mark_of(record, content)));
+            let outcome = self.write(record, condition).await?;
+            attempt.set(None);
+            Ok::<_, Error>(outcome)
+        };
+        let mut outcome = write(&record, condition).await?;
+        for _ in 0..if keeps_end { TOUCH_ATTEMPTS } else { 1 } {
+            let (Outcome::Refused(Some(item)), Some(mark), false) = (&outcome, &mark, unchanged)
+            else {
+                break;
+            };
+            let Some(revision) = self.own_revision(item, mark, &attempts, now).await else {
+                break;
+            };
+            if keeps_end && !take_end(&mut record, item, now) {
+                break;
+            }
+            outcome = write(&record, own(revision, record.ttl)).await?;
+        }
         let written = |conflict| Saved::Written {
             mark: content.map(|content| mark_of(&record, content)),
             conflict,
         };
-        let write = async |condition| {
-            attempt.set(content.map(|content| mark_of(&record, content)));
-            let outcome = self.write(&record, condition).await?;
-            attempt.set(None);
-            Ok::<_, Error>(outcome)
-        };
-        let mut outcome = write(condition).await?;
-        if !unchanged
-            && let (Outcome::Refused(Some(item)), Some(mark)) = (&outcome, &mark)
-            && let Some(revision) = self.own_revision(item, mark, &attempts, now).await
-        {
-            outcome = write(Condition::Revision(revision)).await?;
-        }
         match (outcome, mark.filter(|_| unchanged)) {
             (Outcome::Written, _) => Ok(written(false)),
             (Outcome::Refused(None), _) => self.gone(&record.key).await,
@@ -258,7 +296,7 @@ impl SessionStore {
             (Outcome::Refused(Some(_)), None) => match on_conflict {
                 OnConflict::Error => Err(Error::Conflict),
                 OnConflict::Drop => Ok(Saved::Dropped),
-                OnConflict::Overwrite => match write(Condition::Exists).await? {
+                OnConflict::Overwrite => match write(&record, Condition::Exists).await? {
                     Outcome::Written => Ok(written(true)),
                     Outcome::Refused(_) => self.gone(&record.key).await,
                 },
@@ -266,8 +304,9 @@ impl SessionStore {
         }
     }
 
-    /// The revision of an item that is not `mark`, and yet nobody else's: an attempt of the caller's wrote it, or a touch has sealed again what the caller
-    /// read or wrote, which changed nothing. An item that cannot be opened is somebody else's.
+    /// The revision of an item that the caller's condition did not hold for, and that is nobody else's all the same: it is `mark` with another end, an
+    /// attempt of the caller's wrote it, or a touch has sealed again what the caller read or wrote, which changed nothing. An item that cannot be opened is
+    /// somebody else's.
     pub(super) async fn own_revision(
         &self,
         item: &Item,
@@ -276,7 +315,8 @@ impl SessionStore {
         now: EpochMillis,
     ) -> Option<Attribute> {
         let revision = item.get(AUTH_TAG)?;
-        if attempts.iter().any(|sent| sent.revision() == *revision) {
+        let mut known = attempts.iter().chain([mark]);
+        if known.any(|own| own.revision() == *revision) {
             return Some(revision.clone());
         }
         let session = self.open(self.parse(item.clone()).ok()?, now).await.ok()?;
@@ -409,7 +449,7 @@ impl SessionStore {
         Ok(Extension::Overtaken)
     }
 
-    /// Seals what is stored again, with a later end, if nobody has written it since it was read.
+    /// Seals what is stored again, with a later end, if nobody has written it or moved its end since it was read.
     async fn reseal(
         &self,
         record: EncryptedSessionRecord,
@@ -417,8 +457,11 @@ impl SessionStore {
         end: EpochSeconds,
     ) -> Result<Option<Extension>> {
         let (key, before) = (record.key.clone(), record.sealed.tag);
-        let revision = record.to_item().remove(AUTH_TAG);
-        let unchanged = revision.map_or(Condition::Exists, Condition::Revision);
+        let (ttl, revision) = (record.ttl, record.to_item().remove(AUTH_TAG));
+        let unchanged = revision.map_or(Condition::Exists, |revision| Condition::Unmoved {
+            revision,
+            ttl,
+        });
         let session = self.open(record, now).await?;
         let json = Plaintext::new(session.json.as_bytes().to_vec());
         let payload = self.ids.payload(&session.id, json);
@@ -451,6 +494,25 @@ impl SessionStore {
     pub(super) async fn gone(&self, key: &str) -> Result<Saved> {
         self.forget(key).await;
         Ok(Saved::Gone)
+    }
+}
+
+/// Gives a record the end that an item has, if the item lives and the record may live as long.
+fn take_end(record: &mut EncryptedSessionRecord, item: &Item, now: EpochMillis) -> bool {
+    let Some(ttl) = end_of(item).filter(|_| !has_ended(item, now)) else {
+        return false;
+    };
+    let may = record.bound.is_none_or(|bound| bound.not_after >= ttl);
+    if may {
+        record.ttl = ttl;
+    }
+    may
+}
+
+fn end_of(item: &Item) -> Option<EpochSeconds> {
+    match item.get(TTL) {
+        Some(Attribute::N(ttl)) => ttl.parse().ok().map(EpochSeconds),
+        _ => None,
     }
 }
 
