@@ -265,7 +265,11 @@ export interface SessionStoreConfig {
   profile?: string;
   /** The ARN of an IAM role to assume for every call. Default: none, the credentials of the default chain are used as they are. */
   roleArn?: string;
-  /** Stands before every session id in the table, so that several applications share one. Default: ''. */
+  /**
+   * Stands before every session id in the table, so that several applications share one: each lists, reads and clears its own sessions alone. End it with `:` or `#`; one
+   * that does not, such as `app`, stands as `app%:`. Ids that hold `:` or `#` have them escaped behind a prefix. Default: '', the whole table: such a store lists and clears
+   * the sessions of every prefix, with their keys as ids, unless `hashSessionIds` is set. At most 1,024 bytes.
+   */
   prefix?: string;
   /**
    * `true` (default): a session keeps its data key, and data keys are cached in memory within {@link KeyCacheLimits}. `'strict'`: the same with

@@ -45,6 +45,9 @@ pub struct OpenedSession {
     pub ttl: EpochSeconds,
     /// What to know it again by; `None` if `json` is no object.
     pub mark: Option<Mark>,
+    /// Whether it is of a store with hashed ids, which this one, without a prefix, only lists: `id` is the key of its record, and nothing is written in
+    /// its place.
+    pub hashed: bool,
 }
 
 /// What a read found.
@@ -173,7 +176,11 @@ impl SessionStore {
         match self.item(sid).await? {
             None => Ok(Lookup::Missing),
             Some(item) if has_ended(&item, now) => Ok(Lookup::Ended),
-            Some(item) => self.open(self.parse(item)?, now).await.map(Lookup::Found),
+            Some(item) => match self.open(self.parse(item)?, now).await? {
+                // This id is only the key of it.
+                session if session.hashed => Ok(Lookup::Missing),
+                session => Ok(Lookup::Found(session)),
+            },
         }
     }
 
@@ -225,7 +232,7 @@ impl SessionStore {
         Ok(keys
             .into_iter()
             .flatten()
-            .map(|key| self.ids.id(&key).to_owned())
+            .map(|key| self.ids.id(&key))
             .collect())
     }
 
@@ -390,7 +397,13 @@ impl SessionStore {
                 envelope::open_bound(&data_key, bound, &self.binding(not_after, &key))?
             }
         };
-        let (id, json) = self.ids.unpack(&key, text(payload)?)?;
+        let payload = text(payload)?;
+        let other = self.ids.of_a_hashed_id(&payload);
+        let hashed = other.is_some();
+        let (id, json) = match other {
+            Some(json) => (self.ids.id(&key), json),
+            None => self.ids.unpack(&key, payload)?,
+        };
         self.keys.remember(&key, context, &wrapped_key).await;
         let mark = Content::of(json.as_bytes()).map(|content| Mark {
             version,
@@ -404,6 +417,7 @@ impl SessionStore {
             json,
             ttl,
             mark,
+            hashed,
         })
     }
 
@@ -431,7 +445,10 @@ impl SessionStore {
                 let Some(after) = position else {
                     return Ok(None);
                 };
-                let page = self.table.scan(scan, after).await?;
+                let mut page = self.table.scan(scan, after).await?;
+                // A longer prefix starts with a shorter one.
+                let own = |item: &Item| key_of(item).is_some_and(|key| self.ids.owns(&key));
+                page.items.retain(own);
                 Ok(Some((page.items, page.next.map(Some))))
             },
         )

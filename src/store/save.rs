@@ -463,6 +463,9 @@ impl SessionStore {
             ttl,
         });
         let session = self.open(record, now).await?;
+        if session.hashed {
+            return Ok(Some(Extension::Overtaken));
+        }
         let json = Plaintext::new(session.json.as_bytes().to_vec());
         let payload = self.ids.payload(&session.id, json);
         let after = self.seal(key, payload, now, end).await?;
