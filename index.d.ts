@@ -200,7 +200,7 @@ export interface SessionStoreStats {
     extended: number;
     /** Unchanged, and their end was near enough: nothing was sent. */
     unchanged: number;
-    /** Gone by then (logged out, or expired and unchanged), and left so. */
+    /** Gone by then (logged out, or expired and unchanged), and left so; or saved with an end that has passed, and removed. */
     gone: number;
     /** Changed by somebody else since they were read, whatever `onConflict` made of it. */
     conflicts: number;
@@ -279,7 +279,11 @@ export interface SessionStoreConfig {
   profile?: string;
   /** The ARN of an IAM role to assume for every call. Default: none, the credentials of the default chain are used as they are. */
   roleArn?: string;
-  /** Stands before every session id in the table, so that several applications share one. Default: ''. */
+  /**
+   * Stands before every session id in the table, so that several applications share one: each lists, reads and clears its own sessions alone. End it with `:` or `#`; one
+   * that does not, such as `app`, stands as `app%:`. Ids that hold `:` or `#` have them escaped behind a prefix. Default: '', the whole table: such a store lists and clears
+   * the sessions of every prefix, with their keys as ids, unless `hashSessionIds` is set. At most 1,024 bytes.
+   */
   prefix?: string;
   /**
    * `true` (default): a session keeps its data key, and data keys are cached in memory within {@link KeyCacheLimits}. `'strict'`: the same with
@@ -292,7 +296,10 @@ export interface SessionStoreConfig {
    * session and end of life, and committed to its data key: take it for every new table.
    */
   recordVersion?: 1 | 2;
-  /** The versions that the store reads; must contain `recordVersion`. Others fail with `ERR_VERSION`. Default [1, 2]. */
+  /**
+   * The versions that the store reads; must contain `recordVersion`. Others fail with `ERR_VERSION`, unless the session has
+   * ended: that is no session in whatever version. Default [1, 2].
+   */
   acceptVersions?: Array<1 | 2>;
   /**
    * Joins the KMS encryption context of version 2 records (which has `purpose`, `table` and `v`). It stands in CloudTrail in plaintext, and must
@@ -387,7 +394,8 @@ export class DynamoDBSessionStore extends EventEmitter {
    * Saves a session. A new one, or a known one whose content has changed: one PutItem; KMS is asked for a data key only if none is cached for it. A known one
    * whose content is the same, the cookie's expiry apart: as {@link touch}. A known one that is gone: nothing, and that is a success. (One that has ended
    * and that DynamoDB has not deleted yet is gone, too, unless its content has changed: then it is saved.) It
-   * ends `ttlSeconds` from now or at `cookie.expires`, whichever comes first.
+   * ends `ttlSeconds` from now or at `cookie.expires`, whichever comes first. If that has passed, as of `cookie.expires = new Date(0)`, the session is removed: one
+   * DeleteItem, on the condition that the save would have had.
    *
    * With a callback, a known session whose content is the same (up to 16,384 characters of JSON, any size behind @fastify/session) or that is known to be
    * gone is answered before `set` returns. If its end is due, that moves in the background: in order with the session's other writes, counted in
@@ -402,8 +410,9 @@ export class DynamoDBSessionStore extends EventEmitter {
   /**
    * Moves a session's end as `set` would, without rewriting its content: one UpdateItem of `ttl`, or nothing within `touchAfter`. Where a record of version 2 does not let
    * the session live that long (after twice its lifetime), it is sealed again, on condition that nobody wrote it meanwhile. A session that is gone stays
-   * gone, one that has ended stays so, and both are a success. A known session whose cookie has changed (its path, its lifetime, all but its moving end), or
-   * that must be sealed again, is saved as by `set`. With a callback, every other known session is answered before `touch` returns.
+   * gone, one that has ended stays so, and both are a success. One whose new end has passed is removed. A known session whose cookie has changed (its path,
+   * its lifetime, all but its moving end), or that must be sealed again, is saved as by `set`. With a callback, every other known session is answered
+   * before `touch` returns.
    * Fails with `ERR_CONFIG`; where it saves, as `set` does.
    */
   touch(sid: string, session: SessionData, callback: ((error?: any) => void) | undefined): void;
@@ -440,10 +449,11 @@ export class DynamoDBSessionStore extends EventEmitter {
    * Changes a session safely: reads it, calls `mutate` with it, and writes it on condition that nobody else has, again and again until that holds. `mutate`
    * changes the session in place, or returns the object to write instead (so write `{ s.n = 1; }`, not `s.n = 1`, as the body of an arrow function), at once or as a
    * promise, and may be called several times; if it throws, the call
-   * fails with what it threw and nothing is written. The session keeps its end, unless `mutate` changes `cookie.expires`.
+   * fails with what it threw and nothing is written. The session keeps its end, unless `mutate` changes `cookie.expires`; to a moment that
+   * has passed, it removes the session.
    * @param target a session id, or the session object of the current request (`request.session`): that object then holds what was
    * written, so that the save at the end of the request does not undo it. It must not have unsaved changes (`ERR_CONFLICT`).
-   * @returns the session as it was written; `null` if there is none.
+   * @returns the session as it was written; `null` if there is none, or it was removed.
    * Fails with `ERR_CONFLICT` (retryable) at the deadline, `ERR_SERIALIZATION`, `ERR_SESSION_TOO_LARGE`, `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_CONFIG`.
    */
   update(target: string | object, mutate: (session: any) => unknown, options?: UpdateOptions): Promise<SessionData | null>;

@@ -494,6 +494,21 @@ describe('records of version 2', () => {
       }
     });
 
+    it('an ended record of a version that is not accepted is no session to any call', async () => {
+      const prefix = 'ended before the upgrade:';
+      const options = { prefix, ttlSeconds: 60 };
+      await backend.store({ ...options, recordVersion: 1 }).set('sid', { user: 'Ada' });
+      const store = backend.store({ ...options, recordVersion: 2, acceptVersions: [2] });
+      await failing(store.get('sid'), 'ERR_VERSION');
+      mock.timers.setTime(NOW + 60_000);
+      assert.equal(await store.get('sid'), null);
+      assert.equal(await store.update('sid', () => assert.fail('there is no session')), null);
+      await store.touch('sid', {});
+      await failing(store.record('sid'), 'ERR_VERSION');
+      await store.set('sid', { user: 'Bob' });
+      assert.deepStrictEqual(await store.get('sid'), { user: 'Bob' });
+    });
+
     it('version 3 is refused, whatever else the record has', async () => {
       for (const version of [1, 2] as const) {
         const sid = fresh();

@@ -232,7 +232,12 @@ impl NativeStore {
             } else {
                 store.on_conflict()
             };
-            Ok(SaveReply::from(store.save(save, known, on_conflict).await?))
+            let saved = if keep_end {
+                store.save_keeping_end(save, known, on_conflict).await?
+            } else {
+                store.save(save, known, on_conflict).await?
+            };
+            Ok(SaveReply::from(saved))
         });
         let saved = self.within(self.left(waited), work);
         let saved = saved.map_err(move |error| Failure {
