@@ -26,7 +26,7 @@ async fn read(store: &SessionStore) -> (String, EpochSeconds, Known) {
     let Lookup::Found(session) = store.get("s", NOW).await.unwrap() else {
         panic!("it lives");
     };
-    let known = Known::record(session.mark.unwrap());
+    let known = Known::record(session.mark);
     (session.json.to_string(), session.ttl, known)
 }
 
@@ -57,7 +57,7 @@ async fn an_end_that_was_moved_since_the_session_was_read_stays_moved() {
                 let (_, _, known) = read(&store).await;
                 touch(&store, end).await;
                 let Saved::Written {
-                    mark: Some(mark),
+                    mark,
                     conflict: false,
                 } = keep(&store, known).await.unwrap()
                 else {

@@ -253,7 +253,7 @@ impl NativeStore {
         catch_unwind,
         ts_return_type = "'write' | 'extend' | 'settled' | Failure"
     )]
-    #[allow(clippy::too_many_arguments)] // as above
+    #[allow(clippy::needless_pass_by_value, clippy::too_many_arguments)] // as above
     pub fn outlook_of_save(
         &self,
         mark: String,
@@ -285,6 +285,7 @@ impl NativeStore {
         catch_unwind,
         ts_return_type = "'write' | 'extend' | 'settled' | Failure"
     )]
+    #[allow(clippy::needless_pass_by_value)] // as above
     pub fn outlook_of_touch(
         &self,
         mark: String,
