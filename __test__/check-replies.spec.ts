@@ -102,13 +102,16 @@ describe('check-replies', () => {
       'src/app.ts': `import Fastify from 'fastify';
 import { deny, page as show } from './answers.js';
 import * as guards from './guards/index.js';
+import { refuse } from '@/guards';
 const app = Fastify();
 app.get('/a', { preHandler: guards.member }, async (request, reply) => { if (!request.user) return deny(reply); });
 app.get('/b', show);
 app.get('/c', async (request, reply) => { reply.fail(); });
+app.get('/e', async (request, reply) => { refuse(reply); });
 app.get('/d', async (request, reply) => guards.kind(reply));`,
       'src/answers.ts': `export function deny(r) { r.code(401).send(); }\nexport const page = async (a, b) => { b.send(1); };`,
       'src/guards/index.ts': `export * from './other.js';\nexport { admin as member } from './admin.js';\nexport const kind = (r) => r.code(403).send();`,
+      'src/guards/other.ts': `export function refuse(r) { r.code(403).send(); }`,
       'src/guards/admin.ts': `export const admin = async (a, b) => {\n  b.code(403).send();\n};`,
       'src/plugin.cjs': `module.exports = (app) => app.decorateReply('fail', fail);\nfunction fail() { this.send(1); }`,
       'legacy/routes.cjs': `const { login } = require('./login');\nconst pages = require('./pages');\nmodule.exports = (fastify) => { fastify.post('/login', login); fastify.get('/p', pages.one); };`,
@@ -119,8 +122,9 @@ app.get('/d', async (request, reply) => guards.kind(reply));`,
       'legacy/login.js:1 POST /login, login',
       'legacy/pages.js:1 GET /p, one',
       'src/answers.ts:2 GET /b, show',
-      'src/app.ts:5 GET /a',
-      'src/app.ts:7 GET /c',
+      'src/app.ts:6 GET /a',
+      'src/app.ts:8 GET /c',
+      'src/app.ts:9 GET /e',
       'src/guards/admin.ts:2 preHandler hook of GET /a, member',
     ]);
   });
@@ -179,10 +183,10 @@ app.get('/d', async (request, reply) => guards.kind(reply));`,
   });
 
   it('ends with 1 where a file cannot be parsed, and checks the others', async () => {
-    const { status, stdout } = await check({ 'a.js': 'function ( {', 'b.js': WRONG });
+    const { status, stdout } = await check({ 'a.js': 'function (reply {', 'b.js': WRONG });
     assert.equal(status, 1);
     assert.match(stdout, /^a\.js: cannot be parsed: .+\nb\.js:1:42 {2}GET \//);
-    const json = JSON.parse((await check({ 'a.js': 'function ( {' }, '--json')).stdout);
+    const json = JSON.parse((await check({ 'a.js': 'function (reply {' }, '--json')).stdout);
     assert.deepEqual(
       json.unreadable.map(({ file }: any) => file),
       ['a.js'],

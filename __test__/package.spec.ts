@@ -49,6 +49,7 @@ const TEXTS = [
   'lib/cli/replies/flow.js',
   'lib/cli/replies/functions.js',
   'lib/cli/replies/handlers.js',
+  'lib/cli/replies/helpers.js',
   'lib/cli/replies/modules.js',
   'lib/cli/replies/names.js',
   'lib/cli/replies/syntax.js',

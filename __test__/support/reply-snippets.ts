@@ -119,13 +119,13 @@ export const wrong: Record<string, Wrong> = {
   'a promise that nobody awaits': {
     source: `app.get('/', async (request, reply) => { load().then((all) => reply.send(all)).catch((error) => reply.send(error)); });`,
     found: [
-      ['1:63', 'GET /', callback],
-      ['1:97', 'GET /', callback],
+      ['1:63', 'GET /', 'write `return reply.send(all)`, and return or await what calls it'],
+      ['1:97', 'GET /', 'write `return reply.send(error)`, and return or await what calls it'],
     ],
   },
   'a promise of which a callback gives nothing back': {
     source: `app.get('/', async (request, reply) => { await load().then((all) => { reply.send(all); }); });`,
-    found: [['1:71', 'GET /', callback]],
+    found: [['1:71', 'GET /', 'write `return reply.send(all)`, and return or await what calls it']],
   },
   'a promise that is resolved with nothing': {
     source: `app.get('/', async (request, reply) => {\n  await new Promise((resolve) => db.query('…', (error, rows) => { reply.send(rows); resolve(); }));\n});`,
@@ -154,6 +154,27 @@ export const wrong: Record<string, Wrong> = {
   'an async helper that is awaited and does not wait itself': {
     source: `async function show(reply, id) { const one = await load(id); reply.send(one); }\napp.get('/', async (request, reply) => { await show(reply, 1); });`,
     found: [['1:62', 'GET /', 'write `return reply.send(one)`']],
+  },
+  'a synchronous handler that returns what an async function gives': {
+    source: `app.get('/', (req, res) => show(req, res, app));\nasync function show(req, res, app) { res.send(await app.load()); }`,
+    found: [['2:38', 'GET /', 'write `return res.send(await app.load())`']],
+  },
+  'a helper that returns a promise without async': {
+    source: `app.get('/', async (request, reply) => { await show(reply); });\nfunction show(reply) { return load().then((all) => { reply.send(all); }); }`,
+    found: [['2:54', 'GET /', /^write `return reply\.send\(all\)`/]],
+  },
+  'an async helper with the request, of which one caller does not wait': {
+    source: `app.get('/a', async (request, reply) => { await show(request, reply); return reply; });
+app.get('/b', async (request, reply) => { await show(request, reply); });
+async function show(request, reply) { reply.send(1); }`,
+    found: [['3:39', 'GET /b', 'write `return reply.send(1)`']],
+  },
+  'functions in a call in a list': {
+    source: `app.get('/', { preHandler: app.auth([guard, async (q, r) => { r.send(1); }]) }, async () => 1);\nasync function guard(q, r) { r.send(2); }`,
+    found: [
+      ['1:63', 'preHandler hook of GET /', 'write `return r.send(1)`'],
+      ['2:30', 'preHandler hook of GET /, guard', 'write `return r.send(2)`'],
+    ],
   },
   'a helper inside the handler': {
     source: `app.get('/', async (request, reply) => {\n  const deny = () => { reply.code(401).send(); };\n  if (!request.user) return deny();\n});`,
@@ -279,11 +300,13 @@ export const right: Record<string, string> = {
     await new Promise((resolve) => db.query('…', (error, rows) => { if (error) return resolve(reply.send(error)); reply.send(rows); resolve(reply); }));
   });`,
   'a promise that never settles': `app.get('/', async (request, reply) => { await new Promise(() => job.on('end', () => reply.send(1))); });`,
+  'a promise that is never resolved': `app.get('/', async (request, reply) => { await new Promise((resolve, $no) => job.on('end', () => { reply.send(1); })); });`,
   'a transaction that is awaited': `app.get('/', async (request, reply) => { await db.transaction(async (tx) => { await tx.save(); return reply.send(1); }); });`,
   'answers of a list that are awaited': `app.get('/', async (request, reply) => { await Promise.all(all.map(async (one) => { if (one) await reply.send(one); })); });`,
   'a wait for the end of the response': `app.get('/', async (request, reply) => { reply.send(stream); await once(reply.raw, 'finish'); });`,
   'a helper that returns the reply': `const deny = (reply) => reply.code(401).send();\napp.get('/', async (request, reply) => { if (!request.user) return deny(reply); });`,
   'an async helper that waits': `async function deny(reply) { await reply.code(401).send(); }\napp.get('/', async (request, reply) => { if (!request.user) await deny(reply); });`,
+  'an async helper with the request, and a wait': `app.get('/', async (request, reply) => { await show(request, reply); return reply; });\nasync function show(request, reply) { reply.send(1); }`,
   'a helper, and a wait': `function deny(reply) { reply.code(401).send(); }\napp.get('/', async (request, reply) => { deny(reply); return reply; });`,
   'a helper whose value decides': `function deny(reply) { if (bad) return reply.code(401).send(); }\napp.get('/', async (request, reply) => { const denied = deny(reply); if (denied) return denied; return 1; });`,
   'a helper that nobody calls from an async handler': `function show(reply) { reply.send(1); }\napp.get('/', (request, reply) => { show(reply); });`,

@@ -5,7 +5,7 @@
 const { parseArgs } = require('node:util');
 const { loadParser, parseSource } = require('./parser.js');
 const { readSources } = require('./source-files.js');
-const { analyse } = require('./replies/analyse.js');
+const { analyse, isRelevant } = require('./replies/analyse.js');
 
 const HELP = `Usage: connect-dynamodb-kms check-replies [--json] [PATH...]
 
@@ -42,11 +42,15 @@ async function run(args) {
   const files = [];
   const unreadable = [];
   for (const { path, source } of sources) {
+    if (!isRelevant(source)) continue;
     const { program, error } = parseSource(parser, path, source);
     if (error) unreadable.push({ file: path, message: error });
     else files.push({ path, source, program });
   }
-  const findings = analyse(files);
+  const findings = analyse(
+    files,
+    sources.map(({ source }) => source),
+  );
   if (values.json) process.stdout.write(`${JSON.stringify({ files: sources.length, findings, unreadable }, undefined, 2)}\n`);
   else print(sources.length, findings, unreadable);
   return findings.length > 0 || unreadable.length > 0 ? 1 : 0;

@@ -19,48 +19,42 @@ function shortened(node, source) {
   return text.length <= LONGEST_ARGUMENT ? text : '…';
 }
 
-/** The functions around a node, from the outside in, up to one of them. */
-function functionsAround(node, root) {
-  const inside = [];
-  let at = root;
-  while (at) {
-    const next = children(at).find((child) => child.start <= node.start && node.end <= child.end);
-    if (next && next !== node && isFunction(next)) inside.push(next);
-    at = next === node ? undefined : next;
-  }
-  return inside;
+/** The nodes around a node, from the outside in. */
+function nodesAround(node, root) {
+  const around = [];
+  for (let at = root; at && at !== node; at = children(at).find(({ start, end }) => start <= node.start && node.end <= end))
+    around.push(at);
+  return around;
 }
 
-/** Whether one of the functions is what `new Promise(…)` calls. */
-function isSettling(functions, module) {
-  return functions.some((fn) => /\bnew\s+Promise\s*(<[^()]*>)?\(\s*(function\s*)?$/.test(module.source.slice(0, fn.start)));
-}
+const isPromiseStep = (call) => /^(then|catch|finally)$/.test((call.callee && propertyName(unwrap(call.callee))) ?? '');
 
-/** @returns {{ code: string, write: string }} */
-function advice(answer, handler) {
-  const { node, module, kind, exit } = answer;
+/**
+ * @param {import('./values.js').Answer} answer that nothing waits for
+ * @param {object} handler the function in which that is so
+ * @returns {{ code: string, write: string }}
+ */
+function advice({ node, module, kind, exit }, handler) {
   const code = shortened(node, module.source);
-  const around = functionsAround(node, module.program);
-  const inner = around.at(-1);
-  const nested = inner !== handler && around.includes(handler);
-  if (kind.called && !kind.waits) {
-    return { code, write: `let ${kind.called}() return the reply, and write \`return ${code}\`` };
+  const around = nodesAround(node, module.program);
+  const functions = around.filter(isFunction);
+  const inner = functions.at(-1);
+  /** What each function is given to. */
+  const owners = functions.map((fn) => around[around.indexOf(fn) - 1]);
+  const say = (write) => ({ code, write });
+  if (owners.some((owner) => owner.type === 'NewExpression' && owner.callee.name === 'Promise')) {
+    return say('resolve the promise with the reply, or write `await reply` at the end of the handler');
   }
-  if (nested || !inner.async) {
-    const last = 'at the end of the handler';
-    if (isSettling(around, module))
-      return { code, write: `resolve the promise with the reply, or write \`await reply\` ${last}` };
-    if (inner.async || !handler.async) return { code, write: `write \`return ${code}\`, and return or await what calls it` };
-    return { code, write: `a callback answers: write \`return reply\` or \`await reply\` ${last}` };
+  if (kind.called && !kind.waits) return say(`let ${kind.called}() return the reply, and write \`return ${code}\``);
+  if ((functions.includes(handler) && inner !== handler) || !inner.async) {
+    if (inner.async || isPromiseStep(owners.at(-1))) return say(`write \`return ${code}\`, and return or await what calls it`);
+    return say('a callback answers: write `return reply` or `await reply` at the end of the handler');
   }
-  if (exit?.type === 'ThrowStatement') return { code, write: `answer or throw, not both: write \`return ${code}\`` };
-  if (exit?.type === 'ReturnStatement' && exit.argument) {
-    const value = unwrap(exit.argument);
-    if (value.type === 'UnaryExpression' && value.operator === 'void')
-      return { code, write: `write \`return ${code}\`, without void` };
-    if (exit.start > node.start) return { code, write: `write \`await ${code}\` before it returns another value` };
-  }
-  return { code, write: `write \`return ${code}\`` };
+  if (exit?.type === 'ThrowStatement') return say(`answer or throw, not both: write \`return ${code}\``);
+  const value = exit?.type === 'ReturnStatement' ? unwrap(exit.argument) : undefined;
+  if (value?.operator === 'void') return say(`write \`return ${code}\`, without void`);
+  if (value && exit.start > node.start) return say(`write \`await ${code}\` before it returns another value`);
+  return say(`write \`return ${code}\``);
 }
 
 module.exports = { advice };

@@ -11,6 +11,12 @@ const { advice } = require('./advice.js');
 /** A comment with this, on the line of an answer or the one above, silences it. */
 const SILENCED = /check-replies: *ignore/;
 
+/** What a file mentions that answers, or that passes on what does. */
+const RELEVANT = /\b(reply|rep|res|response|fastify\w*|send|redirect)\b|\bexport\s*[*{][^;]*\bfrom\b|\bexports\s*=\s*require\b/i;
+
+/** Whether a file need be parsed, which takes the longest. */
+const isRelevant = (source) => RELEVANT.test(source);
+
 /** @returns {{ line: number, column: number }} both from 1, the column in UTF-16 units as editors count */
 function position(source, offset) {
   const before = source.slice(0, offset);
@@ -25,11 +31,12 @@ const isSilenced = (source, line) =>
 
 /**
  * @param {{ path: string, source: string, program: object }[]} files with `/` between the parts of a path
+ * @param {string[]} [sources] the texts of all files, those too that are not relevant
  * @returns {{ file: string, line: number, column: number, what: string, code: string, write: string }[]}
  */
-function analyse(files) {
+function analyse(files, sources = files.map(({ source }) => source)) {
   const project = new Project(files.map(({ path, source, program }) => new Module(path, source, program)));
-  const handlers = findHandlers(project);
+  const handlers = findHandlers(project, sources);
   const functions = new Functions(project);
   const nodes = new Set(handlers.map(({ node }) => node));
   const answers = new Map();
@@ -53,4 +60,4 @@ function analyse(files) {
   );
 }
 
-module.exports = { analyse };
+module.exports = { analyse, isRelevant };

@@ -2,7 +2,7 @@
 
 // Follows the expressions of one function: where they answer, and which of them waits for an answer once it is awaited or returned.
 
-const { children, isFunction, propertyName, unwrap } = require('./syntax.js');
+const { children, isFunction, propertyName, unwrap, usesParameters } = require('./syntax.js');
 const { ANSWERS, GETTERS } = require('./names.js');
 const { join, NOTHING, Value } = require('./values.js');
 
@@ -207,7 +207,7 @@ class Expressions {
         { reply: false },
       );
     const outcome = this.functions.judge(executor, this.activation, { resolver: true });
-    const endless = executor.params.length === 0; // it never settles: nothing follows
+    const endless = !usesParameters(executor, this.module.source); // it never settles: nothing follows
     const unreturned = endless ? [] : [...outcome.unreturned];
     const returned = endless ? [...outcome.settled, ...outcome.unreturned] : [...outcome.settled];
     for (const answer of [...unreturned, ...returned]) this.#pend(answer, state);
@@ -271,23 +271,25 @@ class Expressions {
     const replies = [...values.keys()].filter((index) => values[index].reply);
     const outcome = this.functions.judge(fn, this.activation, { replies });
     for (const answer of outcome.settled) this.outcome.settled.add(answer);
-    if (name)
-      return join([this.#called(fn, outcome, state, node, name), ...values.map((value) => join([value], { reply: false }))]);
+    if (name) {
+      const called = this.#called(fn, outcome, state, node, name);
+      return join([called, ...values.map((value) => join([value], { reply: false }))], { promise: called.promise });
+    }
     for (const answer of [...outcome.unreturned, ...outcome.returned]) this.#pend(answer, state);
     return new Value({ returned: outcome.returned, unreturned: outcome.unreturned, promise: fn.async });
   }
 
   /** What a call of a function with a name comes to: the call answers, and its value waits for that or not. */
-  #called(fn, { unreturned, returned }, state, node, name) {
+  #called(fn, { unreturned, returned, promised }, state, node, name) {
     if (unreturned.size + returned.size === 0) return NOTHING;
     // What is found in a handler is said there.
     if (this.functions.isHandler(fn) && unreturned.size > 0) return NOTHING;
-    if (fn.async && unreturned.size > 0) {
-      for (const answer of unreturned) this.#pend(answer, state); // to be mended in there
-      return new Value({ unreturned, promise: true });
-    }
-    const answer = this.#answer(node, state, { called: name, waits: unreturned.size === 0 });
-    if (unreturned.size > 0) return new Value({ unreturned: [answer] });
+    const inside = fn.async ? unreturned : promised; // to be mended in there
+    for (const answer of inside) this.#pend(answer, state);
+    const waits = unreturned.size === 0;
+    if (!waits && [...unreturned].every((answer) => inside.has(answer))) return new Value({ unreturned, promise: true });
+    const answer = this.#answer(node, state, { called: name, waits });
+    if (!waits) return new Value({ unreturned: [answer, ...inside], promise: inside.size > 0 });
     return fn.async ? new Value({ returned: [answer], promise: true }) : new Value({ reply: true, returned: [answer] });
   }
 }

@@ -3,6 +3,7 @@
 // Finds the functions that Fastify calls with a reply: those that are registered, and those whose parameters say so.
 
 const { isFunction, literalText, parameter, propertyName, typeName, unwrap, walk } = require('./syntax.js');
+const { findHelpers } = require('./helpers.js');
 const { HANDLER_TYPES, HOOKS, LATER_HOOKS, REPLY_NAMES, REQUEST_NAMES, SHORTHANDS } = require('./names.js');
 
 /** A function that answers requests: what to call it, and which of its parameters is the reply. */
@@ -26,8 +27,8 @@ function isForeign(source) {
 }
 
 /** Whether a project has no framework but Fastify, so that `(req, res)` is a request and a reply in all of it. */
-const hasOnlyFastify = (modules) =>
-  modules.some(({ source }) => /['"]fastify['"]/.test(source)) && !modules.some(({ source }) => OTHERS.test(source));
+const hasOnlyFastify = (sources) =>
+  sources.some((source) => /['"]fastify['"]/.test(source)) && !sources.some((source) => OTHERS.test(source));
 
 /** Finds the handlers of one file, into `found`; into `others` goes what Fastify calls when there is an answer already. */
 class Handlers {
@@ -78,7 +79,7 @@ class Handlers {
       for (const element of node.elements) this.#register(element, label, index, ancestors, into);
     } else if (node.type === 'CallExpression') {
       for (const argument of node.arguments)
-        if (isFunction(unwrap(argument))) this.#register(argument, label, index, ancestors, into);
+        if (argument.type !== 'CallExpression') this.#register(argument, label, index, ancestors, into);
       const callee = unwrap(node.callee);
       if (callee.type === 'MemberExpression' && propertyName(callee) === 'bind')
         this.#register(callee.object, label, index, ancestors, into);
@@ -168,14 +169,20 @@ class Handlers {
   }
 }
 
-/** @returns {Handler[]} the handlers of a project, each once */
-function findHandlers(project) {
-  project.onlyFastify = hasOnlyFastify(project.modules);
+/**
+ * @param {import('./modules.js').Project} project
+ * @param {string[]} sources all texts of the project
+ * @returns {Handler[]} the handlers, each once
+ */
+function findHandlers(project, sources) {
+  project.onlyFastify = hasOnlyFastify(sources);
   const found = new Map();
   const others = new Set();
   const files = project.modules.map((module) => new Handlers(project, module, found, others));
   for (const file of files) file.findRegistered();
+  const registered = new Set(found.keys());
   for (const file of files) file.findByParameters();
+  for (const helper of findHelpers(project, new Set(found.keys()))) if (!registered.has(helper)) found.delete(helper);
   return [...found.values()];
 }
 

@@ -2,7 +2,7 @@
 
 // The files of a project: their functions by scope, what they import from one another, and the answers that they add to the reply.
 
-const { boundNames, isFunction, literalText, parameter, propertyName, unwrap, walk } = require('./syntax.js');
+const { boundNames, isFunction, literalText, propertyName, unwrap, walk } = require('./syntax.js');
 const { ANSWERS } = require('./names.js');
 
 /** The functions, names and imports that a function or a file declares; blocks within count as the function. */
@@ -22,7 +22,7 @@ class Scope {
 /** Reads one file's tree. */
 class Module {
   constructor(path, source, program) {
-    Object.assign(this, { path, source, program, scopes: new Map(), exports: new Map(), classes: new Map() });
+    Object.assign(this, { path, source, program, scopes: new Map(), exports: new Map(), stars: [], classes: new Map() });
     this.scope = new Scope(program, undefined, this);
     this.#declare(program, this.scope);
   }
@@ -88,6 +88,7 @@ class Module {
       for (const property of unwrap(node.declaration).properties ?? [])
         if (property.type === 'Property') add(`default.${propertyName(property)}`, property.value);
     }
+    if (node.type === 'ExportAllDeclaration' && !node.exported) this.stars.push(node.source.value);
     if (node.type === 'ExportNamedDeclaration') {
       if (node.source) {
         for (const { local, exported } of node.specifiers)
@@ -168,29 +169,42 @@ class Project {
   /** The function that another file exports. */
   exported(from, { source, name }, depth = 0) {
     const module = this.#imported(from, source);
-    const value = module?.exports.get(name === '*' ? 'default' : name);
-    if (!value || depth > 5) return undefined;
-    if (value.source) return this.exported(module, value, depth + 1);
-    return isFunction(value) ? value : this.named(value.name, module.scope, depth + 1);
+    if (!module || depth > 5) return undefined;
+    const value = module.exports.get(name === '*' ? 'default' : name);
+    if (value?.source) return this.exported(module, value, depth + 1);
+    if (value) return isFunction(value) ? value : this.named(value.name, module.scope, depth + 1);
+    for (const star of module.stars) {
+      const found = this.exported(module, { source: star, name }, depth + 1);
+      if (found) return found;
+    }
+    return undefined;
   }
 
-  #imported(from, source) {
-    if (!/^\.{1,2}(\/|$)/.test(source ?? '')) return undefined;
-    const parts = from.path.split('/').slice(0, -1);
-    for (const part of source.split('/')) {
-      if (part === '..' && parts.length > 0 && parts.at(-1) !== '..') parts.pop();
-      else if (part !== '.' && part !== '') parts.push(part);
+  /** The file that an import means: a relative one, or one below a folder that bundlers and TypeScript call `@/`, `~/` or `#/`. */
+  #imported(from, source = '') {
+    if (/^\.{1,2}(\/|$)/.test(source)) {
+      const parts = from.path.split('/').slice(0, -1);
+      for (const part of source.split('/')) {
+        if (part === '..' && parts.length > 0 && parts.at(-1) !== '..') parts.pop();
+        else if (part !== '.' && part !== '') parts.push(part);
+      }
+      return candidates(parts.join('/'))
+        .map((path) => this.byPath.get(path))
+        .find(Boolean);
     }
-    const path = parts.join('/');
-    const bare = path.replace(/\.[cm]?jsx?$/, '');
-    for (const base of [path, bare, `${path}/index`])
-      for (const ending of ['', '.ts', '.js', '.mts', '.cts', '.mjs', '.cjs', '.tsx', '.jsx'])
-        if (this.byPath.has(base + ending)) return this.byPath.get(base + ending);
-    return undefined;
+    if (!/^[@~#]\//.test(source)) return undefined;
+    const endings = candidates(source.slice(1));
+    const found = this.modules.filter(({ path }) => endings.some((ending) => `/${path}`.endsWith(ending)));
+    return found.length === 1 ? found[0] : undefined;
   }
 }
 
-/** The parameter at a place, without defaults. */
-const parameterAt = (fn, index) => parameter(fn.params[index]);
+/** The files that a path without an ending, or with that of the compiled file, can mean. */
+function candidates(path) {
+  const bases = [path, path.replace(/\.[cm]?jsx?$/, ''), `${path}/index`];
+  return bases.flatMap((base) =>
+    ['', '.ts', '.js', '.mts', '.cts', '.mjs', '.cjs', '.tsx', '.jsx'].map((ending) => base + ending),
+  );
+}
 
-module.exports = { Module, Project, Scope, parameterAt };
+module.exports = { Module, Project, Scope };

@@ -98,4 +98,21 @@ function literalText(node) {
   return typeof inner?.value === 'string' ? inner.value : undefined;
 }
 
-module.exports = { boundNames, children, isFunction, literalText, parameter, propertyName, typeName, unwrap, walk };
+/** Whether a function mentions one of its parameters. */
+function usesParameters({ params, body }, source) {
+  const text = source.slice(body.start, body.end);
+  return params.some(({ name }) => name && new RegExp(`(?<![\\w$])${name.replaceAll('$', '\\$')}(?![\\w$])`).test(text));
+}
+
+module.exports = {
+  boundNames,
+  children,
+  isFunction,
+  literalText,
+  parameter,
+  propertyName,
+  typeName,
+  unwrap,
+  usesParameters,
+  walk,
+};
