@@ -143,6 +143,10 @@ export const wrong: Record<string, Wrong> = {
     source: `app.get('/', (request, reply) => { return new Promise((resolve) => { reply.send(1); resolve(); }); });`,
     found: [['1:70', 'GET /', resolveIt]],
   },
+  'an answer, and another promise returned without async': {
+    source: `app.get('/', (request, reply) => { reply.send(1); return save().then(log); });`,
+    found: [['1:36', 'GET /', 'return the reply instead of another promise']],
+  },
   'a helper that gives nothing back': {
     source: `function deny(reply) { reply.code(401).send(); }\napp.get('/', async (request, reply) => { if (!request.user) return deny(reply); });`,
     found: [['2:68', 'GET /', 'let deny() return the reply, and write `return deny(reply)`']],
@@ -255,6 +259,10 @@ async function show(request, reply) { reply.send(1); }`,
     source: `app.get('/', async (request, reply) => { reply.send(render(<Page user={request.user} />)); });`,
     extension: 'jsx',
     found: [['1:42', 'GET /', 'write `return reply.send(…)`']],
+  },
+  'JSX in a file that ends with .js': {
+    source: `app.get('/', async (request, reply) => { reply.send(render(<Page />)); });`,
+    found: [['1:42', 'GET /', 'write `return reply.send(render(<Page />))`']],
   },
   'text outside ASCII in front': {
     source: `const é = '😀'; app.get('/ü', async (request, reply) => { reply.send('ß') });`,

@@ -46,6 +46,7 @@ function advice({ node, module, kind, exit }, handler) {
     return say('resolve the promise with the reply, or write `await reply` at the end of the handler');
   }
   if (kind.called && !kind.waits) return say(`let ${kind.called}() return the reply, and write \`return ${code}\``);
+  if (inner === handler && !inner.async) return say('return the reply instead of another promise');
   if ((functions.includes(handler) && inner !== handler) || !inner.async) {
     if (inner.async || isPromiseStep(owners.at(-1))) return say(`write \`return ${code}\`, and return or await what calls it`);
     return say('a callback answers: write `return reply` or `await reply` at the end of the handler');

@@ -91,7 +91,9 @@ class Expressions {
   /** A way out of the function, with a value or without. */
   leave(node, state, exit) {
     const value = node ? this.awaited(node, state) : NOTHING;
-    for (const answer of value.promise || this.fn.async ? value.unreturned : []) this.outcome.promised.add(answer);
+    // Fastify waits for what a function without async returns only if that is a promise.
+    const late = this.fn.async ? value.unreturned : value.promise ? state.pending : [];
+    for (const answer of late) this.outcome.promised.add(answer);
     this.#leak(state, exit);
     state.ended = true;
   }
@@ -281,9 +283,10 @@ class Expressions {
 
   /** What a call of a function with a name comes to: the call answers, and its value waits for that or not. */
   #called(fn, { unreturned, returned, promised }, state, node, name) {
-    if (unreturned.size + returned.size === 0) return NOTHING;
     // What is found in a handler is said there.
-    if (this.functions.isHandler(fn) && unreturned.size > 0) return NOTHING;
+    if (unreturned.size + returned.size === 0 || (this.functions.isHandler(fn) && unreturned.size > 0)) {
+      return new Value({ promise: fn.async });
+    }
     const inside = fn.async ? unreturned : promised; // to be mended in there
     for (const answer of inside) this.#pend(answer, state);
     const waits = unreturned.size === 0;
