@@ -6,6 +6,7 @@ const { Checks } = require('./checks.js');
 const { readConfig } = require('./config.js');
 const { SessionStoreError, failure, unwrap } = require('./errors.js');
 const { Failures } = require('./failures.js');
+const { wantGuards } = require('./fastify-app.js');
 const { InOrder } = require('./in-order.js');
 const { KnownSessions } = require('./known-sessions.js');
 const { LeaseEvents } = require('./lease-events.js');
@@ -50,6 +51,7 @@ class DynamoDBSessionStore extends Base {
   /** Apart from other calls, or the tasks that wait for a lease would keep the one that has it from reading its session. */
   #tasks = { inFlight: 0 };
   #maxCallsInFlight;
+  #lookAtApplication;
   #closing = false;
   #counts = { written: 0, extended: 0, unchanged: 0, gone: 0, conflicts: 0 };
   #leases = new LeaseEvents(this.#failures);
@@ -57,12 +59,13 @@ class DynamoDBSessionStore extends Base {
 
   constructor(config = {}) {
     super();
-    const { options, logger, lifetime, recentSessions, callsInFlight, exactRevisions } = readConfig(config);
+    const { options, logger, lifetime, recentSessions, callsInFlight, exactRevisions, guardReplies } = readConfig(config);
     this.#native = new NativeStore(options);
     this.#logger = logger;
     this.#lifetime = lifetime;
     this.#known = new KnownSessions(recentSessions, exactRevisions);
     this.#maxCallsInFlight = callsInFlight;
+    this.#lookAtApplication = guardReplies ? wantGuards((text) => this.#log('warn', text)) : () => {};
     this.#locks = new Locks(this.#native, {
       tell: (...event) => this.#leases.tell(...event),
       count: (request) => {
@@ -104,6 +107,7 @@ class DynamoDBSessionStore extends Base {
   }
 
   set(sid, session, ...callback) {
+    this.#lookAtApplication(session);
     return this.#run(
       'set',
       async () => {
