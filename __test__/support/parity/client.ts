@@ -42,12 +42,15 @@ const PATIENCE_MS = 3_000;
 
 export class Client {
   readonly #witness: Witness;
+  readonly #agent: Agent | false;
   readonly cookies = new Map<string, string>();
   /** The last answer's body as it came. */
   body = '';
 
-  constructor(witness: Witness) {
+  /** @param agent Keeps connections; without one each request has its own. */
+  constructor(witness: Witness, agent?: Agent) {
     this.#witness = witness;
+    this.#agent = agent ?? false;
   }
 
   get(path: string, sent?: Sent): Promise<Row> {
@@ -62,6 +65,16 @@ export class Client {
   start(path: string): { finish(): Promise<Row> } {
     const row = this.#exchange('GET', path);
     return { finish: () => this.#alone(row) };
+  }
+
+  /** Posts, and gets the next page as soon as the *headers* are there, as browsers do with a redirect: the body may come later. */
+  async postAndFollow(path: string, sent?: Sent & { next?: string }): Promise<void> {
+    let followed: Promise<Row> | undefined;
+    const row = await this.#exchange('POST', path, sent, ({ headers }) => {
+      followed = this.#exchange('GET', sent?.next ?? headers?.location ?? '/no-location');
+    });
+    this.#witness.record(row);
+    if (followed) await this.#alone(followed);
   }
 
   /** Sends these GET requests at once. What ran is counted for all of them together. */
@@ -109,13 +122,18 @@ export class Client {
     return cookie ? { cookie } : {};
   }
 
-  #exchange(method: string, path: string, { form, json, headers = {}, random }: Sent = {}): Promise<Row> {
+  #exchange(
+    method: string,
+    path: string,
+    { form, json, headers = {}, random }: Sent = {},
+    onHeaders?: (row: Row) => void,
+  ): Promise<Row> {
     const payload = form ? String(new URLSearchParams(form)) : json === undefined ? undefined : JSON.stringify(json);
     const row: Row = { request: `${method} ${path}`, status: 'no answer' };
     return new Promise((resolve) => {
       const request = httpRequest(this.#witness.origin + path, {
         method,
-        agent: false,
+        agent: this.#agent,
         headers: {
           ...this.#cookieHeader(),
           ...(payload === undefined
@@ -143,6 +161,7 @@ export class Client {
           }),
         );
         row.cookies = (response.headers['set-cookie'] ?? []).map((header) => this.#keep(header));
+        onHeaders?.(row);
         try {
           const gzip = response.headers['content-encoding'] === 'gzip';
           this.body = await text(gzip ? response.pipe(createGunzip()) : response);

@@ -9,18 +9,9 @@ import { Slowness } from './fastify/accounts.ts';
 import { gateway } from './fastify/gateway.ts';
 import { scenarios } from './fastify/scenarios.ts';
 import { Runs } from './runs.ts';
+import type { Setting } from './settings.ts';
 import { testedStore } from './stores.ts';
 import { startUpstream } from './upstream.ts';
-
-/** One run of all scenarios. */
-export interface Setting {
-  rolling: boolean;
-  saveUninitialized: boolean;
-  /** The seconds that pass before each request. */
-  step: number;
-  /** Options of our store. */
-  store?: object;
-}
 
 const FAULTS = ['uncaughtException', 'unhandledRejection'] as const;
 const [kind, config, settings, only] = programArguments() as [any, any, Setting[], string?];

@@ -3,7 +3,13 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { SessionStoreConfig } from 'connect-dynamodb-kms';
 
-export type StoreKind = 'memory' | 'memory, deferred' | 'ours' | 'ours, deferred';
+/**
+ * `deferred`: every callback comes later, as nearly all asynchronous stores have it. `late`: what is saved can be read a while later, as
+ * from a store whose reads do not wait for its writes.
+ */
+export type StoreKind = 'memory' | 'memory, deferred' | 'memory, late' | 'ours' | 'ours, deferred';
+
+const LATE_MS = 20;
 
 export interface TestedStore {
   /** For the session plugin; `undefined` for its own. */
@@ -13,7 +19,6 @@ export interface TestedStore {
   close(): Promise<void>;
 }
 
-/** Calls back later than the store does, whatever it was asked for: what nearly every asynchronous store does. */
 function deferred(store: any, prototype: object | null): { store: any; calls: () => number } {
   let calls = 0;
   const later =
@@ -47,7 +52,11 @@ export async function testedStore(
   };
   if (kind.startsWith('memory')) {
     const own = memory();
-    if (kind === 'memory') return { store: own, idle: () => turns(3), close: async () => {} };
+    if (kind === 'memory, late') {
+      const { set } = own;
+      own.set = (...args: unknown[]) => setTimeout(() => set.apply(own, args), LATE_MS);
+    }
+    if (kind !== 'memory, deferred') return { store: own, idle: () => turns(3), close: async () => {} };
     const { store, calls } = deferred(own, prototype);
     const idle = async () => {
       do await turns(3);

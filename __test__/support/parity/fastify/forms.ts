@@ -74,7 +74,7 @@ export async function forms(app: FastifyInstance, runs: Runs): Promise<void> {
     child.post('/payload', async ({ session }, reply) => {
       runs.count('payload');
       session.note = 'of a payload';
-      reply.send({ text: 'plain' });
+      return reply.send({ text: 'plain' });
     });
   });
 

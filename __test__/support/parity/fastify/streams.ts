@@ -39,7 +39,7 @@ export async function streams(app: FastifyInstance, runs: Runs): Promise<void> {
     reply.raw.end('raw');
     return reply;
   });
-  app.get('/stream', { preHandler: guard }, async (_request, reply) => {
+  app.get('/stream', { preHandler: guard }, (_request, reply) => {
     runs.count('stream');
     reply.type('text/plain').send(Readable.from(['a', 'b', 'c']));
   });
