@@ -9,6 +9,8 @@ import type { ExpressSetting, Outcomes } from './support/parity/express-program.
 import { transcripts } from './support/parity/transcripts.ts';
 
 const REPETITIONS = 50;
+/** MemoryStore has one outcome each time. */
+const REFERENCE_REPETITIONS = 10;
 
 const settings: ExpressSetting[] = [true, false].flatMap((resave) =>
   [true, false].map((saveUninitialized) => ({ resave, saveUninitialized, repetitions: REPETITIONS })),
@@ -32,7 +34,11 @@ describe('an Express application that was written for MemoryStore', () => {
     try {
       const all = [...settings, touching];
       [reference, [late], subjects['local mode'], subjects['AWS servers']] = await Promise.all([
-        outcomes('memory', {}, settings),
+        outcomes(
+          'memory',
+          {},
+          settings.map((setting) => ({ ...setting, repetitions: REFERENCE_REPETITIONS })),
+        ),
         outcomes('memory, late', {}, [{ ...touching, repetitions: 3 }]),
         outcomes('ours', local.config, all),
         outcomes('ours', aws.config, all),
@@ -45,22 +51,32 @@ describe('an Express application that was written for MemoryStore', () => {
 
   it('is right in memory', () => {
     for (const run of reference) {
-      for (const name of Object.keys(scenarios)) assert.deepEqual(Object.values(run[name]), [REPETITIONS], name);
+      for (const name of Object.keys(scenarios)) assert.deepEqual(Object.values(run[name]), [REFERENCE_REPETITIONS], name);
     }
   });
 
   for (const backend of ['local mode', 'AWS servers']) {
     for (const [index, setting] of [...settings, touching].entries()) {
       it(`answers the same ${REPETITIONS} times on ${backend} with ${titleOf(setting)}`, () => {
-        assert.deepEqual(subjects[backend][index], reference[index]);
+        const expected = Object.entries(reference[index]).map(([name, seen]) => [name, { [Object.keys(seen)[0]]: REPETITIONS }]);
+        assert.deepEqual(subjects[backend][index], Object.fromEntries(expected));
       });
     }
   }
 
   it('loses logins and messages on a store whose reads do not wait for its writes', () => {
-    const same = Object.keys(scenarios).filter((name) =>
-      Object.keys(late[name]).every((outcome) => outcome in reference.at(-1)![name]),
-    );
-    assert.deepEqual(same, []);
+    const lost = [
+      'signs in',
+      'gives a wrong password and sees why, once',
+      'sees a flash message once',
+      'gives passport a wrong password',
+      'gets a file',
+    ];
+    const right = reference.at(-1)!;
+    for (const name of lost)
+      assert.ok(
+        Object.keys(late[name]).every((outcome) => !(outcome in right[name])),
+        name,
+      );
   });
 });

@@ -1,6 +1,6 @@
 // A browser that writes down what it is answered, and what ran meanwhile.
 
-import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { type Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { createGunzip } from 'node:zlib';
 import WebSocket from 'ws';

@@ -28,6 +28,9 @@ export const explained: Explained[] = [
   { difference: `${CHANGED}: body: `, when: rolling, reason: NEWER_STAYS },
 ];
 
+/** Enough to see what is wrong, if all is wrong. */
+const SHOWN = 30;
+
 /** The differences that nobody has explained, and the explanations that are not seen in the scenarios that were compared. */
 export function unexplained(
   setting: { rolling: boolean },
@@ -38,8 +41,10 @@ export function unexplained(
     ({ difference, when }) => when(setting) && compared.some(({ name }) => difference.startsWith(`${name}: `)),
   );
   const missing = expected.filter(({ difference }) => !found.some((other) => other.startsWith(difference)));
+  const left = found.filter((difference) => !expected.some((other) => difference.startsWith(other.difference)));
   return [
-    ...found.filter((difference) => !expected.some((other) => difference.startsWith(other.difference))),
+    ...left.slice(0, SHOWN),
+    ...(left.length > SHOWN ? [`and ${left.length - SHOWN} more`] : []),
     ...missing.map(({ difference }) => `no longer seen: ${difference}`),
   ];
 }

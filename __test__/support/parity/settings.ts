@@ -26,3 +26,17 @@ export const settings: Setting[] = [true, false].flatMap((rolling) =>
 export function titleOf({ rolling, saveUninitialized, touch }: Setting): string {
   return `rolling ${rolling}, saveUninitialized ${saveUninitialized}, and ${touch}`;
 }
+
+/** What the in-memory store has to be run with for these settings: it knows of no touch. */
+export function referenceSettings(of: Setting[]): Setting[] {
+  return of.filter((setting, index) => of.findIndex((other) => isSame(setting, other)) === index);
+}
+
+/** Finds what belongs to a setting among the transcripts of `referenceSettings(of)`. */
+export function referenceOf<T>(setting: Setting, of: Setting[], transcripts: T[]): T {
+  return transcripts[referenceSettings(of).findIndex((other) => isSame(setting, other))];
+}
+
+function isSame(one: Setting, other: Setting): boolean {
+  return one.rolling === other.rolling && one.saveUninitialized === other.saveUninitialized && one.step === other.step;
+}
