@@ -335,6 +335,11 @@ export interface SessionStoreConfig {
    * those that wait for a lease do not stop what the task under it does. Default 1,000 (about 100 MB while none is answered).
    */
   maxCallsInFlight?: number;
+  /**
+   * Whether the Fastify applications of this process are guarded as {@link guardReplies} says, once this store is made. Default `true`. With `false`, an
+   * application that relies on the session store in memory may run the handlers that its hooks refuse.
+   */
+  guardReplies?: boolean;
   /** Default: `console`. */
   logger?: SessionStoreLogger;
   /** The shared handle {@link kmsClient}. It has the environment's settings, so it excludes `region`, `profile`, `roleArn` and KMS endpoints. */
@@ -533,39 +538,61 @@ export function encryptSessionData(data: string): Promise<EncryptionResult>;
  */
 export function decryptSessionData(encryptedData: string, encryptedKey: string, iv: string, authTag: string): Promise<string>;
 
-/** What {@link findUnreturnedReplies} needs of a Fastify 5 application; every `FastifyInstance` has it. */
+/** What {@link guardReplies} needs of a Fastify 5 application; every `FastifyInstance` has it. */
 export interface FastifyApplication {
   addHook(name: 'onRoute', hook: (route: any) => void): unknown;
   log: { warn(message: string): void };
 }
 
-/** What {@link findUnreturnedReplies} may be told. */
-export interface UnreturnedRepliesOptions {
+/** What {@link guardReplies} may be told. */
+export interface GuardRepliesOptions {
   /**
-   * Gets the name of each route that is found, once, such as `GET /users/:id` (`GET|POST /both` for a route of two methods). What it throws, or a
-   * promise of it that rejects, is ignored. Default: one line for `app.log.warn`, which goes nowhere in an application without a logger.
+   * Gets the name of each place that is found, once:
+   * - a handler by its route, such as `GET /users/:id` (`GET|POST /both` for a route of two methods);
+   * - a route's hook, such as `onRequest hook of GET /admin`, `preHandler hook (requireUser) of GET /admin`, or `preHandler hook 2 of GET /admin` for one
+   *   without a name in an array;
+   * - a hook of `addHook`, such as `onRequest hook (requireUser) of all routes` or `onRequest hook of all routes under /admin`;
+   * - `error handler of …` and `not-found handler of …`.
+   *
+   * What it throws, or a promise of it that rejects, is ignored. Default: one line for `app.log.warn`, which goes nowhere in an application without a logger.
    */
-  report?: (route: string) => unknown;
+  report?: (place: string) => unknown;
 }
 
-/** What {@link findUnreturnedReplies} found so far. */
-export interface UnreturnedReplies {
-  /** The names of the routes, in the order in which they were found. It grows while the application runs. */
+/** What {@link guardReplies} found so far. */
+export interface GuardedReplies {
+  /** The names of the hooks and handlers, in the order in which they were found. It grows while the application runs. */
   readonly routes: readonly string[];
 }
 
 /**
- * Finds, while a Fastify 5 application runs, the routes that bring it down behind an asynchronous session store: an async handler that calls
- * `reply.send()` or `reply.redirect()`, and neither returns nor awaits the reply. Such a route is reported with its first request, under
- * whatever store, and its requests are answered as if it had returned the reply. Other handlers run as they would without it.
+ * Lets a reply of a Fastify 5 application count as sent as soon as `reply.send()` or `reply.redirect()` has returned, as it does with the session
+ * store in memory. Behind a store that calls back later, Fastify takes an async hook that refuses a request without returning the reply for passed, and
+ * **runs the handler that it protects**; then the process ends with `ERR_HTTP_HEADERS_SENT`.
  *
- * It watches the handlers of the routes that are registered after it, on this instance and in its plugins; not hooks, error handlers or
- * the handler of `setNotFoundHandler`.
- * @param app the application, before its routes are registered.
- * @throws {TypeError} `app` has no `addHook`, or `report` is not a function.
- * @throws {Error} the application has started already; the error of Fastify is its `cause`.
+ * With the guard, no later hook and no handler runs after an answer, whoever gave it: hooks of routes, instances and plugins (`onRequest`, `preParsing`,
+ * `preValidation`, `preHandler`, with callbacks as well), decorators such as those of @fastify/passport and @fastify/auth, handlers, error handlers and
+ * not-found handlers. A second answer is ignored, and an error that is thrown after an answer is too, also when the client has left meanwhile. A header or payload that
+ * cannot be sent gives a 500, as with the store in memory, and not an uncaught exception. Async hooks and handlers that answered without returning or
+ * awaiting the reply are reported. Other hooks and handlers run as they would without it.
+ *
+ * **Not needed in general**: every application that is made after this package was imported has the guard. It acts as soon as the process has made a
+ * {@link DynamoDBSessionStore}, unless with `guardReplies: false`. Call it to be told of the places, to have them found while the store is
+ * still another one, or in an application that was made before the import; then it must come before hooks and routes.
+ * @param app the application. If it has the guard already, this attaches `report`, at any time.
+ * @throws {TypeError} `app` is no Fastify instance, or `report` is not a function.
+ * @throws {Error} the application has no guard and has started already, or replaces `reply.send` by itself; the error of Fastify is its `cause`.
  */
-export function findUnreturnedReplies(app: FastifyApplication, options?: UnreturnedRepliesOptions): UnreturnedReplies;
+export function guardReplies(app: FastifyApplication, options?: GuardRepliesOptions): GuardedReplies;
+
+/** @deprecated The former name of {@link guardReplies}. */
+export function findUnreturnedReplies(app: FastifyApplication, options?: GuardRepliesOptions): GuardedReplies;
+
+/** @deprecated The former name of {@link GuardRepliesOptions}. */
+export type UnreturnedRepliesOptions = GuardRepliesOptions;
+
+/** @deprecated The former name of {@link GuardedReplies}. */
+export type UnreturnedReplies = GuardedReplies;
 
 /** The environment's `KMS_KEY_ARN` when this module was loaded, else `arn:aws:kms:us-east-1:232282424912:key/afd7365b-7a3a-4ae6-97a6-3dcd0ec9a94a`. */
 export const KMS_KEY_ARN: string;

@@ -163,7 +163,7 @@ describe('the README', () => {
     assert.equal(snippet('mgcrea'), await readFile(join(here, 'support', 'mgcrea-adapter.ts'), 'utf8'));
   });
 
-  it('shows the trap: the wrong handler ends the process, the right one answers', async () => {
+  it('shows the trap: without the guard the wrong handler ends the process, the right one answers', async () => {
     const port = await freePort();
     await place('trap', snippet('trap'));
     const file = await place(
@@ -175,7 +175,7 @@ describe('the README', () => {
        import { routes } from './trap.ts';
        const app = Fastify();
        await app.register(cookie);
-       await app.register(session, { secret: process.env.SESSION_SECRET!, store: new DynamoDBSessionStore(), cookie: { secure: false } });
+       await app.register(session, { secret: process.env.SESSION_SECRET!, store: new DynamoDBSessionStore({ guardReplies: false }), cookie: { secure: false } });
        routes(app);
        app.get('/', async () => 'home');
        await app.listen({ port: ${port} });`,

@@ -6,6 +6,7 @@ const { Checks } = require('./checks.js');
 const { readConfig } = require('./config.js');
 const { SessionStoreError, failure, unwrap } = require('./errors.js');
 const { Failures } = require('./failures.js');
+const { wantGuards } = require('./fastify-app.js');
 const { InOrder } = require('./in-order.js');
 const { KnownSessions } = require('./known-sessions.js');
 const { LeaseEvents } = require('./lease-events.js');
@@ -51,13 +52,14 @@ class DynamoDBSessionStore extends Base {
   /** Apart from other calls, or the tasks that wait for a lease would keep the one that has it from reading its session. */
   #tasks = { inFlight: 0 };
   #maxCallsInFlight;
+  #lookAtApplication;
   #closing = false;
   #leases = new LeaseEvents(this.#failures);
   #checks = new Checks(() => this.#native.keyCacheStats(), this.#failures);
 
   constructor(config = {}) {
     super();
-    const { options, logger, lifetime, recentSessions, callsInFlight, exactRevisions } = readConfig(config);
+    const { options, logger, lifetime, recentSessions, callsInFlight, exactRevisions, guardReplies } = readConfig(config);
     this.#native = new NativeStore(options);
     this.#logger = logger;
     this.#known = new KnownSessions(recentSessions, exactRevisions);
@@ -69,6 +71,7 @@ class DynamoDBSessionStore extends Base {
       conflict: (sid, resolution) => this.#conflict(sid, resolution),
     });
     this.#maxCallsInFlight = callsInFlight;
+    this.#lookAtApplication = guardReplies ? wantGuards((text) => this.#log('warn', text)) : () => {};
     this.#locks = new Locks(this.#native, {
       tell: (...event) => this.#leases.tell(...event),
       count: (request) => {
@@ -110,6 +113,7 @@ class DynamoDBSessionStore extends Base {
   }
 
   set(sid, session, ...callback) {
+    this.#lookAtApplication(session);
     return this.#save('set', sid, session, callback);
   }
 

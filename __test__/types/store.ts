@@ -51,6 +51,7 @@ const everything: Required<SessionStoreConfig> = {
   maxRecentSessions: 10_000,
   timeouts: { connectMillis: 1000, attemptMillis: 2000, callMillis: 5000 },
   maxCallsInFlight: 1000,
+  guardReplies: false,
   logger: console,
   kmsClient,
   docClient,
