@@ -267,7 +267,7 @@ export interface SessionStoreConfig {
   roleArn?: string;
   /**
    * Stands before every session id in the table, so that several applications share one: each lists, reads and clears its own sessions alone. End it with `:` or `#`; one
-   * that does not, such as `app`, stands as `app%:`. Ids that hold `:` or `#` have them escaped behind a prefix. Default: '', the whole table: such a store lists and clears
+   * that does not, such as `app`, stands as `app%:`. Behind a prefix, an id that starts as a longer prefix would, such as `admin:x`, is escaped (docs/record-format.md). Default: '', the whole table: such a store lists and clears
    * the sessions of every prefix, with their keys as ids, unless `hashSessionIds` is set. At most 1,024 bytes.
    */
   prefix?: string;
