@@ -329,8 +329,8 @@ export interface SessionStoreConfig {
   docClient?: AwsClientHandle;
   /**
    * Local mode, for development and tests: no AWS account and no network. `path` is a folder, made on first use, for `sessions.redb` and
-   * the `key` file (mode 0600) that wraps the data keys. One process at a time. The options about AWS are
-   * checked, but not used.
+   * the `key` file (mode 0600) that wraps the data keys; a folder that holds nothing else gets a `.gitignore` that leaves it out. One process at a time. The options
+   * about AWS are checked, but not used.
    */
   local?: { path: string };
 }
