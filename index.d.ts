@@ -50,6 +50,8 @@ export type SessionStoreErrorCode =
    * `update` has changes that are not saved. Read it again and repeat the change. Retryable from `update` whose deadline passed.
    */
   | 'ERR_CONFLICT'
+  /** The session given to {@link DynamoDBSessionStore.update} was never saved. Save it first. */
+  | 'ERR_NOT_SAVED'
   /** Another holder kept the lease for as long as {@link DynamoDBSessionStore.withLock} waited. Try again. */
   | 'ERR_LOCK_TIMEOUT'
   /** As many calls as `maxCallsInFlight` allows are waiting for an answer already. Nothing was sent. Try again later. */
@@ -258,8 +260,9 @@ export interface SessionStoreConfig {
   /** The DynamoDB table. Default {@link SESSIONS_TABLE}. */
   tableName?: string;
   /**
-   * How many seconds a session lives after a save or a touch, 1 to 315,360,000 (ten years), or a function of the session that gives
-   * them. Default 604,800 (7 days). An earlier `cookie.expires` ends it earlier.
+   * How many seconds a session lives at most after a save or a touch, 1 to 315,360,000 (ten years), or a function of the session that gives
+   * them. An earlier `cookie.expires` ends it earlier. Default: the session lives as long as its cookie, ten years at most, or 604,800 seconds (7 days)
+   * where the cookie has no end.
    */
   ttlSeconds?: number | ((session: SessionData) => number);
   /**
@@ -322,6 +325,12 @@ export interface SessionStoreConfig {
    * sessions, which never appears in their JSON: it carries the revision through frameworks that copy sessions.
    */
   onConflict?: 'overwrite' | 'error' | 'drop';
+  /**
+   * What a read makes of a record that fails its integrity check. `'error'` (default): it fails with `ERR_INTEGRITY`, and so does every request of that browser
+   * until its cookie is gone. `'missing'`: there is no session. `'destroy'`: the record is removed as well, if it is one of the store's kind and nobody writes it
+   * meanwhile; records whose KMS key `kmsKeyArn` does not name are removed, too. Each is counted in `stats().errors` and logged once a minute.
+   */
+  onIntegrityFailure?: 'error' | 'missing' | 'destroy';
   /**
    * How many sessions' records are remembered by their id, for frameworks that copy sessions (@fastify/session). Between the read and the save of
    * one request there must not be reads of more other sessions than this, or the save is taken for one of a new session. Default 10,000 (about 3 MB).
@@ -452,14 +461,16 @@ export class DynamoDBSessionStore extends EventEmitter {
 
   /**
    * Changes a session safely: reads it, calls `mutate` with it, and writes it on condition that nobody else has, again and again until that holds. `mutate`
-   * changes the session in place, or returns the object to write instead (so write `{ s.n = 1; }`, not `s.n = 1`, as the body of an arrow function), at once or as a
-   * promise, and may be called several times; if it throws, the call
-   * fails with what it threw and nothing is written. The session keeps its end, unless `mutate` changes `cookie.expires`; to a moment that
-   * has passed, it removes the session.
+   * changes the session in place and returns nothing, or returns the whole session to write; at once or as a promise. It may be called several times; if it
+   * throws, the call fails with what it threw and nothing is written. What it returns besides having changed the session, as `(s) => (s.n = 1)` does, and an object
+   * without the cookie that the session has are refused with `ERR_CONFIG`, and what is no object with `ERR_SERIALIZATION`; nothing is written then. The session keeps its end, unless
+   * `mutate` changes `cookie.expires`; to a moment that has passed, it removes the session.
    * @param target a session id, or the session object of the current request (`request.session`): that object then holds what was
-   * written, so that the save at the end of the request does not undo it. It must not have unsaved changes (`ERR_CONFLICT`).
+   * written, so that the save at the end of the request does not undo it. It must not have unsaved changes (`ERR_CONFLICT`), and must have been saved once
+   * (`ERR_NOT_SAVED`): a first request, or one after `regenerate`, saves its session first.
    * @returns the session as it was written; `null` if there is none, or it was removed.
-   * Fails with `ERR_CONFLICT` (retryable) at the deadline, `ERR_SERIALIZATION`, `ERR_SESSION_TOO_LARGE`, `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_CONFIG`.
+   * Fails with `ERR_CONFLICT` (retryable) at the deadline, `ERR_SERIALIZATION`, `ERR_SESSION_TOO_LARGE`, `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_NOT_SAVED`,
+   * `ERR_CONFIG`.
    */
   update(target: string | object, mutate: (session: any) => unknown, options?: UpdateOptions): Promise<SessionData | null>;
   update(target: string | object, mutate: (session: any) => unknown, callback: (error: any, session?: any) => void): void;

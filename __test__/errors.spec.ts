@@ -8,7 +8,7 @@ import { describe, it } from 'node:test';
 import { CreateTableCommand, type CreateTableCommandInput } from '@aws-sdk/client-dynamodb';
 import { DisableKeyCommand, ScheduleKeyDeletionCommand } from '@aws-sdk/client-kms';
 import type { SessionStoreErrorCode } from 'connect-dynamodb-kms';
-import { assertNothingOf, RETRYABLE } from './support/failures.ts';
+import { assertNothingOf, failing, RETRYABLE } from './support/failures.ts';
 import { refusingUrl, startAnswering, startHttp, startSilent } from './support/http-server.ts';
 import {
   AT_ONCE,
@@ -566,6 +566,20 @@ describe('the errors', () => {
         const error = await stage.provoke('ERR_CONFLICT', store, 'set', { sid, session: mine, secrets });
         assertSays(error, 'changed by somebody else', 'update()');
         assert.deepEqual(await stage.store().get(sid), { ...session, theirs: true });
+      }));
+
+    it('an update of a session that was never saved is ERR_NOT_SAVED, and nothing is written', () =>
+      staged([], async (stage) => {
+        const store = stage.store();
+        const about = subject();
+        const error = await failing(
+          store.update({ ...about.session, id: about.sid }, () => {}),
+          'ERR_NOT_SAVED',
+          about.secrets,
+        );
+        provoked.add('ERR_NOT_SAVED');
+        assertSays(error, 'save it first');
+        assert.equal(await store.record(about.sid), null);
       }));
 
     it('a lease that somebody else holds is ERR_LOCK_TIMEOUT', () =>

@@ -355,6 +355,30 @@ for (const { name, start } of backends) {
       }
     });
 
+    it('is that of the cookie, however late, where no lifetime is configured', async () => {
+      const DAY = 24 * 3600;
+      const [free, capped] = [backend.store({ prefix: 'free:' }), backend.store({ prefix: 'capped:', ttlSeconds: 7 * DAY })];
+      const days: [number | undefined, number, number][] = [
+        [30, 30, 7],
+        [400, 400, 7],
+        [1, 1, 1],
+        [undefined, 7, 7],
+        [36_500, 3650, 7],
+      ];
+      for (const [cookie, wanted, atMost] of days) {
+        const session = () => ({ cookie: cookie === undefined ? {} : { expires: new Date(NOW + cookie * DAY * 1000) } });
+        for (const [store, days] of [
+          [free, wanted],
+          [capped, atMost],
+        ] as const) {
+          const sid = `${cookie} days`;
+          await store.set(sid, session());
+          const exact = cookie !== undefined && days === cookie; // rounded up; what is not of the cookie is rounded down
+          assert.equal((await store.record(sid))!.ttl, NOW_SECONDS + days * DAY + Number(exact), sid);
+        }
+      }
+    });
+
     it('is not logged as a failure, and a failure is logged once, at warn', async () => {
       const logger = quietLogger();
       const store: any = backend.store({ logger });
@@ -394,9 +418,9 @@ describe('a touch on the wire', () => {
     assert.match(body.ConditionExpression, /attribute_exists/);
   });
 
-  it('of a missing session is one call as well', async () => {
+  it('of a missing session is one call, and a read, since some servers refuse without telling the item', async () => {
     await backend.aws.reset();
     await backend.store().touch('missing', {});
-    assert.deepEqual(await backend.aws.calls(), { 'dynamodb:UpdateItem': 1 });
+    assert.deepEqual(await backend.aws.calls(), { 'dynamodb:UpdateItem': 1, 'dynamodb:GetItem': 1 });
   });
 });

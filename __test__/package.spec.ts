@@ -60,6 +60,7 @@ const TEXTS = [
   'lib/errors.js',
   'lib/failures.js',
   'lib/fastify-app.js',
+  'lib/fastify-session.js',
   'lib/in-order.js',
   'lib/known-sessions.js',
   'lib/lease-events.js',

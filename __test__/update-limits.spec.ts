@@ -74,7 +74,10 @@ for (const { name, start } of backends) {
       });
     }
 
-    const unwritable: Record<string, [code: 'ERR_SERIALIZATION' | 'ERR_SESSION_TOO_LARGE', mutate: (session: any) => unknown]> = {
+    const unwritable: Record<
+      string,
+      [code: 'ERR_CONFIG' | 'ERR_SERIALIZATION' | 'ERR_SESSION_TOO_LARGE', mutate: (session: any) => unknown]
+    > = {
       'a session with a BigInt': ['ERR_SERIALIZATION', () => ({ big: 5n, token: 'secret-token' })],
       'a session with a cycle': [
         'ERR_SERIALIZATION',
@@ -83,7 +86,7 @@ for (const { name, start } of backends) {
         },
       ],
       'a string': ['ERR_SERIALIZATION', () => 'secret-token'],
-      'a number, as an arrow function with ++ does': ['ERR_SERIALIZATION', (session) => session.counter++],
+      'a number, as an arrow function with ++ does': ['ERR_CONFIG', (session) => session.counter++],
       'an array': ['ERR_SERIALIZATION', async (session) => [session]],
       'a session of 500,000 characters': ['ERR_SESSION_TOO_LARGE', () => ({ filler: 'secret-token'.repeat(42_000) })],
     };

@@ -22,6 +22,9 @@ const RECENT_SESSIONS = 10_000;
  */
 const CALLS_IN_FLIGHT = 1000;
 
+/** What a read may make of a record that fails its integrity check. */
+const INTEGRITY_FAILURES = ['error', 'missing', 'destroy'];
+
 /** No option lies deeper; a cycle does. */
 const DEEPEST_OPTION = 4;
 
@@ -46,7 +49,7 @@ function describe(value, depth = 0) {
 /**
  * What the facade keeps of the options, and all of them in JSON for the native side, which checks them.
  * @returns {{ options: string, logger: object, lifetime: Function | undefined, recentSessions: number, callsInFlight: number, exactRevisions: boolean,
- *   guardReplies: boolean }}
+ *   guardReplies: boolean, onIntegrityFailure: string }}
  */
 function readConfig(config) {
   if (!isPlainObject(config)) throw failure('ERR_CONFIG', 'the configuration must be an object with options');
@@ -56,11 +59,14 @@ function readConfig(config) {
   } catch (cause) {
     throw failure('ERR_CONFIG', 'an option of the configuration cannot be read; see cause', cause);
   }
-  const { logger = console, guardReplies = true, ...options } = copy;
+  const { logger = console, guardReplies = true, onIntegrityFailure = 'error', ...options } = copy;
   if (logger === null || typeof logger !== 'object' || typeof logger.warn !== 'function' || typeof logger.debug !== 'function') {
     throw failure('ERR_CONFIG', 'logger must be an object with the methods warn and debug');
   }
   if (typeof guardReplies !== 'boolean') throw failure('ERR_CONFIG', 'guardReplies must be true or false');
+  if (!INTEGRITY_FAILURES.includes(onIntegrityFailure)) {
+    throw failure('ERR_CONFIG', "onIntegrityFailure must be 'error', 'missing' or 'destroy'");
+  }
   const lifetime = typeof options.ttlSeconds === 'function' ? options.ttlSeconds : undefined;
   if (lifetime) delete options.ttlSeconds;
   for (const [name, handle] of Object.entries({ kmsClient, docClient })) {
@@ -74,6 +80,7 @@ function readConfig(config) {
     callsInFlight: options.maxCallsInFlight ?? CALLS_IN_FLIGHT,
     exactRevisions: options.onConflict === 'error' || options.onConflict === 'drop',
     guardReplies,
+    onIntegrityFailure,
   };
 }
 

@@ -1,6 +1,7 @@
 'use strict';
 
 const { subscribe } = require('node:diagnostics_channel');
+const { applicationOf } = require('./fastify-session.js');
 
 const RISK =
   'an application of Fastify that uses this store is not guarded: a hook that refuses a request without returning the reply may let its handler run, and ' +
@@ -27,20 +28,6 @@ function guardNewApplications() {
       // Somebody else has changed how it replies. It must start as it would without this package; its first session is warned of.
     }
   });
-}
-
-/** The key under which @fastify/session's sessions hold their request, by the last class that was seen. */
-let known = { type: undefined, key: undefined };
-
-/** The application of a session of @fastify/session; `undefined` for other sessions. */
-function applicationOf(session) {
-  const type = session?.constructor;
-  if (type === Object || typeof type !== 'function') return undefined;
-  if (type !== known.type) {
-    const keys = Object.getOwnPropertySymbols(session);
-    known = { type, key: keys.find((key) => key.description === 'request') };
-  }
-  return known.key && session[known.key]?.server;
 }
 
 /**

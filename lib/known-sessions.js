@@ -1,5 +1,6 @@
 'use strict';
 
+const { isFastifySession, wasLoaded } = require('./fastify-session.js');
 const { cookieExpires } = require('./session.js');
 
 /** The property by which a session tells its record through frameworks that copy it; never in its JSON. */
@@ -50,8 +51,13 @@ function endOf(expires, ttl) {
  */
 function askFastify(sid, session) {
   try {
-    if (typeof session?.isModified !== 'function' || session.sessionId !== sid) return undefined;
-    return { loadedEnd: session.cookie?.originalExpires?.getTime(), carried: session[REVISION], isModified: session.isModified };
+    if (!isFastifySession(session) || session.sessionId !== sid) return undefined;
+    return {
+      loaded: wasLoaded(session),
+      loadedEnd: session.cookie?.originalExpires?.getTime(),
+      carried: session[REVISION],
+      isModified: session.isModified,
+    };
   } catch {
     return undefined;
   }
@@ -72,8 +78,12 @@ function isUntouched(session, isModified) {
 class KnownSessions {
   /** Session object to the id and what was read or written. */
   #objects = new WeakMap();
-  /** Session id to its latest record, and those of late by the end of their cookie; the least recently used first. */
+  /**
+   * Session id to its latest record, those of late by the end of their cookie, and whether the id had a session before that is gone; the least recently used first.
+   */
   #recent = new Map();
+  /** The id whose destroy is being answered. */
+  #destroyed;
   #limit;
   #exact;
 
@@ -121,6 +131,24 @@ class KnownSessions {
     this.#remember(sid, GONE);
   }
 
+  /**
+   * Answers a destroy. @fastify/session's `regenerate` saves the new session in that very moment: it is new, whatever its id, although it has the old one's cookie.
+   * @param {() => void} answer
+   */
+  destroyed(sid, answer) {
+    this.#destroyed = sid;
+    try {
+      answer();
+    } finally {
+      this.#destroyed = undefined;
+    }
+  }
+
+  /** Whether this process has seen a session of this id, and not yet that it is gone. */
+  hasSeen(sid) {
+    return this.#recent.has(sid) && this.#recent.get(sid).latest.mark !== null;
+  }
+
   /** There is no such session now: worth knowing if there was one. */
   missing(sid) {
     if (this.#recent.has(sid)) this.#remember(sid, GONE);
@@ -151,24 +179,29 @@ class KnownSessions {
   }
 
   /** What @fastify/session loaded its session from: its revision if that can be told, else the latest one. */
-  #loaded(sid, { loadedEnd, carried }) {
+  #loaded(sid, { loaded: wasLoaded, loadedEnd, carried }) {
+    if (sid === this.#destroyed) return undefined;
     if (carried instanceof Revision && carried.known?.sid === sid) return carried.known.known;
     const recent = this.#recent.get(sid);
-    if (recent === undefined || recent.latest.mark === null) return recent?.latest;
+    if (recent === undefined) return undefined;
+    // Ids may come again: a session that the framework has just made is new. One that it has loaded must not come back.
+    if (recent.latest.mark === null) return wasLoaded ? GONE : undefined;
     const loaded = recent.byEnd.get(loadedEnd);
+    if (recent.again && !loaded && wasLoaded) return GONE;
     // Cookies without an end do not tell revisions apart; the latest one then stands for all.
     return loadedEnd !== undefined && loaded ? loaded : { mark: (loaded ?? recent.latest).mark };
   }
 
   #remember(sid, known, expires) {
-    const byEnd = known === GONE ? undefined : (this.#recent.get(sid)?.byEnd ?? new Map());
+    const before = this.#recent.get(sid);
+    const byEnd = known === GONE ? undefined : (before?.byEnd ?? new Map());
     if (byEnd) {
       byEnd.delete(expires);
       byEnd.set(expires, known);
       if (byEnd.size > REVISIONS) byEnd.delete(byEnd.keys().next().value);
     }
     this.#recent.delete(sid);
-    this.#recent.set(sid, { latest: known, byEnd });
+    this.#recent.set(sid, { latest: known, byEnd, again: before?.again || before?.latest === GONE });
     if (this.#recent.size > this.#limit) this.#recent.delete(this.#recent.keys().next().value);
   }
 }

@@ -7,6 +7,7 @@ const { unwrap } = require('./errors.js');
 /** Those whose reply comes later. */
 const CALLS = [
   ...['get', 'set', 'touch', 'destroy', 'all', 'ids', 'length', 'clear', 'ping', 'record'],
+  'destroyUnreadable',
   ...['takeLease', 'renewLease', 'releaseLease', 'close'],
 ];
 

@@ -1,6 +1,7 @@
 'use strict';
 
 const { failure, unwrap } = require('./errors.js');
+const { replacedId } = require('./fastify-session.js');
 const { checkSid, serialize, cookieExpires } = require('./session.js');
 
 /**
@@ -115,7 +116,21 @@ class Saves {
         const reply = await this.#native.set(sid, json, now, seconds, expires, baseline(known), waited);
         this.#settle(save, known, reply);
       }),
-    );
+    ).then(() => this.#endReplaced(save));
+  }
+
+  /** Removes a session, and remembers that it is gone. */
+  async remove(sid) {
+    await this.#inOrder.run(sid, async (waited) => {
+      unwrap(await this.#native.destroy(sid, waited));
+      this.#known.gone(sid);
+    });
+  }
+
+  /** Ends the session from before a login, which the framework has replaced and left where it is. */
+  async #endReplaced({ session, known }) {
+    const replaced = known === undefined ? replacedId(session) : undefined;
+    if (replaced !== undefined && this.#known.hasSeen(replaced)) await this.remove(replaced);
   }
 
   /**

@@ -52,6 +52,7 @@ class DynamoDBSessionStore extends Base {
   /** Apart from other calls, or the tasks that wait for a lease would keep the one that has it from reading its session. */
   #tasks = { inFlight: 0 };
   #maxCallsInFlight;
+  #onIntegrityFailure;
   #lookAtApplication;
   #closing = false;
   #leases = new LeaseEvents(this.#failures);
@@ -59,7 +60,8 @@ class DynamoDBSessionStore extends Base {
 
   constructor(config = {}) {
     super();
-    const { options, logger, lifetime, recentSessions, callsInFlight, exactRevisions, guardReplies } = readConfig(config);
+    const { options, logger, lifetime, recentSessions, callsInFlight, exactRevisions, guardReplies, onIntegrityFailure } =
+      readConfig(config);
     this.#native = new NativeStore(options);
     this.#logger = logger;
     this.#known = new KnownSessions(recentSessions, exactRevisions);
@@ -71,6 +73,7 @@ class DynamoDBSessionStore extends Base {
       conflict: (sid, resolution) => this.#conflict(sid, resolution),
     });
     this.#maxCallsInFlight = callsInFlight;
+    this.#onIntegrityFailure = onIntegrityFailure;
     this.#lookAtApplication = guardReplies ? wantGuards((text) => this.#log('warn', text)) : () => {};
     this.#locks = new Locks(this.#native, {
       tell: (...event) => this.#leases.tell(...event),
@@ -121,19 +124,11 @@ class DynamoDBSessionStore extends Base {
     return this.#save('touch', sid, session, callback);
   }
 
-  destroy(sid, ...callback) {
-    return this.#run(
-      'destroy',
-      async () => {
-        checkSid(sid);
-        await this.#inOrder.run(sid, async (waited) => {
-          unwrap(await this.#native.destroy(sid, waited));
-          this.#known.gone(sid);
-        });
-      },
-      callback,
-      sid,
-    );
+  destroy(sid, ...callbacks) {
+    const [callback] = callbacks;
+    const answer = (...given) => this.#known.destroyed(sid, () => callback(...given));
+    const answers = typeof callback === 'function' ? [answer] : callbacks;
+    return this.#run('destroy', async () => this.#saves.remove(checkSid(sid)), answers, sid);
   }
 
   all(...callback) {
@@ -181,7 +176,7 @@ class DynamoDBSessionStore extends Base {
         updateSession(
           {
             known: this.#known,
-            read: () => this.#read(sid, Date.now()),
+            read: () => this.#find(sid, Date.now()),
             write: (session, json, known, keepEnd) => this.#saves.rewrite(sid, session, json, known, keepEnd),
             holds: holdsContent,
           },
@@ -249,19 +244,39 @@ class DynamoDBSessionStore extends Base {
     }
   }
 
-  /** The session as it lies in the table once this process's earlier writes of it have ended, known from now on, or `null`. */
   async #read(sid, now) {
+    return (await this.#find(sid, now))?.session ?? null;
+  }
+
+  /**
+   * The session as it lies in the table once this process's earlier writes of it have ended, known from now on; and what makes the same session anew. `null` if
+   * there is none.
+   */
+  async #find(sid, now) {
     const earlier = this.#inOrder.before(sid);
     const waited = earlier && (await earlier);
-    const found = unwrap(await this.#native.get(sid, now, waited));
-    const session = found?.json === undefined ? null : revive(found, now);
+    const found = await this.#intact(sid, await this.#native.get(sid, now, waited));
+    const again = () => revive(found, now);
+    const session = found?.json === undefined ? null : again();
     if (session) {
       this.#known.keep(sid, session, found.mark, found.ttl);
-    } else {
-      if (found) this.#log('debug', `get${fingerprint(sid)}: it has expired`);
-      this.#known.missing(sid);
+      return { session, again };
     }
-    return session;
+    if (found) this.#log('debug', `get${fingerprint(sid)}: it has expired`);
+    this.#known.missing(sid);
+    return null;
+  }
+
+  /** What the native side read; a record that fails its integrity check may count as none. */
+  async #intact(sid, reply) {
+    try {
+      return unwrap(reply);
+    } catch (error) {
+      if (error.code !== 'ERR_INTEGRITY' || this.#onIntegrityFailure === 'error') throw error;
+      this.#report('get, answered as of no session,', sid, error);
+      if (this.#onIntegrityFailure === 'destroy') unwrap(await this.#native.destroyUnreadable(sid, Date.now()));
+      return null;
+    }
   }
 
   /** Saves or touches a session. What need not wait is not waited for: frameworks and the guards behind them rest on answers at once. */

@@ -11,11 +11,17 @@ const LONGEST_WAIT = 500;
 
 const LATE = 'the session was changed by others again and again until the deadline; try again, or take a lease with withLock()';
 
+const NOT_SAVED = 'the session given to update was never saved; save it first, with save() or at the end of its first request';
+
+const RETURNS =
+  'change the session and return nothing, or return the whole session to write: write the body of an arrow function in braces';
+
 const OPTIONS = { deadlineSeconds: seconds(5, 0) };
 
 /**
  * Reads a session, lets `mutate` change it, and writes it on condition that nobody else has; again, if somebody has.
- * @param {{ known: object, read: () => Promise<object | null>, write: Function, holds: (mark: string, json: string) => Promise<boolean> }} store
+ * @param {object} store
+ * @param {() => Promise<{ session: object, again: () => object } | null>} store.read gives the session, and the same session made anew.
  * @param {{ sid: string, held?: object, mutate: Function, options?: object }} call `held` is the session object of the current request.
  * @returns {Promise<object | null>} the session as it was written.
  */
@@ -30,15 +36,18 @@ async function updateSession({ known, read: fetch, write, holds }, { sid, held, 
     late = true;
   }, deadlineSeconds * 1000);
   try {
-    if (held) await refuseUnsaved(known.of(sid, held), text, holds);
+    const record = held && known.of(sid, held);
+    await refuseUnsaved(record, text, holds);
     for (;;) {
-      const session = await fetch();
-      if (session === null) return null;
+      const found = await fetch();
+      if (found === null && held && !record) throw failure('ERR_NOT_SAVED', NOT_SAVED);
+      if (found === null) return null;
+      const { session } = found;
       const read = known.of(sid, session);
       const before = structuredClone(session.cookie);
       const expires = cookieExpires(session);
       const given = mutate(session);
-      const changed = (isPromise(given) ? await given : given) ?? session;
+      const changed = chosen(isPromise(given) ? await given : given, found);
       const json = serialize(changed);
       const reply = await attempt(() => write(changed, json, read, cookieExpires(changed) === expires));
       if (reply?.outcome === 'gone') {
@@ -53,6 +62,19 @@ async function updateSession({ known, read: fetch, write, holds }, { sid, held, 
     clearTimeout(deadline);
     if (request) endOf(request);
   }
+}
+
+/**
+ * What to write: the session, or what the function returned in its place. A value that an arrow function without braces happens to return is not taken for a
+ * session: that loses what was changed (Immer refuses it, too).
+ */
+function chosen(returned, { session, again }) {
+  if (returned === undefined || returned === null || returned === session) return session;
+  if (serialize(session) !== serialize(again()))
+    throw failure('ERR_CONFIG', `the function given to update changed the session and returned something else; ${RETURNS}`);
+  if (session.cookie !== undefined && parse(serialize(returned)).cookie === undefined)
+    throw failure('ERR_CONFIG', `the function given to update returned an object without the session's cookie; ${RETURNS}`);
+  return returned;
 }
 
 /** `undefined` if somebody else was faster. */

@@ -425,7 +425,7 @@ impl Options {
 
     fn lifetime(&mut self) -> Result<Lifetime> {
         match self.take("ttlSeconds") {
-            None => Ok(Lifetime::DEFAULT),
+            None => Ok(Lifetime::OfCookie),
             Some(Value::Number(seconds)) => {
                 Lifetime::from_seconds(seconds.as_f64().unwrap_or(f64::NAN))
             }

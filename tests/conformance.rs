@@ -328,7 +328,7 @@ async fn a_store_keeps_a_session_sealed_and_gives_it_back() {
         for version in [Version::V1, Version::V2] {
             let store = store(&backend, version);
             let json = r#"{"user":"ada"}"#;
-            let end = Lifetime::DEFAULT.end(NOW, None);
+            let end = Lifetime::OfCookie.end(NOW, None);
             store.set("s1", plain(json), NOW, end).await.unwrap();
             let Lookup::Found(session) = store.get("s1", NOW).await.unwrap() else {
                 panic!("{}: no session", backend.name);
@@ -356,7 +356,7 @@ async fn hashed_ids_come_back_from_the_sealed_payload() {
     for backend in backends() {
         for version in [Version::V1, Version::V2] {
             let store = store_with(&backend, version, IdHashing::Sha256);
-            let end = Lifetime::DEFAULT.end(NOW, None);
+            let end = Lifetime::OfCookie.end(NOW, None);
             store.set("an id", plain("{}"), NOW, end).await.unwrap();
             assert!(matches!(
                 store.get("an id", NOW).await,
@@ -374,7 +374,7 @@ async fn hashed_ids_come_back_from_the_sealed_payload() {
 #[tokio::test]
 async fn a_save_under_version_2_upgrades_and_a_version_is_read_only_where_it_is_accepted() {
     for backend in backends() {
-        let end = Lifetime::DEFAULT.end(NOW, None);
+        let end = Lifetime::OfCookie.end(NOW, None);
         let older = store(&backend, Version::V1);
         older.set("s1", plain("{}"), NOW, end).await.unwrap();
         let newer = store(&backend, Version::V2);

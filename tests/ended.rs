@@ -74,7 +74,7 @@ async fn an_ended_record_of_a_version_that_is_not_accepted_is_no_session() {
 /// A cookie that ends in 1970, one that ended within this very second, and one that ends now.
 fn ended_ends() -> [End; 3] {
     [EpochMillis(0.0), EpochMillis(NOW.0 - 1.0), NOW]
-        .map(|expires| Lifetime::DEFAULT.end(NOW, Some(expires)))
+        .map(|expires| Lifetime::OfCookie.end(NOW, Some(expires)))
 }
 
 fn save(text: &str, end: End) -> Save {

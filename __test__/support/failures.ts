@@ -21,6 +21,7 @@ export const RETRYABLE: Record<SessionStoreErrorCode, boolean> = {
   ERR_SESSION_TOO_LARGE: false,
   ERR_SERIALIZATION: false,
   ERR_CONFLICT: false, // but from update, whose deadline passed
+  ERR_NOT_SAVED: false,
   ERR_LOCK_TIMEOUT: true,
   ERR_OVERLOADED: true,
   ERR_CLOSED: false,

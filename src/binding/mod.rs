@@ -375,6 +375,13 @@ impl NativeStore {
     }
 
     #[napi(catch_unwind)]
+    pub fn destroy_unreadable(&self, env: Env, call: f64, sid: String, now: f64) -> NapiResult<()> {
+        self.run(env, call, move |store| async move {
+            store.destroy_unreadable(&sid, EpochMillis(now)).await
+        })
+    }
+
+    #[napi(catch_unwind)]
     pub fn all(&self, env: Env, call: f64, now: f64) -> NapiResult<()> {
         self.run_while_open(env, call, move |store| async move {
             let sessions = store.all(EpochMillis(now)).await?;

@@ -25,7 +25,7 @@ fn aws(config: StoreConfig) -> (ClientSettings, ClientSettings, String) {
 fn the_defaults_are_the_documented_ones() {
     let config = parse("{}");
     assert_eq!(config.table_name, "mcp-gateway-sessions");
-    assert_eq!(config.lifetime, Lifetime::from_seconds(604_800.0).unwrap());
+    assert_eq!(config.lifetime, Lifetime::OfCookie);
     assert_eq!(config.key_cache, Some(Limits::DEFAULT));
     assert_eq!(config.record_version, Version::V1);
     assert_eq!(config.accept_versions, [Version::V1, Version::V2]);

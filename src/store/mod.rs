@@ -16,8 +16,8 @@ use crate::key_cache::{CacheCounters, KeyCache};
 use crate::mark::{Content, Mark};
 use crate::plaintext::Plaintext;
 use crate::record::{
-    Attribute, Bound, EncryptedSessionRecord, ITEM_LIMIT, Item, SESSION_ID, Version, has_ended,
-    item_size,
+    AUTH_TAG, Attribute, Bound, EncryptedSessionRecord, ITEM_LIMIT, Item, SESSION_ID, Version,
+    has_ended, is_ours, item_size,
 };
 use crate::session_key::SessionKeys;
 use crate::session_table::{Condition, Scan, SessionTable};
@@ -60,14 +60,19 @@ pub enum Lookup {
     Found(OpenedSession),
 }
 
-/// How long sessions live: checked `ttlSeconds`.
+/// How long sessions live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lifetime(i64);
+pub enum Lifetime {
+    /// As long as their cookie, ten years at most; seven days without an end of the cookie, as most session stores have it.
+    OfCookie,
+    /// So many seconds, a checked `ttlSeconds`; or as long as their cookie, if that is less.
+    AtMost(i64),
+}
+
+/// How many seconds a session lives whose cookie has no end, where nobody says.
+const SEVEN_DAYS: i64 = 604_800;
 
 impl Lifetime {
-    /// Seven days, as most session stores have it.
-    pub const DEFAULT: Lifetime = Lifetime(604_800);
-
     /// From seconds; parts of a second are dropped.
     ///
     /// # Errors
@@ -75,7 +80,7 @@ impl Lifetime {
     #[allow(clippy::cast_possible_truncation)] // the range was checked
     pub fn from_seconds(seconds: f64) -> Result<Lifetime> {
         if (1.0..=MAX_TTL_SECONDS).contains(&seconds) {
-            Ok(Lifetime(seconds as i64))
+            Ok(Lifetime::AtMost(seconds as i64))
         } else {
             Err(Error::Config(format!(
                 "ttlSeconds must be 1 to {MAX_TTL_SECONDS} seconds, not {seconds}"
@@ -83,16 +88,22 @@ impl Lifetime {
         }
     }
 
-    /// When a session ends that is saved or touched now: after this lifetime, or when its cookie does, whichever comes first.
+    /// When a session ends that is saved or touched now.
     #[must_use]
+    #[allow(clippy::cast_possible_truncation)] // a constant
     pub fn end(self, now: EpochMillis, cookie_expires: Option<EpochMillis>) -> End {
-        let end = End::from(now.floor().plus(self.0));
+        let after = |seconds| End::from(now.floor().plus(seconds));
+        let (latest, otherwise) = match self {
+            Lifetime::OfCookie => (after(MAX_TTL_SECONDS as i64), after(SEVEN_DAYS)),
+            Lifetime::AtMost(seconds) => (after(seconds), after(seconds)),
+        };
         match cookie_expires {
-            Some(exact) if exact.ceil() <= end.ttl => End {
+            None => otherwise,
+            Some(exact) if exact.ceil() <= latest.ttl => End {
                 ttl: exact.ceil(),
                 exact,
             },
-            _ => end,
+            Some(_) => latest,
         }
     }
 }
@@ -193,6 +204,32 @@ impl SessionStore {
         self.forget(&key).await;
         self.table.delete(&key, Condition::Always).await?;
         Ok(())
+    }
+
+    /// Removes a record of the store's own kind that fails its integrity check, if nobody writes it meanwhile. Items of others stay.
+    ///
+    /// # Errors
+    /// `ERR_CONFIG` for an unusable id, and those of the table and the keys.
+    pub async fn destroy_unreadable(&self, sid: &str, now: EpochMillis) -> Result<()> {
+        let key = self.ids.key(sid)?;
+        let Some(item) = self.table.get(&key).await? else {
+            return Ok(());
+        };
+        let Some(revision) = item.get(AUTH_TAG).filter(|_| is_ours(&item)).cloned() else {
+            return Ok(());
+        };
+        let opened = match self.parse(item) {
+            Ok(record) => self.open(record, now).await.map(drop),
+            Err(error) => Err(error),
+        };
+        match opened {
+            Err(Error::Integrity { .. }) => {
+                self.forget(&key).await;
+                let unchanged = Condition::Revision(revision);
+                self.table.delete(&key, unchanged).await.map(drop)
+            }
+            opened => opened,
+        }
     }
 
     /// Every live session.
