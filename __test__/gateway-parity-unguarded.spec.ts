@@ -6,7 +6,7 @@ import { before, describe, it } from 'node:test';
 import { startLocal } from './support/backends.ts';
 import { unexplained } from './support/parity/differences.ts';
 import { type Scenario, scenarios } from './support/parity/fastify/scenarios.ts';
-import { settings as all, type Setting, titleOf } from './support/parity/settings.ts';
+import { settings as all, referenceOf, referenceSettings, type Setting, titleOf } from './support/parity/settings.ts';
 import { differences, type Transcript, transcripts } from './support/parity/transcripts.ts';
 
 const unguarded = (setting: Setting) => ({ ...setting, store: { ...setting.store, guardReplies: false } });
