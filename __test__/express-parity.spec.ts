@@ -6,7 +6,7 @@ import { before, describe, it } from 'node:test';
 import { startAws, startLocal } from './support/backends.ts';
 import { scenarios } from './support/parity/express/scenarios.ts';
 import type { ExpressSetting, Outcomes } from './support/parity/express-program.ts';
-import { transcripts } from './support/parity/transcripts.ts';
+import { expressRuns } from './support/parity/transcripts.ts';
 
 const REPETITIONS = 50;
 /** MemoryStore has one outcome each time. */
@@ -26,10 +26,6 @@ const tested: Record<string, Array<[ExpressSetting, number]>> = {
   ],
 };
 
-async function outcomes(kind: Parameters<typeof transcripts>[1], config: object, of: ExpressSetting[]): Promise<Outcomes[]> {
-  return (await transcripts('express-program', kind, config, of)) as unknown as Outcomes[];
-}
-
 function titleOf({ resave, saveUninitialized, store }: ExpressSetting): string {
   return `resave ${resave}, saveUninitialized ${saveUninitialized}${store ? ', and a touch is always due' : ''}`;
 }
@@ -43,14 +39,14 @@ describe('an Express application that was written for MemoryStore', () => {
     const [local, aws] = [await startLocal(), await startAws()];
     try {
       [reference, [late], subjects['local mode'], subjects['AWS servers']] = await Promise.all([
-        outcomes(
+        expressRuns(
           'memory',
           {},
           settings.map((setting) => ({ ...setting, repetitions: REFERENCE_REPETITIONS })),
         ),
-        outcomes('memory, late', {}, [{ ...settings[3], repetitions: 3 }]),
-        outcomes('ours', local.config, of('local mode')),
-        outcomes('ours', aws.config, of('AWS servers')),
+        expressRuns('memory, late', {}, [{ ...settings[3], repetitions: 3 }]),
+        expressRuns('ours', local.config, of('local mode')),
+        expressRuns('ours', aws.config, of('AWS servers')),
       ]);
     } finally {
       await Promise.all([local.stop(), aws.stop()]);
