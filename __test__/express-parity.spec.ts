@@ -80,10 +80,6 @@ describe('an Express application that was written for MemoryStore', () => {
       'gets a file',
     ];
     const right = reference.at(-1)!;
-    for (const name of lost)
-      assert.ok(
-        Object.keys(late[name]).every((outcome) => !(outcome in right[name])),
-        name,
-      );
+    for (const name of lost) assert.ok(!Object.keys(late[name]).every((outcome) => outcome in right[name]), name);
   });
 });
