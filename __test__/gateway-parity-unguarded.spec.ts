@@ -6,8 +6,8 @@ import { before, describe, it } from 'node:test';
 import { startLocal } from './support/backends.ts';
 import { unexplained } from './support/parity/differences.ts';
 import { type Scenario, scenarios } from './support/parity/fastify/scenarios.ts';
-import { settings as all, type Setting, titleOf } from './support/parity/settings.ts';
-import { differences, type Transcript, transcripts } from './support/parity/transcripts.ts';
+import { settings as all, referenceOf, referenceSettings, type Setting, titleOf } from './support/parity/settings.ts';
+import { differences, type GatewayRun, gatewayRuns } from './support/parity/transcripts.ts';
 
 const unguarded = (setting: Setting) => ({ ...setting, store: { ...setting.store, guardReplies: false } });
 // Without `rolling` an unchanged session is not saved at all.
@@ -21,16 +21,16 @@ function worksAlone({ unreturned }: Scenario, { saveUninitialized }: Setting): b
 }
 
 describe('a gateway without the reply guard', () => {
-  let reference: Transcript[];
-  let subjects: Transcript[];
-  let deferred: Transcript;
+  let reference: GatewayRun[];
+  let subjects: GatewayRun[];
+  let deferred: GatewayRun;
   before(async () => {
     const [local, other] = [await startLocal(), await startLocal()];
     try {
       [reference, subjects, [deferred]] = await Promise.all([
-        transcripts('fastify-program', 'memory', {}, referenceSettings(settings)),
-        transcripts('fastify-program', 'ours', local.config, settings),
-        transcripts('fastify-program', 'ours, deferred', other.config, [settings[saved]]),
+        gatewayRuns('memory', {}, referenceSettings(settings)),
+        gatewayRuns('ours', local.config, settings),
+        gatewayRuns('ours, deferred', other.config, [settings[saved]]),
       ]);
     } finally {
       await Promise.all([local.stop(), other.stop()]);
@@ -40,15 +40,16 @@ describe('a gateway without the reply guard', () => {
   for (const [index, setting] of settings.entries()) {
     it(`answers the same wherever unreturned replies leave the session as it is, with ${titleOf(setting)}`, () => {
       const compared = scenarios.filter((scenario) => worksAlone(scenario, setting));
-      const expected = referenceOf(setting, settings, reference);
-      const found = compared.flatMap(({ name }) => differences(name, expected[name], subjects[index][name]));
+      const { transcript: expected } = referenceOf(setting, settings, reference);
+      const found = compared.flatMap(({ name }) => differences(name, expected[name], subjects[index].transcript[name]));
       assert.deepEqual(unexplained(setting, found, compared), []);
     });
   }
 
   // Without these the tests above, and those of the whole gateway, would show nothing.
   describe('if its store calls back later for unchanged sessions', () => {
-    const found = (name: string) => differences(name, referenceOf(settings[saved], settings, reference)[name], deferred[name]);
+    const found = (name: string) =>
+      differences(name, referenceOf(settings[saved], settings, reference).transcript[name], deferred.transcript[name]);
 
     it('runs refused handlers', () => {
       for (const refusal of ['denies', 'redirects']) {

@@ -46,7 +46,7 @@ for (const { rolling, saveUninitialized, step, store: options } of settings) {
     await run({ browser: () => new Client(witness), pass: (seconds) => mock.timers.tick(seconds * 1000), slowness });
   }
   for (const event of FAULTS) process.off(event, note);
-  console.log(JSON.stringify(transcript));
+  console.log(JSON.stringify({ transcript, touches: store.stats?.().sessions.extended }));
   app.server.closeAllConnections();
   await app.close();
   await close();

@@ -9,7 +9,7 @@ import type { SessionStoreConfig } from 'connect-dynamodb-kms';
  */
 export type StoreKind = 'memory' | 'memory, deferred' | 'memory, late' | 'ours' | 'ours, deferred';
 
-const LATE_MS = 20;
+const LATE_MS = 100;
 
 export interface TestedStore {
   /** For the session plugin; `undefined` for its own. */

@@ -2,21 +2,37 @@
 
 import { Program } from '../program.ts';
 import type { Row } from './client.ts';
+import type { ExpressSetting, Outcomes } from './express-program.ts';
+import type { Setting } from './settings.ts';
 import type { StoreKind } from './stores.ts';
 
 export type Transcript = Record<string, Row[]>;
+
+export interface GatewayRun {
+  transcript: Transcript;
+  /** How often our store has moved the end of a session and written nothing else. */
+  touches?: number;
+}
 
 /** Something that differs: `SCENARIO: N REQUEST: FIELD: what it was in memory -> what it is`. */
 export type Difference = string;
 
 /**
  * Runs a program of this folder in a process of its own, so that no store is influenced by what another one installs.
- * @returns a transcript for each of the settings.
+ * @returns what it says of each of the settings.
  */
-export async function transcripts(program: string, kind: StoreKind, config: object, settings: object[]): Promise<Transcript[]> {
+async function run<T>(program: string, kind: StoreKind, config: object, settings: object[]): Promise<T[]> {
   const { code, lines, stderr } = await new Program(`parity/${program}`, kind, config, settings).end();
   if (code !== 0) throw new Error(`the application on the store "${kind}" ended with ${code}: ${stderr}`);
   return lines.map((line) => JSON.parse(line));
+}
+
+export function gatewayRuns(kind: StoreKind, config: object, settings: Setting[]): Promise<GatewayRun[]> {
+  return run('fastify-program', kind, config, settings);
+}
+
+export function expressRuns(kind: StoreKind, config: object, settings: ExpressSetting[]): Promise<Outcomes[]> {
+  return run('express-program', kind, config, settings);
 }
 
 const FIELDS = ['request', 'status', 'headers', 'cookies', 'body', 'runs', 'uncaught'] as const;
