@@ -16,7 +16,7 @@ export interface SessionData {
 export type SessionStoreErrorCode =
   /**
    * An option, an argument such as the session id, or the folder of the local mode cannot be used (another process has it open, its key file
-   * is open to others or lost). The message names it and says what to do.
+   * is open to others or lost). The detail names it and says what to do.
    */
   | 'ERR_CONFIG'
   /** KMS did not answer within {@link Timeouts}. Sessions whose data key is cached still open. Try again. */
@@ -33,7 +33,7 @@ export type SessionStoreErrorCode =
   | 'ERR_TABLE_NOT_FOUND'
   /** The table's key is not `sessionId` of type String without a sort key, or its status is not ACTIVE. */
   | 'ERR_TABLE_SCHEMA'
-  /** The credentials lack a permission. The message names the IAM action. */
+  /** The credentials lack a permission. The detail names the IAM action, and the table or the key. */
   | 'ERR_ACCESS_DENIED'
   /** No credentials were found in time, or AWS does not accept them (unknown, expired, badly signed). */
   | 'ERR_CREDENTIALS'
@@ -41,7 +41,7 @@ export type SessionStoreErrorCode =
   | 'ERR_INTEGRITY'
   /** The record has a version that `acceptVersions` leaves out, or that this release does not know. Add it there, or upgrade the package. */
   | 'ERR_VERSION'
-  /** The sealed session would not fit into a DynamoDB item (409,600 bytes). The message has both sizes. Nothing was sent. */
+  /** The sealed session would not fit into a DynamoDB item (409,600 bytes). The detail has both sizes. Nothing was sent. */
   | 'ERR_SESSION_TOO_LARGE'
   /** The session cannot be written as JSON, or what was sealed is not a JSON object. */
   | 'ERR_SERIALIZATION'
@@ -57,16 +57,30 @@ export type SessionStoreErrorCode =
   /** The store is closed, or was closed while the call read the whole table. */
   | 'ERR_CLOSED';
 
-/** The error of every failing call of this package. Its text never holds a key, a session's content or a whole session id. */
+/**
+ * The error of every failing call of this package. Nothing in it holds a key, a session's content or a whole session id.
+ *
+ * `message` is for whoever made the request: web frameworks send it to the browser. It is the same text for each code, and names no table, key, account, region,
+ * path or option. `detail` and `cause` are for the operator. `inspect`, `console.error` and pino show both; a response in which a framework or `JSON.stringify` writes
+ * the error holds neither. What copies an error property by property (`{ ...error }`) copies `detail`, too: do not send that.
+ */
 export class SessionStoreError extends Error {
   readonly name: 'SessionStoreError';
   readonly code: SessionStoreErrorCode;
+  /** What kind of failure it is, safe to show to a visitor. */
+  readonly message: string;
+  /** What failed and what to do about it, with the table, the key's ARN, the IAM action, the option or the folder that it is about. Also in the store's log. */
+  readonly detail: string;
   /** Whether the same call may succeed later without anybody changing anything. */
   readonly retryable: boolean;
+  /** The status that Fastify, Express and Koa answer a request with that ends in this error: 503 if it is retryable, else 500. */
+  readonly statusCode: 500 | 503;
   /** How many milliseconds the service asks its callers to wait before they try again (`x-amz-retry-after`, `Retry-After` in seconds), where it says so. */
   readonly retryAfterMillis?: number;
   /** The error below, such as AWS's: `name` is its code (`AccessDeniedException`), with `message` and, where there is one, `requestId`. */
   readonly cause?: unknown;
+  /** For `JSON.stringify` and `response.json(error)`: without `detail` and `cause`. */
+  toJSON(): Pick<SessionStoreError, 'statusCode' | 'code' | 'message' | 'retryable' | 'retryAfterMillis'>;
   private constructor();
 }
 
@@ -186,7 +200,7 @@ export interface SessionStoreStats {
     extended: number;
     /** Unchanged, and their end was near enough: nothing was sent. */
     unchanged: number;
-    /** Gone by then (logged out, or expired and unchanged), and left so. */
+    /** Gone by then (logged out, or expired and unchanged), and left so; or saved with an end that has passed, and removed. */
     gone: number;
     /** Changed by somebody else since they were read, whatever `onConflict` made of it. */
     conflicts: number;
@@ -265,7 +279,11 @@ export interface SessionStoreConfig {
   profile?: string;
   /** The ARN of an IAM role to assume for every call. Default: none, the credentials of the default chain are used as they are. */
   roleArn?: string;
-  /** Stands before every session id in the table, so that several applications share one. Default: ''. */
+  /**
+   * Stands before every session id in the table, so that several applications share one: each lists, reads and clears its own sessions alone. End it with `:` or `#`; one
+   * that does not, such as `app`, stands as `app%:`. Ids that hold `:` or `#` have them escaped behind a prefix. Default: '', the whole table: such a store lists and clears
+   * the sessions of every prefix, with their keys as ids, unless `hashSessionIds` is set. At most 1,024 bytes.
+   */
   prefix?: string;
   /**
    * `true` (default): a session keeps its data key, and data keys are cached in memory within {@link KeyCacheLimits}. `'strict'`: the same with
@@ -278,7 +296,10 @@ export interface SessionStoreConfig {
    * session and end of life, and committed to its data key: take it for every new table.
    */
   recordVersion?: 1 | 2;
-  /** The versions that the store reads; must contain `recordVersion`. Others fail with `ERR_VERSION`. Default [1, 2]. */
+  /**
+   * The versions that the store reads; must contain `recordVersion`. Others fail with `ERR_VERSION`, unless the session has
+   * ended: that is no session in whatever version. Default [1, 2].
+   */
   acceptVersions?: Array<1 | 2>;
   /**
    * Joins the KMS encryption context of version 2 records (which has `purpose`, `table` and `v`). It stands in CloudTrail in plaintext, and must
@@ -314,6 +335,11 @@ export interface SessionStoreConfig {
    * those that wait for a lease do not stop what the task under it does. Default 1,000 (about 100 MB while none is answered).
    */
   maxCallsInFlight?: number;
+  /**
+   * Whether the Fastify applications of this process are guarded as {@link guardReplies} says, once this store is made. Default `true`. With `false`, an
+   * application that relies on the session store in memory may run the handlers that its hooks refuse.
+   */
+  guardReplies?: boolean;
   /** Default: `console`. */
   logger?: SessionStoreLogger;
   /** The shared handle {@link kmsClient}. It has the environment's settings, so it excludes `region`, `profile`, `roleArn` and KMS endpoints. */
@@ -331,13 +357,17 @@ export interface SessionStoreConfig {
 /**
  * The session store. It is express-session's `Store` where that package is installed beside this one, else an `EventEmitter`.
  *
- * Every method takes a callback and returns nothing, or returns a promise when it is given none. A callback runs exactly once,
- * asynchronously. No method throws; failures reach the callback or the promise as {@link SessionStoreError}. The codes
+ * Every method takes a callback and returns nothing, or returns a promise when it is given none. A callback runs exactly once: before the call
+ * returns where `set` or `touch` has nothing to wait for, and asynchronously everywhere else. No method throws of itself; failures reach the callback or
+ * the promise as {@link SessionStoreError}. What a callback throws goes on to whoever is above it, as from the frameworks' own stores, but for
+ * `ERR_HTTP_HEADERS_SENT`: that says that a response was sent while its session was being saved, and is one warning a minute. A promise that nobody
+ * looks at rejects into the log alone, never into an unhandledRejection. The codes
  * `ERR_KMS_UNAVAILABLE`, `ERR_KMS_THROTTLED`, `ERR_KMS_KEY_UNUSABLE`, `ERR_DYNAMODB_UNAVAILABLE`, `ERR_DYNAMODB_THROTTLED`,
  * `ERR_TABLE_NOT_FOUND`, `ERR_TABLE_SCHEMA`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`, `ERR_OVERLOADED` and `ERR_CLOSED` may come from any of them;
  * those named at a method may come from it as well. A session id is a non-empty string of at most 2,048 UTF-8 bytes together
  * with `prefix`, without lone surrogates; another one fails with `ERR_CONFIG`. Methods may be taken out of the store and called on their own.
- * Writes to one session are sent in the order in which they were asked for.
+ * Writes to one session are sent in the order in which they were asked for, and what reads a session (`get`, `update`, `record`) waits for the writes of
+ * it that this process was asked for before.
  *
  * A session is *known* if this process has read or written it: express-session's and @fastify/session's own objects, and any object that `get` gave,
  * that was saved. A known session that is gone from the table stays gone; its payload is written again only if its content has changed. A plain object
@@ -352,7 +382,7 @@ export interface SessionStoreConfig {
 export class DynamoDBSessionStore extends EventEmitter {
   /**
    * Checks the options; connects to nothing, opens nothing.
-   * @throws {SessionStoreError} `ERR_CONFIG`, naming the option that is unknown, mistyped or contradicts another.
+   * @throws {SessionStoreError} `ERR_CONFIG`, whose `detail` names the option that is unknown, mistyped or contradicts another.
    */
   constructor(config?: SessionStoreConfig);
 
@@ -369,7 +399,13 @@ export class DynamoDBSessionStore extends EventEmitter {
    * Saves a session. A new one, or a known one whose content has changed: one PutItem; KMS is asked for a data key only if none is cached for it. A known one
    * whose content is the same, the cookie's expiry apart: as {@link touch}. A known one that is gone: nothing, and that is a success. (One that has ended
    * and that DynamoDB has not deleted yet is gone, too, unless its content has changed: then it is saved.) It
-   * ends `ttlSeconds` from now or at `cookie.expires`, whichever comes first.
+   * ends `ttlSeconds` from now or at `cookie.expires`, whichever comes first. If that has passed, as of `cookie.expires = new Date(0)`, the session is removed: one
+   * DeleteItem, on the condition that the save would have had.
+   *
+   * With a callback, a known session whose content is the same (up to 16,384 characters of JSON, any size behind @fastify/session) or that is known to be
+   * gone is answered before `set` returns. If its end is due, that moves in the background: in order with the session's other writes, counted in
+   * `stats().callsInFlight`, waited for by {@link DynamoDBSessionStore.close}, left out while `maxCallsInFlight` calls wait; its failure is counted and
+   * logged, and is never the caller's. New and changed sessions, and those to be sealed again, are answered when they are stored.
    * Fails with `ERR_SERIALIZATION`, `ERR_SESSION_TOO_LARGE`, `ERR_CONFIG`, and under `onConflict: 'error'` with `ERR_CONFLICT`, in which cases
    * nothing is written.
    */
@@ -379,8 +415,10 @@ export class DynamoDBSessionStore extends EventEmitter {
   /**
    * Moves a session's end as `set` would, without rewriting its content: one UpdateItem of `ttl`, or nothing within `touchAfter`. Where a record of version 2 does not let
    * the session live that long (after twice its lifetime), it is sealed again, on condition that nobody wrote it meanwhile. A session that is gone stays
-   * gone, one that has ended stays so, and both are a success.
-   * Fails with `ERR_CONFIG`.
+   * gone, one that has ended stays so, and both are a success. One whose new end has passed is removed. A known session whose cookie has changed (its path,
+   * its lifetime, all but its moving end), or that must be sealed again, is saved as by `set`. With a callback, every other known session is answered
+   * before `touch` returns.
+   * Fails with `ERR_CONFIG`; where it saves, as `set` does.
    */
   touch(sid: string, session: SessionData, callback: ((error?: any) => void) | undefined): void;
   touch(sid: string, session: SessionData): Promise<void>;
@@ -416,10 +454,11 @@ export class DynamoDBSessionStore extends EventEmitter {
    * Changes a session safely: reads it, calls `mutate` with it, and writes it on condition that nobody else has, again and again until that holds. `mutate`
    * changes the session in place, or returns the object to write instead (so write `{ s.n = 1; }`, not `s.n = 1`, as the body of an arrow function), at once or as a
    * promise, and may be called several times; if it throws, the call
-   * fails with what it threw and nothing is written. The session keeps its end, unless `mutate` changes `cookie.expires`.
+   * fails with what it threw and nothing is written. The session keeps its end, unless `mutate` changes `cookie.expires`; to a moment that
+   * has passed, it removes the session.
    * @param target a session id, or the session object of the current request (`request.session`): that object then holds what was
    * written, so that the save at the end of the request does not undo it. It must not have unsaved changes (`ERR_CONFLICT`).
-   * @returns the session as it was written; `null` if there is none.
+   * @returns the session as it was written; `null` if there is none, or it was removed.
    * Fails with `ERR_CONFLICT` (retryable) at the deadline, `ERR_SERIALIZATION`, `ERR_SESSION_TOO_LARGE`, `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_CONFIG`.
    */
   update(target: string | object, mutate: (session: any) => unknown, options?: UpdateOptions): Promise<SessionData | null>;
@@ -499,39 +538,61 @@ export function encryptSessionData(data: string): Promise<EncryptionResult>;
  */
 export function decryptSessionData(encryptedData: string, encryptedKey: string, iv: string, authTag: string): Promise<string>;
 
-/** What {@link findUnreturnedReplies} needs of a Fastify 5 application; every `FastifyInstance` has it. */
+/** What {@link guardReplies} needs of a Fastify 5 application; every `FastifyInstance` has it. */
 export interface FastifyApplication {
   addHook(name: 'onRoute', hook: (route: any) => void): unknown;
   log: { warn(message: string): void };
 }
 
-/** What {@link findUnreturnedReplies} may be told. */
-export interface UnreturnedRepliesOptions {
+/** What {@link guardReplies} may be told. */
+export interface GuardRepliesOptions {
   /**
-   * Gets the name of each route that is found, once, such as `GET /users/:id` (`GET|POST /both` for a route of two methods). What it throws, or a
-   * promise of it that rejects, is ignored. Default: one line for `app.log.warn`, which goes nowhere in an application without a logger.
+   * Gets the name of each place that is found, once:
+   * - a handler by its route, such as `GET /users/:id` (`GET|POST /both` for a route of two methods);
+   * - a route's hook, such as `onRequest hook of GET /admin`, `preHandler hook (requireUser) of GET /admin`, or `preHandler hook 2 of GET /admin` for one
+   *   without a name in an array;
+   * - a hook of `addHook`, such as `onRequest hook (requireUser) of all routes` or `onRequest hook of all routes under /admin`;
+   * - `error handler of …` and `not-found handler of …`.
+   *
+   * What it throws, or a promise of it that rejects, is ignored. Default: one line for `app.log.warn`, which goes nowhere in an application without a logger.
    */
-  report?: (route: string) => unknown;
+  report?: (place: string) => unknown;
 }
 
-/** What {@link findUnreturnedReplies} found so far. */
-export interface UnreturnedReplies {
-  /** The names of the routes, in the order in which they were found. It grows while the application runs. */
+/** What {@link guardReplies} found so far. */
+export interface GuardedReplies {
+  /** The names of the hooks and handlers, in the order in which they were found. It grows while the application runs. */
   readonly routes: readonly string[];
 }
 
 /**
- * Finds, while a Fastify 5 application runs, the routes that bring it down behind an asynchronous session store: an async handler that calls
- * `reply.send()` or `reply.redirect()`, and neither returns nor awaits the reply. Such a route is reported with its first request, under
- * whatever store, and its requests are answered as if it had returned the reply. Other handlers run as they would without it.
+ * Lets a reply of a Fastify 5 application count as sent as soon as `reply.send()` or `reply.redirect()` has returned, as it does with the session
+ * store in memory. Behind a store that calls back later, Fastify takes an async hook that refuses a request without returning the reply for passed, and
+ * **runs the handler that it protects**; then the process ends with `ERR_HTTP_HEADERS_SENT`.
  *
- * It watches the handlers of the routes that are registered after it, on this instance and in its plugins; not hooks, error handlers or
- * the handler of `setNotFoundHandler`.
- * @param app the application, before its routes are registered.
- * @throws {TypeError} `app` has no `addHook`, or `report` is not a function.
- * @throws {Error} the application has started already; the error of Fastify is its `cause`.
+ * With the guard, no later hook and no handler runs after an answer, whoever gave it: hooks of routes, instances and plugins (`onRequest`, `preParsing`,
+ * `preValidation`, `preHandler`, with callbacks as well), decorators such as those of @fastify/passport and @fastify/auth, handlers, error handlers and
+ * not-found handlers. A second answer is ignored, and an error that is thrown after an answer is too, also when the client has left meanwhile. A header or payload that
+ * cannot be sent gives a 500, as with the store in memory, and not an uncaught exception. Async hooks and handlers that answered without returning or
+ * awaiting the reply are reported. Other hooks and handlers run as they would without it.
+ *
+ * **Not needed in general**: every application that is made after this package was imported has the guard. It acts as soon as the process has made a
+ * {@link DynamoDBSessionStore}, unless with `guardReplies: false`. Call it to be told of the places, to have them found while the store is
+ * still another one, or in an application that was made before the import; then it must come before hooks and routes.
+ * @param app the application. If it has the guard already, this attaches `report`, at any time.
+ * @throws {TypeError} `app` is no Fastify instance, or `report` is not a function.
+ * @throws {Error} the application has no guard and has started already, or replaces `reply.send` by itself; the error of Fastify is its `cause`.
  */
-export function findUnreturnedReplies(app: FastifyApplication, options?: UnreturnedRepliesOptions): UnreturnedReplies;
+export function guardReplies(app: FastifyApplication, options?: GuardRepliesOptions): GuardedReplies;
+
+/** @deprecated The former name of {@link guardReplies}. */
+export function findUnreturnedReplies(app: FastifyApplication, options?: GuardRepliesOptions): GuardedReplies;
+
+/** @deprecated The former name of {@link GuardRepliesOptions}. */
+export type UnreturnedRepliesOptions = GuardRepliesOptions;
+
+/** @deprecated The former name of {@link GuardedReplies}. */
+export type UnreturnedReplies = GuardedReplies;
 
 /** The environment's `KMS_KEY_ARN` when this module was loaded, else `arn:aws:kms:us-east-1:232282424912:key/afd7365b-7a3a-4ae6-97a6-3dcd0ec9a94a`. */
 export const KMS_KEY_ARN: string;

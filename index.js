@@ -3,6 +3,7 @@
 const native = require('./binding.js');
 const { kmsClient, docClient } = require('./lib/config.js');
 const { SessionStoreError } = require('./lib/errors.js');
+const { guardNewApplications } = require('./lib/fastify-app.js');
 const { DynamoDBSessionStore } = require('./lib/store.js');
 
 const { kmsKeyArn: KMS_KEY_ARN, sessionsTable: SESSIONS_TABLE, awsRegion: AWS_REGION } = native.defaults();
@@ -16,15 +17,20 @@ function decryptSessionData(encryptedData, encryptedKey, iv, authTag) {
   return require('./lib/session-data.js').decryptSessionData(encryptedData, encryptedKey, iv, authTag);
 }
 
-function findUnreturnedReplies(app, options) {
-  return require('./lib/unreturned-replies.js').findUnreturnedReplies(app, options);
+function guardReplies(app, options) {
+  return require('./lib/reply-guard/index.js').guardReplies(app, options);
 }
+
+const findUnreturnedReplies = guardReplies;
+
+guardNewApplications();
 
 module.exports = {
   DynamoDBSessionStore,
   SessionStoreError,
   encryptSessionData,
   decryptSessionData,
+  guardReplies,
   findUnreturnedReplies,
   KMS_KEY_ARN,
   SESSIONS_TABLE,

@@ -23,7 +23,7 @@ describe('a record', { concurrency: AT_ONCE }, () => {
     // The one text that whatever check fails is reported with.
     const about = subject();
     await stage.plain.put({ ...(await stage.plain.record(about.sid, '{}')), authTag: '' });
-    text = (await stage.provoke('ERR_INTEGRITY', stage.store(), 'get', about)).message;
+    text = (await stage.provoke('ERR_INTEGRITY', stage.store(), 'get', about)).detail;
     assert.match(text, /integrity/);
     assert.match(text, /nothing was deleted/);
   });
@@ -35,7 +35,7 @@ describe('a record', { concurrency: AT_ONCE }, () => {
     await stage.plain.putItem(await change((await stage.plain.item(saved.sid))!));
     const broken = await stage.plain.item(saved.sid);
     const error = await stage.provoke(code, stage.store(), 'get', saved);
-    if (code === 'ERR_INTEGRITY') assert.equal(error.message, text);
+    if (code === 'ERR_INTEGRITY') assert.equal(error.detail, text);
     assert.deepEqual(await stage.plain.item(saved.sid), broken);
     return error;
   };
@@ -186,7 +186,7 @@ describe('a record', { concurrency: AT_ONCE }, () => {
         const saved = await own.saved(false);
         const item = (await own.plain.item(saved.sid))!;
         await own.plain.putItem({ ...item, encryptedKey: { S: Buffer.alloc(length, 7).toString('base64') } });
-        assert.equal((await own.provoke('ERR_INTEGRITY', own.store(), 'get', saved)).message, text);
+        assert.equal((await own.provoke('ERR_INTEGRITY', own.store(), 'get', saved)).detail, text);
       }
     }));
 
@@ -197,7 +197,7 @@ describe('a record', { concurrency: AT_ONCE }, () => {
     await other.put(record);
     const error = await stage.provoke('ERR_INTEGRITY', stage.store(), 'get', about);
     assertFromAws(error, 'IncorrectKeyException');
-    assert.equal(error.message, text);
+    assert.equal(error.detail, text);
     other.close();
   });
 
@@ -226,7 +226,7 @@ describe('a record', { concurrency: AT_ONCE }, () => {
   it('that is broken is ERR_INTEGRITY for record as well', async () => {
     const saved = await stage.saved();
     await stage.plain.putItem(without('iv')((await stage.plain.item(saved.sid))!));
-    assert.equal((await stage.provoke('ERR_INTEGRITY', stage.store(), 'record', saved)).message, text);
+    assert.equal((await stage.provoke('ERR_INTEGRITY', stage.store(), 'record', saved)).detail, text);
   });
 
   it('that is broken fails all, whatever else there is', () =>
@@ -234,7 +234,7 @@ describe('a record', { concurrency: AT_ONCE }, () => {
       const [good, broken] = [await own.saved(), await own.saved()];
       await own.plain.putItem({ ...(await own.plain.item(broken.sid))!, iv: { S: '' } });
       const secrets = [...good.secrets, ...broken.secrets];
-      assert.equal((await own.provoke('ERR_INTEGRITY', own.store(), 'all', { ...broken, secrets })).message, text);
+      assert.equal((await own.provoke('ERR_INTEGRITY', own.store(), 'all', { ...broken, secrets })).detail, text);
       assert.equal(await own.store().length(), 2);
     }));
 

@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 import { type Backend, backends, quietLogger, startLocal } from './support/backends.ts';
 import { Browser } from './support/browser.ts';
-import { byCallback } from './support/calls.ts';
+import { answered, byCallback } from './support/calls.ts';
 import { assertFailure, failing } from './support/failures.ts';
 import { frameworks } from './support/framework-apps.ts';
 import { Program } from './support/program.ts';
@@ -138,16 +138,16 @@ for (const { name, start } of backends) {
       assert.deepEqual(nothing, []);
     });
 
-    it('a save or a touch that sends nothing calls its callback once, later, as any other', async () => {
+    it('a save or a touch that sends nothing calls its callback once, with null and nothing else', async () => {
       const store = backend.store({ prefix: 'nothing:' });
       const session = { user: 'ada' };
       await store.set('sid', session);
       for (const method of ['set', 'touch'] as const) {
-        assert.deepEqual(await byCallback((callback) => store[method]('sid', session, callback)), [null, undefined]);
+        assert.deepEqual((await answered((callback) => store[method]('sid', session, callback))).answer, [null, undefined]);
       }
       await store.destroy('sid');
       session.user = 'bob';
-      assert.deepEqual(await byCallback((callback) => store.set('sid', session, callback)), [null, undefined]);
+      assert.deepEqual((await answered((callback) => store.set('sid', session, callback))).answer, [null, undefined]);
       assert.deepEqual(store.stats().sessions, { written: 1, extended: 0, unchanged: 2, gone: 1, conflicts: 0 });
     });
 
@@ -177,7 +177,8 @@ for (const { name, start } of backends) {
             (reason) => reason,
           );
           if (error !== undefined) assert.equal(error.name, 'SessionStoreError', `${method}: ${error.stack}`);
-          const [given] = await byCallback((callback) => attempt(() => store[method](...args, callback)));
+          const { answer } = await answered((callback) => attempt(() => store[method](...args, callback)));
+          const [given] = answer;
           if (given) assert.equal(given.name, 'SessionStoreError', `${method}: ${given.stack}`);
         }
       });
@@ -232,7 +233,8 @@ for (const { name, start } of backends) {
       for (const [method, args] of Object.entries(METHODS)) {
         const call = taken[method];
         if (method !== 'close') await call(...args); // as a promise, and again with a callback, without a receiver
-        const [error, value] = await byCallback((callback) => call(...args, callback));
+        const { answer } = await answered((callback) => call(...args, callback));
+        const [error, value] = answer;
         assert.equal(error, null, method);
         results[method] = value;
       }
@@ -298,6 +300,17 @@ for (const { name, start } of backends) {
       assert.ok(surfaced.length >= 10);
       assert.deepEqual(runs, Object.fromEntries(surfaced.map((call: string) => [call, 1])));
       assert.deepEqual(unhandled, []);
+    });
+
+    it('a callback that throws ERR_HTTP_HEADERS_SENT is one warning that names the trap, and the process lives', async (t) => {
+      const own = await start();
+      t.after(() => own.stop());
+      const { code, lines, stderr } = await new Program('callback-program', 'late responses', own.config).end();
+      assert.equal(code, 0, stderr);
+      assert.equal(stderr, '');
+      const { warnings } = JSON.parse(lines[0]!);
+      assert.equal(warnings.length, 1, warnings.join('\n'));
+      assert.match(warnings[0], /ERR_HTTP_HEADERS_SENT.*without returning the reply.*README/);
     });
 
     it('a listener of conflict that throws surfaces as an uncaughtException, and the save is what it would be', async (t) => {

@@ -213,7 +213,7 @@ describe('what a conflict tells', () => {
     const { sid, second, other } = await conflict(t, 'error');
     const error = await failing(second.set(sid, other), 'ERR_CONFLICT', [sid, 'secret-']);
     assert.equal(error.retryable, false);
-    assert.match(error.message, /read it again/i);
+    assert.match(error.detail, /read it again/i);
   });
 
   for (const { onConflict } of MODES) {

@@ -188,7 +188,7 @@ describe('the errors', () => {
           for (const { error } of results) {
             assert.equal(error?.code, 'ERR_CREDENTIALS', error?.shown);
             assert.equal(error.retryable, false);
-            assert.match(error.message, /environment.*profile.*role/);
+            assert.match(error.detail, /environment.*profile.*role/);
             assert.ok(error.cause?.message);
             assertNothingOf(about.secrets, error.shown);
           }
@@ -458,7 +458,7 @@ describe('the errors', () => {
         const session = { ...about.session, filler: 'x'.repeat(310_000) };
         const error = await stage.provoke('ERR_SESSION_TOO_LARGE', stage.store(), 'set', { ...about, session });
         assertSays(error, 'keep less');
-        const [needed, limit] = error.message.match(/\d[\d,]*/g)!.map((number) => Number(number.replaceAll(',', '')));
+        const [needed, limit] = error.detail.match(/\d[\d,]*/g)!.map((number) => Number(number.replaceAll(',', '')));
         assert.equal(limit, 409_600);
         assert.ok(needed! > 310_000 * (4 / 3) && needed! < 310_000 * (4 / 3) + 2000, `${needed} bytes`);
         assert.equal(error.cause, undefined);

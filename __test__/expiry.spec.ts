@@ -84,8 +84,8 @@ for (const { name, start } of backends) {
         const before = await backend.store().record(sid);
         const store = backend.store({ ttlSeconds });
         for (const method of ['set', 'touch'] as const) {
-          const { message } = await failing(store[method](sid, { user: 'after' }), 'ERR_CONFIG', [sid]);
-          assert.match(message, /ttlSeconds/);
+          const { detail } = await failing(store[method](sid, { user: 'after' }), 'ERR_CONFIG', [sid]);
+          assert.match(detail, /ttlSeconds/);
         }
         assert.deepEqual(await store.record(sid), before);
       });
@@ -176,7 +176,54 @@ for (const { name, start } of backends) {
       assert.equal(await store.get('ended'), null);
       await store.set('ended', { cookie: { expires: new Date(0) } });
       assert.equal(await store.get('ended'), null);
-      assert.equal((await store.record('ended'))!.ttl, 0);
+    });
+
+    // Time to Live leaves what ended more than five years ago: such a record would stay for ever.
+    for (const [what, end] of Object.entries({ 'in 1970': 0, 'a millisecond ago': NOW - 1, now: NOW })) {
+      it(`removes a session whose cookie ended ${what}, whether it is saved, touched or updated`, async () => {
+        const store = backend.store();
+        const expires = new Date(end);
+        const ways: Record<string, (session: any) => Promise<unknown>> = {
+          'saved, unchanged': (session) => {
+            session.cookie.expires = expires;
+            return store.set('ended', session);
+          },
+          'saved, changed': (session) => {
+            Object.assign(session, { cookie: { expires }, user: 'Bob' });
+            return store.set('ended', session);
+          },
+          touched: (session) => {
+            session.cookie.expires = expires;
+            return store.touch('ended', session);
+          },
+          updated: () =>
+            store.update('ended', (session) => {
+              session.cookie.expires = expires;
+            }),
+          'saved, as an object that nobody knows': () => store.set('ended', { cookie: { expires } }),
+          'touched, as an object that nobody knows': () => store.touch('ended', { cookie: { expires } }),
+        };
+        for (const [way, ending] of Object.entries(ways)) {
+          await store.set('ended', { cookie: { expires: at(60_000) }, user: 'Ada' });
+          const session = await store.get('ended');
+          assert.equal((await ending(session)) ?? null, null, way);
+          assert.equal(await store.record('ended'), null, way);
+          assert.equal(await store.get('ended'), null, way);
+          // A request that had it, too, brings nothing back.
+          await store.set('ended', Object.assign(session!, { cookie: { expires: at(60_000) } }));
+          assert.equal(await store.get('ended'), null, way);
+        }
+      });
+    }
+
+    it('keeps a session that somebody else has prolonged since a request read it, which outlives its end unchanged', async () => {
+      const [store, other] = [backend.store(), backend.store()];
+      await store.set('prolonged', { cookie: { expires: at(10_000) } });
+      const session = await store.get('prolonged');
+      await other.touch('prolonged', { cookie: { expires: at(60_000) } });
+      mock.timers.setTime(NOW + 11_000);
+      await store.set('prolonged', session!);
+      assert.notEqual(await other.get('prolonged'), null);
     });
 
     it('hides a record that is still there', async () => {

@@ -273,11 +273,11 @@ for (const { name, start } of backends) {
       await store.set(sid, before);
       const after = { user: 'Ada', filler: 'Plaintext-4711'.padEnd(307_200, 'x') };
       const error = await failing(store.set(sid, after), 'ERR_SESSION_TOO_LARGE', ['Plaintext-4711', sid]);
-      const sizes = error.message.match(/\d[\d,]*/g)!.map((size) => Number(size.replaceAll(',', '')));
-      assert.ok(sizes.includes(409_600), error.message);
+      const sizes = error.detail.match(/\d[\d,]*/g)!.map((size) => Number(size.replaceAll(',', '')));
+      assert.ok(sizes.includes(409_600), error.detail);
       assert.ok(
         sizes.some((size) => size > 409_600 && size < 411_000),
-        error.message,
+        error.detail,
       );
       assert.deepStrictEqual(await store.get(sid), before);
       const [given] = await byCallback((callback) => store.set('new', { filler: 'x'.repeat(400_000) }, callback));
@@ -311,7 +311,7 @@ for (const { name, start } of backends) {
           const [given, ...nothing] = await byCallback((callback) => store[method](sid, ...args, callback));
           assert.deepEqual(nothing, []);
           assertFailure(given, 'ERR_CONFIG', secrets);
-          for (const { message } of [rejected, given]) assert.match(message, /session id/);
+          for (const { detail } of [rejected, given]) assert.match(detail, /session id/);
         }
         assertNothingOf(secrets, logger.lines.join());
         assert.ok(!(await backend.store().ids()).includes(sid));
@@ -478,7 +478,7 @@ describe('calls that nobody looks after', () => {
     'a folder that cannot be made': async () => ({ local: { path: '/dev/null/sessions' } }),
   };
   for (const [kind, config] of Object.entries(outages)) {
-    it(`destroy(sid, undefined) with ${kind} is logged and does not end the process`, async () => {
+    it(`set, touch and destroy with ${kind}, whose promise nobody looks at, are logged and do not end the process`, async () => {
       const { code, lines, stderr } = await new Program('callback-program', 'promises left alone', await config()).end();
       assert.equal(code, 0, stderr);
       assert.equal(stderr, '');

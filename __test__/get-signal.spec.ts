@@ -65,9 +65,9 @@ describe('get with a signal', () => {
     const store = backend.store();
     for (const signal of [7, 'abort', {}, new EventTarget()]) {
       const error = await failing(store.get('sid', { signal } as object), 'ERR_CONFIG');
-      assert.match(error.message, /signal.*AbortSignal/);
+      assert.match(error.detail, /signal.*AbortSignal/);
     }
-    assert.match((await failing(store.get('sid', { timeout: 5 } as object), 'ERR_CONFIG')).message, /get.*timeout.*signal/);
+    assert.match((await failing(store.get('sid', { timeout: 5 } as object), 'ERR_CONFIG')).detail, /get.*timeout.*signal/);
   });
 
   it('changes nothing for callbacks, also beside a signal', async () => {

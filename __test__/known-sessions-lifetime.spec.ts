@@ -212,9 +212,9 @@ describe('the end of a known session on the wire', () => {
       await store.set(way, { user: 'ada' });
       const session = (await store.get(way))!;
       mock.timers.setTime(NOW + 59_000);
-      assert.deepEqual(await calls(backend.aws, () => store[way](way, session)), {});
+      assert.deepEqual(await calls(backend, () => store[way](way, session)), {});
       mock.timers.setTime(NOW + 60_000);
-      assert.deepEqual(await calls(backend.aws, () => store[way](way, session)), { 'dynamodb:UpdateItem': 1 });
+      assert.deepEqual(await calls(backend, () => store[way](way, session)), { 'dynamodb:UpdateItem': 1 });
       const [{ body }] = await backend.aws.requests();
       assert.deepEqual(body.Key, { sessionId: { S: way } });
       assert.match(body.UpdateExpression, /^SET #?\w+ = :\w+$/);

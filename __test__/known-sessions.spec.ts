@@ -93,6 +93,24 @@ for (const { name, start } of backends) {
       return { sid, store, other };
     }
 
+    for (const name of ['\ud83d', '\udc00 behind text', 'x\ud83d', '\ud83d\ude00', '', '__proto__', 'cookie ']) {
+      it(`a session with the property name ${JSON.stringify(name)} is saved, changed and known as any other`, async () => {
+        const store = backend.store();
+        const named = (value: number) =>
+          JSON.parse(JSON.stringify({ cookie: {}, at: value }).replace('"at"', JSON.stringify(name)));
+        const sid = `named ${Buffer.from(name).toString('hex')} ${name.length}`;
+        await store.set(sid, named(1));
+        const session = (await store.get(sid))!;
+        assert.deepStrictEqual(session, named(1));
+        assert.deepEqual(await outcomes(store, () => store.set(sid, session)), { unchanged: 1 });
+        Object.defineProperty(session, name, { value: 2, enumerable: true });
+        assert.deepEqual(await outcomes(store, () => store.set(sid, session)), { written: 1 });
+        assert.deepStrictEqual(await backend.store().get(sid), named(2));
+        const updated = await store.update(sid, (session) => void Object.defineProperty(session, name, { value: 3 }));
+        assert.deepStrictEqual(updated, named(3));
+      });
+    }
+
     it('get gives what was saved and nothing else, also after a touch that does not move the end past the cookie', async () => {
       const { sid, store, other } = await saved({ touchAfter: 0, ttlSeconds: 600 });
       for (const reader of [store, other, backend.store({ prefix: `${number}:` })]) {

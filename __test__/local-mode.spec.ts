@@ -88,9 +88,9 @@ describe('the local mode', () => {
       const key = await readFile(join(path, 'key'));
       const store = open();
       const calls = [store.get('sid'), store.set('sid', { user: 'Bob' }), store.ping(), store.length()];
-      for (const { message } of await Promise.all(calls.map((call) => failing(call, 'ERR_CONFIG', spellings(key))))) {
-        assert.ok(message.includes(join(path, 'key')), message);
-        assert.match(message, /chmod 600/);
+      for (const { detail } of await Promise.all(calls.map((call) => failing(call, 'ERR_CONFIG', spellings(key))))) {
+        assert.ok(detail.includes(join(path, 'key')), detail);
+        assert.match(detail, /chmod 600/);
       }
       assert.equal(await mode('key'), wide.toString(8));
       await chmod(join(path, 'key'), 0o600);
@@ -121,11 +121,11 @@ describe('the local mode', () => {
     await first.close();
     await rename(join(path, 'key'), join(parent, 'key elsewhere'));
     const store = open();
-    for (const { message } of await Promise.all(
+    for (const { detail } of await Promise.all(
       [store.get('sid'), store.set('new', {}), store.ping()].map((call) => failing(call, 'ERR_CONFIG')),
     )) {
-      assert.ok(message.includes(join(path, 'key')), message);
-      assert.match(message, /missing/);
+      assert.ok(detail.includes(join(path, 'key')), detail);
+      assert.match(detail, /missing/);
     }
     assert.ok(!existsSync(join(path, 'key')));
     await rename(join(parent, 'key elsewhere'), join(path, 'key'));
@@ -140,9 +140,9 @@ describe('the local mode', () => {
       const key = await readFile(join(path, 'key'));
       await writeFile(join(path, 'key'), Buffer.alloc(length, 'Plaintext-4711'));
       const store = open();
-      const { message } = await failing(store.get('sid'), 'ERR_CONFIG', spellings(Buffer.from('Plaintext-4711')));
-      assert.match(message, /32 bytes/);
-      assert.ok(message.includes(join(path, 'key')), message);
+      const { detail } = await failing(store.get('sid'), 'ERR_CONFIG', spellings(Buffer.from('Plaintext-4711')));
+      assert.match(detail, /32 bytes/);
+      assert.ok(detail.includes(join(path, 'key')), detail);
       assert.deepEqual(await readFile(join(path, 'key')), Buffer.alloc(length, 'Plaintext-4711'));
       await writeFile(join(path, 'key'), key);
       assert.deepStrictEqual(await store.get('sid'), { user: 'Ada' });
@@ -169,9 +169,9 @@ describe('the local mode', () => {
     assert.deepEqual(JSON.parse(await holder.line()), { holds: path, before: [] });
     const store = open();
     const calls = [store.get('of the holder'), store.set('mine', {}), store.ping()];
-    for (const { message } of await Promise.all(calls.map((call) => failing(call, 'ERR_CONFIG')))) {
-      assert.ok(message.includes(path), message);
-      assert.match(message, /another process/);
+    for (const { detail } of await Promise.all(calls.map((call) => failing(call, 'ERR_CONFIG')))) {
+      assert.ok(detail.includes(path), detail);
+      assert.match(detail, /another process/);
     }
     await holder.end('SIGKILL');
     assert.deepStrictEqual(await store.all(), [{ user: 'Ada', id: 'of the holder' }]);
@@ -184,9 +184,9 @@ describe('the local mode', () => {
     await store.set('before', { user: 'Ada' });
     const holder = program(t, 'holder-program', path, 'of the holder', {});
     const writes = Array.from({ length: 50 }, (_, number) => store.set(`during ${number}`, { number }));
-    const { code, message } = JSON.parse(await holder.line());
+    const { code, detail } = JSON.parse(await holder.line());
     assert.equal(code, 'ERR_CONFIG');
-    assert.match(message, /another process/);
+    assert.match(detail, /another process/);
     await Promise.all(writes);
     assert.deepStrictEqual(await store.get('before'), { user: 'Ada' });
     assert.equal(await store.length(), 51);
@@ -218,7 +218,7 @@ describe('the local mode', () => {
     const found: Record<string, unknown> = {};
     for (const [way, same] of Object.entries(spelled)) {
       const store = open({ local: { path: same } });
-      found[way] = await store.get('sid').catch((error) => error.message);
+      found[way] = await store.get('sid').catch((error) => error.detail);
     }
     assert.deepStrictEqual(found, Object.fromEntries(Object.keys(spelled).map((way) => [way, { user: 'Ada' }])));
   });
@@ -279,7 +279,7 @@ describe('the local mode', () => {
     await writeFile(file, 'not a folder');
     for (const wrong of [file, join(file, 'below'), join(file, 'far', 'below')]) {
       const error = await failing(open({ local: { path: wrong } }).get('sid'), 'ERR_CONFIG');
-      assert.ok(error.message.includes(wrong), error.message);
+      assert.ok(error.detail.includes(wrong), error.detail);
       assert.match(shown(error), /not a directory|file exists|not a folder/i);
     }
     assert.equal(await readFile(file, 'utf8'), 'not a folder');
@@ -289,8 +289,8 @@ describe('the local mode', () => {
     await mkdir(path, { recursive: true, mode: 0o700 });
     const file = join(path, 'sessions.redb');
     await writeFile(file, 'these are the notes of somebody else'.repeat(100));
-    const { message } = await failing(open().set('sid', {}), 'ERR_DYNAMODB_UNAVAILABLE');
-    assert.ok(message.includes(path), message);
+    const { detail } = await failing(open().set('sid', {}), 'ERR_DYNAMODB_UNAVAILABLE');
+    assert.ok(detail.includes(path), detail);
     assert.equal(await readFile(file, 'utf8'), 'these are the notes of somebody else'.repeat(100));
     assert.ok(!existsSync(join(path, 'key')));
   });

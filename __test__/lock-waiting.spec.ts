@@ -34,8 +34,8 @@ describe('a lease that is waited for', () => {
     await turn();
     assert.deepEqual(await scene.backend.aws.calls(), { 'dynamodb:PutItem': waits.length + 1 });
     clock.tick(1);
-    const { message } = await failed;
-    assert.match(message, /10 seconds/);
+    const { detail } = await failed;
+    assert.match(detail, /10 seconds/);
     clock.tick(10_000);
     await turn();
     assert.deepEqual(await scene.backend.aws.calls(), { 'dynamodb:PutItem': waits.length + 1 });

@@ -132,7 +132,7 @@ describe('without', LIMIT, () => {
         ];
         for (const call of more) {
           const error = await failing(call, 'ERR_OVERLOADED');
-          assert.match(error.message, /5 calls.*maxCallsInFlight/);
+          assert.match(error.detail, /5 calls.*maxCallsInFlight/);
         }
         assert.deepEqual(ended, [], 'the calls that were refused had to wait');
         assert.equal(store.stats().errors.ERR_OVERLOADED, more.length);

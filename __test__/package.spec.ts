@@ -40,19 +40,38 @@ const TEXTS = [
   'lib/abortable.js',
   'lib/backoff.js',
   'lib/checks.js',
+  'lib/cli/check-replies.js',
+  'lib/cli/main.js',
+  'lib/cli/parser.js',
+  'lib/cli/replies/advice.js',
+  'lib/cli/replies/analyse.js',
+  'lib/cli/replies/expressions.js',
+  'lib/cli/replies/flow.js',
+  'lib/cli/replies/functions.js',
+  'lib/cli/replies/handlers.js',
+  'lib/cli/replies/helpers.js',
+  'lib/cli/replies/modules.js',
+  'lib/cli/replies/names.js',
+  'lib/cli/replies/syntax.js',
+  'lib/cli/replies/values.js',
+  'lib/cli/source-files.js',
+  'lib/cli/usage-error.js',
   'lib/config.js',
   'lib/errors.js',
   'lib/failures.js',
+  'lib/fastify-app.js',
   'lib/in-order.js',
   'lib/known-sessions.js',
   'lib/lease-events.js',
   'lib/locks.js',
   'lib/native-store.js',
   'lib/options.js',
+  'lib/reply-guard/index.js',
+  'lib/reply-guard/places.js',
+  'lib/reply-guard/replies.js',
   'lib/session-data.js',
   'lib/session.js',
   'lib/store.js',
-  'lib/unreturned-replies.js',
   'lib/update.js',
   'package.json',
 ];
@@ -135,8 +154,8 @@ describe('the package', () => {
     assert.deepEqual(manifest.bundleDependencies ?? [], []);
     for (const name of Object.keys(manifest.optionalDependencies ?? {}))
       assert.match(name, /connect-dynamodb-kms-/, 'not its own binary');
-    assert.deepEqual(Object.keys(manifest.peerDependencies), ['express-session']);
-    assert.deepEqual(manifest.peerDependenciesMeta, { 'express-session': { optional: true } });
+    assert.deepEqual(Object.keys(manifest.peerDependencies), ['express-session', 'oxc-parser']);
+    assert.deepEqual(manifest.peerDependenciesMeta, { 'express-session': { optional: true }, 'oxc-parser': { optional: true } });
     for (const script of ['preinstall', 'install', 'postinstall']) assert.equal(manifest.scripts?.[script], undefined, script);
   });
 

@@ -485,7 +485,7 @@ describe('records of version 2', () => {
         await backend.aws.reset();
         for (const call of [() => store.get('sid'), () => store.record('sid'), () => store.all()]) {
           const error = await failing(call(), 'ERR_VERSION');
-          assert.match(error.message, /acceptVersions/);
+          assert.match(error.detail, /acceptVersions/);
         }
         assert.deepEqual(await backend.aws.calls(), { 'dynamodb:GetItem': 2, 'dynamodb:Scan': 1 });
         await store.set('sid', { user: 'Bob' });
@@ -494,13 +494,28 @@ describe('records of version 2', () => {
       }
     });
 
+    it('an ended record of a version that is not accepted is no session to any call', async () => {
+      const prefix = 'ended before the upgrade:';
+      const options = { prefix, ttlSeconds: 60 };
+      await backend.store({ ...options, recordVersion: 1 }).set('sid', { user: 'Ada' });
+      const store = backend.store({ ...options, recordVersion: 2, acceptVersions: [2] });
+      await failing(store.get('sid'), 'ERR_VERSION');
+      mock.timers.setTime(NOW + 60_000);
+      assert.equal(await store.get('sid'), null);
+      assert.equal(await store.update('sid', () => assert.fail('there is no session')), null);
+      await store.touch('sid', {});
+      await failing(store.record('sid'), 'ERR_VERSION');
+      await store.set('sid', { user: 'Bob' });
+      assert.deepStrictEqual(await store.get('sid'), { user: 'Bob' });
+    });
+
     it('version 3 is refused, whatever else the record has', async () => {
       for (const version of [1, 2] as const) {
         const sid = fresh();
         await reader.set(sid, {}, { version });
         await reader.change(sid, 'version', { N: '3' });
         const error = await failing(backend.store(V2).get(sid), 'ERR_VERSION');
-        assert.match(error.message, /upgrade/);
+        assert.match(error.detail, /upgrade/);
       }
     });
   });
@@ -551,7 +566,7 @@ describe('records of version 2', () => {
           await failing(warm.get(sid), 'ERR_INTEGRITY'),
           await failing(backend.store(V2).get(sid), 'ERR_INTEGRITY'),
         ];
-        assert.equal(errors[0]!.message, errors[1]!.message);
+        assert.equal(errors[0]!.detail, errors[1]!.detail);
       });
     }
 
@@ -625,13 +640,13 @@ for (const { name, start } of backends) {
       const aws = 'aws' in backend ? (backend as AwsBackend).aws : undefined;
       await aws?.reset();
       const text = (length: number) => ({ text: 'x'.repeat(length) });
-      const sizes = (message: string) => message.match(/\d[\d,]*/g)!.map((number) => Number(number.replaceAll(',', '')));
-      const [needed, limit] = sizes((await failing(own.set('large', text(500_000)), 'ERR_SESSION_TOO_LARGE')).message);
+      const sizes = (detail: string) => detail.match(/\d[\d,]*/g)!.map((number) => Number(number.replaceAll(',', '')));
+      const [needed, limit] = sizes((await failing(own.set('large', text(500_000)), 'ERR_SESSION_TOO_LARGE')).detail);
       assert.equal(limit, 409_600);
       const most = 500_000 - (needed! - limit!);
       assert.ok(most > 400_000, `${most} bytes`);
       const error = await failing(own.set('large', text(most + 1)), 'ERR_SESSION_TOO_LARGE');
-      assert.deepEqual(sizes(error.message), [409_601, 409_600]);
+      assert.deepEqual(sizes(error.detail), [409_601, 409_600]);
       assert.equal(own.stats().keyCache.loads, 0, 'a data key was made');
       assert.deepEqual((await aws?.calls()) ?? {}, {});
       assert.equal(await own.record('large'), null);

@@ -138,16 +138,16 @@ for (const [framework, sequences] of steps) {
 
     it('strangers cost nothing, with and without a cookie that is no session', async (t) => {
       const browser = await served(t, backend.store());
-      assert.deepEqual(await calls(backend.aws, () => browser.get('/nothing')), {});
+      assert.deepEqual(await calls(backend, () => browser.get('/nothing')), {});
       browser.cookies.set('gateway.sid', 'nonsense');
-      assert.deepEqual(await calls(backend.aws, () => browser.get('/me')), {});
+      assert.deepEqual(await calls(backend, () => browser.get('/me')), {});
     });
 
     it('a login makes a data key and writes the session once', async (t) => {
       const store = backend.store();
       const browser = await served(t, store);
       const trace = traced(store);
-      assert.deepEqual(await calls(backend.aws, () => browser.post('/login/ada')), { [NEW_KEY]: 1, [PUT]: 1 });
+      assert.deepEqual(await calls(backend, () => browser.post('/login/ada')), { [NEW_KEY]: 1, [PUT]: 1 });
       assert.deepEqual(trace, ['set']);
       const put = (await backend.aws.requests()).find(({ action }) => action === PUT);
       assert.equal(put!.body.ConditionExpression, undefined); // a new session overwrites whatever has its id
@@ -160,7 +160,7 @@ for (const [framework, sequences] of steps) {
         await browser.post('/login/ada');
         mock.timers.tick(later * 1000);
         const trace = traced(store);
-        const counted = await calls(backend.aws, async () => {
+        const counted = await calls(backend, async () => {
           assert.equal((await send(browser)).status, 200);
         });
         assert.equal(trace.join(', '), methods);
@@ -189,7 +189,7 @@ for (const [framework, sequences] of steps) {
       const store = backend.store();
       const browser = await served(t, store, { rolling: true });
       for (const [name, value] of login.cookies) browser.cookies.set(name, value);
-      const counted = await calls(backend.aws, async () => {
+      const counted = await calls(backend, async () => {
         for (let request = 0; request < 200; request++) {
           mock.timers.tick(250);
           const { status, setCookie } = await browser.get('/me');
@@ -204,7 +204,7 @@ for (const [framework, sequences] of steps) {
     it('in the process that has seen the login, they cost at most one check of the key a minute', async (t) => {
       const browser = await served(t, backend.store(), { rolling: true });
       await browser.post('/login/ada');
-      const counted = await calls(backend.aws, async () => {
+      const counted = await calls(backend, async () => {
         for (let request = 0; request < 200; request++) {
           mock.timers.tick(500);
           assert.equal((await browser.get('/me')).status, 200);
@@ -218,7 +218,7 @@ for (const [framework, sequences] of steps) {
       await login.post('/login/ada');
       const browser = await served(t, backend.store(), { rolling: true });
       for (const [name, value] of login.cookies) browser.cookies.set(name, value);
-      const counted = await calls(backend.aws, async () => {
+      const counted = await calls(backend, async () => {
         const answers = await Promise.all(Array.from({ length: 200 }, () => browser.get('/me')));
         for (const { status } of answers) assert.equal(status, 200);
       });
@@ -228,7 +228,7 @@ for (const [framework, sequences] of steps) {
     it('50 requests that change the session cost 50 reads and 50 writes, and nothing of KMS', async (t) => {
       const browser = await served(t, backend.store());
       await browser.post('/login/ada');
-      const counted = await calls(backend.aws, async () => {
+      const counted = await calls(backend, async () => {
         for (let visits = 1; visits <= 50; visits++) {
           mock.timers.tick(500);
           assert.deepEqual((await browser.post('/visit')).body, { visits });
@@ -241,7 +241,7 @@ for (const [framework, sequences] of steps) {
       const browser = await served(t, backend.store());
       await browser.post('/login/ada');
       await browser.post('/logout');
-      const counted = await calls(backend.aws, async () => {
+      const counted = await calls(backend, async () => {
         assert.equal((await browser.get('/me')).status, 401);
       });
       assert.deepEqual(counted, { [GET]: 1 });
@@ -255,7 +255,7 @@ for (const [framework, sequences] of steps) {
       const request = browser.post('/slow/change');
       await gate.reached;
       await browser.post('/logout');
-      const counted = await calls(backend.aws, async () => {
+      const counted = await calls(backend, async () => {
         gate.open();
         assert.equal((await request).status, 200);
       });
@@ -274,7 +274,7 @@ for (const [framework, sequences] of steps) {
       const request = other.post('/slow/change');
       await slow.gate.reached;
       await browser.post('/visit');
-      const counted = await calls(backend.aws, async () => {
+      const counted = await calls(backend, async () => {
         slow.gate.open();
         assert.equal((await request).status, 200);
       });
@@ -292,7 +292,7 @@ describe('the requests of Express that are its alone', () => {
     const browser = new Browser(origin);
     await browser.post('/login/ada');
     const trace = traced(store);
-    assert.deepEqual(await calls(backend.aws, () => browser.get('/me')), { [GET]: 1 });
+    assert.deepEqual(await calls(backend, () => browser.get('/me')), { [GET]: 1 });
     assert.deepEqual(trace, ['get', 'touch']);
   });
 
@@ -304,7 +304,7 @@ describe('the requests of Express that are its alone', () => {
     const browser = new Browser(origin);
     await browser.post('/login/ada');
     const trace = traced(store);
-    assert.deepEqual(await calls(backend.aws, () => browser.post('/unset')), { [GET]: 1, [DELETE]: 1 });
+    assert.deepEqual(await calls(backend, () => browser.post('/unset')), { [GET]: 1, [DELETE]: 1 });
     assert.deepEqual(trace, ['get', 'destroy']);
   });
 });
@@ -318,7 +318,7 @@ describe('the requests of Fastify that are its alone', () => {
     const browser = new Browser(origin);
     await browser.post('/login/ada');
     const trace = traced(store);
-    assert.deepEqual(await calls(backend.aws, () => browser.get('/me')), { [GET]: 1 });
+    assert.deepEqual(await calls(backend, () => browser.get('/me')), { [GET]: 1 });
     assert.deepEqual(trace, ['get']);
   });
 
@@ -327,7 +327,7 @@ describe('the requests of Fastify that are its alone', () => {
     t.after(() => backend.stop());
     const { origin } = await fastify.serve(t, backend.store(), { saveUninitialized: true });
     const browser = new Browser(origin);
-    assert.deepEqual(await calls(backend.aws, () => browser.get('/nothing')), { [NEW_KEY]: 1, [PUT]: 1 });
-    assert.deepEqual(await calls(backend.aws, () => browser.get('/nothing')), { [GET]: 1 });
+    assert.deepEqual(await calls(backend, () => browser.get('/nothing')), { [NEW_KEY]: 1, [PUT]: 1 });
+    assert.deepEqual(await calls(backend, () => browser.get('/nothing')), { [GET]: 1 });
   });
 });

@@ -148,7 +148,7 @@ for (const recordVersion of [1, 2] as const) {
     it('a record that none of the keys sealed is ERR_INTEGRITY, and stays', async () => {
       for (const keys of [NEW, [NEW], [NEW, THIRD], [NEW, ABROAD]]) {
         const error = await failing(store(keys).get('sid'), 'ERR_INTEGRITY');
-        assert.match(error.message, /nothing was deleted/);
+        assert.match(error.detail, /nothing was deleted/);
       }
       assert.deepStrictEqual(await store(OLD).get('sid'), { user: 'Ada' });
     });
@@ -167,7 +167,7 @@ for (const recordVersion of [1, 2] as const) {
         await sendKms(command);
         assert.deepStrictEqual(await store([NEW, OLD]).get('sid'), { user: 'Ada' });
         const error = await failing(store([NEW, OLD]).set('new', {}), 'ERR_KMS_KEY_UNUSABLE');
-        assert.ok(error.message.includes(NEW), error.message);
+        assert.ok(error.detail.includes(NEW), error.detail);
         assert.equal(await store([OLD]).get('new'), null);
       });
     }

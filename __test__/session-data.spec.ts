@@ -99,17 +99,17 @@ describe('an envelope', () => {
   describe('does not open', () => {
     const token = `token-${randomBytes(18).toString('base64url')}`;
     let sealed: EncryptionResult;
-    let message: string;
+    let detail: string;
     let secrets: string[];
     before(async () => {
       sealed = await encryptSessionData(token);
       secrets = [token, ...spellings(await plain.dataKey(sealed.encryptedKey))];
-      message = (await failing(open({ ...sealed, authTag: '' }), 'ERR_INTEGRITY')).message;
+      detail = (await failing(open({ ...sealed, authTag: '' }), 'ERR_INTEGRITY')).detail;
     });
 
     const refuse = async (change: Partial<EncryptionResult>) => {
       const error = await failing(open({ ...sealed, ...change }), 'ERR_INTEGRITY', secrets);
-      assert.equal(error.message, message);
+      assert.equal(error.detail, detail);
       return error;
     };
 
@@ -214,7 +214,7 @@ describe('an envelope', () => {
           token,
         );
         const error = await failing(open(envelope), 'ERR_INTEGRITY', [token]);
-        assert.equal(error.message, message);
+        assert.equal(error.detail, detail);
       }
     });
 
@@ -239,7 +239,7 @@ describe('an envelope', () => {
     for (const data of [...texts, ...others]) {
       const secrets = typeof data === 'string' && data.length > 3 ? [data] : [];
       const error = await failing(encryptSessionData(data), 'ERR_SERIALIZATION', secrets);
-      assert.match(error.message, /string/);
+      assert.match(error.detail, /string/);
     }
     assert.deepEqual(await aws.calls(), {}, 'KMS was asked');
   });
@@ -259,8 +259,8 @@ describe('an envelope', () => {
   it('that KMS does not let through fails with what is missing', async () => {
     const sealed = await encryptSessionData('text');
     await aws.fault({ action: 'kms:*', status: 400, code: 'AccessDeniedException' });
-    assert.match((await failing(encryptSessionData('text'), 'ERR_ACCESS_DENIED')).message, /kms:GenerateDataKey/);
-    assert.match((await failing(open(sealed), 'ERR_ACCESS_DENIED')).message, /kms:Decrypt/);
+    assert.match((await failing(encryptSessionData('text'), 'ERR_ACCESS_DENIED')).detail, /kms:GenerateDataKey/);
+    assert.match((await failing(open(sealed), 'ERR_ACCESS_DENIED')).detail, /kms:Decrypt/);
     await aws.clearFaults();
     await aws.fault({ action: 'kms:*', status: 400, code: 'ThrottlingException' });
     await failing(encryptSessionData('text'), 'ERR_KMS_THROTTLED');

@@ -181,13 +181,13 @@ describe('the calls and the patience of update', () => {
 
   it('one read, one conditional write, nothing of KMS', async () => {
     const { sid, store } = await shared();
-    const { authTag } = (await store.record(sid))!;
+    const { authTag, ttl } = (await store.record(sid))!;
     await backend.aws.reset();
     await store.update(sid, count);
     assert.deepEqual(await backend.aws.calls(), { 'dynamodb:GetItem': 1, 'dynamodb:PutItem': 1 });
     const [read, written] = (await backend.aws.requests()).map(({ body }) => body);
     assert.equal(read.ConsistentRead, true);
-    assert.deepEqual(Object.values(written.ExpressionAttributeValues), [{ S: authTag }]);
+    assert.deepEqual(written.ExpressionAttributeValues, { ':authTag': { S: authTag }, ':end': { N: String(ttl) } });
     assert.deepEqual(store.stats().sessions, { written: 2, extended: 0, unchanged: 0, gone: 0, conflicts: 0 });
   });
 
@@ -251,7 +251,7 @@ describe('the calls and the patience of update', () => {
   function assertDeadline(error: any): void {
     assert.ok(error instanceof SessionStoreError, String(error));
     assert.deepEqual([error.code, error.retryable], ['ERR_CONFLICT', true]);
-    assert.match(error.message, /deadline/);
+    assert.match(error.detail, /deadline/);
   }
 
   it('waits grow from attempt to attempt up to half a second, and are a random part of that', async (t) => {

@@ -132,6 +132,33 @@ for (const { name, start } of backends) {
       assert.equal(store.stats().sessions.conflicts, 0); // nobody's change was in danger
     });
 
+    for (const recordVersion of [1, 2] as const) {
+      it(`takes back no touch that comes between its read and its write, in version ${recordVersion}`, async (t) => {
+        mock.timers.enable({ apis: ['Date'], now: START });
+        t.after(() => mock.timers.reset());
+        const sid = newSid();
+        const [store, other] = [0, 1].map(() => backend.store({ recordVersion, ttlSeconds: 100, touchAfter: 0 })) as [any, any];
+        await store.set(sid, { counter: 0 });
+        // The second is past the end that version 2 seals in, so that it seals the session again; the third brings the end nearer.
+        const lives = [150, 1000, 50];
+        for (const [round, seconds] of lives.entries()) {
+          const toucher = backend.store({ recordVersion, ttlSeconds: seconds, touchAfter: 0 });
+          const touching = await toucher.get(sid);
+          let calls = 0;
+          const updated = await store.update(sid, async (session: any) => {
+            if (++calls === 1) await toucher.touch(sid, touching!);
+            count(session);
+          });
+          assert.deepStrictEqual(updated, { counter: round + 1 });
+          assert.equal((await other.record(sid)).ttl, START / 1000 + seconds);
+          assert.deepStrictEqual(await other.get(sid), updated);
+        }
+        mock.timers.setTime(START + 60_000);
+        assert.equal(await other.get(sid), null);
+        assert.equal(await store.update(sid, () => assert.fail('it has ended')), null);
+      });
+    }
+
     it('shows other readers the session before or after, never half of it', async () => {
       const sid = newSid();
       const [store, other] = [backend.store(), backend.store()];
@@ -219,7 +246,7 @@ for (const { name, start } of backends) {
         'ERR_CONFLICT',
         [sid],
       );
-      assert.match(error.message, /not saved/);
+      assert.match(error.detail, /not saved/);
       assert.deepEqual([held, await store.record(sid)], [{ counter: 0, note: 'unsaved' }, before]);
       await store.set(sid, held);
       await store.update(held, count);

@@ -1,6 +1,7 @@
 // The process of one subject. It does what the messages of run.mjs ask for, one after another, and answers each with a value or an error.
 
 import { setTimeout } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import { startClocks } from './clocks.mjs';
 import { startGateway } from './gateway.mjs';
 import { closedLoop, Lanes, openLoop } from './loops.mjs';
@@ -146,7 +147,7 @@ process.on('message', async ({ task, ...given }) => {
   try {
     process.send({ value: await tasks[task](given) });
   } catch (error) {
-    process.send({ error: `${name}, ${task} ${JSON.stringify(given)}: ${error?.stack ?? error}` });
+    process.send({ error: `${name}, ${task} ${JSON.stringify(given)}: ${inspect(error)}` });
   }
 });
 process.on('disconnect', () => process.exit());

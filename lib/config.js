@@ -45,7 +45,8 @@ function describe(value, depth = 0) {
 
 /**
  * What the facade keeps of the options, and all of them in JSON for the native side, which checks them.
- * @returns {{ options: string, logger: object, lifetime: Function | undefined, recentSessions: number, callsInFlight: number, exactRevisions: boolean }}
+ * @returns {{ options: string, logger: object, lifetime: Function | undefined, recentSessions: number, callsInFlight: number, exactRevisions: boolean,
+ *   guardReplies: boolean }}
  */
 function readConfig(config) {
   if (!isPlainObject(config)) throw failure('ERR_CONFIG', 'the configuration must be an object with options');
@@ -55,10 +56,11 @@ function readConfig(config) {
   } catch (cause) {
     throw failure('ERR_CONFIG', 'an option of the configuration cannot be read; see cause', cause);
   }
-  const { logger = console, ...options } = copy;
+  const { logger = console, guardReplies = true, ...options } = copy;
   if (logger === null || typeof logger !== 'object' || typeof logger.warn !== 'function' || typeof logger.debug !== 'function') {
     throw failure('ERR_CONFIG', 'logger must be an object with the methods warn and debug');
   }
+  if (typeof guardReplies !== 'boolean') throw failure('ERR_CONFIG', 'guardReplies must be true or false');
   const lifetime = typeof options.ttlSeconds === 'function' ? options.ttlSeconds : undefined;
   if (lifetime) delete options.ttlSeconds;
   for (const [name, handle] of Object.entries({ kmsClient, docClient })) {
@@ -71,6 +73,7 @@ function readConfig(config) {
     recentSessions: options.maxRecentSessions ?? RECENT_SESSIONS,
     callsInFlight: options.maxCallsInFlight ?? CALLS_IN_FLIGHT,
     exactRevisions: options.onConflict === 'error' || options.onConflict === 'drop',
+    guardReplies,
   };
 }
 

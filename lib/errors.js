@@ -1,19 +1,56 @@
 'use strict';
 
+/**
+ * The `message` of each code. Frameworks send it to the browser, so it says what kind of failure it is and names nothing of the operator's: no table, key,
+ * account, region, path or option. Those stand in `detail`.
+ */
+const MESSAGES = {
+  ERR_CONFIG: 'the session store is misconfigured, or was given an argument that it cannot use; see detail',
+  ERR_KMS_UNAVAILABLE: "the session store's key service is not available; try again later",
+  ERR_KMS_THROTTLED: "the session store's key service is busy; try again later",
+  ERR_KMS_KEY_UNUSABLE: "the session store's encryption key cannot be used; see detail",
+  ERR_DYNAMODB_UNAVAILABLE: "the session store's database is not available; try again later",
+  ERR_DYNAMODB_THROTTLED: "the session store's database is busy; try again later",
+  ERR_TABLE_NOT_FOUND: "the session store's table does not exist; see detail",
+  ERR_TABLE_SCHEMA: "the session store's table cannot hold sessions; see detail",
+  ERR_ACCESS_DENIED: 'the session store lacks a permission; see detail',
+  ERR_CREDENTIALS: 'the session store has no usable credentials; see detail',
+  ERR_INTEGRITY: 'the stored session failed its integrity check; see detail',
+  ERR_VERSION: 'the stored session has a version that is not accepted; see detail',
+  ERR_SESSION_TOO_LARGE: 'the session is too large to be stored; see detail',
+  ERR_SERIALIZATION: 'the session cannot be written as JSON, or read from it; see detail',
+  ERR_CONFLICT: 'the session was changed in two places at the same time; see detail',
+  ERR_LOCK_TIMEOUT: 'the lock of the session could not be taken or kept; try again later',
+  ERR_OVERLOADED: 'the session store has too many calls to answer; try again later',
+  ERR_CLOSED: 'the session store is closed; see detail',
+};
+
 class SessionStoreError extends Error {
-  /** @param {{ code: string, message: string, retryable: boolean, retryAfterMillis?: number, cause?: unknown }} failure */
-  constructor({ code, message, retryable, retryAfterMillis, cause }) {
-    super(message, cause === undefined ? undefined : { cause });
+  /** @param {{ code: string, detail: string, retryable: boolean, retryAfterMillis?: number, cause?: unknown }} failure */
+  constructor({ code, detail, retryable, retryAfterMillis, cause }) {
+    super(MESSAGES[code], cause === undefined ? undefined : { cause });
     this.code = code;
     this.retryable = retryable;
+    this.statusCode = retryable ? 503 : 500;
     if (retryAfterMillis !== undefined) this.retryAfterMillis = retryAfterMillis;
+    // Enumerable, for `inspect` and for loggers such as pino, which copy an error's enumerable properties.
+    this.detail = detail;
+  }
+
+  /**
+   * What may leave the server in `response.json(error)`: everything but `detail`. Fastify's serializers of response schemas call it on an object that inherits
+   * from this one and has the status's text as `error`.
+   */
+  toJSON() {
+    const { statusCode, error, code, message, retryable, retryAfterMillis } = this;
+    return { statusCode, error, code, message, retryable, retryAfterMillis };
   }
 }
 Object.defineProperty(SessionStoreError.prototype, 'name', { value: 'SessionStoreError', configurable: true });
 
 /** A failure found on this side, which the same call will meet again. */
-function failure(code, message, cause) {
-  return new SessionStoreError({ code, message, retryable: false, cause });
+function failure(code, detail, cause) {
+  return new SessionStoreError({ code, detail, retryable: false, cause });
 }
 
 /** The native side answers with a value, or with the data of an error. */

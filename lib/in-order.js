@@ -27,6 +27,16 @@ class InOrder {
     return result;
   }
 
+  /**
+   * Resolves when what was asked for of this session until now has ended, with the milliseconds that this took; `undefined` if there is nothing to wait for.
+   * @param {string} sid
+   * @returns {Promise<number> | undefined}
+   */
+  before(sid) {
+    const asked = this.#last.has(sid) && performance.now();
+    return this.#last.get(sid)?.then(() => performance.now() - asked);
+  }
+
   /** Resolves when everything that was asked for until now has ended. */
   async ended() {
     await Promise.all(this.#last.values());

@@ -86,8 +86,8 @@ class Patience {
   #abort;
 
   constructor(waitSeconds, signal) {
-    const message = `the lease of the session was not to be had within ${waitSeconds} seconds; try again, or wait longer with waitSeconds`;
-    const late = new SessionStoreError({ code: 'ERR_LOCK_TIMEOUT', message, retryable: true });
+    const detail = `the lease of the session was not to be had within ${waitSeconds} seconds; try again, or wait longer with waitSeconds`;
+    const late = new SessionStoreError({ code: 'ERR_LOCK_TIMEOUT', detail, retryable: true });
     this.#timer = setTimeout(() => this.#late.reject(late), waitSeconds * 1000);
     this.#signal = signal;
     this.#abort = () => this.#aborted.reject(signal.reason);
@@ -226,8 +226,8 @@ class Lease {
     clearTimeout(this.#end);
     this.#renewal = undefined; // a renewal that is under way must not be followed by others: the lease is for somebody else now
     this.#tell('lost');
-    const message = 'the lease of the session ended before its task did: another process may run the same task now';
-    this.#task.abort(new SessionStoreError({ code: 'ERR_LOCK_TIMEOUT', message, retryable: true }));
+    const detail = 'the lease of the session ended before its task did: another process may run the same task now';
+    this.#task.abort(new SessionStoreError({ code: 'ERR_LOCK_TIMEOUT', detail, retryable: true }));
   }
 
   #tell(event, code) {

@@ -42,6 +42,15 @@ class NativeStore {
     return this.#store.requestStats();
   }
 
+  /** At once, unlike the calls below; see `Saves.outlook`. */
+  outlookOfSave(...args) {
+    return this.#store.outlookOfSave(...args);
+  }
+
+  outlookOfTouch(...args) {
+    return this.#store.outlookOfTouch(...args);
+  }
+
   beginClose() {
     this.#store.beginClose();
   }

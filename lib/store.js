@@ -6,13 +6,15 @@ const { Checks } = require('./checks.js');
 const { readConfig } = require('./config.js');
 const { SessionStoreError, failure, unwrap } = require('./errors.js');
 const { Failures } = require('./failures.js');
+const { wantGuards } = require('./fastify-app.js');
 const { InOrder } = require('./in-order.js');
 const { KnownSessions } = require('./known-sessions.js');
 const { LeaseEvents } = require('./lease-events.js');
 const { Locks } = require('./locks.js');
 const { NativeStore } = require('./native-store.js');
 const { abortSignal, callOptions } = require('./options.js');
-const { checkSid, hashOf, fingerprint, serialize, cookieExpires, revive } = require('./session.js');
+const { Saves } = require('./saves.js');
+const { checkSid, hashOf, fingerprint, revive } = require('./session.js');
 
 /** express-session's Store has what its middleware calls beside get and set; without that package nobody asks for it. */
 function baseClass() {
@@ -31,18 +33,18 @@ const METHODS = [
   ...['update', 'withLock', 'stats', 'close'],
 ];
 
-const GET_OPTIONS = { signal: abortSignal };
+/** The log's line for ERR_HTTP_HEADERS_SENT out of a callback. */
+const LATE_RESPONSE =
+  'a request was answered twice (ERR_HTTP_HEADERS_SENT): an async handler or hook answered without returning the reply, while its session was being saved; ' +
+  'see "Migrating from an in-memory store" in the README of connect-dynamodb-kms';
 
-/** What the native side compares a session with. */
-function baseline(known) {
-  return known && { mark: known.mark ?? undefined, attempts: known.attempts, untouched: known.untouched, ends: known.ends };
-}
+const GET_OPTIONS = { signal: abortSignal };
 
 class DynamoDBSessionStore extends Base {
   #native;
   #logger;
-  #lifetime;
   #known;
+  #saves;
   #locks;
   #inOrder = new InOrder();
   #failures = new Failures((text) => this.#log('warn', text));
@@ -50,19 +52,26 @@ class DynamoDBSessionStore extends Base {
   /** Apart from other calls, or the tasks that wait for a lease would keep the one that has it from reading its session. */
   #tasks = { inFlight: 0 };
   #maxCallsInFlight;
+  #lookAtApplication;
   #closing = false;
-  #counts = { written: 0, extended: 0, unchanged: 0, gone: 0, conflicts: 0 };
   #leases = new LeaseEvents(this.#failures);
   #checks = new Checks(() => this.#native.keyCacheStats(), this.#failures);
 
   constructor(config = {}) {
     super();
-    const { options, logger, lifetime, recentSessions, callsInFlight, exactRevisions } = readConfig(config);
+    const { options, logger, lifetime, recentSessions, callsInFlight, exactRevisions, guardReplies } = readConfig(config);
     this.#native = new NativeStore(options);
     this.#logger = logger;
-    this.#lifetime = lifetime;
     this.#known = new KnownSessions(recentSessions, exactRevisions);
+    this.#saves = new Saves({
+      native: this.#native,
+      known: this.#known,
+      inOrder: this.#inOrder,
+      lifetime,
+      conflict: (sid, resolution) => this.#conflict(sid, resolution),
+    });
     this.#maxCallsInFlight = callsInFlight;
+    this.#lookAtApplication = guardReplies ? wantGuards((text) => this.#log('warn', text)) : () => {};
     this.#locks = new Locks(this.#native, {
       tell: (...event) => this.#leases.tell(...event),
       count: (request) => {
@@ -104,39 +113,12 @@ class DynamoDBSessionStore extends Base {
   }
 
   set(sid, session, ...callback) {
-    return this.#run(
-      'set',
-      async () => {
-        checkSid(sid);
-        const json = serialize(session);
-        const [now, seconds, expires] = [Date.now(), this.#ttlSeconds(session), cookieExpires(session)];
-        const earlier = this.#known.of(sid, session);
-        await this.#inOrder.run(sid, async (waited) => {
-          const known = this.#known.of(sid, session, earlier);
-          const reply = await this.#native.set(sid, json, now, seconds, expires, baseline(known), waited);
-          this.#settle(sid, session, known, reply, expires);
-        });
-      },
-      callback,
-      sid,
-    );
+    this.#lookAtApplication(session);
+    return this.#save('set', sid, session, callback);
   }
 
   touch(sid, session, ...callback) {
-    return this.#run(
-      'touch',
-      async () => {
-        checkSid(sid);
-        const [now, seconds, expires] = [Date.now(), this.#ttlSeconds(session), cookieExpires(session)];
-        await this.#inOrder.run(sid, async (waited) => {
-          const known = this.#known.of(sid, session);
-          const reply = await this.#native.touch(sid, now, seconds, expires, baseline(known), waited);
-          this.#settle(sid, session, known, reply, expires);
-        });
-      },
-      callback,
-      sid,
-    );
+    return this.#save('touch', sid, session, callback);
   }
 
   destroy(sid, ...callback) {
@@ -200,7 +182,7 @@ class DynamoDBSessionStore extends Base {
           {
             known: this.#known,
             read: () => this.#read(sid, Date.now()),
-            write: (session, json, known, keepEnd) => this.#rewrite(sid, session, json, known, keepEnd),
+            write: (session, json, known, keepEnd) => this.#saves.rewrite(sid, session, json, known, keepEnd),
             holds: holdsContent,
           },
           { sid: checkSid(sid), held: typeof target === 'string' ? undefined : target, mutate, options },
@@ -220,13 +202,17 @@ class DynamoDBSessionStore extends Base {
   }
 
   record(sid, ...callback) {
-    return this.#run('record', async () => unwrap(await this.#native.record(checkSid(sid))), callback, sid);
+    const read = async () => {
+      const waited = await this.#inOrder.before(checkSid(sid));
+      return unwrap(await this.#native.record(sid, waited));
+    };
+    return this.#run('record', read, callback, sid);
   }
 
   stats() {
     return {
       keyCache: this.#native.keyCacheStats(),
-      sessions: { ...this.#counts },
+      sessions: this.#saves.counts,
       leases: this.#leases.counts,
       requests: this.#native.requestStats(),
       errors: this.#failures.counts,
@@ -263,9 +249,11 @@ class DynamoDBSessionStore extends Base {
     }
   }
 
-  /** The session as it lies in the table, known from now on, or `null`. */
+  /** The session as it lies in the table once this process's earlier writes of it have ended, known from now on, or `null`. */
   async #read(sid, now) {
-    const found = unwrap(await this.#native.get(sid, now));
+    const earlier = this.#inOrder.before(sid);
+    const waited = earlier && (await earlier);
+    const found = unwrap(await this.#native.get(sid, now, waited));
     const session = found?.json === undefined ? null : revive(found, now);
     if (session) {
       this.#known.keep(sid, session, found.mark, found.ttl);
@@ -276,57 +264,38 @@ class DynamoDBSessionStore extends Base {
     return session;
   }
 
-  /** Writes what `update` made of a session, unless somebody else has written it since; gives what became of it. */
-  async #rewrite(sid, session, json, known, keepEnd) {
-    const [now, seconds] = [Date.now(), keepEnd ? undefined : this.#ttlSeconds(session)];
-    const strictly = { ...baseline(known), keepEnd, strict: true };
-    return this.#inOrder.run(sid, async (waited) => {
-      const reply = unwrap(await this.#native.set(sid, json, now, seconds, cookieExpires(session), strictly, waited));
-      this.#counts[reply.outcome]++;
-      return reply;
-    });
+  /** Saves or touches a session. What need not wait is not waited for: frameworks and the guards behind them rest on answers at once. */
+  #save(operation, sid, session, callbacks) {
+    let save;
+    try {
+      save = this.#saves.prepare(operation, sid, session);
+    } catch (error) {
+      return this.#run(operation, () => Promise.reject(error), callbacks, sid);
+    }
+    const [callback] = callbacks;
+    if (typeof callback === 'function' && !this.#closing) {
+      const outlook = this.#saves.outlook(save);
+      if (outlook !== 'write') {
+        if (outlook === 'extend') this.#moveEnd(save);
+        else this.#saves.count(outlook === 'gone' ? 'gone' : 'unchanged');
+        this.#call(callback, null, undefined);
+        return undefined;
+      }
+    }
+    return this.#run(operation, () => this.#saves.send(save), callbacks, sid);
   }
 
-  /** Learns from what became of a session that was saved or touched when its cookie ended at `expires`. */
-  #settle(sid, session, known, reply, expires) {
-    let saved;
-    try {
-      saved = unwrap(reply);
-    } catch (error) {
-      if (error.code === 'ERR_CONFLICT') this.#conflict(sid, 'refused');
-      if (known?.mark && reply.attempt !== undefined) this.#known.attempted(sid, session, known, reply.attempt);
-      throw error;
-    }
-    const { outcome, mark, ttl, conflict } = saved;
-    if (outcome === 'dropped') return this.#conflict(sid, 'dropped');
-    this.#counts[outcome]++;
-    if (conflict) this.#conflict(sid, 'overwritten');
-    if (outcome === 'gone') return this.#known.gone(sid, session);
-    if (outcome === 'written' && mark !== undefined) return this.#known.keep(sid, session, mark, ttl, expires);
-    // An object is linked to what it was read from, and not to a later revision.
-    if (outcome === 'extended' && known?.ends !== undefined) return this.#known.moved(sid, session, known, mark, ttl);
-    return undefined;
+  /** Moves the end of a session whose caller was answered already; not while AWS does not keep up, since the next request moves it as well. */
+  #moveEnd(save) {
+    if (this.#calls.inFlight >= this.#maxCallsInFlight) return this.#saves.count('unchanged');
+    const move = this.#counted(this.#calls, () => this.#saves.moveEnd(save));
+    return move.catch((error) => this.#report('touch after an answer', save.sid, error));
   }
 
   #conflict(sid, resolution) {
-    this.#counts.conflicts++;
     const session = hashOf(sid);
     this.#log('debug', `conflict in session ${session.slice(0, 8)}: ${resolution}`);
     process.nextTick(() => this.emit('conflict', { session, resolution }));
-  }
-
-  /** What `ttlSeconds` gives for this session; `undefined` if the native side knows it. */
-  #ttlSeconds(session) {
-    if (!this.#lifetime) return undefined;
-    let seconds;
-    try {
-      seconds = this.#lifetime(session);
-    } catch (cause) {
-      throw failure('ERR_CONFIG', 'the function ttlSeconds failed; see cause', cause);
-    }
-    if (typeof seconds !== 'number')
-      throw failure('ERR_CONFIG', `ttlSeconds must give a number of seconds, not ${typeof seconds}`);
-    return seconds;
   }
 
   #log(level, text) {
@@ -341,56 +310,77 @@ class DynamoDBSessionStore extends Base {
     const open = async () => {
       if (this.#closing) throw failure('ERR_CLOSED', 'the session store is closed; make a new one');
       if (kind.inFlight >= this.#maxCallsInFlight) throw this.#overloaded();
-      kind.inFlight++;
-      try {
-        return await work();
-      } finally {
-        kind.inFlight--;
-        this.#checks.look();
-      }
+      return this.#counted(kind, work);
     };
     return this.#answer(operation, open(), callbacks, sid);
   }
 
+  async #counted(kind, work) {
+    kind.inFlight++;
+    try {
+      return await work();
+    } finally {
+      kind.inFlight--;
+      this.#checks.look();
+    }
+  }
+
   #overloaded() {
-    const message =
+    const detail =
       `${this.#maxCallsInFlight} calls are waiting for an answer, as many as maxCallsInFlight allows; try again later, ` +
       'and look for what keeps DynamoDB or KMS from answering';
-    return new SessionStoreError({ code: 'ERR_OVERLOADED', message, retryable: true });
+    return new SessionStoreError({ code: 'ERR_OVERLOADED', detail, retryable: true });
   }
 
   #answer(operation, result, callbacks, sid) {
     const promise = result.catch((error) => {
-      const ours = error instanceof SessionStoreError;
-      if (ours) this.#failures.count(error.code);
-      this.#failures.log(`${operation} ${ours ? error.code : ''}`, () => {
-        // Another error is the caller's own: what it says is not ours to tell.
-        const what = ours ? `${error.code}: ${error.message}` : 'the function that it was given failed, or the signal gave up';
-        return `${operation}${fingerprint(sid)} failed: ${what}`;
-      });
+      this.#report(operation, sid, error);
       throw error;
     });
     return this.#deliver(operation, promise, callbacks);
   }
 
-  /**
-   * Answers a caller with a callback (in `callbacks`) or with a promise. A callback runs from a clean stack: what it throws is its own, an
-   * uncaughtException, and never makes it run twice.
-   */
+  /** Counts and logs a failure. */
+  #report(operation, sid, error) {
+    const ours = error instanceof SessionStoreError;
+    if (ours) this.#failures.count(error.code);
+    this.#failures.log(`${operation} ${ours ? error.code : ''}`, () => {
+      // Another error is the caller's own: what it says is not ours to tell.
+      const what = ours ? `${error.code}: ${error.detail}` : 'the function that it was given failed, or the signal gave up';
+      return `${operation}${fingerprint(sid)} failed: ${what}`;
+    });
+  }
+
+  /** Answers a caller with a callback (in `callbacks`), which runs from a clean stack, or with a promise. */
   #deliver(operation, promise, callbacks) {
     const [callback] = callbacks;
     if (typeof callback === 'function') {
       promise.then(
-        (value) => process.nextTick(callback, null, value),
+        (value) => process.nextTick(() => this.#call(callback, null, value)),
         // What was thrown may be nothing at all; a callback must see that something was.
         (error) =>
-          process.nextTick(callback, error ?? failure('ERR_CONFIG', `the function given to ${operation} threw ${error}`)),
+          process.nextTick(() =>
+            this.#call(callback, error ?? failure('ERR_CONFIG', `the function given to ${operation} threw ${error}`)),
+          ),
       );
       return undefined;
     }
-    // express-session calls destroy(sid, undefined) and looks at no promise: the log has the failure, the process goes on.
-    if (callbacks.length > 0) promise.catch(() => {});
+    // Some callers look at no promise, as express-session that calls destroy(sid, undefined): the log has the failure, the process goes on.
+    promise.catch(() => {});
     return promise;
+  }
+
+  /**
+   * Calls a callback. What it throws is its own, and never makes it run twice: it goes on to whoever is above. But the framework's error that the headers have
+   * left says that a response was sent while the session was being saved, and is nobody's to catch: the process lives.
+   */
+  #call(callback, ...answer) {
+    try {
+      callback(...answer);
+    } catch (error) {
+      if (error?.code !== 'ERR_HTTP_HEADERS_SENT') throw error;
+      this.#failures.log('late response', () => LATE_RESPONSE);
+    }
   }
 }
 

@@ -47,7 +47,7 @@ async function updateSession({ known, read: fetch, write, holds }, { sid, held, 
       }
       if (reply) return finish(known, sid, request, before, json, reply);
       if (!late) await sleep(waits.next());
-      if (late) throw new SessionStoreError({ code: 'ERR_CONFLICT', message: LATE, retryable: true });
+      if (late) throw new SessionStoreError({ code: 'ERR_CONFLICT', detail: LATE, retryable: true });
     }
   } finally {
     clearTimeout(deadline);

@@ -119,6 +119,7 @@ mod tests {
     use zeroize::ZeroizeOnDrop;
 
     use super::*;
+    use crate::envelope::cipher_of;
 
     fn overwritten_on_drop<T: ZeroizeOnDrop>(_: &T) {}
 
@@ -127,6 +128,7 @@ mod tests {
         let key = DataKey::new(Zeroizing::new(vec![1; DATA_KEY_LENGTH])).unwrap();
         overwritten_on_drop(&key.bytes);
         assert_eq!(key.bytes(), [1; DATA_KEY_LENGTH]);
+        overwritten_on_drop(cipher_of(&key));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit};
 use hkdf::Hkdf;
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -104,11 +104,11 @@ impl Binding<'_> {
     }
 }
 
-/// What is made of a data key, once and kept with it: AES's round keys and GCM's table. AWS-LC overwrites them when they are dropped.
+/// What is made of a data key, once and kept with it: AES's round keys and GCM's table. Both are overwritten when they are dropped (`zeroize` of `aes-gcm`).
 #[derive(Default)]
 pub(crate) struct Ciphers {
     /// Under the data key itself, for version 1.
-    whole: OnceLock<LessSafeKey>,
+    whole: OnceLock<Aes256Gcm>,
     /// Under the key that was derived last, for version 2.
     derived: Mutex<Option<Arc<Derived>>>,
 }
@@ -116,7 +116,7 @@ pub(crate) struct Ciphers {
 /// What HKDF gives for a data key and a salt.
 struct Derived {
     salt: Salt,
-    cipher: LessSafeKey,
+    cipher: Aes256Gcm,
     commitment: Commitment,
 }
 
@@ -129,7 +129,7 @@ pub fn seal(key: &DataKey, plaintext: Plaintext) -> Sealed {
     encrypt(cipher_of(key), b"", plaintext)
 }
 
-/// Decrypts in place, as version 1 records are. The tag is compared in constant time; if it is wrong, everything is overwritten.
+/// Decrypts in place, as version 1 records are. The tag is compared in constant time, before anything is decrypted.
 ///
 /// # Errors
 /// `ERR_INTEGRITY` if key, IV, ciphertext and tag do not belong together.
@@ -175,7 +175,7 @@ pub fn open_bound(key: &DataKey, bound: BoundSeal, binding: &Binding<'_>) -> Res
 }
 
 /// AES-256-GCM under the data key itself.
-pub(crate) fn cipher_of(key: &DataKey) -> &LessSafeKey {
+pub(crate) fn cipher_of(key: &DataKey) -> &Aes256Gcm {
     key.ciphers.whole.get_or_init(|| cipher(key.bytes()))
 }
 
@@ -202,33 +202,31 @@ fn derive(key: &DataKey, salt: &Salt) -> Derived {
 }
 
 /// AES-256-GCM under a fresh IV.
-pub(crate) fn encrypt(cipher: &LessSafeKey, aad: &[u8], mut plaintext: Plaintext) -> Sealed {
+pub(crate) fn encrypt(cipher: &Aes256Gcm, aad: &[u8], mut plaintext: Plaintext) -> Sealed {
     let iv: Iv = random();
-    let nonce = Nonce::assume_unique_for_key(iv);
     let tag = cipher
-        .seal_in_place_separate_tag(nonce, Aad::from(aad), &mut plaintext)
+        .encrypt_inout_detached(&iv.into(), aad, plaintext.as_mut_slice().into())
         .expect("a session is far below GCM's 64 GiB limit");
     Sealed {
         iv,
         ciphertext: plaintext.take(),
-        tag: tag.as_ref().try_into().expect("a tag of 16 bytes"),
+        tag: tag.into(),
     }
 }
 
-/// The reverse of [`encrypt`].
-pub(crate) fn decrypt(cipher: &LessSafeKey, aad: &[u8], sealed: Sealed) -> Result<Plaintext> {
+/// The reverse of [`encrypt`]. Nothing is decrypted before the tag was found right.
+pub(crate) fn decrypt(cipher: &Aes256Gcm, aad: &[u8], sealed: Sealed) -> Result<Plaintext> {
     let mut buffer = Plaintext::new(sealed.ciphertext);
-    let nonce = Nonce::assume_unique_for_key(sealed.iv);
+    let (iv, tag) = (sealed.iv.into(), sealed.tag.into());
     cipher
-        .open_in_place_separate_tag(nonce, Aad::from(aad), &sealed.tag, &mut buffer)
+        .decrypt_inout_detached(&iv, aad, buffer.as_mut_slice().into(), &tag)
         .map_err(|_| Error::integrity())?;
     Ok(buffer)
 }
 
 /// AES-256-GCM under a key of 32 bytes.
-fn cipher(key: &[u8]) -> LessSafeKey {
-    let key = UnboundKey::new(&AES_256_GCM, key).expect("keys here have 32 bytes");
-    LessSafeKey::new(key)
+fn cipher(key: &[u8]) -> Aes256Gcm {
+    Aes256Gcm::new_from_slice(key).expect("keys here have 32 bytes")
 }
 
 /// Random bytes of the operating system, fetched when they are needed: a process that was copied in the meantime never has the same.

@@ -1,4 +1,5 @@
-//! The one error type. [`Error::code`] is the stable name that callers branch on; the text says what to do next.
+//! The one error type. [`Error::code`] is the stable name that callers branch on; the text, `SessionStoreError.detail` in JavaScript, says what to do next
+//! and names the resource. The `message` that visitors may read depends on the code alone: `lib/errors.js` has it.
 //!
 //! No text here may hold a key, a session's content or a whole session id.
 

@@ -1,13 +1,15 @@
 //! What a process remembers of a record that it has read or written: enough to tell later what was changed, and whether somebody else did.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use base64_simd::URL_SAFE_NO_PAD as BASE64URL;
+use serde::de::{Deserialize, Deserializer, Visitor};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::envelope::AuthTag;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result as StoreResult};
 use crate::record::{Attribute, Version};
 use crate::time::EpochSeconds;
 
@@ -17,7 +19,7 @@ const EXPIRY: [&str; 2] = ["expires", "originalExpires"];
 const LIFETIME: &str = "originalMaxAge";
 
 /// Half a SHA-256: what it is compared with came from the same process.
-type Hash = [u8; 16];
+pub type Hash = [u8; 16];
 
 /// What a session holds, without its cookie's expiry; equal for equal sessions, whatever the order of their properties.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,45 +31,89 @@ pub struct Content {
 }
 
 impl Content {
-    /// Of a session's JSON. What is no JSON object has nothing in common with any session.
+    /// Of a session's JSON. Another program may have sealed what is no JSON object; it is the same as itself alone.
     #[must_use]
-    pub fn of(json: &[u8]) -> Option<Content> {
-        let session: BTreeMap<String, &RawValue> = serde_json::from_slice(json).ok()?;
+    pub fn of(json: &[u8]) -> Content {
         let mut rest = Sha256::new();
-        let mut cookie = Sha256::new();
-        for (name, value) in &session {
-            if name == "cookie" {
-                add_cookie(&mut cookie, value.get());
-            } else {
-                add(&mut rest, name, value.get());
+        let mut cookie = None;
+        match serde_json::from_slice::<Properties>(json) {
+            Ok(session) => {
+                for (name, value) in &session {
+                    if name.0 == b"cookie" {
+                        cookie = Some(value.get());
+                    } else {
+                        add(&mut rest, &name.0, value.get().as_bytes());
+                    }
+                }
+            }
+            // No property has an empty value, so that this is the content of no object.
+            Err(_) => add(&mut rest, json, b""),
+        }
+        Content {
+            cookie: cookie_hash(cookie),
+            rest: half(rest),
+        }
+    }
+}
+
+/// The hash of a session's cookie by its JSON, without its expiry; that of a session without a cookie for `None`.
+#[must_use]
+pub fn cookie_hash(json: Option<&str>) -> Hash {
+    let mut hash = Sha256::new();
+    match json.map(|json| (json, serde_json::from_str::<Properties>(json))) {
+        None => {}
+        Some((json, Err(_))) => add(&mut hash, b"", json.as_bytes()),
+        Some((_, Ok(cookie))) => {
+            for (name, value) in &cookie {
+                add_property(&mut hash, &name.0, value.get());
             }
         }
-        Some(Content {
-            cookie: half(cookie),
-            rest: half(rest),
-        })
+    }
+    half(hash)
+}
+
+fn add_property(hash: &mut Sha256, name: &[u8], value: &str) {
+    match value {
+        // A property that @fastify/session leaves empty is one that an earlier release of it did not have.
+        "null" => {}
+        _ if EXPIRY.iter().any(|expiry| expiry.as_bytes() == name) => {}
+        millis if name == LIFETIME.as_bytes() => match millis.parse::<f64>() {
+            Ok(millis) => {
+                let rounded = format!("{:.0}", (millis / 100.0).ceil());
+                add(hash, name, rounded.as_bytes());
+            }
+            Err(_) => add(hash, name, millis.as_bytes()),
+        },
+        value => add(hash, name, value.as_bytes()),
     }
 }
 
-fn add_cookie(hash: &mut Sha256, json: &str) {
-    let Ok(cookie) = serde_json::from_str::<BTreeMap<String, &RawValue>>(json) else {
-        return add(hash, "", json);
-    };
-    for (name, value) in &cookie {
-        match (name.as_str(), value.get()) {
-            // A property that @fastify/session leaves empty is one that an earlier release of it did not have.
-            (_, "null") => {}
-            (name, _) if EXPIRY.contains(&name) => {}
-            (LIFETIME, millis) => match millis.parse::<f64>() {
-                Ok(millis) => add(hash, LIFETIME, &format!("{:.0}", (millis / 100.0).ceil())),
-                Err(_) => add(hash, LIFETIME, millis),
-            },
-            (name, value) => add(hash, name, value),
+/// The properties of an object by their names, in an order of their own.
+type Properties<'a> = BTreeMap<Name, &'a RawValue>;
+
+/// The name of a property, as bytes: JavaScript's strings may hold lone surrogates, which are no text to Rust.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Name(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Name;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a property")
+            }
+
+            fn visit_bytes<E>(self, name: &[u8]) -> Result<Name, E> {
+                Ok(Name(name.to_vec()))
+            }
         }
+        deserializer.deserialize_bytes(Bytes)
     }
 }
 
-fn add(hash: &mut Sha256, name: &str, value: &str) {
+fn add(hash: &mut Sha256, name: &[u8], value: &[u8]) {
     for part in [name, value] {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
@@ -123,7 +169,7 @@ impl Mark {
     ///
     /// # Errors
     /// `ERR_CONFIG` for any other text.
-    pub fn decode(text: &str) -> Result<Mark> {
+    pub fn decode(text: &str) -> StoreResult<Mark> {
         BASE64URL
             .decode_to_vec(text)
             .ok()

@@ -234,12 +234,6 @@ impl EncryptedSessionRecord {
             Some(_) => Version::V2,
         }
     }
-
-    /// Whether the session has ended: by its `ttl`, or by the end that was sealed in.
-    #[must_use]
-    pub fn ended(&self, now: EpochMillis) -> bool {
-        self.ttl.reached(now) || self.bound.is_some_and(|bound| bound.not_after.reached(now))
-    }
 }
 
 /// How many bytes the item of a record takes, by `DynamoDB`'s rules for item sizes: names and strings in UTF-8 bytes, bytes as they are,
@@ -280,6 +274,15 @@ pub fn item_size(
                 values.iter().sum::<usize>() + bound + NUMBER + sizes
             }
         }
+}
+
+/// Whether an item is the record of a session that has ended, in whatever version: what nobody may read any more need not be readable.
+#[must_use]
+pub fn has_ended(item: &Item, now: EpochMillis) -> bool {
+    let reached = |name| seconds(item, name).is_ok_and(|end| end.reached(now));
+    // In version 1 this would be an attribute of somebody else.
+    let bound = item.get(VERSION) != Some(&Attribute::N("1".into()));
+    is_ours(item) && (reached(TTL) || bound && reached(NOT_AFTER))
 }
 
 /// Whether an item is one of this store's records, readable or not.
@@ -419,12 +422,36 @@ mod tests {
             let mut record = bound_record();
             record.ttl = EpochSeconds(ttl);
             record.bound.as_mut().unwrap().not_after = EpochSeconds(not_after);
-            move |now: f64| record.ended(EpochMillis(now * 1000.0))
+            move |now: f64| has_ended(&record.to_item(), EpochMillis(now * 1000.0))
         };
         let by_ttl = ends(10, 20);
         assert!(!by_ttl(9.0) && by_ttl(10.0));
         let by_not_after = ends(20, 10);
         assert!(!by_not_after(9.0) && by_not_after(10.0));
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_has_ended_all_the_same() {
+        let at = |seconds: f64| EpochMillis(seconds * 1000.0);
+        for item in [
+            record().to_item(),
+            with(VERSION, Attribute::N("7".into())),
+            with(IV, Attribute::Other),
+        ] {
+            assert!(!has_ended(&item, at(1_799_999_999.0)));
+            assert!(has_ended(&item, at(1_800_000_000.0)));
+        }
+        let mut bound = bound_record().to_item();
+        bound.insert(TTL.into(), Attribute::N("2000000000".into()));
+        assert!(!has_ended(&bound, at(1_899_999_999.0)));
+        assert!(has_ended(&bound, at(1_900_000_000.0)));
+        // Somebody else's attribute, an end that is none, and somebody else's item.
+        let foreign = with(NOT_AFTER, Attribute::N("1".into()));
+        assert!(!has_ended(&foreign, at(2.0)));
+        assert!(!has_ended(&with(TTL, Attribute::Other), at(2e9)));
+        let mut lease = record().to_item();
+        lease.remove(VERSION);
+        assert!(!has_ended(&lease, at(2e9)));
     }
 
     #[test]

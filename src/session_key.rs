@@ -1,4 +1,9 @@
 //! From a session id to the key of its record, and back where that is possible.
+//!
+//! Stores with different prefixes share a table, so no key may belong to two of them: a prefix ends in a delimiter, and what follows it has none. A prefix
+//! without one gets one, and an id's own delimiters are written otherwise. Without a prefix, a store of plain ids has the whole table.
+
+use std::borrow::Cow;
 
 use base64_simd::URL_SAFE_NO_PAD as BASE64URL;
 use hmac::{Hmac, KeyInit, Mac};
@@ -10,6 +15,24 @@ use crate::plaintext::Plaintext;
 
 /// The longest partition key, in bytes (Amazon DynamoDB Developer Guide, "Constraints").
 const KEY_LIMIT: usize = 2048;
+
+/// What a prefix ends in. Ids of the frameworks have neither.
+const DELIMITERS: [char; 2] = [':', '#'];
+
+/// What stands behind a prefix that ends in no delimiter, so that it differs from the prefix that ends in one.
+const TERMINATOR: &str = "%:";
+
+/// Characters that an id after a prefix holds as `%` and two digits: the delimiters, and `%` where it could be taken for the start of that.
+const ESCAPES: [(char, &str); 3] = [(':', "3A"), ('#', "23"), ('%', "25")];
+
+/// Stands before the hash in the key of a lease.
+const LEASE: &str = "lease:";
+
+/// SHA-256 in base64url.
+const HASH_LENGTH: usize = 43;
+
+/// What a session's key has behind it that would else look like a lease's, so that no session id reaches a lease.
+const NO_LEASE: char = '%';
 
 /// How a session id stands in the table.
 pub enum IdHashing {
@@ -23,6 +46,7 @@ pub enum IdHashing {
 
 /// What a store does with session ids.
 pub struct SessionKeys {
+    /// With its delimiter.
     prefix: String,
     hashing: IdHashing,
 }
@@ -30,7 +54,11 @@ pub struct SessionKeys {
 impl SessionKeys {
     /// Ids of a store with this prefix.
     #[must_use]
-    pub fn new(prefix: String, hashing: IdHashing) -> SessionKeys {
+    pub fn new(mut prefix: String, hashing: IdHashing) -> SessionKeys {
+        let ended = prefix.ends_with(DELIMITERS) && !prefix.ends_with(TERMINATOR);
+        if !prefix.is_empty() && !ended {
+            prefix.push_str(TERMINATOR);
+        }
         SessionKeys { prefix, hashing }
     }
 
@@ -51,15 +79,27 @@ impl SessionKeys {
     /// # Errors
     /// `ERR_CONFIG` if the id is empty, or longer than 2,048 bytes with the prefix.
     pub fn key(&self, sid: &str) -> Result<String> {
-        if sid.is_empty() || self.prefix.len() + sid.len() > KEY_LIMIT {
-            return Err(Error::Config(format!(
+        let unusable = || {
+            Error::Config(format!(
                 "a session id must have 1 to {} bytes in UTF-8 ({KEY_LIMIT} with the prefix), not {}",
                 KEY_LIMIT.saturating_sub(self.prefix.len()),
                 sid.len()
-            )));
+            ))
+        };
+        if sid.is_empty() || self.prefix.len() + sid.len() > KEY_LIMIT {
+            return Err(unusable());
         }
         let hash = match &self.hashing {
-            IdHashing::None => return Ok(format!("{}{sid}", self.prefix)),
+            IdHashing::None if self.prefix.is_empty() => {
+                return Some(no_lease(sid.to_owned()))
+                    .filter(|key| key.len() <= KEY_LIMIT)
+                    .ok_or_else(unusable);
+            }
+            IdHashing::None => {
+                return Some(no_lease(format!("{}{}", self.prefix, escaped(sid))))
+                    .filter(|key| key.len() <= KEY_LIMIT)
+                    .ok_or_else(unusable);
+            }
             IdHashing::Sha256 => Sha256::digest(sid),
             IdHashing::Keyed(secret) => {
                 let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else {
@@ -69,11 +109,23 @@ impl SessionKeys {
                 mac.finalize().into_bytes()
             }
         };
-        Ok(format!(
-            "{}{}",
-            self.prefix,
-            BASE64URL.encode_to_string(hash)
-        ))
+        let hash = BASE64URL.encode_to_string(hash);
+        Ok(no_lease(format!("{}{hash}", self.prefix)))
+    }
+
+    /// Whether a session's record under this key would be of this store, and of no store with another prefix; without a prefix, plain ids stand for
+    /// every key.
+    #[must_use]
+    pub fn owns(&self, table_key: &str) -> bool {
+        let Some(rest) = table_key.strip_prefix(&self.prefix) else {
+            return false;
+        };
+        if self.hashed() {
+            let hash = rest.strip_suffix(NO_LEASE).unwrap_or(rest);
+            return is_hash(hash) && no_lease(format!("{}{hash}", self.prefix)) == table_key;
+        }
+        self.key(&self.id(table_key))
+            .is_ok_and(|own| own == table_key)
     }
 
     /// The key of a session's lease, which no session has: it tells a hash of the id alone.
@@ -82,13 +134,20 @@ impl SessionKeys {
     /// As [`SessionKeys::key`].
     pub fn lease_key(&self, sid: &str) -> Result<String> {
         let hash = BASE64URL.encode_to_string(Sha256::digest(self.key(sid)?));
-        Ok(format!("{}lease:{hash}", self.prefix))
+        Ok(format!("{}{LEASE}{hash}", self.prefix))
     }
 
     /// The session id that a partition key tells.
     #[must_use]
-    pub fn id<'key>(&self, table_key: &'key str) -> &'key str {
-        table_key.strip_prefix(&self.prefix).unwrap_or(table_key)
+    pub fn id(&self, table_key: &str) -> String {
+        let mut id = table_key.strip_prefix(&self.prefix).unwrap_or(table_key);
+        if looks_like_a_lease(table_key) {
+            id = id.strip_suffix(NO_LEASE).unwrap_or(id);
+        }
+        if self.prefix.is_empty() {
+            return id.to_owned();
+        }
+        unescaped(id)
     }
 
     /// What is sealed: the session's JSON, or, where the table does not tell the id, the JSON array of the id and the session.
@@ -107,6 +166,16 @@ impl SessionKeys {
         payload
     }
 
+    /// The session's JSON of a payload that a store with hashed ids sealed, where this one has the whole table: it can be listed beside the others under
+    /// its key, which is no session id.
+    #[must_use]
+    pub fn of_a_hashed_id(&self, payload: &str) -> Option<Plaintext<String>> {
+        if self.hashed() || !self.prefix.is_empty() {
+            return None;
+        }
+        split(payload).map(|(_, json)| Plaintext::new(json.to_owned()))
+    }
+
     /// The id and the session's JSON of a payload from under `table_key`.
     ///
     /// # Errors
@@ -117,7 +186,7 @@ impl SessionKeys {
         payload: Plaintext<String>,
     ) -> Result<(String, Plaintext<String>)> {
         if !self.hashed() {
-            return Ok((self.id(table_key).to_owned(), payload));
+            return Ok((self.id(table_key), payload));
         }
         let (id, json) = split(&payload).ok_or_else(Error::integrity)?;
         if self.key(&id)? != table_key {
@@ -125,6 +194,77 @@ impl SessionKeys {
         }
         Ok((id, Plaintext::new(json.to_owned())))
     }
+}
+
+/// An id as it stands behind a prefix. Most have nothing to escape.
+fn escaped(id: &str) -> Cow<'_, str> {
+    let escape = |at: usize, found: char| {
+        let (_, digits) = ESCAPES.into_iter().find(|(escaped, _)| *escaped == found)?;
+        (found != '%' || escape_at(&id[at..]).is_some()).then_some(digits)
+    };
+    if !id
+        .char_indices()
+        .any(|(at, found)| escape(at, found).is_some())
+    {
+        return Cow::Borrowed(id);
+    }
+    let mut text = String::with_capacity(id.len() + 8);
+    for (at, found) in id.char_indices() {
+        match escape(at, found) {
+            None => text.push(found),
+            Some(digits) => {
+                text.push('%');
+                text.push_str(digits);
+            }
+        }
+    }
+    Cow::Owned(text)
+}
+
+/// The reverse of [`escaped`].
+fn unescaped(mut text: &str) -> String {
+    let mut id = String::with_capacity(text.len());
+    while let Some(at) = text.find('%') {
+        id.push_str(&text[..at]);
+        text = &text[at..];
+        let (found, length) = escape_at(text).map_or(('%', 1), |found| (found, 3));
+        id.push(found);
+        text = &text[length..];
+    }
+    id.push_str(text);
+    id
+}
+
+/// What the escape at the start of a text stands for, if there is one.
+fn escape_at(text: &str) -> Option<char> {
+    let digits = text.strip_prefix('%')?;
+    let mut escapes = ESCAPES.into_iter();
+    escapes
+        .find(|(_, escape)| digits.starts_with(escape))
+        .map(|(found, _)| found)
+}
+
+/// A session's key that no lease has.
+fn no_lease(mut key: String) -> String {
+    if looks_like_a_lease(&key) {
+        key.push(NO_LEASE);
+    }
+    key
+}
+
+/// Whether a key is one of a lease, or of a session that was told apart from it.
+fn looks_like_a_lease(key: &str) -> bool {
+    let key = key.trim_end_matches(NO_LEASE);
+    let hash = key
+        .len()
+        .checked_sub(HASH_LENGTH)
+        .and_then(|at| key.split_at_checked(at));
+    hash.is_some_and(|(before, hash)| before.ends_with(LEASE) && is_hash(hash))
+}
+
+fn is_hash(text: &str) -> bool {
+    let base64url = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    text.len() == HASH_LENGTH && text.bytes().all(base64url)
 }
 
 /// `["id",json]` taken apart; the JSON stays text.
@@ -148,6 +288,138 @@ mod tests {
 
     fn text(payload: &[u8]) -> Plaintext<String> {
         Plaintext::new(String::from_utf8(payload.to_vec()).unwrap())
+    }
+
+    /// What a framework's id looks like, and what could be taken for another store's, another id's, or a lease's key.
+    const IDS: [&str; 16] = [
+        "iVnKkJYcgUwRBJ3uLMFyOQtSpLzEcm1A",
+        "x",
+        "2:x",
+        "2#x",
+        "admin:x",
+        ":",
+        "%",
+        "%:",
+        "%3A",
+        "%%3A",
+        "%25",
+        "%2:",
+        "100%",
+        "\u{1f600}:%",
+        "lease:ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0",
+        "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0",
+    ];
+    const PREFIXES: [&str; 17] = [
+        "app",
+        "app2",
+        "app:",
+        "app2:",
+        "app:2",
+        "app:2:",
+        "app#",
+        "app%:",
+        "app%",
+        "app%:%:",
+        "a",
+        "ap",
+        ":",
+        "#",
+        "lease:",
+        "app:lease:",
+        "%:",
+    ];
+
+    fn all_keys() -> impl Iterator<Item = (&'static str, bool, SessionKeys)> {
+        let hashing = |hashed| {
+            if hashed {
+                IdHashing::Sha256
+            } else {
+                IdHashing::None
+            }
+        };
+        PREFIXES.into_iter().flat_map(move |prefix| {
+            [false, true].map(|hashed| {
+                (
+                    prefix,
+                    hashed,
+                    SessionKeys::new(prefix.into(), hashing(hashed)),
+                )
+            })
+        })
+    }
+
+    #[test]
+    fn no_key_is_of_two_prefixes() {
+        for (prefix, hashed, keys) in all_keys() {
+            for id in IDS {
+                let key = keys.key(id).unwrap();
+                assert!(
+                    keys.owns(&key) && key.starts_with(keys.prefix()),
+                    "{prefix} {id}"
+                );
+                if !hashed {
+                    assert_eq!(keys.id(&key), id, "{prefix}");
+                }
+                for (other, _, others) in all_keys().filter(|(other, ..)| *other != prefix) {
+                    assert!(!others.owns(&key), "{prefix} {id} is {other}'s, too");
+                }
+            }
+            assert!(!keys.owns(keys.prefix()) && !keys.owns("elsewhere"));
+        }
+    }
+
+    #[test]
+    fn no_session_has_the_key_of_a_lease() {
+        let whole = SessionKeys::new(String::new(), IdHashing::None);
+        let stores: Vec<_> = all_keys().map(|(.., keys)| keys).chain([whole]).collect();
+        for lease in stores.iter().map(|keys| keys.lease_key("s").unwrap()) {
+            for keys in &stores {
+                assert!(!keys.owns(&lease));
+                // Whatever id would lead there.
+                for id in [Some(lease.as_str()), lease.strip_prefix(keys.prefix())] {
+                    let id = id.unwrap_or("s").to_owned();
+                    for id in [id.clone(), format!("{id}%"), format!("{id}%%")] {
+                        let key = keys.key(&id).unwrap();
+                        assert_ne!(key, lease);
+                        assert!(keys.hashed() || keys.id(&key) == id, "{id}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_ids_of_frameworks_stand_as_they_are_behind_a_prefix_with_a_delimiter() {
+        for (prefix, id) in [
+            ("app:", "iVnKkJYcgUwRBJ3uLMFyOQtSpLzEcm1A"),
+            ("TENANT#1#", "0b7c-4f_~.+/=@ 100%"),
+            ("", "koa:sess:1#2%3A"),
+        ] {
+            let keys = SessionKeys::new(prefix.into(), IdHashing::None);
+            assert_eq!(keys.key(id).unwrap(), format!("{prefix}{id}"));
+        }
+        let key = |prefix: &str, id| {
+            SessionKeys::new(prefix.into(), IdHashing::None)
+                .key(id)
+                .unwrap()
+        };
+        assert_eq!(key("app", "x"), "app%:x");
+        assert_eq!(key("app:", "admin:x"), "app:admin%3Ax");
+    }
+
+    #[test]
+    fn without_a_prefix_plain_ids_stand_for_the_whole_table() {
+        let whole = SessionKeys::new(String::new(), IdHashing::None);
+        for (.., keys) in all_keys() {
+            for id in IDS {
+                let key = keys.key(id).unwrap();
+                assert!(whole.owns(&key));
+                assert_eq!(whole.key(&whole.id(&key)).unwrap(), key);
+            }
+        }
+        let hashed = SessionKeys::new(String::new(), IdHashing::Sha256);
+        assert!(hashed.owns(&hashed.key("s").unwrap()));
+        assert!(!hashed.owns("app:ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"));
     }
 
     #[test]

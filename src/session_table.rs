@@ -30,6 +30,13 @@ pub enum Condition {
     },
     /// There is an item under the key, and its `authTag` is this one: nobody has rewritten it since.
     Revision(Attribute),
+    /// As [`Condition::Revision`], and its `ttl` is this one: nobody has moved its end since, either.
+    Unmoved {
+        /// The `authTag`.
+        revision: Attribute,
+        /// The end.
+        ttl: EpochSeconds,
+    },
     /// There is no item under the key, or it is a lease that ends at this moment or before.
     Vacant(EpochMillis),
     /// There is a lease under the key, and this is its owner.

@@ -234,6 +234,18 @@ proptest! {
     }
 
     #[test]
+    fn a_plain_id_comes_back_from_its_key_which_is_of_one_prefix_alone(
+        prefixes in ["[:#%a]{0,4}", "[:#%a]{1,4}"],
+        id in "[:#%235Aa]{1,8}|(?s).{1,20}",
+    ) {
+        let [keys, others] = prefixes.clone().map(|prefix| session_keys(&prefix, Hashing::None));
+        let key = keys.key(&id).unwrap();
+        prop_assert_eq!(keys.id(&key), id);
+        prop_assert!(keys.owns(&key));
+        prop_assert!(prefixes[0] == prefixes[1] || prefixes[0].is_empty() || !others.owns(&key));
+    }
+
+    #[test]
     fn any_payload_is_unpacked_or_refused(payload in "(\\[?\"?)(?s).{0,40}(\",.{0,20}\\])?") {
         let keys = session_keys("app:", Hashing::Sha256);
         let unpacked = keys.unpack(&keys.key("one").unwrap(), Plaintext::new(payload));

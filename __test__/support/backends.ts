@@ -3,6 +3,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import { DynamoDBSessionStore, type SessionStoreConfig, type SessionStoreLogger } from 'connect-dynamodb-kms';
 import { AwsLocal } from './aws-local.ts';
 
@@ -15,6 +16,8 @@ process.env.AWS_EC2_METADATA_DISABLED = 'true';
 export interface Backend {
   /** The options that lead to it. */
   readonly config: SessionStoreConfig;
+  /** The stores that were made on it. */
+  readonly stores: readonly DynamoDBSessionStore[];
   /** A new store on it, which logs nowhere and is closed by `stop`. */
   store(options?: SessionStoreConfig): DynamoDBSessionStore;
   stop(): Promise<void>;
@@ -26,10 +29,16 @@ export function quietLogger(): SessionStoreLogger & { lines: string[] } {
   return { lines, warn: (line) => void lines.push(`warn ${line}`), debug: (line) => void lines.push(`debug ${line}`) };
 }
 
+/** Resolves when no call of the store is in flight, those that go on after an answer included. */
+export async function quiet(store: DynamoDBSessionStore): Promise<void> {
+  while (store.stats().callsInFlight > 0) await turn();
+}
+
 function backend(config: SessionStoreConfig, stopServer: () => Promise<void>): Backend {
   const stores: DynamoDBSessionStore[] = [];
   return {
     config,
+    stores,
     store(options = {}) {
       const store = new DynamoDBSessionStore({ logger: quietLogger(), ...config, ...options });
       stores.push(store);

@@ -7,13 +7,11 @@ import { programArguments } from './program.ts';
 
 const [what, config] = programArguments();
 const warnings: string[] = [];
-let warned = () => {};
 const store = new DynamoDBSessionStore({
   ...config,
   logger: {
     warn(line: string) {
       warnings.push(line);
-      warned();
     },
     debug() {},
   },
@@ -57,13 +55,28 @@ if (what === 'throwing callbacks') {
 if (what === 'promises left alone') {
   // No listener for unhandledRejection: Node.js would end this process with status 1.
   const writes = calls.filter(([method]) => ['set', 'touch', 'destroy'].includes(method));
-  const done = new Promise<void>((resolve) => {
-    warned = () => {
-      if (warnings.length === writes.length) resolve();
-    };
-  });
   for (const [method, args] of writes) (store as any)[method](...args, undefined);
-  await done;
+  for (const [method, args] of writes) (store as any)[method](...args);
+  const failures = () => Object.values(store.stats().errors).reduce((sum, count) => sum + count, 0);
+  while (failures() < 2 * writes.length) await turn();
+  await turn();
+  await turn();
+  console.log(JSON.stringify({ warnings }));
+}
+
+if (what === 'late responses') {
+  // No listener for uncaughtException: Node.js would end this process with status 7 or 1.
+  const late = () => {
+    throw Object.assign(new Error('Cannot write headers after they are sent to the client'), { code: 'ERR_HTTP_HEADERS_SENT' });
+  };
+  const session = { user: 'Ada' };
+  for (let i = 0; i < 3; i++) {
+    store.set('sid', { user: i }, late);
+    await store.set('known', session);
+    store.set('known', session, late);
+    store.destroy('sid', late);
+  }
+  await store.close();
   await turn();
   await turn();
   console.log(JSON.stringify({ warnings }));

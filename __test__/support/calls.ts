@@ -3,17 +3,19 @@
 import assert from 'node:assert/strict';
 import { setImmediate as turn } from 'node:timers/promises';
 
+type Call = (callback: (...args: any[]) => void) => unknown;
+
 /**
- * Makes a call with a callback: it must return nothing, and run the callback once, later.
- * @returns what the callback got.
+ * Makes a call with a callback: it must return nothing, and run the callback once.
+ * @returns what the callback got, and whether it ran before the call returned.
  */
-export async function byCallback(call: (callback: (...args: any[]) => void) => unknown): Promise<any[]> {
+export async function answered(call: Call): Promise<{ answer: any[]; atOnce: boolean }> {
   const runs: any[][] = [];
   let returned = false;
-  let early = false;
+  let atOnce = false;
   await new Promise<void>((resolve) => {
     const result = call((...args) => {
-      early ||= !returned;
+      atOnce ||= !returned;
       runs.push(args);
       resolve();
     });
@@ -22,7 +24,16 @@ export async function byCallback(call: (callback: (...args: any[]) => void) => u
   });
   await turn();
   await turn();
-  assert.ok(!early, 'the callback ran before the call returned');
   assert.equal(runs.length, 1, 'the callback ran more than once');
-  return runs[0];
+  return { answer: runs[0]!, atOnce };
+}
+
+/**
+ * Makes a call with a callback: it must return nothing, and run the callback once, later.
+ * @returns what the callback got.
+ */
+export async function byCallback(call: Call): Promise<any[]> {
+  const { answer, atOnce } = await answered(call);
+  assert.ok(!atOnce, 'the callback ran before the call returned');
+  return answer;
 }

@@ -1,4 +1,4 @@
-// What every failure of the store must be: of a documented code, with advice, and without anything secret in it.
+// What every failure of the store must be: of a documented code, with one message for visitors and advice for the operator, and without anything secret in it.
 
 import assert from 'node:assert/strict';
 import { inspect } from 'node:util';
@@ -43,6 +43,18 @@ export function spellings(key: Uint8Array): string[] {
   return [bytes.toString('base64'), bytes.toString('hex'), pairs.slice(0, 8).join(' '), [...bytes.subarray(0, 8)].join(', ')];
 }
 
+/** The message of each code, as it was first seen in this process. */
+const messages = new Map<SessionStoreErrorCode, string>();
+
+/** Fails unless the message is the same as for every failure of this code, and is words alone: no ARN, account, region, path or name of an option can stand in it. */
+function assertSafeMessage({ code, message, stack }: SessionStoreError): void {
+  if (!messages.has(code)) messages.set(code, message);
+  assert.equal(message, messages.get(code), `another message of ${code}`);
+  assert.match(message, /^[a-z ,;']{20,}$/i);
+  assert.match(stack!, /^SessionStoreError: (.*)(\n {4}at .*)*$/, 'the stack has more than the message and the places');
+  assert.equal(/^SessionStoreError: (.*)/.exec(stack!)![1], message);
+}
+
 /** Fails unless `error` is the store's error of this code; gives it. */
 export function assertFailure(
   error: unknown,
@@ -54,7 +66,9 @@ export function assertFailure(
   assert.equal(error.code, code, shown(error));
   assert.equal(error.name, 'SessionStoreError');
   assert.equal(error.retryable, RETRYABLE[code], `retryable of ${code}`);
-  assert.ok(error.message.length > 20, `the message says too little: ${error.message}`);
+  assert.equal(error.statusCode, error.retryable ? 503 : 500);
+  assertSafeMessage(error);
+  assert.ok(error.detail.length > 20, `the detail says too little: ${error.detail}`);
   if (error.cause !== undefined) {
     assert.ok(error.cause instanceof Error, `the cause is no Error: ${shown(error.cause)}`);
     assert.equal(typeof error.cause.message, 'string'); // AWS's InvalidCiphertextException says nothing

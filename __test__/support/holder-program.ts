@@ -11,7 +11,7 @@ try {
   await store.set(sid, session);
   console.log(JSON.stringify({ holds: path, before }));
 } catch (error) {
-  const { code, message, retryable } = error as any;
-  console.log(JSON.stringify({ code, message, retryable }));
+  const { code, detail, retryable } = error as any;
+  console.log(JSON.stringify({ code, detail, retryable }));
 }
 setInterval(() => store, 1 << 30); // a store that nobody holds is collected, and gives the folder free

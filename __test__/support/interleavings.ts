@@ -179,7 +179,8 @@ class Run {
       return op.value % 2 === 0 || changed !== session ? changed : undefined;
     };
     const there = this.#model.view(sid, Date.now()) !== null;
-    const result = store.update(held ?? sid, mutate, { deadlineSeconds: 60 });
+    observed.updates++;
+    const result = store.update(held ?? sid, mutate, { deadlineSeconds: 60 }).finally(() => observed.updates--);
     observed.written.add(sid);
     if (refused) await assert.rejects(result, { code: 'ERR_CONFLICT' }, 'the object has changes that are not saved');
     else if (op.how === 'fails' && there) await assert.rejects(result, { name: 'RangeError' });
@@ -221,6 +222,7 @@ class Run {
 
   /** Nothing may differ from the model, in what the calls of a step gave and in the table. */
   async #check(observed: ObservedStore, step: string): Promise<void> {
+    await observed.quiet();
     const [mismatch] = observed.mismatches;
     if (mismatch) throw mismatch;
     observed.checkCounts();

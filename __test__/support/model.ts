@@ -148,10 +148,13 @@ export class Model {
     return onConflict === 'error' ? 'ERR_CONFLICT' : undefined;
   }
 
-  touch(store: StoreModel, sid: string, session: object, now: number): undefined {
+  /** @returns the code of the error that the call must fail with. */
+  touch(store: StoreModel, sid: string, session: object, now: number): string | undefined {
     const end = this.#end(session, now);
     const known = this.#knowledge(store, sid, session);
     if (known?.gone) return this.#gone(store, sid, session);
+    // A changed cookie is a change of the session.
+    if (known && contentOf(plain(session)).cookie !== known.mark.cookie) return this.set(store, sid, session, now);
     if (known) return this.#prolong(store, sid, session, known.mark, end, now);
     // A touch that finds nothing tells that the session is gone; one that finds something tells nothing of its content.
     const row = this.rows.get(sid);

@@ -1,6 +1,7 @@
 // A store whose every call is held against the reference model: what it gives, and what its counters show.
 
 import assert from 'node:assert/strict';
+import { setImmediate as turn } from 'node:timers/promises';
 import { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 import { type Mark, type Model, StoreModel } from './model.ts';
 import { plain } from './session-content.ts';
@@ -11,6 +12,8 @@ export class ObservedStore {
   readonly view = new StoreModel();
   /** What did not hold; the callers, whose errors the frameworks take, are not told. */
   readonly mismatches: unknown[] = [];
+  /** How many calls of `update` are under way: other calls may run within them. */
+  updates = 0;
   /** Ids whose record may have changed since the last inspection. */
   readonly written = new Set<string>();
   /** What the last `get` of an id found. */
@@ -54,6 +57,15 @@ export class ObservedStore {
     assert.deepStrictEqual(exact && given ? plain(given) : given, session);
   }
 
+  /** Resolves when nothing goes on after its answer any more. */
+  async quiet(): Promise<void> {
+    while (!this.#isQuiet()) await turn();
+  }
+
+  #isQuiet(): boolean {
+    return this.store.stats().callsInFlight <= this.updates;
+  }
+
   checkCounts(): void {
     assert.deepStrictEqual(this.store.stats().sessions, this.view.counts, 'stats().sessions');
   }
@@ -74,7 +86,8 @@ export class ObservedStore {
         try {
           assert.equal(error?.code, code, `the error of ${name}`);
           check?.(value);
-          this.checkCounts();
+          // What goes on after an answer is counted when it has ended; each step ends with a look at the counters, too.
+          if (this.#isQuiet()) this.checkCounts();
         } catch (mismatch) {
           this.mismatches.push(mismatch);
         }

@@ -1,7 +1,7 @@
 // What a piece of work cost, and what became of the sessions that it saved.
 
 import type { DynamoDBSessionStore, SessionStoreStats } from 'connect-dynamodb-kms';
-import type { AwsLocal } from './aws-local.ts';
+import { type AwsBackend, quiet } from './backends.ts';
 
 export type Outcomes = Partial<SessionStoreStats['sessions']>;
 
@@ -9,14 +9,16 @@ export type Outcomes = Partial<SessionStoreStats['sessions']>;
 export async function outcomes(store: DynamoDBSessionStore, work: () => unknown): Promise<Outcomes> {
   const before = store.stats().sessions;
   await work();
+  await quiet(store);
   const after = Object.entries(store.stats().sessions) as [keyof Outcomes, number][];
   return Object.fromEntries(after.map(([name, count]) => [name, count - before[name]!]).filter(([, count]) => count !== 0));
 }
 
-/** How often each action was asked for during the work. */
-export async function calls(aws: AwsLocal, work: () => unknown): Promise<Record<string, number>> {
+/** How often each action was asked for during the work, and by what goes on after an answer. */
+export async function calls({ aws, stores }: AwsBackend, work: () => unknown): Promise<Record<string, number>> {
   await aws.reset();
   await work();
+  for (const store of stores) await quiet(store);
   return aws.calls();
 }
 

@@ -116,15 +116,21 @@ export class RecordReader {
     this.dynamodb = new DynamoDBClient({ endpoint: aws.dynamodb, region: 'us-east-1', credentials });
     this.keyArn = keyArn;
     this.table = tableName;
-    this.#prefix = prefix;
+    this.#prefix = prefix === '' || (/[:#]$/.test(prefix) && !prefix.endsWith('%:')) ? prefix : `${prefix}%:`;
     this.#hashed = hashed;
     this.#context = { ...encryptionContext, purpose: 'session-store', table: tableName, v: '2' };
   }
 
   partitionKey(sid: string): string {
-    if (this.#hashed === false) return this.#prefix + sid;
-    const hash = this.#hashed === true ? createHash('sha256') : createHmac('sha256', Buffer.from(this.#hashed.secret));
-    return this.#prefix + hash.update(sid, 'utf8').digest('base64url');
+    let key = this.#prefix + sid;
+    if (this.#hashed !== false) {
+      const hash = this.#hashed === true ? createHash('sha256') : createHmac('sha256', Buffer.from(this.#hashed.secret));
+      key = this.#prefix + hash.update(sid, 'utf8').digest('base64url');
+    } else if (this.#prefix !== '') {
+      const escaped = (found: string) => `%${found.charCodeAt(0).toString(16).toUpperCase()}`;
+      key = this.#prefix + sid.replace(/[:#]|%(?=3A|23|25)/g, escaped);
+    }
+    return /lease:[\w-]{43}%*$/.test(key) ? `${key}%` : key;
   }
 
   /** The session, or `null` if there is none or it is over. Refuses whatever the page refuses. */

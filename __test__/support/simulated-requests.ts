@@ -140,7 +140,7 @@ class PlainRequest implements SimulatedRequest {
   }
 
   async touch(): Promise<void> {
-    if (this.session) await called((callback) => this.#observed.store.touch(this.sid, this.session, callback));
+    if (this.session) await allowingConflict(called((callback) => this.#observed.store.touch(this.sid, this.session, callback)));
   }
 
   async reload(): Promise<void> {

@@ -123,5 +123,5 @@ export function assertFromHere(error: SessionStoreError & { cause?: Cause }, nam
 }
 
 export function assertSays(error: SessionStoreError, ...parts: string[]): void {
-  for (const part of parts) assert.ok(error.message.includes(part), `"${error.message}" does not say ${part}`);
+  for (const part of parts) assert.ok(error.detail.includes(part), `"${error.detail}" does not say ${part}`);
 }

@@ -23,6 +23,7 @@ export interface ShownError {
   name: string;
   code: string;
   message: string;
+  detail: string;
   retryable: boolean;
   cause?: { name: string; message: string };
   /** As `util.inspect` prints it. */

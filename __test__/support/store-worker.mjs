@@ -10,8 +10,8 @@ const { KMS_KEY_ARN, SESSIONS_TABLE, AWS_REGION } = store;
 
 function outcome(error) {
   const cause = error.cause && { name: error.cause.name, message: error.cause.message };
-  const { name, code, message, retryable } = error;
-  return { error: { name, code, message, retryable, cause, shown: inspect(error, { depth: 9, showHidden: true }) } };
+  const { name, code, message, detail, retryable } = error;
+  return { error: { name, code, message, detail, retryable, cause, shown: inspect(error, { depth: 9, showHidden: true }) } };
 }
 
 async function work() {

@@ -11,6 +11,6 @@ parentPort.on('message', async ({ id, name, args }) => {
   try {
     parentPort.postMessage({ id, value: await store[name](...args) });
   } catch (error) {
-    parentPort.postMessage({ id, error: `${error.code}: ${error.message}` });
+    parentPort.postMessage({ id, error: `${error.code}: ${error.detail}` });
   }
 });

@@ -2,13 +2,17 @@
 
 import fastifyCookie from '@fastify/cookie';
 import fastifySession, { type FastifySessionOptions, type SessionStore } from '@fastify/session';
-import { DynamoDBSessionStore } from 'connect-dynamodb-kms';
+import { DynamoDBSessionStore, findUnreturnedReplies, type GuardedReplies, guardReplies } from 'connect-dynamodb-kms';
 import Fastify from 'fastify';
 
 const store = new DynamoDBSessionStore({ local: { path: './.sessions' } });
 const options: FastifySessionOptions = { store, secret: 'a secret of at least thirty-two letters' };
 const asStore: SessionStore = store;
 const app = Fastify();
+const found: GuardedReplies = guardReplies(app, { report: (place: string) => console.warn(place) });
+export const places: readonly string[] = [...found.routes, ...findUnreturnedReplies(app).routes];
+// @ts-expect-error: report is a function
+guardReplies(app, { report: true });
 app.register(fastifyCookie);
 app.register(fastifySession, { store, secret: 'a secret of at least thirty-two letters', saveUninitialized: false });
 app.register(fastifySession, options);

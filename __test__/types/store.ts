@@ -51,6 +51,7 @@ const everything: Required<SessionStoreConfig> = {
   maxRecentSessions: 10_000,
   timeouts: { connectMillis: 1000, attemptMillis: 2000, callMillis: 5000 },
   maxCallsInFlight: 1000,
+  guardReplies: false,
   logger: console,
   kmsClient,
   docClient,
@@ -272,6 +273,11 @@ export function handle(error: unknown): string {
   const asError: Error = error;
   same<typeof error.code, SessionStoreErrorCode>(true);
   same<typeof error.retryable, boolean>(true);
+  same<typeof error.statusCode, 500 | 503>(true);
+  same<typeof error.detail, string>(true);
+  same<ReturnType<typeof error.toJSON>['statusCode'], 500 | 503>(true);
+  // @ts-expect-error what may leave the server has no detail
+  error.toJSON().detail;
   same<typeof error.retryAfterMillis, number | undefined>(true);
   same<typeof error.cause, unknown>(true);
   same<typeof error.name, 'SessionStoreError'>(true);

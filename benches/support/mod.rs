@@ -79,10 +79,7 @@ impl Scene {
         let contents = [session("reader"), session("writer")];
         let store = store(table.clone(), keys.clone());
         let first = now(store.save(save(&contents[0]), Known::Nothing, store.on_conflict()));
-        let Ok(Saved::Written {
-            mark: Some(mark), ..
-        }) = first
-        else {
+        let Ok(Saved::Written { mark, .. }) = first else {
             panic!("a new session is written");
         };
         let item = now(table.get(KEY)).unwrap().unwrap();
@@ -158,7 +155,7 @@ impl Scene {
             .store
             .save(save(content), known, self.store.on_conflict()));
         let Ok(Saved::Written {
-            mark: Some(mark),
+            mark,
             conflict: false,
         }) = saved
         else {

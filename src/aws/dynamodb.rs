@@ -333,6 +333,14 @@ fn condition_expression(condition: Condition) -> Expression {
                 .into_iter()
                 .collect(),
         },
+        Condition::Unmoved { revision, ttl } => {
+            let mut both = condition_expression(Condition::Revision(revision));
+            both.text = both.text.map(|text| format!("{text} AND #ttl = :end"));
+            both.names.extend(names([TTL]));
+            let end = AttributeValue::N(ttl.0.to_string());
+            both.values.insert(":end".to_owned(), end);
+            both
+        }
         Condition::Vacant(at) => Expression {
             text: Some("attribute_not_exists(#sessionId) OR #leaseUntil <= :at".to_owned()),
             names: names([SESSION_ID, LEASE_UNTIL]),

@@ -25,13 +25,15 @@ use crate::aws::{KmsKeys, Timeouts};
 use crate::backend;
 use crate::call::{self, Requests};
 use crate::config::{Environment, StoreConfig};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::key_cache::CacheCounters;
 use crate::lifecycle::{Closable, InUse};
-use crate::mark::{Content, Mark};
+use crate::mark::{Content, Mark, cookie_hash};
 use crate::plaintext::Plaintext;
 use crate::session_data;
-use crate::store::{Attempt, End, Known, Lifetime, Lookup, OnConflict, Save, SessionStore};
+use crate::store::{
+    Attempt, Comparison, End, Known, Lifetime, Lookup, OnConflict, Outlook, Save, SessionStore,
+};
 use crate::time::EpochMillis;
 
 /// Two threads keep the sockets and the cipher busy without crowding out the main thread on small machines.
@@ -165,7 +167,7 @@ pub fn open_store(
 #[allow(clippy::unused_async)] // being async is what brings it to the runtime's threads
 pub async fn holds_content(mark: String, json: String) -> bool {
     let json = Plaintext::new(json.into_bytes());
-    Mark::decode(&mark).is_ok_and(|mark| Content::of(&json) == Some(mark.content))
+    Mark::decode(&mark).is_ok_and(|mark| Content::of(&json) == mark.content)
 }
 
 /// `call` is the number that the reply comes with; `now` and `cookie_expires` are epoch milliseconds; `ttl_seconds` stands in for the configured one;
@@ -173,8 +175,15 @@ pub async fn holds_content(mark: String, json: String) -> bool {
 #[napi]
 impl NativeStore {
     #[napi(catch_unwind)]
-    pub fn get(&self, env: Env, call: f64, sid: String, now: f64) -> NapiResult<()> {
-        self.run(env, call, move |store| async move {
+    pub fn get(
+        &self,
+        env: Env,
+        call: f64,
+        sid: String,
+        now: f64,
+        waited: Option<f64>,
+    ) -> NapiResult<()> {
+        self.run_within(self.left(waited), env, call, move |store| async move {
             Ok(match store.get(&sid, EpochMillis(now)).await? {
                 Lookup::Missing => None,
                 Lookup::Ended => Some(Session::ended()),
@@ -223,7 +232,12 @@ impl NativeStore {
             } else {
                 store.on_conflict()
             };
-            Ok(SaveReply::from(store.save(save, known, on_conflict).await?))
+            let saved = if keep_end {
+                store.save_keeping_end(save, known, on_conflict).await?
+            } else {
+                store.save(save, known, on_conflict).await?
+            };
+            Ok(SaveReply::from(saved))
         });
         let saved = self.within(self.left(waited), work);
         let saved = saved.map_err(move |error| Failure {
@@ -231,6 +245,66 @@ impl NativeStore {
             ..error.into()
         });
         self.replies.run(env, call, saved)
+    }
+
+    /// What a save of a session of the record `mark` is to do: `write`, `extend` or `settled`. `json` is the whole session, or its cookie alone if the caller knows
+    /// that the rest is what it was. It hashes `json` on JavaScript's thread.
+    #[napi(
+        catch_unwind,
+        ts_return_type = "'write' | 'extend' | 'settled' | Failure"
+    )]
+    #[allow(clippy::needless_pass_by_value, clippy::too_many_arguments)] // as above
+    pub fn outlook_of_save(
+        &self,
+        mark: String,
+        json: Option<String>,
+        cookie_alone: bool,
+        now: f64,
+        ttl_seconds: Option<f64>,
+        cookie_expires: Option<f64>,
+        ends: Option<f64>,
+    ) -> Either<&'static str, Failure> {
+        self.outlook(
+            &mark,
+            now,
+            ttl_seconds,
+            cookie_expires,
+            |store, mark, end| {
+                let content = if cookie_alone {
+                    Comparison::Cookie(cookie_hash(json.as_deref()))
+                } else {
+                    Comparison::Whole(Content::of(json.unwrap_or_default().as_bytes()))
+                };
+                store.outlook_of_save(mark, content, ends.map(EpochMillis), EpochMillis(now), end)
+            },
+        )
+    }
+
+    /// As `outlook_of_save`, of a touch; `cookie` is the JSON of the session's cookie.
+    #[napi(
+        catch_unwind,
+        ts_return_type = "'write' | 'extend' | 'settled' | Failure"
+    )]
+    #[allow(clippy::needless_pass_by_value)] // as above
+    pub fn outlook_of_touch(
+        &self,
+        mark: String,
+        cookie: Option<String>,
+        now: f64,
+        ttl_seconds: Option<f64>,
+        cookie_expires: Option<f64>,
+        ends: Option<f64>,
+    ) -> Either<&'static str, Failure> {
+        self.outlook(
+            &mark,
+            now,
+            ttl_seconds,
+            cookie_expires,
+            |store, mark, end| {
+                let cookie = cookie_hash(cookie.as_deref());
+                store.outlook_of_touch(mark, cookie, ends.map(EpochMillis), EpochMillis(now), end)
+            },
+        )
     }
 
     #[napi(catch_unwind)]
@@ -334,8 +408,8 @@ impl NativeStore {
     }
 
     #[napi(catch_unwind)]
-    pub fn record(&self, env: Env, call: f64, sid: String) -> NapiResult<()> {
-        self.run(env, call, move |store| async move {
+    pub fn record(&self, env: Env, call: f64, sid: String, waited: Option<f64>) -> NapiResult<()> {
+        self.run_within(self.left(waited), env, call, move |store| async move {
             Ok(store.stored(&sid).await?.map(StoredRecord::from))
         })
     }
@@ -447,6 +521,27 @@ impl NativeStore {
         let waited = Duration::try_from_secs_f64(waited.unwrap_or(0.0) / 1000.0);
         self.call_timeout
             .map(|limit| limit.saturating_sub(waited.unwrap_or_default()))
+    }
+
+    fn outlook(
+        &self,
+        mark: &str,
+        now: f64,
+        ttl_seconds: Option<f64>,
+        cookie_expires: Option<f64>,
+        look: impl FnOnce(&SessionStore, &Mark, End) -> Outlook,
+    ) -> Either<&'static str, Failure> {
+        let outlook = || {
+            let end = self.end(now, ttl_seconds, cookie_expires)?;
+            let (store, mark) = (self.store.enter()?, Mark::decode(mark)?);
+            Ok(look(&store, &mark, end))
+        };
+        match outlook() {
+            Ok(Outlook::Write) => Either::A("write"),
+            Ok(Outlook::Extend) => Either::A("extend"),
+            Ok(Outlook::Settled) => Either::A("settled"),
+            Err(error) => Either::B(Error::into(error)),
+        }
     }
 
     fn end(&self, now: f64, ttl_seconds: Option<f64>, cookie_expires: Option<f64>) -> Result<End> {

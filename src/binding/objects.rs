@@ -1,7 +1,7 @@
 //! What crosses between Rust and JavaScript beside strings and numbers.
 
 use base64_simd::STANDARD as BASE64;
-use napi::bindgen_prelude::{ToNapiValue, TypeName};
+use napi::bindgen_prelude::{Either, Null, ToNapiValue, TypeName};
 use napi::{Result as NapiResult, ValueType, sys};
 use napi_derive::napi;
 
@@ -18,7 +18,7 @@ use crate::time::EpochMillis;
 #[napi(object, object_from_js = false)]
 pub struct Failure {
     pub code: String,
-    pub message: String,
+    pub detail: String,
     pub retryable: bool,
     pub retry_after_millis: Option<u32>,
     pub cause: Option<FailureCause>,
@@ -38,7 +38,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         Failure {
             code: error.code().to_owned(),
-            message: error.to_string(),
+            detail: error.to_string(),
             retryable: error.retryable(),
             retry_after_millis: error.retry_after_millis(),
             cause: error.cause().map(|cause| FailureCause {
@@ -106,7 +106,7 @@ impl From<OpenedSession> for Session {
             id: None,
             json: Some(session.json),
             ttl: session.ttl.0,
-            mark: session.mark.as_ref().map(Mark::encode),
+            mark: Some(session.mark.encode()),
         }
     }
 }
@@ -114,8 +114,8 @@ impl From<OpenedSession> for Session {
 /// What the facade knows of a session's record.
 #[napi(object, object_to_js = false)]
 pub struct KnownSession {
-    /// What the record was; without it, the session is gone.
-    pub mark: Option<String>,
+    /// What the record was; `null` if the session is gone.
+    pub mark: Either<String, Null>,
     /// The marks of records that failed saves may have written in its place.
     pub attempts: Option<Vec<String>>,
     /// Whether the content beside the cookie is what was read, if that is known.
@@ -133,8 +133,8 @@ impl KnownSession {
     pub(super) fn baseline(self) -> Result<Known> {
         let attempts = self.attempts.unwrap_or_default();
         Ok(match self.mark {
-            None => Known::Gone,
-            Some(mark) => Known::Record {
+            Either::B(Null) => Known::Gone,
+            Either::A(mark) => Known::Record {
                 mark: Mark::decode(&mark)?,
                 attempts: attempts
                     .iter()
@@ -161,7 +161,7 @@ pub struct SaveReply {
 impl From<Saved> for SaveReply {
     fn from(saved: Saved) -> SaveReply {
         let (outcome, mark, conflict) = match saved {
-            Saved::Written { mark, conflict } => ("written", mark, conflict),
+            Saved::Written { mark, conflict } => ("written", Some(mark), conflict),
             Saved::Extended(mark) => ("extended", mark, false),
             Saved::Unchanged(mark) => ("unchanged", Some(mark), false),
             Saved::Gone => ("gone", None, false),

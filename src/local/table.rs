@@ -174,6 +174,9 @@ fn write_if(
         Condition::Revision(tag) => {
             stored.as_ref().and_then(|item| item.get(AUTH_TAG)) == Some(tag)
         }
+        Condition::Unmoved { revision, ttl } => stored.as_ref().is_some_and(|item| {
+            item.get(AUTH_TAG) == Some(revision) && seconds(item, TTL) == Some(*ttl)
+        }),
         Condition::Vacant(at) => stored
             .as_ref()
             .is_none_or(|item| number::<f64>(item, LEASE_UNTIL).is_some_and(|until| until <= at.0)),

@@ -1,6 +1,7 @@
 //! What a session store does, over any [`SessionTable`] and any [`DataKeys`](crate::data_keys::DataKeys).
 
 mod lease;
+mod removal;
 mod save;
 
 use std::collections::BTreeMap;
@@ -15,14 +16,15 @@ use crate::key_cache::{CacheCounters, KeyCache};
 use crate::mark::{Content, Mark};
 use crate::plaintext::Plaintext;
 use crate::record::{
-    Attribute, Bound, EncryptedSessionRecord, ITEM_LIMIT, Item, SESSION_ID, Version, item_size,
+    Attribute, Bound, EncryptedSessionRecord, ITEM_LIMIT, Item, SESSION_ID, Version, has_ended,
+    item_size,
 };
 use crate::session_key::SessionKeys;
 use crate::session_table::{Condition, Scan, SessionTable};
 use crate::time::{EpochMillis, EpochSeconds};
 
 pub use self::lease::Lease;
-pub use self::save::{Attempt, End, Known, OnConflict, Save, Saved, Saving};
+pub use self::save::{Attempt, Comparison, End, Known, OnConflict, Outlook, Save, Saved, Saving};
 
 /// Room for the wrapped key in the size check before anything is sent. KMS wraps a 256-bit data key in 184 bytes.
 const WRAPPED_KEY_ALLOWANCE: usize = 256;
@@ -41,8 +43,11 @@ pub struct OpenedSession {
     pub json: Plaintext<String>,
     /// When it ends; a touch may have moved it past the `cookie.expires` in `json`.
     pub ttl: EpochSeconds,
-    /// What to know it again by; `None` if `json` is no object.
-    pub mark: Option<Mark>,
+    /// What to know it again by.
+    pub mark: Mark,
+    /// Whether it is of a store with hashed ids, which this one, without a prefix, only lists: `id` is the key of its record, and nothing is written in
+    /// its place.
+    pub hashed: bool,
 }
 
 /// What a read found.
@@ -168,10 +173,14 @@ impl SessionStore {
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_SERIALIZATION`, and those of the table and the keys.
     pub async fn get(&self, sid: &str, now: EpochMillis) -> Result<Lookup> {
-        match self.stored(sid).await? {
+        match self.item(sid).await? {
             None => Ok(Lookup::Missing),
-            Some(record) if record.ended(now) => Ok(Lookup::Ended),
-            Some(record) => self.open(record, now).await.map(Lookup::Found),
+            Some(item) if has_ended(&item, now) => Ok(Lookup::Ended),
+            Some(item) => match self.open(self.parse(item)?, now).await? {
+                // This id is only the key of it.
+                session if session.hashed => Ok(Lookup::Missing),
+                session => Ok(Lookup::Found(session)),
+            },
         }
     }
 
@@ -223,7 +232,7 @@ impl SessionStore {
         Ok(keys
             .into_iter()
             .flatten()
-            .map(|key| self.ids.id(&key).to_owned())
+            .map(|key| self.ids.id(&key))
             .collect())
     }
 
@@ -267,13 +276,20 @@ impl SessionStore {
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, `ERR_INTEGRITY`, `ERR_VERSION`, and those of the table.
     pub async fn stored(&self, sid: &str) -> Result<Option<EncryptedSessionRecord>> {
+        let item = self.item(sid).await?;
+        item.map(|item| self.parse(item)).transpose()
+    }
+
+    /// What lies under a session's key.
+    async fn item(&self, sid: &str) -> Result<Option<Item>> {
         let key = self.ids.key(sid)?;
         let item = self.table.get(&key).await?;
-        let record = item.map(|item| self.parse(item)).transpose()?;
         // An answer to somebody else's request holds a record that opens, of another session.
-        match record {
-            Some(record) if record.key != key => Err(Error::integrity()),
-            record => Ok(record),
+        match item {
+            Some(item) if item.get(SESSION_ID) != Some(&Attribute::S(key)) => {
+                Err(Error::integrity())
+            }
+            item => Ok(item),
         }
     }
 
@@ -381,20 +397,27 @@ impl SessionStore {
                 envelope::open_bound(&data_key, bound, &self.binding(not_after, &key))?
             }
         };
-        let (id, json) = self.ids.unpack(&key, text(payload)?)?;
+        let payload = text(payload)?;
+        let other = self.ids.of_a_hashed_id(&payload);
+        let hashed = other.is_some();
+        let (id, json) = match other {
+            Some(json) => (self.ids.id(&key), json),
+            None => self.ids.unpack(&key, payload)?,
+        };
         self.keys.remember(&key, context, &wrapped_key).await;
-        let mark = Content::of(json.as_bytes()).map(|content| Mark {
+        let mark = Mark {
             version,
             tag,
             ttl,
-            content,
+            content: Content::of(json.as_bytes()),
             current: version == self.policy.write && wrapped_by == 0,
-        });
+        };
         Ok(OpenedSession {
             id,
             json,
             ttl,
             mark,
+            hashed,
         })
     }
 
@@ -422,7 +445,10 @@ impl SessionStore {
                 let Some(after) = position else {
                     return Ok(None);
                 };
-                let page = self.table.scan(scan, after).await?;
+                let mut page = self.table.scan(scan, after).await?;
+                // A longer prefix starts with a shorter one.
+                let own = |item: &Item| key_of(item).is_some_and(|key| self.ids.owns(&key));
+                page.items.retain(own);
                 Ok(Some((page.items, page.next.map(Some))))
             },
         )

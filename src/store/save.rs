@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::SessionStore;
 use crate::envelope::AuthTag;
 use crate::error::{Error, Result};
-use crate::mark::{Content, Mark};
+use crate::mark::{Content, Hash, Mark};
 use crate::plaintext::Plaintext;
-use crate::record::{AUTH_TAG, Attribute, EncryptedSessionRecord, Item};
+use crate::record::{AUTH_TAG, Attribute, EncryptedSessionRecord, Item, TTL, has_ended};
 use crate::session_table::{Condition, Outcome};
 use crate::time::{EpochMillis, EpochSeconds};
 
@@ -93,6 +93,14 @@ pub struct End {
     pub exact: EpochMillis,
 }
 
+impl End {
+    /// Whether this moment is past, or is this very moment, at `now`.
+    #[must_use]
+    pub fn reached(self, now: EpochMillis) -> bool {
+        self.exact <= now
+    }
+}
+
 impl From<EpochSeconds> for End {
     #[allow(clippy::cast_precision_loss)] // seconds of this and the coming centuries
     fn from(ttl: EpochSeconds) -> End {
@@ -139,8 +147,8 @@ impl Known {
 pub enum Saved {
     /// The whole record was written.
     Written {
-        /// The new record; `None` if the session was no JSON object.
-        mark: Option<Mark>,
+        /// The new record.
+        mark: Mark,
         /// Whether it replaced a revision that the caller did not know.
         conflict: bool,
     },
@@ -148,7 +156,7 @@ pub enum Saved {
     Extended(Option<Mark>),
     /// The content is the same, and the end is near enough: nothing was sent.
     Unchanged(Mark),
-    /// There is no such session any more, and none was made.
+    /// There is no such session any more, and none was made; or it was saved as ended, and removed.
     Gone,
     /// Somebody else has changed it, and nothing was written.
     Dropped,
@@ -162,6 +170,38 @@ enum Due {
     Back(EpochSeconds),
     /// To a later moment, unless it is later already.
     On(EpochSeconds),
+    /// It is to have ended.
+    Over,
+}
+
+/// What a save or a touch of a known session is to do, as far as this process can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outlook {
+    /// To write the session whole, since its content has changed or it must be sealed again, or to remove it.
+    Write,
+    /// To move its end.
+    Extend,
+    /// Nothing.
+    Settled,
+}
+
+impl From<Due> for Outlook {
+    fn from(due: Due) -> Outlook {
+        match due {
+            Due::No => Outlook::Settled,
+            Due::Back(_) | Due::On(_) => Outlook::Extend,
+            Due::Over => Outlook::Write,
+        }
+    }
+}
+
+/// What a session is compared by.
+#[derive(Clone, Copy)]
+pub enum Comparison {
+    /// All that it holds.
+    Whole(Content),
+    /// Its cookie, since the caller knows that the rest is what it was.
+    Cookie(Hash),
 }
 
 /// What became of a move of a session's end.
@@ -178,11 +218,43 @@ enum Extension {
 }
 
 impl SessionStore {
-    /// Saves a session: writes a new or changed one, moves the end of an unchanged one when that is due, and lets one that is gone be gone.
+    /// Saves a session: writes a new or changed one, moves the end of an unchanged one when that is due, and lets one that is gone be gone. One that
+    /// has ended by then is removed.
     ///
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, `ERR_SESSION_TOO_LARGE`, `ERR_CONFLICT`, and those of the table and the keys; nothing was written then.
     pub async fn save(&self, save: Save, known: Known, on_conflict: OnConflict) -> Result<Saved> {
+        self.save_as(save, known, on_conflict, false).await
+    }
+
+    /// As [`SessionStore::save`], but the session keeps the end that it has when it is written: `save.end` is what the caller has read, and others may have
+    /// moved it since.
+    ///
+    /// # Errors
+    /// As [`SessionStore::save`]; `ERR_CONFLICT` also where the end was moved so far that the content has to be sealed for it.
+    pub async fn save_keeping_end(
+        &self,
+        save: Save,
+        known: Known,
+        on_conflict: OnConflict,
+    ) -> Result<Saved> {
+        self.save_as(save, known, on_conflict, true).await
+    }
+
+    async fn save_as(
+        &self,
+        save: Save,
+        known: Known,
+        on_conflict: OnConflict,
+        keeps_end: bool,
+    ) -> Result<Saved> {
+        let own = |revision, ttl| {
+            if keeps_end {
+                Condition::Unmoved { revision, ttl }
+            } else {
+                Condition::Revision(revision)
+            }
+        };
         let Save {
             sid,
             json,
@@ -203,39 +275,44 @@ impl SessionStore {
             } => {
                 // What an attempt may have written must be written over, also by what was there before it.
                 let unchanged = attempts.is_empty() && is_same(&mark, content, untouched);
-                if unchanged {
-                    let due = self.due(&mark, ends, now, end);
-                    let lives = ends.unwrap_or(End::from(mark.ttl).exact).0 > now.0;
-                    let short = end.exact.0 - now.0 < COARSE;
-                    let coarse = short && matches!(due, Due::On(_));
-                    if !lives || (mark.current && !coarse) {
-                        return self.prolong(&key, mark, now, due).await;
-                    }
+                if unchanged && let Some(due) = self.kept(&mark, ends, now, end) {
+                    return self.prolong(&key, mark, now, due).await;
                 }
-                let condition = Condition::Revision(mark.revision());
+                let condition = own(mark.revision(), end.ttl);
                 (condition, Some(mark), attempts, unchanged)
             }
         };
-        let record = self
+        if end.reached(now) {
+            let own = mark.map(|mark| (mark, attempts));
+            return self.remove(&key, condition, own, now, on_conflict).await;
+        }
+        let mut record = self
             .seal(key, self.ids.payload(&sid, json), now, end.ttl)
             .await?;
-        let written = |conflict| Saved::Written {
-            mark: content.map(|content| mark_of(&record, content)),
-            conflict,
-        };
-        let write = async |condition| {
-            attempt.set(content.map(|content| mark_of(&record, content)));
-            let outcome = self.write(&record, condition).await?;
+        let write = async |record: &EncryptedSessionRecord, condition| {
+            attempt.set(Some(mark_of(record, content)));
+            let outcome = self.write(record, condition).await?;
             attempt.set(None);
             Ok::<_, Error>(outcome)
         };
-        let mut outcome = write(condition).await?;
-        if !unchanged
-            && let (Outcome::Refused(Some(item)), Some(mark)) = (&outcome, &mark)
-            && let Some(revision) = self.own_revision(item, mark, &attempts, now).await
-        {
-            outcome = write(Condition::Revision(revision)).await?;
+        let mut outcome = write(&record, condition).await?;
+        for _ in 0..if keeps_end { TOUCH_ATTEMPTS } else { 1 } {
+            let (Outcome::Refused(Some(item)), Some(mark), false) = (&outcome, &mark, unchanged)
+            else {
+                break;
+            };
+            let Some(revision) = self.own_revision(item, mark, &attempts, now).await else {
+                break;
+            };
+            if keeps_end && !take_end(&mut record, item, now) {
+                break;
+            }
+            outcome = write(&record, own(revision, record.ttl)).await?;
         }
+        let written = |conflict| Saved::Written {
+            mark: mark_of(&record, content),
+            conflict,
+        };
         match (outcome, mark.filter(|_| unchanged)) {
             (Outcome::Written, _) => Ok(written(false)),
             (Outcome::Refused(None), _) => self.gone(&record.key).await,
@@ -243,7 +320,7 @@ impl SessionStore {
             (Outcome::Refused(Some(_)), None) => match on_conflict {
                 OnConflict::Error => Err(Error::Conflict),
                 OnConflict::Drop => Ok(Saved::Dropped),
-                OnConflict::Overwrite => match write(Condition::Exists).await? {
+                OnConflict::Overwrite => match write(&record, Condition::Exists).await? {
                     Outcome::Written => Ok(written(true)),
                     Outcome::Refused(_) => self.gone(&record.key).await,
                 },
@@ -251,9 +328,10 @@ impl SessionStore {
         }
     }
 
-    /// The revision of an item that is not `mark`, and yet nobody else's: an attempt of the caller's wrote it, or a touch has sealed again what the caller
-    /// read or wrote, which changed nothing. An item that cannot be opened is somebody else's.
-    async fn own_revision(
+    /// The revision of an item that the caller's condition did not hold for, and that is nobody else's all the same: it is `mark` with another end, an
+    /// attempt of the caller's wrote it, or a touch has sealed again what the caller read or wrote, which changed nothing. An item that cannot be opened is
+    /// somebody else's.
+    pub(super) async fn own_revision(
         &self,
         item: &Item,
         mark: &Mark,
@@ -261,11 +339,12 @@ impl SessionStore {
         now: EpochMillis,
     ) -> Option<Attribute> {
         let revision = item.get(AUTH_TAG)?;
-        if attempts.iter().any(|sent| sent.revision() == *revision) {
+        let mut known = attempts.iter().chain([mark]);
+        if known.any(|own| own.revision() == *revision) {
             return Some(revision.clone());
         }
         let session = self.open(self.parse(item.clone()).ok()?, now).await.ok()?;
-        let stored = session.mark?;
+        let stored = session.mark;
         let mut own = attempts.iter().chain([mark]);
         own.any(|own| own.content == stored.content)
             .then(|| stored.revision())
@@ -290,6 +369,11 @@ impl SessionStore {
                 let due = self.due(&mark, ends, now, end);
                 return self.prolong(&key, mark, now, due).await;
             }
+            Known::Nothing if end.reached(now) => {
+                return self
+                    .remove(&key, Condition::Always, None, now, OnConflict::Overwrite)
+                    .await;
+            }
             Known::Nothing => {}
         }
         let at = now.floor();
@@ -299,6 +383,58 @@ impl SessionStore {
             Extension::Gone => Saved::Gone,
             _ => Saved::Extended(None),
         })
+    }
+
+    /// What a save of a known session is to do, as far as this process can tell. `content` is what it holds now.
+    #[must_use]
+    pub fn outlook_of_save(
+        &self,
+        mark: &Mark,
+        content: Comparison,
+        ends: Option<EpochMillis>,
+        now: EpochMillis,
+        end: End,
+    ) -> Outlook {
+        let same = match content {
+            Comparison::Whole(content) => is_same(mark, content, None),
+            Comparison::Cookie(cookie) => cookie == mark.content.cookie,
+        };
+        match self.kept(mark, ends, now, end) {
+            Some(due) if same => due.into(),
+            _ => Outlook::Write,
+        }
+    }
+
+    /// What a touch of a known session is to do, as far as this process can tell. `cookie` is the hash of the cookie that it has now.
+    #[must_use]
+    pub fn outlook_of_touch(
+        &self,
+        mark: &Mark,
+        cookie: Hash,
+        ends: Option<EpochMillis>,
+        now: EpochMillis,
+        end: End,
+    ) -> Outlook {
+        if cookie == mark.content.cookie && (mark.current || !lives(mark, ends, now)) {
+            self.due(mark, ends, now, end).into()
+        } else {
+            Outlook::Write
+        }
+    }
+
+    /// How the end of a session whose content is what it was is to move; `None` if the session must be written whole all the same.
+    fn kept(
+        &self,
+        mark: &Mark,
+        ends: Option<EpochMillis>,
+        now: EpochMillis,
+        end: End,
+    ) -> Option<Due> {
+        let due = self.due(mark, ends, now, end);
+        let short = end.exact.0 - now.0 < COARSE;
+        let coarse = short && matches!(due, Due::On(_));
+        let over = matches!(due, Due::Over);
+        (over || !lives(mark, ends, now) || (mark.current && !coarse)).then_some(due)
     }
 
     /// How the end of a session whose content is what it was is to move.
@@ -318,7 +454,11 @@ impl SessionStore {
             mark.ttl.plus(-1)
         };
         if ends.is_some() && end.ttl < least {
-            Due::Back(end.ttl)
+            if end.reached(now) {
+                Due::Over
+            } else {
+                Due::Back(end.ttl)
+            }
         } else if gained <= 0.0 || gained < window {
             Due::No
         } else {
@@ -331,6 +471,12 @@ impl SessionStore {
         let at = now.floor();
         let (until, condition) = match due {
             Due::No => return Ok(Saved::Unchanged(mark)),
+            // As a shorter life does, this ends what others have made of the session, too.
+            Due::Over => {
+                return self
+                    .remove(key, Condition::Always, None, now, OnConflict::Overwrite)
+                    .await;
+            }
             Due::Back(until) => (until, Condition::Lives { at, until }),
             Due::On(until) => (until, Condition::EndsBefore { at, until }),
         };
@@ -363,10 +509,10 @@ impl SessionStore {
                 Outcome::Written => return Ok(Extension::Moved),
                 Outcome::Refused(None) => return Ok(Extension::Gone),
                 Outcome::Refused(Some(item)) => {
-                    let record = self.parse(item)?;
-                    if record.ended(now) {
+                    if has_ended(&item, now) {
                         return Ok(Extension::Gone);
                     }
+                    let record = self.parse(item)?;
                     if record.ttl >= until && matches!(condition, Condition::EndsBefore { .. }) {
                         return Ok(Extension::Overtaken);
                     }
@@ -379,7 +525,7 @@ impl SessionStore {
         Ok(Extension::Overtaken)
     }
 
-    /// Seals what is stored again, with a later end, if nobody has written it since it was read.
+    /// Seals what is stored again, with a later end, if nobody has written it or moved its end since it was read.
     async fn reseal(
         &self,
         record: EncryptedSessionRecord,
@@ -387,9 +533,15 @@ impl SessionStore {
         end: EpochSeconds,
     ) -> Result<Option<Extension>> {
         let (key, before) = (record.key.clone(), record.sealed.tag);
-        let revision = record.to_item().remove(AUTH_TAG);
-        let unchanged = revision.map_or(Condition::Exists, Condition::Revision);
+        let (ttl, revision) = (record.ttl, record.to_item().remove(AUTH_TAG));
+        let unchanged = revision.map_or(Condition::Exists, |revision| Condition::Unmoved {
+            revision,
+            ttl,
+        });
         let session = self.open(record, now).await?;
+        if session.hashed {
+            return Ok(Some(Extension::Overtaken));
+        }
         let json = Plaintext::new(session.json.as_bytes().to_vec());
         let payload = self.ids.payload(&session.id, json);
         let after = self.seal(key, payload, now, end).await?;
@@ -418,17 +570,38 @@ impl SessionStore {
     }
 
     /// The session is gone, so its data key goes as well.
-    async fn gone(&self, key: &str) -> Result<Saved> {
+    pub(super) async fn gone(&self, key: &str) -> Result<Saved> {
         self.forget(key).await;
         Ok(Saved::Gone)
     }
 }
 
-fn is_same(mark: &Mark, content: Option<Content>, untouched: Option<bool>) -> bool {
-    content.is_some_and(|content| {
-        let rest = untouched.unwrap_or(content.rest == mark.content.rest);
-        rest && content.cookie == mark.content.cookie
-    })
+fn lives(mark: &Mark, ends: Option<EpochMillis>, now: EpochMillis) -> bool {
+    ends.unwrap_or(End::from(mark.ttl).exact).0 > now.0
+}
+
+/// Gives a record the end that an item has, if the item lives and the record may live as long.
+fn take_end(record: &mut EncryptedSessionRecord, item: &Item, now: EpochMillis) -> bool {
+    let Some(ttl) = end_of(item).filter(|_| !has_ended(item, now)) else {
+        return false;
+    };
+    let may = record.bound.is_none_or(|bound| bound.not_after >= ttl);
+    if may {
+        record.ttl = ttl;
+    }
+    may
+}
+
+fn end_of(item: &Item) -> Option<EpochSeconds> {
+    match item.get(TTL) {
+        Some(Attribute::N(ttl)) => ttl.parse().ok().map(EpochSeconds),
+        _ => None,
+    }
+}
+
+fn is_same(mark: &Mark, content: Content, untouched: Option<bool>) -> bool {
+    let rest = untouched.unwrap_or(content.rest == mark.content.rest);
+    rest && content.cookie == mark.content.cookie
 }
 
 fn mark_of(record: &EncryptedSessionRecord, content: Content) -> Mark {

@@ -222,7 +222,7 @@ async function answerError(error: Error & { statusCode?: number }, _request: Fas
     // The store has logged it.
     if (error.retryable) reply.header('retry-after', '2');
     const text = `${error.code}. You are not signed out; ${error.retryable ? 'try again in a moment.' : 'the terminal says what has to be done.'}`;
-    return sendPage(reply, error.retryable ? 503 : 500, problemPage('The session store does not answer', text));
+    return sendPage(reply, error.statusCode, problemPage('The session store does not answer', text));
   }
   const status = error.statusCode ?? 500;
   if (status >= 500) console.error(error);

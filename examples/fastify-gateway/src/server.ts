@@ -39,8 +39,7 @@ function fail(error: unknown): void {
   if (code === 'EADDRINUSE')
     console.error(`Port ${port} is taken. Is the gateway running already? Another port: PORT=3001 npm start`);
   else if (error instanceof SettingsError) console.error(error.message);
-  else if (error instanceof SessionStoreError)
-    console.error(`The session store cannot be used: ${error.message} (${error.code})`);
+  else if (error instanceof SessionStoreError) console.error(`The session store cannot be used: ${error.detail} (${error.code})`);
   else console.error(error);
   process.exit(1);
 }

@@ -1,4 +1,4 @@
-// The check that finds handlers which answer without returning the reply, in applications that it must not disturb otherwise.
+// Handlers that answer without returning the reply, and applications that the guard must not disturb.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -12,23 +12,24 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import fastifyCookie from '@fastify/cookie';
 import fastifySession from '@fastify/session';
-import { findUnreturnedReplies, type SessionStoreConfig, type UnreturnedReplies } from 'connect-dynamodb-kms';
+import { findUnreturnedReplies, type GuardedReplies, guardReplies, type SessionStoreConfig } from 'connect-dynamodb-kms';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyServerOptions } from 'fastify';
 import { type Backend, startLocal } from './support/backends.ts';
+import { unguardedFastify } from './support/unguarded.ts';
 
 const SECRET = 'the secret that signs the cookies of the tests';
 
 interface Served {
   app: FastifyInstance;
   origin: string;
-  found?: UnreturnedReplies;
+  found?: GuardedReplies;
   /** What `report` was called with. */
   reported: string[];
 }
 
 /** How an application of these tests is made. */
 interface Setup {
-  /** Whether the check runs in it. Default: it does. */
+  /** Whether it is guarded. Default: it is. */
   checked?: boolean;
   /** Instead of the one that fills `reported`; `null` for none. */
   report?: ((route: string) => unknown) | null;
@@ -42,9 +43,9 @@ async function serve(t: TestContext, routes: (app: FastifyInstance) => unknown, 
   const { checked = true, inMemory = false, server } = setup;
   const reported: string[] = [];
   const { report = (route: string) => reported.push(route) } = setup;
-  const app: FastifyInstance = Fastify(server);
+  const app: FastifyInstance = checked ? Fastify(server) : unguardedFastify(server);
   t.after(() => app.close());
-  const found = checked ? findUnreturnedReplies(app, report ? { report } : {}) : undefined;
+  const found = checked ? guardReplies(app, report ? { report } : {}) : undefined;
   const backend: Backend | undefined = inMemory ? undefined : await startLocal();
   if (backend) t.after(() => backend.stop());
   await app.register(fastifyCookie);
@@ -88,7 +89,7 @@ const WRONG: Record<string, { handler: (reply: FastifyReply, app: FastifyInstanc
   },
 };
 
-/** Handlers that do not: each route must answer as it does without the check. */
+/** Handlers that do not: each route must answer as it does without the guard. */
 function rightRoutes(app: FastifyInstance) {
   app.decorate('greeting', 'hello');
   app.get('/value', async () => ({ right: true }));
@@ -140,7 +141,7 @@ function rightRoutes(app: FastifyInstance) {
   app.route({ method: ['GET', 'POST'], url: '/both', handler: async (request) => request.method });
 }
 
-describe('findUnreturnedReplies', () => {
+describe('guardReplies', () => {
   for (const [title, { handler, status, body }] of Object.entries(WRONG)) {
     it(`finds an async handler that ${title}, and answers its client`, async (t) => {
       const { origin, found, reported } = await serve(t, (app) => {
@@ -304,7 +305,7 @@ describe('findUnreturnedReplies', () => {
   it('says when it is called too late, or with something else', async (t) => {
     const { app } = await serve(t, () => {}, { checked: false });
     assert.throws(
-      () => findUnreturnedReplies(app),
+      () => guardReplies(app),
       (error: Error) => {
         assert.match(error.message, /must be called before the routes are registered/);
         assert.equal((error.cause as { code?: string }).code, 'FST_ERR_INSTANCE_ALREADY_LISTENING');
@@ -312,12 +313,14 @@ describe('findUnreturnedReplies', () => {
       },
     );
     for (const wrong of [undefined, null, {}, 'app']) {
-      assert.throws(() => findUnreturnedReplies(wrong as any), { name: 'TypeError', message: /needs a Fastify instance/ });
+      assert.throws(() => guardReplies(wrong as any), { name: 'TypeError', message: /needs a Fastify instance/ });
     }
     for (const report of [null, 'console', {}]) {
-      assert.throws(() => findUnreturnedReplies(app, { report } as any), { name: 'TypeError', message: /must be a function/ });
+      assert.throws(() => guardReplies(app, { report } as any), { name: 'TypeError', message: /must be a function/ });
     }
   });
+
+  it('has a former name', () => assert.equal(findUnreturnedReplies, guardReplies));
 
   it('leaves it to Fastify to refuse a handler that is no function', () => {
     const refusal = (app: FastifyInstance) => {
@@ -329,23 +332,23 @@ describe('findUnreturnedReplies', () => {
       return assert.fail('it was accepted');
     };
     const app = Fastify();
-    findUnreturnedReplies(app);
-    assert.equal(refusal(app), refusal(Fastify()));
+    guardReplies(app);
+    assert.equal(refusal(app), refusal(unguardedFastify()));
   });
 });
 
 describe('a process with a handler that does not return the reply', () => {
   /** Starts it; ends with its standard input. */
-  function host(config: SessionStoreConfig, check: boolean) {
+  function host(config: SessionStoreConfig, guard: boolean) {
     const program = `
       import cookie from '@fastify/cookie';
       import session from '@fastify/session';
-      import { DynamoDBSessionStore, findUnreturnedReplies } from 'connect-dynamodb-kms';
+      import { DynamoDBSessionStore, guardReplies } from 'connect-dynamodb-kms';
       import Fastify from 'fastify';
       const app = Fastify();
-      if (${check}) findUnreturnedReplies(app, { report: (route) => console.log(route) });
+      if (${guard}) guardReplies(app, { report: (route) => console.log(route) });
       await app.register(cookie);
-      const store = new DynamoDBSessionStore(${JSON.stringify(config)});
+      const store = new DynamoDBSessionStore(${JSON.stringify({ ...config, guardReplies: guard })});
       await app.register(session, { secret: '${SECRET}', store, cookie: { secure: false } });
       app.get('/wrong', async (request, reply) => { reply.redirect('/'); });
       app.get('/', async () => 'home');
@@ -357,7 +360,7 @@ describe('a process with a handler that does not return the reply', () => {
     return { child, exit: once(child, 'exit'), stderr: text(child.stderr), line: async () => (await lines.next()).value! };
   }
 
-  it('dies without the check', async (t) => {
+  it('dies without the guard', async (t) => {
     const backend = await startLocal();
     t.after(() => backend.stop());
     const { child, exit, stderr, line } = host(backend.config, false);

@@ -1,0 +1,128 @@
+'use strict';
+
+const { isPromise, wrapPlaces } = require('./places.js');
+const { AWAITS, SENDS, callOnSend, enterErrorHandler, guardSending } = require('./replies.js');
+
+const GUARD = Symbol('connect-dynamodb-kms.reply-guard');
+
+/** The guard of one application. */
+class ReplyGuard {
+  #app;
+  #hasEnded;
+  #isWanted;
+  /** Set by an application that asks for the guard, whatever its store. */
+  asked = false;
+  reports = new Set();
+  found = { routes: [] };
+
+  constructor(app, isWanted) {
+    this.#app = app;
+    this.#isWanted = isWanted;
+    ({ hasEnded: this.#hasEnded } = guardSending(app, this));
+    wrapPlaces(app, {
+      hook: (hook, name) => this.#wrap(hook, { name, what: 'it', reply: 1, anyValue: true }),
+      handler: (handler, name) => this.#wrap(handler, { name, what: 'its async handler', reply: 1 }),
+      errorHandler: (handler, name) => this.#wrap(handler, { name, what: 'it', reply: 2, before: enterErrorHandler }),
+      onSend: (hook) =>
+        new Proxy(hook, {
+          apply: (_, self, args) => (this.active ? callOnSend(hook, self, args) : Reflect.apply(hook, self, args)),
+        }),
+    });
+  }
+
+  get active() {
+    return this.asked || this.#isWanted();
+  }
+
+  /** A proxy keeps the name, the kind and the properties of a function, for Fastify and for other hooks. */
+  #wrap(target, place) {
+    return new Proxy(target, { apply: (_target, self, args) => this.#call(target, self, args, place) });
+  }
+
+  #call(target, self, args, place) {
+    const reply = args[place.reply];
+    // @fastify/websocket gives its handlers (socket, request).
+    if (typeof reply?.[SENDS] !== 'number' || !this.active) return Reflect.apply(target, self, args);
+    place.before?.(reply);
+    const { [SENDS]: sends, [AWAITS]: awaits } = reply;
+    const result = Reflect.apply(target, self, args);
+    if (!isPromise(result) || result === reply) return result;
+    const settled = (value) => {
+      if (reply[SENDS] === sends || reply[AWAITS] !== awaits) return value;
+      if (value !== undefined && !place.anyValue) return value;
+      const hijacked = this.#hasEnded(reply) && !reply.raw.writableEnded;
+      if (hijacked) return value;
+      this.#report(place);
+      return reply; // as `return reply` does
+    };
+    // An error handler may still be at work on what was sent; then this error came too late, as it does after an answer.
+    const failed = (error) => {
+      if (reply[SENDS] === sends || reply.sent) throw error;
+      return reply;
+    };
+    // The `then` of what is no promise may do more than to tell; it is called once.
+    return (result instanceof Promise ? result : Promise.resolve(result)).then(settled, failed);
+  }
+
+  #report(place) {
+    if (place.found) return;
+    place.found = true;
+    const { routes } = this.found;
+    if (routes.includes(place.name)) return;
+    routes.push(place.name);
+    const reports = this.reports.size > 0 ? [...this.reports] : [() => this.#log(place)];
+    for (const report of reports) {
+      // A report that fails, now or later, changes nothing of what the client gets.
+      new Promise((resolve) => {
+        resolve(report(place.name));
+      }).catch(() => {});
+    }
+  }
+
+  #log({ name, what }) {
+    this.#app.log.warn(`${name}: ${what} answers without returning the reply; write \`return reply\` at its end`);
+  }
+}
+
+/** Whether an application, or the one that an instance belongs to, has a guard. */
+function isGuarded(app) {
+  return app[GUARD] !== undefined;
+}
+
+/**
+ * @param {object} app a Fastify instance
+ * @param {() => boolean} isWanted whether the guard acts in an application that did not ask for it
+ */
+function install(app, isWanted = () => false) {
+  const guard = new ReplyGuard(app, isWanted);
+  Object.defineProperty(app, GUARD, { value: guard });
+  return guard;
+}
+
+/**
+ * Lets the hooks and handlers of an application that answer without returning the reply count as answered, and names them. index.d.ts documents it.
+ *
+ * @param {object} app a Fastify instance without hooks and routes
+ * @param {{ report?: (place: string) => unknown }} [options]
+ * @returns {{ routes: string[] }} the names found so far
+ */
+function guardReplies(app, options = {}) {
+  if (typeof app?.addHook !== 'function' || typeof app.decorateReply !== 'function') {
+    throw new TypeError('guardReplies needs a Fastify instance');
+  }
+  const { report } = options;
+  if (report !== undefined && typeof report !== 'function') throw new TypeError('report must be a function');
+  let guard = app[GUARD];
+  try {
+    guard ??= install(app);
+  } catch (cause) {
+    const late =
+      'guardReplies must be called before the routes are registered, and this application has started or replaces reply.send by itself';
+    throw new Error(late, { cause });
+  }
+  guard.asked = true;
+  if (report) guard.reports.add(report);
+  return guard.found;
+}
+
+module.exports = { guardReplies, install, isGuarded };

@@ -1,0 +1,159 @@
+'use strict';
+
+/** How often `send` was called on a reply that could still be sent. */
+const SENDS = Symbol('sends');
+/** How often somebody waited for the reply, as `return reply` and `await reply` do. */
+const AWAITS = Symbol('awaits');
+/** How often an error handler was entered. */
+const ERRORS = Symbol('errors');
+/** Whether the reply counts as sent although the response has not ended. */
+const ANSWERED = Symbol('answered');
+/** Whether an answer waits for its session to be saved. */
+const SAVING = Symbol('saving');
+
+/** The name of the onSend hook of @fastify/session. */
+const SAVES_SESSION = 'saveSession';
+
+/** The prototype behind the one that has our `send`: Fastify's own, or that of a parent instance. */
+function prototypeBehind(reply, send) {
+  let prototype = Object.getPrototypeOf(reply);
+  while (!Object.hasOwn(prototype, 'send') || prototype.send !== send) prototype = Object.getPrototypeOf(prototype);
+  return Object.getPrototypeOf(prototype);
+}
+
+/** An error is about to be answered: what was sent before is not what the client gets. */
+function enterErrorHandler(reply) {
+  reply[ERRORS]++;
+  reply[ANSWERED] = false;
+}
+
+/**
+ * Calls an onSend hook. While it runs the reply is being sent, which is not yet to have been sent.
+ *
+ * A hook that calls back later, as that of @fastify/session does with an asynchronous store, calls back into the rest of the sending. What that throws, such as
+ * for a header that no response can have, reaches no `catch` of Fastify's and would end the process. With a store that calls back at once, Fastify answers 500.
+ */
+function callOnSend(hook, self, args) {
+  const [request, reply, payload, next] = args;
+  const { [ANSWERED]: answered, [ERRORS]: errors } = reply;
+  let [returned, calledBack] = [false, false];
+  function goOn(error, value) {
+    calledBack = true;
+    reply[SAVING] = false;
+    try {
+      next(error, value);
+    } catch (thrown) {
+      if (!returned || reply.raw.headersSent) throw thrown;
+      reply[ANSWERED] = false;
+      reply.send(thrown instanceof Error ? thrown : new Error(String(thrown)));
+    }
+  }
+  reply[ANSWERED] = false;
+  try {
+    return Reflect.apply(hook, self, [request, reply, payload, goOn]);
+  } finally {
+    returned = true;
+    if (!calledBack && hook.name === SAVES_SESSION) reply[SAVING] = true;
+    if (answered && reply[ERRORS] === errors) reply[ANSWERED] = true;
+  }
+}
+
+/**
+ * Lets a reply count as sent as soon as `send` has returned, as it does with a session store that calls back at once. Fastify reads `reply.sent`
+ * before it goes on to the next hook or the handler, and before it sends again.
+ *
+ * @param {object} app a Fastify instance; covers its plugins
+ * @param {{ active: boolean }} guard whether to do so now
+ */
+function guardSending(app, guard) {
+  let fastify;
+  let nativeSent;
+
+  function learn(reply) {
+    fastify = prototypeBehind(reply, send);
+    let owner = fastify;
+    while (!Object.hasOwn(owner, 'sent')) owner = Object.getPrototypeOf(owner);
+    nativeSent = Object.getOwnPropertyDescriptor(owner, 'sent').get;
+  }
+
+  /** As Fastify says it: hijacked, or the response has ended. */
+  function hasEnded(reply) {
+    if (nativeSent === undefined) learn(reply);
+    return nativeSent.call(reply);
+  }
+
+  function send(payload) {
+    if (hasEnded(this) || !guard.active) return fastify.send.call(this, payload);
+    const isError = payload instanceof Error;
+    // The answer of one error handler failed, and Fastify's own one has its turn now. It is the only one that is not wrapped.
+    if (isError && this[ANSWERED] && this[ERRORS] > 0) this[ANSWERED] = false;
+    if (this[ANSWERED]) return fastify.send.call(this, payload); // Fastify warns, and sends nothing
+    // The route's handlerTimeout is over: nobody forgot to wait.
+    if (isError && payload.code === 'FST_ERR_HANDLER_TIMEOUT') this[AWAITS]++;
+    const errors = this[ERRORS];
+    this[SENDS]++;
+    try {
+      fastify.send.call(this, payload);
+    } catch (error) {
+      this[SENDS]--;
+      throw error;
+    }
+    // An error handler that was entered meanwhile has sent already, or will.
+    if (this[ERRORS] === errors) this[ANSWERED] = true;
+    return this;
+  }
+
+  function sent() {
+    return this[ANSWERED] === true || hasEnded(this);
+  }
+
+  /**
+   * What changes the head of the response does nothing while an answer waits for its session: it comes after the answer. @fastify/auth, for one, makes a 401
+   * a 200 when the function that sent it returns. The cookie of the session is set in that time.
+   */
+  const inTime = (name) =>
+    function (first, second) {
+      if (this[SAVING] && !(name === 'header' && /^set-cookie$/i.test(first))) return this;
+      if (fastify === undefined) learn(this);
+      return fastify[name].call(this, first, second);
+    };
+
+  /** Waits for the end of the response, which `sent` says too early. */
+  function then(fulfilled, rejected) {
+    if (fastify === undefined) learn(this);
+    this[AWAITS]++;
+    const answered = this[ANSWERED];
+    // A client that leaves ends the response unsent. Whoever was refused stays so.
+    const ended = (go) => (value) => {
+      if (this[SENDS] > 0) this[ANSWERED] = true;
+      go?.(value);
+    };
+    this[ANSWERED] = false;
+    try {
+      fastify.then.call(this, ended(fulfilled), rejected && ended(rejected));
+    } finally {
+      if (answered) this[ANSWERED] = true;
+    }
+  }
+
+  app.addHook('onError', function answerError(_request, reply, _error, done) {
+    enterErrorHandler(reply);
+    done();
+  });
+  for (const [name, value] of [
+    [SENDS, 0],
+    [AWAITS, 0],
+    [ERRORS, 0],
+    [ANSWERED, false],
+    [SAVING, false],
+  ]) {
+    app.decorateReply(name, value);
+  }
+  app.decorateReply('send', send);
+  app.decorateReply('sent', { getter: sent });
+  app.decorateReply('then', then);
+  for (const name of ['code', 'status', 'header', 'removeHeader', 'type']) app.decorateReply(name, inTime(name));
+  return { hasEnded };
+}
+
+module.exports = { AWAITS, SENDS, callOnSend, enterErrorHandler, guardSending };
