@@ -20,8 +20,9 @@ Module._resolveFilename = function (request, parent, ...rest) {
   return from.startsWith(here) ? file : (byFile.get(file) ?? file);
 };
 
-// Before a suite has Node.js compile whatever is loaded, for an older version than this is written for.
-if (ours) createRequire(import.meta.url)('./stores/local-store.js');
+// Now, since a suite may have everything that is loaded later compiled, by a compiler that knows less than Node.js.
+const require = createRequire(import.meta.url);
+for (const [, file] of replacements) require(file);
 
 const byUrl = replacements.map(([from, to]) => [pathToFileURL(from).href, pathToFileURL(to).href]);
 register('./resolve.mjs', import.meta.url, { data: { replacements: byUrl, here: pathToFileURL(here).href } });

@@ -8,5 +8,13 @@ export default {
     'test/context_store.ts': 'koa-session-context.js',
     'test/store_with_ctx.ts': 'koa-session-with-context.js',
   },
+  // Any store that answers later fails these: a Map behind setImmediate does.
+  differences: [
+    {
+      test: /^Koa Session External (Context )?Store session \.save\(\) should save session$/,
+      reason:
+        'the test does not await session.save(); koa-session sets the cookie when the store has answered, and the response was sent by then',
+    },
+  ],
   why: 'sessions are in the cookie unless a store is given; the tests give objects over a variable of their module',
 };

@@ -4,8 +4,11 @@
 
 const { LocalStore } = require('./local-store.js');
 
+/** What koa-generic-session gives a cookie that names no end. */
+const A_DAY_MS = 86_400_000;
+
 module.exports = class Store extends LocalStore {
   constructor() {
-    super({ ttlSeconds: (session) => session.cookie.maxAge / 1000 });
+    super({ ttlSeconds: ({ cookie }) => (cookie?.maxAge ?? A_DAY_MS) / 1000 });
   }
 };
