@@ -9,6 +9,7 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const command = fileURLToPath(new URL('../scripts/suites.mjs', import.meta.url));
+const installed = fileURLToPath(new URL('node_modules/connect-dynamodb-kms', import.meta.url));
 const localStore = fileURLToPath(new URL('../scripts/suites/stores/local-store.js', import.meta.url));
 
 const MEMORY_STORE = `
@@ -79,7 +80,7 @@ describe('the suites of other libraries', () => {
 
   /** Runs the command; gives its exit code and what it printed. */
   function suites(...names: string[]): Promise<{ code: number; printed: string }> {
-    const args = [command, '--built', '--libraries', join(folder, 'definitions'), '--from', folder, ...names];
+    const args = [command, '--package', installed, '--libraries', join(folder, 'definitions'), '--from', folder, ...names];
     return new Promise((done) => {
       execFile(process.execPath, args, (error, stdout, stderr) =>
         done({ code: Number(error?.code ?? 0), printed: stdout + stderr }),

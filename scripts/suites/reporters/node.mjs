@@ -13,8 +13,10 @@ export default async function* report(events) {
     if (type === 'test:start') open.set(data.file, [...names.slice(0, data.nesting), data.name]);
     const outcome = OUTCOMES[type];
     if (!outcome || data.details.type === 'suite') continue;
-    // A file whose process fails is a test of that name.
-    const own = data.name === data.file ? 'the process' : data.name;
+    // A file is a test, too: of whether its process ended well.
+    const isFile = data.name === data.file;
+    if (isFile && outcome === 'passed') continue;
+    const own = isFile ? 'the process' : data.name;
     const name = [basename(data.file ?? ''), ...names.slice(0, data.nesting), own].join(' > ');
     const error = data.details.error?.cause ?? data.details.error;
     lines.write(name, data.skip === undefined ? outcome : 'skipped', error && String(error.stack ?? error));
