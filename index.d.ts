@@ -281,7 +281,7 @@ export interface SessionStoreConfig {
   roleArn?: string;
   /**
    * Stands before every session id in the table, so that several applications share one: each lists, reads and clears its own sessions alone. End it with `:` or `#`; one
-   * that does not, such as `app`, stands as `app%:`. Ids that hold `:` or `#` have them escaped behind a prefix. Default: '', the whole table: such a store lists and clears
+   * that does not, such as `app`, stands as `app%:`. Behind a prefix, an id that starts as a longer prefix would, such as `admin:x`, is escaped (docs/record-format.md). Default: '', the whole table: such a store lists and clears
    * the sessions of every prefix, with their keys as ids, unless `hashSessionIds` is set. At most 1,024 bytes.
    */
   prefix?: string;
@@ -348,8 +348,8 @@ export interface SessionStoreConfig {
   docClient?: AwsClientHandle;
   /**
    * Local mode, for development and tests: no AWS account and no network. `path` is a folder, made on first use, for `sessions.redb` and
-   * the `key` file (mode 0600) that wraps the data keys. One process at a time. The options about AWS are
-   * checked, but not used.
+   * the `key` file (mode 0600) that wraps the data keys; a folder that holds nothing else gets a `.gitignore` that leaves it out. One process at a time. The options
+   * about AWS are checked, but not used.
    */
   local?: { path: string };
 }

@@ -6,6 +6,8 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, wr
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import { DynamoDBSessionStore, type SessionStoreConfig } from 'connect-dynamodb-kms';
 import { quietLogger } from './support/backends.ts';
@@ -48,7 +50,28 @@ describe('the local mode', () => {
     const store = open();
     assert.deepEqual(await readdir(parent), []);
     assert.equal(await store.get('missing'), null);
-    assert.deepEqual((await readdir(path)).sort(), ['key', 'sessions.redb']);
+    assert.deepEqual((await readdir(path)).sort(), ['.gitignore', 'key', 'sessions.redb']);
+  });
+
+  it('keeps its folder out of git, and no folder that holds something else', async () => {
+    await open().ping();
+    assert.equal(await readFile(join(path, '.gitignore'), 'utf8'), '*\n');
+    const project = join(parent, 'project');
+    await mkdir(project);
+    await writeFile(join(project, 'package.json'), '{}');
+    await open({ local: { path: project } }).ping();
+    assert.deepEqual((await readdir(project)).sort(), ['key', 'package.json', 'sessions.redb']);
+  });
+
+  it('opens its folder again while the last store on it, which nobody closed, is being collected', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect: () => void = runInNewContext('gc');
+    for (let round = 0; round < 200; round++) {
+      await new DynamoDBSessionStore({ logger: quietLogger(), local: { path } }).set('sid', { round });
+      const next = new DynamoDBSessionStore({ logger: quietLogger(), local: { path } });
+      collect();
+      assert.deepStrictEqual(await next.get('sid'), { round });
+    }
   });
 
   it('keeps the folder and the key from other users, whatever the umask', async () => {

@@ -69,6 +69,7 @@ const TEXTS = [
   'lib/reply-guard/index.js',
   'lib/reply-guard/places.js',
   'lib/reply-guard/replies.js',
+  'lib/saves.js',
   'lib/session-data.js',
   'lib/session.js',
   'lib/store.js',

@@ -8,9 +8,35 @@ import { type Backend, backends } from './support/backends.ts';
 import { hold } from './support/lease-holder.ts';
 
 /** Each is the start of others, or could be taken for it. */
-const PREFIXES = ['app', 'app2', 'app:', 'app2:', 'app:2', 'app:admin:', 'app#', 'app%:', 'lease:', 'a', 'a:'];
+const PREFIXES = [
+  'app',
+  'app2',
+  'app:',
+  'app2:',
+  'app:2',
+  'app:admin:',
+  'app: a:',
+  'app::',
+  'app#',
+  'app%:',
+  'lease:',
+  'a',
+  'a:',
+];
 /** What one store calls an id can be another one's prefix and id. */
-const IDS = ['x', '2:x', '2x', ':x', 'admin:x', '%:x', '#x', '100%', '%3A', 'iVnKkJYcgUwRBJ3uLMFyOQtSpLzEcm1AxyzxyzxyzAB'];
+const IDS = [
+  'x',
+  '2:x',
+  '2x',
+  ':x',
+  'admin:x',
+  ' a:x',
+  '%:x',
+  '#x',
+  '100%',
+  '%3A',
+  'iVnKkJYcgUwRBJ3uLMFyOQtSpLzEcm1AxyzxyzxyzAB',
+];
 
 for (const { name, start } of backends) {
   describe(`prefixes on ${name}`, () => {
@@ -102,7 +128,10 @@ for (const { name, start } of backends) {
       const keys: Array<[string, string, string]> = [
         ['app:', 'iVnKkJYcgUwRBJ3uLMFyOQtSpLzEcm1A', 'app:iVnKkJYcgUwRBJ3uLMFyOQtSpLzEcm1A'],
         ['SESSION#', 'a.b/c+d=', 'SESSION#a.b/c+d='],
+        ['prod:app:', 'x', 'prod:app:x'],
         ['', 'koa:sess:1', 'koa:sess:1'],
+        ['app:', '#a:b', 'app:#a:b'],
+        ['app: a:', 'x', 'app%3A a:x'],
         ['app', 'x', 'app%:x'],
         ['app:', 'admin:x#1', 'app:admin%3Ax%231'],
       ];

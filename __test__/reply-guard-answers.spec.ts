@@ -51,7 +51,7 @@ async function guarded(t: TestContext, routes: Routes, store?: any): Promise<Ser
 }
 
 async function ask(origin: string, path: string, method = 'GET') {
-  const reply = await fetch(origin + path, { method, redirect: 'manual' });
+  const reply = await fetch(origin + path, { method, redirect: 'manual', signal: AbortSignal.timeout(10_000) });
   const headers = Object.fromEntries(reply.headers);
   const savedSession = 'set-cookie' in headers;
   for (const name of ['set-cookie', 'date']) delete headers[name];

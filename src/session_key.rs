@@ -1,7 +1,8 @@
 //! From a session id to the key of its record, and back where that is possible.
 //!
-//! Stores with different prefixes share a table, so no key may belong to two of them: a prefix ends in a delimiter, and what follows it has none. A prefix
-//! without one gets one, and an id's own delimiters are written otherwise. Without a prefix, a store of plain ids has the whole table.
+//! Stores with different prefixes share a table, so no key may belong to two of them. A prefix ends in a delimiter; one without gets it. A prefix may have
+//! parts, each with its delimiter, such as `app:admin:`; so an id that starts like such a part has its delimiters written otherwise, and so has a prefix that
+//! goes on in another way. Without a prefix, a store of plain ids has the whole table.
 
 use std::borrow::Cow;
 
@@ -22,7 +23,7 @@ const DELIMITERS: [char; 2] = [':', '#'];
 /// What stands behind a prefix that ends in no delimiter, so that it differs from the prefix that ends in one.
 const TERMINATOR: &str = "%:";
 
-/// Characters that an id after a prefix holds as `%` and two digits: the delimiters, and `%` where it could be taken for the start of that.
+/// Characters that stand as `%` and two digits where they could be taken for something else: the delimiters, and `%` before such digits.
 const ESCAPES: [(char, &str); 3] = [(':', "3A"), ('#', "23"), ('%', "25")];
 
 /// Stands before the hash in the key of a lease.
@@ -46,8 +47,10 @@ pub enum IdHashing {
 
 /// What a store does with session ids.
 pub struct SessionKeys {
-    /// With its delimiter.
+    /// As it stands in the table, with its delimiter.
     prefix: String,
+    /// The bytes of the prefix as it was given.
+    given: usize,
     hashing: IdHashing,
 }
 
@@ -55,11 +58,22 @@ impl SessionKeys {
     /// Ids of a store with this prefix.
     #[must_use]
     pub fn new(mut prefix: String, hashing: IdHashing) -> SessionKeys {
+        let given = prefix.len();
         let ended = prefix.ends_with(DELIMITERS) && !prefix.ends_with(TERMINATOR);
         if !prefix.is_empty() && !ended {
             prefix.push_str(TERMINATOR);
         }
-        SessionKeys { prefix, hashing }
+        if let Some(delimiter) = prefix.pop() {
+            let mut parts = prefix.split(DELIMITERS).skip(1);
+            let unusual = parts.any(|part| !is_part(part));
+            prefix = escaped(&prefix, unusual).into_owned();
+            prefix.push(delimiter);
+        }
+        SessionKeys {
+            prefix,
+            given,
+            hashing,
+        }
     }
 
     /// What all partition keys of the store start with.
@@ -82,24 +96,15 @@ impl SessionKeys {
         let unusable = || {
             Error::Config(format!(
                 "a session id must have 1 to {} bytes in UTF-8 ({KEY_LIMIT} with the prefix), not {}",
-                KEY_LIMIT.saturating_sub(self.prefix.len()),
+                KEY_LIMIT.saturating_sub(self.given),
                 sid.len()
             ))
         };
-        if sid.is_empty() || self.prefix.len() + sid.len() > KEY_LIMIT {
+        if sid.is_empty() || self.given + sid.len() > KEY_LIMIT {
             return Err(unusable());
         }
         let hash = match &self.hashing {
-            IdHashing::None if self.prefix.is_empty() => {
-                return Some(no_lease(sid.to_owned()))
-                    .filter(|key| key.len() <= KEY_LIMIT)
-                    .ok_or_else(unusable);
-            }
-            IdHashing::None => {
-                return Some(no_lease(format!("{}{}", self.prefix, escaped(sid))))
-                    .filter(|key| key.len() <= KEY_LIMIT)
-                    .ok_or_else(unusable);
-            }
+            IdHashing::None => return self.plain(sid),
             IdHashing::Sha256 => Sha256::digest(sid),
             IdHashing::Keyed(secret) => {
                 let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else {
@@ -111,6 +116,22 @@ impl SessionKeys {
         };
         let hash = BASE64URL.encode_to_string(hash);
         Ok(no_lease(format!("{}{hash}", self.prefix)))
+    }
+
+    fn plain(&self, sid: &str) -> Result<String> {
+        let id = if self.prefix.is_empty() {
+            Cow::Borrowed(sid)
+        } else {
+            escaped(sid, starts_like_a_part(sid))
+        };
+        let key = no_lease(format!("{}{id}", self.prefix));
+        if key.len() > KEY_LIMIT {
+            return Err(Error::Config(format!(
+                "the session id takes {} bytes in the table with the prefix, where some signs of both take three: {KEY_LIMIT} at most",
+                key.len()
+            )));
+        }
+        Ok(key)
     }
 
     /// Whether a session's record under this key would be of this store, and of no store with another prefix; without a prefix, plain ids stand for
@@ -196,29 +217,43 @@ impl SessionKeys {
     }
 }
 
-/// An id as it stands behind a prefix. Most have nothing to escape.
-fn escaped(id: &str) -> Cow<'_, str> {
+/// What a part of a prefix consists of, behind the first one.
+fn is_part(text: &str) -> bool {
+    let usual = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    !text.is_empty() && text.bytes().all(usual)
+}
+
+/// Whether an id starts as if a longer prefix had been meant.
+fn starts_like_a_part(id: &str) -> bool {
+    id.find(DELIMITERS).is_some_and(|end| is_part(&id[..end]))
+}
+
+/// A text with what could be taken for an escape escaped, and its delimiters if they are to be. Most have nothing to escape.
+fn escaped(text: &str, delimiters: bool) -> Cow<'_, str> {
     let escape = |at: usize, found: char| {
         let (_, digits) = ESCAPES.into_iter().find(|(escaped, _)| *escaped == found)?;
-        (found != '%' || escape_at(&id[at..]).is_some()).then_some(digits)
+        let must = if found == '%' {
+            escape_at(&text[at..]).is_some()
+        } else {
+            delimiters
+        };
+        must.then_some(digits)
     };
-    if !id
-        .char_indices()
-        .any(|(at, found)| escape(at, found).is_some())
-    {
-        return Cow::Borrowed(id);
+    let mut found = text.char_indices();
+    if !found.any(|(at, found)| escape(at, found).is_some()) {
+        return Cow::Borrowed(text);
     }
-    let mut text = String::with_capacity(id.len() + 8);
-    for (at, found) in id.char_indices() {
+    let mut result = String::with_capacity(text.len() + 8);
+    for (at, found) in text.char_indices() {
         match escape(at, found) {
-            None => text.push(found),
+            None => result.push(found),
             Some(digits) => {
-                text.push('%');
-                text.push_str(digits);
+                result.push('%');
+                result.push_str(digits);
             }
         }
     }
-    Cow::Owned(text)
+    Cow::Owned(result)
 }
 
 /// The reverse of [`escaped`].
@@ -291,12 +326,14 @@ mod tests {
     }
 
     /// What a framework's id looks like, and what could be taken for another store's, another id's, or a lease's key.
-    const IDS: [&str; 16] = [
+    const IDS: [&str; 18] = [
         "iVnKkJYcgUwRBJ3uLMFyOQtSpLzEcm1A",
         "x",
         "2:x",
         "2#x",
         "admin:x",
+        "admin:2:x",
+        "#a:b %_*?&=+",
         ":",
         "%",
         "%:",
@@ -309,7 +346,17 @@ mod tests {
         "lease:ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0",
         "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0",
     ];
-    const PREFIXES: [&str; 17] = [
+    const PREFIXES: [&str; 27] = [
+        "app:admin:",
+        "app:admin:2:",
+        "app:admin:2",
+        "app: a:",
+        "app%3A a:",
+        "app::",
+        "app%:admin:",
+        "::",
+        "app:#a:",
+        "app:%:",
         "app",
         "app2",
         "app:",
@@ -394,6 +441,9 @@ mod tests {
             ("app:", "iVnKkJYcgUwRBJ3uLMFyOQtSpLzEcm1A"),
             ("TENANT#1#", "0b7c-4f_~.+/=@ 100%"),
             ("", "koa:sess:1#2%3A"),
+            ("prod:app.eu:sess-1#", "iVnKkJYcgUwRBJ3uLMFyOQtSpLzEcm1A"),
+            ("ids:", "#a:b %_*?&=+"),
+            ("made during an outage:", "\u{1f600} :x"),
         ] {
             let keys = SessionKeys::new(prefix.into(), IdHashing::None);
             assert_eq!(keys.key(id).unwrap(), format!("{prefix}{id}"));
@@ -405,6 +455,7 @@ mod tests {
         };
         assert_eq!(key("app", "x"), "app%:x");
         assert_eq!(key("app:", "admin:x"), "app:admin%3Ax");
+        assert_eq!(key("app: a:", "x"), "app%3A a:x");
     }
 
     #[test]

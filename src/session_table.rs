@@ -48,7 +48,7 @@ pub enum Condition {
 pub enum Outcome {
     /// The condition held.
     Written,
-    /// The condition did not hold for the item that there is, if there is one; nothing was changed.
+    /// The condition did not hold for the item that there is, if there is one; nothing was changed. `None` always means that there is none.
     Refused(Option<Item>),
 }
 

@@ -235,7 +235,7 @@ proptest! {
 
     #[test]
     fn a_plain_id_comes_back_from_its_key_which_is_of_one_prefix_alone(
-        prefixes in ["[:#%a]{0,4}", "[:#%a]{1,4}"],
+        prefixes in ["[:#%a]{0,6}", "[:#%a]{1,6}"],
         id in "[:#%235Aa]{1,8}|(?s).{1,20}",
     ) {
         let [keys, others] = prefixes.clone().map(|prefix| session_keys(&prefix, Hashing::None));

@@ -91,6 +91,21 @@ export function bytes(item: RecordItem, name: string, least = 0, most = least ||
   return decoded;
 }
 
+const escapeSign = (found: string) => `%${found.charCodeAt(0).toString(16).toUpperCase()}`;
+const escapedSigns = (text: string) => text.replace(/%(?=3A|23|25)/g, escapeSign);
+const escaped = (text: string) => text.replace(/[:#]|%(?=3A|23|25)/g, escapeSign);
+
+function prefixInTable(prefix: string): string {
+  if (prefix === '') return '';
+  const ended = /[:#]$/.test(prefix) && !prefix.endsWith('%:') ? prefix : `${prefix}%:`;
+  const [inner, delimiter] = [ended.slice(0, -1), ended.slice(-1)];
+  const usual = inner
+    .split(/[:#]/)
+    .slice(1)
+    .every((part) => /^[\w.-]+$/.test(part));
+  return (usual ? escapedSigns(inner) : escaped(inner)) + delimiter;
+}
+
 export interface ReaderOptions {
   tableName?: string;
   keyArn?: string;
@@ -116,7 +131,7 @@ export class RecordReader {
     this.dynamodb = new DynamoDBClient({ endpoint: aws.dynamodb, region: 'us-east-1', credentials });
     this.keyArn = keyArn;
     this.table = tableName;
-    this.#prefix = prefix === '' || (/[:#]$/.test(prefix) && !prefix.endsWith('%:')) ? prefix : `${prefix}%:`;
+    this.#prefix = prefixInTable(prefix);
     this.#hashed = hashed;
     this.#context = { ...encryptionContext, purpose: 'session-store', table: tableName, v: '2' };
   }
@@ -127,8 +142,7 @@ export class RecordReader {
       const hash = this.#hashed === true ? createHash('sha256') : createHmac('sha256', Buffer.from(this.#hashed.secret));
       key = this.#prefix + hash.update(sid, 'utf8').digest('base64url');
     } else if (this.#prefix !== '') {
-      const escaped = (found: string) => `%${found.charCodeAt(0).toString(16).toUpperCase()}`;
-      key = this.#prefix + sid.replace(/[:#]|%(?=3A|23|25)/g, escaped);
+      key = this.#prefix + (/^[\w.-]+[:#]/.test(sid) ? escaped(sid) : escapedSigns(sid));
     }
     return /lease:[\w-]{43}%*$/.test(key) ? `${key}%` : key;
   }

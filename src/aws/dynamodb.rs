@@ -79,6 +79,15 @@ impl DynamoDbTable {
         }
     }
 
+    /// What a refused write met. DynamoDB tells it with the refusal; servers that do not know `ReturnValuesOnConditionCheckFailure` do not, and theirs would
+    /// be taken for one that met nothing.
+    async fn told(&self, outcome: Outcome, key: &str) -> Result<Outcome> {
+        match outcome {
+            Outcome::Refused(None) => Ok(Outcome::Refused(self.get(key).await?)),
+            outcome => Ok(outcome),
+        }
+    }
+
     async fn delete_batch(&self, keys: &[String]) -> Result<()> {
         let call = self.call("dynamodb:BatchWriteItem");
         let mut requests: Vec<WriteRequest> = keys
@@ -145,6 +154,10 @@ impl SessionTable for DynamoDbTable {
 
     async fn put(&self, item: Item, condition: Condition) -> Result<Outcome> {
         let call = self.call("dynamodb:PutItem");
+        let key = match item.get(SESSION_ID) {
+            Some(Attribute::S(key)) => key.clone(),
+            _ => String::new(),
+        };
         let condition = condition_expression(condition);
         let refusal = condition.refusal();
         let reply = self
@@ -159,10 +172,11 @@ impl SessionTable for DynamoDbTable {
             .set_return_values_on_condition_check_failure(refusal)
             .send()
             .await;
-        call.written(reply, |error| match error {
+        let outcome = call.written(reply, |error| match error {
             PutItemError::ConditionalCheckFailedException(refused) => Some(refused),
             _ => None,
-        })
+        });
+        self.told(outcome?, &key).await
     }
 
     async fn extend(&self, key: &str, ttl: EpochSeconds, condition: Condition) -> Result<Outcome> {
@@ -184,10 +198,11 @@ impl SessionTable for DynamoDbTable {
             .set_return_values_on_condition_check_failure(refusal)
             .send()
             .await;
-        call.written(reply, |error| match error {
+        let outcome = call.written(reply, |error| match error {
             UpdateItemError::ConditionalCheckFailedException(refused) => Some(refused),
             _ => None,
-        })
+        });
+        self.told(outcome?, key).await
     }
 
     async fn delete(&self, key: &str, condition: Condition) -> Result<Outcome> {
@@ -206,10 +221,11 @@ impl SessionTable for DynamoDbTable {
             .set_return_values_on_condition_check_failure(refusal)
             .send()
             .await;
-        call.written(reply, |error| match error {
+        let outcome = call.written(reply, |error| match error {
             DeleteItemError::ConditionalCheckFailedException(refused) => Some(refused),
             _ => None,
-        })
+        });
+        self.told(outcome?, key).await
     }
 
     async fn delete_all(&self, keys: Vec<String>) -> Result<()> {

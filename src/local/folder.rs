@@ -5,7 +5,9 @@ use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock, RwLockWriteGuard, Weak};
+use std::sync::{
+    Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard, Weak,
+};
 
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -23,8 +25,14 @@ type Redb<T> = std::result::Result<T, redb::Error>;
 const FACTS: TableDefinition<&str, &str> = TableDefinition::new("connect-dynamodb-kms");
 const KEY_MADE: &str = "key";
 
-/// Every folder that this process has open, by its real path: the database can be opened only once.
+/// What a folder of the local mode holds, `.gitignore` apart.
+const FILES: [&str; 3] = ["sessions.redb", "key", "key.new"];
+
+/// Every folder that this process has open, by its real path: the database can be opened only once. One that nobody uses any more stays until its files are
+/// closed.
 static OPENED: LazyLock<Mutex<HashMap<PathBuf, Weak<Opened>>>> = LazyLock::new(Mutex::default);
+/// Told whenever files were closed.
+static CLOSED: Condvar = Condvar::new();
 
 /// A folder of the local mode.
 pub struct LocalFolder {
@@ -38,6 +46,18 @@ struct Opened {
     /// None after a read or a write of the file has failed: redb refuses everything then, until it is opened again.
     database: RwLock<Option<Database>>,
     key: Arc<DataKey>,
+    /// The last field, so that it is dropped when the files are closed.
+    _entry: Entry,
+}
+
+/// A folder's place among those that are open.
+struct Entry(PathBuf);
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        folders().remove(&self.0);
+        CLOSED.notify_all();
+    }
 }
 
 impl Opened {
@@ -150,14 +170,21 @@ fn open_shared(folder: &Path) -> Result<Arc<Opened>> {
     };
     make_folder(folder).map_err(unusable)?;
     let real_path = folder.canonicalize().map_err(unusable)?;
-    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-    opened.retain(|_, folder| folder.strong_count() > 0);
-    if let Some(files) = opened.get(&real_path).and_then(Weak::upgrade) {
-        return Ok(files);
+    let mut opened = folders();
+    while let Some(files) = opened.get(&real_path) {
+        if let Some(files) = files.upgrade() {
+            return Ok(files);
+        }
+        // The last store that used them is gone, and its files are being closed.
+        opened = CLOSED.wait(opened).unwrap_or_else(PoisonError::into_inner);
     }
     let files = Arc::new(open(&real_path)?);
     opened.insert(real_path, Arc::downgrade(&files));
     Ok(files)
+}
+
+fn folders() -> MutexGuard<'static, HashMap<PathBuf, Weak<Opened>>> {
+    OPENED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn open(folder: &Path) -> Result<Opened> {
@@ -166,6 +193,7 @@ fn open(folder: &Path) -> Result<Opened> {
     private(options.append(true).create(true))
         .open(&path)
         .map_err(|error| failed(folder, &error))?;
+    let _ = hide_from_git(folder); // a folder where that cannot be written may serve all the same
     let database = Database::create(&path).map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => Error::Config(format!(
             "local.path {} is in use by another process; stop it, or give this one another path",
@@ -192,6 +220,7 @@ fn open(folder: &Path) -> Result<Opened> {
         path,
         database: RwLock::new(Some(database)),
         key: Arc::new(key),
+        _entry: Entry(folder.to_owned()),
     })
 }
 
@@ -201,6 +230,24 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)
+}
+
+/// Keeps the key and the sessions out of commits, in a folder that holds nothing else.
+fn hide_from_git(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        if !FILES
+            .iter()
+            .any(|name| entry.as_ref().is_ok_and(|entry| entry.file_name() == *name))
+        {
+            return Ok(());
+        }
+    }
+    let path = folder.join(".gitignore");
+    match OpenOptions::new().write(true).create_new(true).open(path) {
+        Ok(mut file) => file.write_all(b"*\n"),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 fn read_key(path: &Path) -> Result<DataKey> {

@@ -1,0 +1,11 @@
+import cookie from '@fastify/cookie';
+       import session from '@fastify/session';
+       import { DynamoDBSessionStore } from 'connect-dynamodb-kms';
+       import Fastify from 'fastify';
+       import { routes } from './trap.ts';
+       const app = Fastify();
+       await app.register(cookie);
+       await app.register(session, { secret: process.env.SESSION_SECRET!, store: new DynamoDBSessionStore({ guardReplies: false }), cookie: { secure: false } });
+       routes(app);
+       app.get('/', async () => 'home');
+       await app.listen({ port: 43999 });
