@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -41,7 +41,7 @@ export async function checkOut(name, { repository, tag }, from) {
     await rm(unfinished, { recursive: true, force: true });
     await mkdir(join(cache, 'suites'), { recursive: true });
     await run('git', ['clone', '--quiet', '--depth', '1', '--branch', tag, `https://github.com/${repository}`, unfinished]);
-    await run('mv', [unfinished, folder]);
+    await rename(unfinished, folder);
   }
   return folder;
 }
