@@ -213,8 +213,8 @@ for (const { name, start } of backends) {
   });
 
   describe(`koa-generic-session on ${name}`, () => {
-    /** The only thing to know: it names the end of a session `cookie.maxAge`. */
-    const config: SessionStoreConfig = { ttlSeconds: (session) => session.cookie.maxAge / 1000 };
+    /** The only thing to know: it names the end of a session `cookie.maxAge`, and one that is assigned anew has no cookie. */
+    const config: SessionStoreConfig = { ttlSeconds: ({ cookie }) => (cookie?.maxAge ?? 86_400_000) / 1000 };
 
     async function serve(t: TestContext, backend: Backend, options: object = {}) {
       const [store, gate, app] = [backend.store(config), new Gate(), new Koa()];
@@ -228,6 +228,7 @@ for (const { name, start } of backends) {
           await context.regenerateSession();
           context.session.user = user;
         }
+        if (path === 'assign') context.session = { user };
         if (path === 'slow-visit') await gate.pass();
         if (path?.endsWith('visit')) context.session.visits = (context.session.visits ?? 0) + 1;
         if (path === 'logout') context.session = null;
@@ -251,6 +252,15 @@ for (const { name, start } of backends) {
       assert.deepEqual((await browser.get('/me')).body, { user: 'ada', visits: 3 });
       assert.equal((await visitor.get('/me')).status, 401);
       assert.equal(await store.length(), 1);
+    });
+
+    it('a session that the application assigns anew, without a cookie, is saved', async (t) => {
+      const { origin, store } = await serve(t, await started(t, start));
+      assert.equal((await new Browser(origin).post('/assign/ada')).status, 200);
+      assert.deepEqual(
+        (await store.all()).map(({ user }) => user),
+        ['ada'],
+      );
     });
 
     it('a new login moves to another id, and the old id is worth nothing', async (t) => {
