@@ -42,6 +42,12 @@ async function addCratesOf(target, checksums, found) {
     // A procedural macro runs in the compiler alone.
     return built.has(`${name} v${version}`) && !targets.some(({ kind }) => kind.includes('proc-macro'));
   };
+  // What a crate of this repository has linked is linked by this package.
+  const dependencies = (id) =>
+    nodes
+      .get(id)
+      .deps.filter(({ dep_kinds: kinds, pkg }) => kinds.some(({ kind }) => kind === null) && runs(pkg))
+      .flatMap(({ pkg }) => (known.get(pkg).source === null ? dependencies(pkg) : [pkg]));
   const visited = new Set();
   const visit = (id) => {
     if (visited.has(id)) return;
@@ -59,8 +65,7 @@ async function addCratesOf(target, checksums, found) {
       dependencies: new Set(),
     };
     found.set(id, crate);
-    for (const { dep_kinds: kinds, pkg } of nodes.get(id).deps) {
-      if (!kinds.some(({ kind }) => kind === null) || !runs(pkg)) continue;
+    for (const pkg of dependencies(id)) {
       crate.dependencies.add(pkg);
       visit(pkg);
     }

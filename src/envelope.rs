@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit};
+use connect_dynamodb_kms_aead::Cipher;
 use hkdf::Hkdf;
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -108,7 +108,7 @@ impl Binding<'_> {
 #[derive(Default)]
 pub(crate) struct Ciphers {
     /// Under the data key itself, for version 1.
-    whole: OnceLock<Aes256Gcm>,
+    whole: OnceLock<Cipher>,
     /// Under the key that was derived last, for version 2.
     derived: Mutex<Option<Arc<Derived>>>,
 }
@@ -116,7 +116,7 @@ pub(crate) struct Ciphers {
 /// What HKDF gives for a data key and a salt.
 struct Derived {
     salt: Salt,
-    cipher: Aes256Gcm,
+    cipher: Cipher,
     commitment: Commitment,
 }
 
@@ -175,7 +175,7 @@ pub fn open_bound(key: &DataKey, bound: BoundSeal, binding: &Binding<'_>) -> Res
 }
 
 /// AES-256-GCM under the data key itself.
-pub(crate) fn cipher_of(key: &DataKey) -> &Aes256Gcm {
+pub(crate) fn cipher_of(key: &DataKey) -> &Cipher {
     key.ciphers.whole.get_or_init(|| cipher(key.bytes()))
 }
 
@@ -202,31 +202,28 @@ fn derive(key: &DataKey, salt: &Salt) -> Derived {
 }
 
 /// AES-256-GCM under a fresh IV.
-pub(crate) fn encrypt(cipher: &Aes256Gcm, aad: &[u8], mut plaintext: Plaintext) -> Sealed {
+pub(crate) fn encrypt(cipher: &Cipher, aad: &[u8], mut plaintext: Plaintext) -> Sealed {
     let iv: Iv = random();
-    let tag = cipher
-        .encrypt_inout_detached(&iv.into(), aad, plaintext.as_mut_slice().into())
-        .expect("a session is far below GCM's 64 GiB limit");
+    let tag = cipher.encrypt(&iv, aad, &mut plaintext);
     Sealed {
         iv,
         ciphertext: plaintext.take(),
-        tag: tag.into(),
+        tag,
     }
 }
 
 /// The reverse of [`encrypt`]. Nothing is decrypted before the tag was found right.
-pub(crate) fn decrypt(cipher: &Aes256Gcm, aad: &[u8], sealed: Sealed) -> Result<Plaintext> {
+pub(crate) fn decrypt(cipher: &Cipher, aad: &[u8], sealed: Sealed) -> Result<Plaintext> {
     let mut buffer = Plaintext::new(sealed.ciphertext);
-    let (iv, tag) = (sealed.iv.into(), sealed.tag.into());
     cipher
-        .decrypt_inout_detached(&iv, aad, buffer.as_mut_slice().into(), &tag)
+        .decrypt(&sealed.iv, aad, &mut buffer, &sealed.tag)
         .map_err(|_| Error::integrity())?;
     Ok(buffer)
 }
 
 /// AES-256-GCM under a key of 32 bytes.
-fn cipher(key: &[u8]) -> Aes256Gcm {
-    Aes256Gcm::new_from_slice(key).expect("keys here have 32 bytes")
+fn cipher(key: &[u8]) -> Cipher {
+    Cipher::new(key.try_into().expect("keys here have 32 bytes"))
 }
 
 /// Random bytes of the operating system, fetched when they are needed: a process that was copied in the meantime never has the same.
