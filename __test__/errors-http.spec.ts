@@ -28,6 +28,7 @@ const MESSAGES: Record<SessionStoreErrorCode, string> = {
   ERR_SESSION_TOO_LARGE: 'the session is too large to be stored; see detail',
   ERR_SERIALIZATION: 'the session cannot be written as JSON, or read from it; see detail',
   ERR_CONFLICT: 'the session was changed in two places at the same time; see detail',
+  ERR_NOT_SAVED: 'the session has not been saved yet; see detail',
   ERR_LOCK_TIMEOUT: 'the lock of the session could not be taken or kept; try again later',
   ERR_OVERLOADED: 'the session store has too many calls to answer; try again later',
   ERR_CLOSED: 'the session store is closed; see detail',
@@ -204,6 +205,13 @@ describe('what a visitor gets', { timeout: 60_000 }, () => {
       what: 'the session has unsaved changes',
       detail: ['not saved'],
       path: '/update',
+      store: () => working(),
+    },
+    {
+      code: 'ERR_NOT_SAVED',
+      what: 'the session was never saved',
+      detail: ['save it first'],
+      path: '/update-new',
       store: () => working(),
     },
     {

@@ -53,6 +53,7 @@ const pages: Record<
     held.note = 'unsaved';
     await store.update(held, () => {});
   },
+  'update-new': (_session, _sid, store) => store.update({ id: 'a session that was never saved' }, () => {}),
   'wrong-option': (_session, sid, store) => store.withLock(sid, () => {}, { seconds: 1 } as object),
   locked: (_session, sid, store) => store.withLock(sid, () => store.withLock(sid, () => {}, { waitSeconds: 0 })),
 };
