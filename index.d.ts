@@ -328,7 +328,7 @@ export interface SessionStoreConfig {
   /**
    * What a read makes of a record that fails its integrity check. `'error'` (default): it fails with `ERR_INTEGRITY`, and so does every request of that browser
    * until its cookie is gone. `'missing'`: there is no session. `'destroy'`: the record is removed as well, if it is one of the store's kind and nobody writes it
-   * meanwhile; records whose KMS key `kmsKeyArn` does not name are removed, too. Each is counted in `stats().errors` and logged once a minute.
+   * meanwhile; so are records that a wrong configuration cannot open: another `kmsKeyArn` or `encryptionContext`. Each is counted in `stats().errors` and logged once a minute.
    */
   onIntegrityFailure?: 'error' | 'missing' | 'destroy';
   /**

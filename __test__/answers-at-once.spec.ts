@@ -73,6 +73,16 @@ for (const { name, start } of backends) {
         assert.equal(store.stats().callsInFlight, 0);
       });
 
+      it(`${operation} of an earlier end is answered when that is stored`, async (t) => {
+        fakeDate(t);
+        const store = backend.store({ prefix: `${operation} back:` });
+        await store.set('sid', daySession());
+        const session = (await store.get('sid'))!;
+        session.cookie.expires = new Date(Date.now() + 60_000).toISOString();
+        assert.deepEqual(await call(store, 'sid', session), LATER);
+        assert.equal((await store.record('sid'))!.ttl, (Date.now() + 60_000) / 1000);
+      });
+
       it(`${operation} of a session that is known to be gone is answered at once`, async () => {
         const store = backend.store({ prefix: `${operation} gone:` });
         const session = daySession();

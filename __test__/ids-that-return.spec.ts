@@ -5,7 +5,7 @@ import { after, before, describe, it, type TestContext } from 'node:test';
 import type { FastifySessionOptions } from '@fastify/session';
 import type { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 import type { FastifyInstance } from 'fastify';
-import { type Backend, backends } from './support/backends.ts';
+import { type Backend, backends, quiet } from './support/backends.ts';
 import { Browser } from './support/browser.ts';
 import { fastifyApp, HOUR, listen } from './support/fastify-app.ts';
 import { Gate, sameBrowser } from './support/framework-apps.ts';
@@ -109,6 +109,45 @@ for (const { name, start } of backends) {
       assert.deepEqual([session?.user, session?.note], ['bob', undefined]);
     });
 
+    for (const answer of ['send', 'redirect'] as const) {
+      it(`a logout through the store holds, though its callback answers (${answer}) and so saves the session`, async (t) => {
+        const { store, browser } = await serve(t, {}, (app) => {
+          app.post('/out', (request, reply) => {
+            request.session.visits = 7;
+            request.sessionStore.destroy(request.session.sessionId, () => {
+              if (answer === 'send') reply.send({});
+              else reply.redirect('/');
+            });
+          });
+        });
+        await browser.post('/login/ada');
+        const old = sameBrowser(browser, browser.origin);
+        const { sid } = (await browser.get('/me')).body;
+        await browser.post('/out');
+        assert.equal(await store.get(sid), null);
+        assert.equal((await old.get('/me')).status, 401);
+      });
+    }
+
+    it('a session that another one is saved beside, in the same request, stays', async (t) => {
+      const { store, browser } = await serve(t, {}, (app) =>
+        app.post('/beside', async (request) => {
+          const guest = request.session;
+          guest.note = 'of the guest';
+          const { token } = request.query as { token: string };
+          await new Promise<void>((resolve) => (app as any).decryptSession(token, request, resolve));
+          await guest.save();
+          return { guest: guest.sessionId, sid: request.session.sessionId };
+        }),
+      );
+      await browser.post('/login/ada');
+      const token = encodeURIComponent(decodeURIComponent([...browser.cookies.values()][0]!));
+      const { body } = await new Browser(browser.origin).post(`/beside?token=${token}`);
+      assert.notEqual(body.guest, body.sid);
+      assert.equal(await user(store, body.sid), 'ada');
+      assert.equal((await store.get(body.guest))!.note, 'of the guest');
+    });
+
     it('a session that a login has replaced ends, also where regenerate leaves it (@fastify/session up to 11.1.1)', async (t) => {
       const { store, browser } = await serve(t, {}, (app) =>
         app.post('/old-regenerate', async (request) => {
@@ -132,6 +171,7 @@ for (const { name, start } of backends) {
       await browser.post('/login/verifier');
       const { body } = await browser.post('/old-regenerate');
       assert.notEqual(body.before, body.after);
+      await quiet(store);
       assert.equal(await store.get(body.before), null);
       assert.equal(await user(store, body.after), 'after the login');
       assert.deepEqual(await store.ids(), [body.after]);

@@ -32,16 +32,23 @@ function wasLoaded(session) {
   return options.expires === null || typeof options.expires === 'string';
 }
 
+/** Whether its request still has another session, as while `regenerate` saves the new one. What a request has, or has ended, is what it has loaded. */
+function isReplacement(session) {
+  const current = inner(session, 'request')?.session;
+  return typeof current === 'object' && current !== null && current !== session;
+}
+
 /**
- * The id of the session that this one is put in the place of: until 11.1.1, `regenerate` saves the new session while the request still has the old one, which it
- * leaves where it is.
- * @returns {string | undefined}
+ * The id of the session that this one may be put in the place of, and whether it has been: until 11.1.1, `regenerate` saves the new session while the request
+ * still has the old one, gives the request the new one when that is stored, and leaves the old one where it is.
+ * @returns {{ sid: string, isReplaced: () => boolean } | undefined}
  */
-function replacedId(session) {
+function replacedBy(session) {
   try {
-    const current = isFastifySession(session) ? inner(session, 'request')?.session : undefined;
+    const request = isFastifySession(session) ? inner(session, 'request') : undefined;
+    const current = request?.session;
     if (current === session || !isFastifySession(current) || current.sessionId === session.sessionId) return undefined;
-    return current.sessionId;
+    return { sid: current.sessionId, isReplaced: () => request.session === session };
   } catch {
     return undefined;
   }
@@ -52,4 +59,4 @@ function applicationOf(session) {
   return isFastifySession(session) ? inner(session, 'request')?.server : undefined;
 }
 
-module.exports = { applicationOf, isFastifySession, replacedId, wasLoaded };
+module.exports = { applicationOf, isFastifySession, isReplacement, replacedBy, wasLoaded };

@@ -1,6 +1,6 @@
 'use strict';
 
-const { isFastifySession, wasLoaded } = require('./fastify-session.js');
+const { isFastifySession, isReplacement, wasLoaded } = require('./fastify-session.js');
 const { cookieExpires } = require('./session.js');
 
 /** The property by which a session tells its record through frameworks that copy it; never in its JSON. */
@@ -54,6 +54,7 @@ function askFastify(sid, session) {
     if (!isFastifySession(session) || session.sessionId !== sid) return undefined;
     return {
       loaded: wasLoaded(session),
+      replaces: isReplacement(session),
       loadedEnd: session.cookie?.originalExpires?.getTime(),
       carried: session[REVISION],
       isModified: session.isModified,
@@ -179,8 +180,8 @@ class KnownSessions {
   }
 
   /** What @fastify/session loaded its session from: its revision if that can be told, else the latest one. */
-  #loaded(sid, { loaded: wasLoaded, loadedEnd, carried }) {
-    if (sid === this.#destroyed) return undefined;
+  #loaded(sid, { loaded: wasLoaded, replaces, loadedEnd, carried }) {
+    if (sid === this.#destroyed && replaces) return undefined;
     if (carried instanceof Revision && carried.known?.sid === sid) return carried.known.known;
     const recent = this.#recent.get(sid);
     if (recent === undefined) return undefined;

@@ -1,7 +1,7 @@
 'use strict';
 
 const { failure, unwrap } = require('./errors.js');
-const { replacedId } = require('./fastify-session.js');
+const { replacedBy } = require('./fastify-session.js');
 const { checkSid, serialize, cookieExpires } = require('./session.js');
 
 /**
@@ -75,10 +75,10 @@ class Saves {
   }
 
   /**
-   * What a save comes to, as far as that can be said at once: `write` must be sent and waited for; `extend` may be answered before the session's end is moved;
-   * for `settled` and `gone` there is nothing to send.
+   * What a save comes to, as far as that can be said at once: `write` must be sent and waited for, and so must the earlier end of `shorten`; `extend` may be
+   * answered before the session's end is moved; for `settled` and `gone` there is nothing to send.
    * @param {Save} save
-   * @returns {'write' | 'extend' | 'settled' | 'gone'}
+   * @returns {'write' | 'extend' | 'shorten' | 'settled' | 'gone'}
    */
   outlook(save) {
     const { operation, session, known, now, seconds, expires } = save;
@@ -116,7 +116,7 @@ class Saves {
         const reply = await this.#native.set(sid, json, now, seconds, expires, baseline(known), waited);
         this.#settle(save, known, reply);
       }),
-    ).then(() => this.#endReplaced(save));
+    );
   }
 
   /** Removes a session, and remembers that it is gone. */
@@ -127,10 +127,13 @@ class Saves {
     });
   }
 
-  /** Ends the session from before a login, which the framework has replaced and left where it is. */
-  async #endReplaced({ session, known }) {
-    const replaced = known === undefined ? replacedId(session) : undefined;
-    if (replaced !== undefined && this.#known.hasSeen(replaced)) await this.remove(replaced);
+  /**
+   * The session from before a login that the framework may be replacing with this new one, and would leave where it is.
+   * @param {Save} save
+   */
+  replaced({ session, known }) {
+    const replaced = known === undefined ? replacedBy(session) : undefined;
+    return replaced && this.#known.hasSeen(replaced.sid) ? replaced : undefined;
   }
 
   /**

@@ -290,14 +290,25 @@ class DynamoDBSessionStore extends Base {
     const [callback] = callbacks;
     if (typeof callback === 'function' && !this.#closing) {
       const outlook = this.#saves.outlook(save);
-      if (outlook !== 'write') {
+      if (outlook !== 'write' && outlook !== 'shorten') {
         if (outlook === 'extend') this.#moveEnd(save);
         else this.#saves.count(outlook === 'gone' ? 'gone' : 'unchanged');
         this.#call(callback, null, undefined);
         return undefined;
       }
     }
-    return this.#run(operation, () => this.#saves.send(save), callbacks, sid);
+    const replaced = typeof callback === 'function' && operation === 'set' ? this.#saves.replaced(save) : undefined;
+    const answer = (error) => {
+      callback(error, undefined);
+      if (!error && replaced.isReplaced()) this.#endReplaced(replaced.sid);
+    };
+    return this.#run(operation, () => this.#saves.send(save), replaced ? [answer] : callbacks, sid);
+  }
+
+  /** Removes the session from before a login, when the framework has put another in its place. */
+  #endReplaced(sid) {
+    const removal = this.#counted(this.#calls, () => this.#saves.remove(sid));
+    return removal.catch((error) => this.#report('destroy of a replaced session', sid, error));
   }
 
   /** Moves the end of a session whose caller was answered already; not while AWS does not keep up, since the next request moves it as well. */

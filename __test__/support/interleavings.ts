@@ -161,6 +161,7 @@ class Run {
     const held = op.held && request.session && this.#model.names(request.session) ? request.session : undefined;
     if (!sid) return;
     const refused = held && this.#model.refusesUpdate(view, sid, held);
+    const unsaved = held && this.#model.isUnsaved(view, sid, held, Date.now());
     let written = 'again' as Mark | 'gone' | 'again'; // mutate changes it, which the compiler does not see
     let json: any;
     let attempts = 0;
@@ -183,6 +184,7 @@ class Run {
     const result = store.update(held ?? sid, mutate, { deadlineSeconds: 60 }).finally(() => observed.updates--);
     observed.written.add(sid);
     if (refused) await assert.rejects(result, { code: 'ERR_CONFLICT' }, 'the object has changes that are not saved');
+    else if (unsaved) await assert.rejects(result, { code: 'ERR_NOT_SAVED' }, 'the object was never saved');
     else if (op.how === 'fails' && there) await assert.rejects(result, { name: 'RangeError' });
     else {
       const session = await result;

@@ -123,7 +123,8 @@ export class Model {
     const end = this.#end(json, now);
     const row = this.rows.get(sid);
     const known = this.#knowledge(store, sid, session);
-    if (!known) return this.#write(store, sid, session, json, end, now);
+    const over = end.exact <= now;
+    if (!known) return over ? this.#remove(store, sid, session) : this.#write(store, sid, session, json, end, now);
     const { onConflict } = this.settings;
     if (known.gone) return this.#gone(store, sid, session);
     const { mark } = known;
@@ -138,9 +139,10 @@ export class Model {
     // One that was written again with the same content was not changed; nor was what this is a copy of, if it is what lies in the table.
     const copied = this.#known.has(session) ? undefined : this.#copied.get(session)?.mark;
     if ([mark.revision, copied?.revision].includes(row.revision) || isSame(mark, contentOf(row.json))) {
-      return this.#write(store, sid, session, json, end, now);
+      return over ? this.#remove(store, sid, session) : this.#write(store, sid, session, json, end, now);
     }
     if (onConflict === 'overwrite') {
+      if (over) return this.#remove(store, sid, session);
       this.#conflict(store, sid, 'overwritten');
       return this.#write(store, sid, session, json, end, now);
     }
@@ -156,6 +158,7 @@ export class Model {
     // A changed cookie is a change of the session.
     if (known && contentOf(plain(session)).cookie !== known.mark.cookie) return this.set(store, sid, session, now);
     if (known) return this.#prolong(store, sid, session, known.mark, end, now);
+    if (end.exact <= now) return this.#remove(store, sid, session);
     // A touch that finds nothing tells that the session is gone; one that finds something tells nothing of its content.
     const row = this.rows.get(sid);
     if (!row || ended(row, now)) return this.#gone(store, sid, session);
@@ -166,6 +169,11 @@ export class Model {
   destroy(store: StoreModel, sid: string): undefined {
     this.rows.delete(sid);
     store.recent.set(sid, 'gone');
+  }
+
+  /** Whether `held` is a session that the store has neither read nor written, and that is not in the table. */
+  isUnsaved(store: StoreModel, sid: string, held: object, now: number): boolean {
+    return this.#knowledge(store, sid, held) === undefined && this.view(sid, now) === null;
   }
 
   /** Whether `update` must refuse the object of a request because it has changes that nobody saved. */
@@ -190,6 +198,20 @@ export class Model {
       if (!same) return 'again';
       store.counts.unchanged++;
       return read;
+    }
+    const keepsEnd = expiresOf(before) === expiresOf(json);
+    if (row && !same && keepsEnd && (row.revision !== read.revision || row.ttl !== read.ttl)) {
+      // Somebody has moved the end meanwhile, and that holds, if the record may live as long.
+      if (ended(row, now)) return 'again';
+      const mark = this.#seal(sid, json, end.ttl, now);
+      const sealed = this.rows.get(sid)!;
+      if (sealed.notAfter < row.ttl) {
+        this.rows.set(sid, row);
+        return 'again';
+      }
+      sealed.ttl = row.ttl;
+      store.counts.written++;
+      return { ...mark, ttl: row.ttl };
     }
     if (row) {
       store.counts.written++;
@@ -293,6 +315,10 @@ export class Model {
       store.counts.unchanged++;
       return mark;
     }
+    if (due === 'back' && end.exact <= now) {
+      this.#remove(store, sid);
+      return 'gone';
+    }
     if (!row || ended(row, now)) {
       this.#gone(store, sid);
       return 'gone';
@@ -312,6 +338,12 @@ export class Model {
   #extend(sid: string, row: Row, ttl: number, now: number): void {
     if (row.notAfter < ttl) this.#seal(sid, row.json, ttl, now);
     else row.ttl = ttl;
+  }
+
+  /** A session that is saved as ended is removed. */
+  #remove(store: StoreModel, sid: string, session?: object): undefined {
+    this.rows.delete(sid);
+    this.#gone(store, sid, session);
   }
 
   /** A save or a touch found the session gone. */

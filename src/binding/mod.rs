@@ -247,11 +247,11 @@ impl NativeStore {
         self.replies.run(env, call, saved)
     }
 
-    /// What a save of a session of the record `mark` is to do: `write`, `extend` or `settled`. `json` is the whole session, or its cookie alone if the caller knows
+    /// What a save of a session of the record `mark` is to do: `write`, `extend`, `shorten` or `settled`. `json` is the whole session, or its cookie alone if the caller knows
     /// that the rest is what it was. It hashes `json` on JavaScript's thread.
     #[napi(
         catch_unwind,
-        ts_return_type = "'write' | 'extend' | 'settled' | Failure"
+        ts_return_type = "'write' | 'extend' | 'shorten' | 'settled' | Failure"
     )]
     #[allow(clippy::needless_pass_by_value, clippy::too_many_arguments)] // as above
     pub fn outlook_of_save(
@@ -283,7 +283,7 @@ impl NativeStore {
     /// As `outlook_of_save`, of a touch; `cookie` is the JSON of the session's cookie.
     #[napi(
         catch_unwind,
-        ts_return_type = "'write' | 'extend' | 'settled' | Failure"
+        ts_return_type = "'write' | 'extend' | 'shorten' | 'settled' | Failure"
     )]
     #[allow(clippy::needless_pass_by_value)] // as above
     pub fn outlook_of_touch(
@@ -546,6 +546,7 @@ impl NativeStore {
         match outlook() {
             Ok(Outlook::Write) => Either::A("write"),
             Ok(Outlook::Extend) => Either::A("extend"),
+            Ok(Outlook::Shorten) => Either::A("shorten"),
             Ok(Outlook::Settled) => Either::A("settled"),
             Err(error) => Either::B(Error::into(error)),
         }

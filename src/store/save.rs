@@ -179,8 +179,10 @@ enum Due {
 pub enum Outlook {
     /// To write the session whole, since its content has changed or it must be sealed again, or to remove it.
     Write,
-    /// To move its end.
+    /// To move its end to a later moment.
     Extend,
+    /// To move its end to an earlier moment, which the next save would not make up for.
+    Shorten,
     /// Nothing.
     Settled,
 }
@@ -189,7 +191,8 @@ impl From<Due> for Outlook {
     fn from(due: Due) -> Outlook {
         match due {
             Due::No => Outlook::Settled,
-            Due::Back(_) | Due::On(_) => Outlook::Extend,
+            Due::On(_) => Outlook::Extend,
+            Due::Back(_) => Outlook::Shorten,
             Due::Over => Outlook::Write,
         }
     }
@@ -282,7 +285,8 @@ impl SessionStore {
                 (condition, Some(mark), attempts, unchanged)
             }
         };
-        if end.reached(now) {
+        // A session that keeps its end may have got a later one meanwhile.
+        if end.reached(now) && !keeps_end {
             let own = mark.map(|mark| (mark, attempts));
             return self.remove(&key, condition, own, now, on_conflict).await;
         }
