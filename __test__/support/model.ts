@@ -251,7 +251,7 @@ export class Model {
     if (copied?.mark && this.settings.onConflict !== 'overwrite') return { gone: false, mark: copied.mark, unchanged };
     const recent = store.recent.get(sid);
     if (recent === undefined) return undefined;
-    if (recent === 'gone') return { gone: true, unchanged: unchangedButCookie };
+    if (recent === 'gone') return isOfStored(session) ? { gone: true, unchanged: unchangedButCookie } : undefined;
     // The one that it was made of, as far as the end of its cookie tells; else the latest that this store has seen.
     const loadedEnd = session.cookie.originalExpires?.getTime();
     const loaded = recent.byEnd.get(loadedEnd);
@@ -376,6 +376,13 @@ export class Model {
     if (byEnd.size > REVISIONS) byEnd.delete([...byEnd.keys()][0]);
     store.recent.set(sid, { latest: mark, byEnd });
   }
+}
+
+/** Whether @fastify/session has the cookie of a stored session in the one that it made: its end is text there, or null. One that it has just made is new. */
+function isOfStored(session: any): boolean {
+  const key = Object.getOwnPropertySymbols(session).find(({ description }) => description === 'cookieOpts')!;
+  const { expires } = session[key];
+  return expires === null || typeof expires === 'string';
 }
 
 function ended({ ttl, notAfter }: Row, now: number): boolean {
