@@ -47,7 +47,8 @@ async function tryFile(file, { folder, cwd, jobs, specs: names, named, inShard }
 
   const mutants = mutantsOf(original, file);
   const tried = mutants.filter((_, index) => inShard(index));
-  const isThis = (mutant) => (survivor) => survivor.code === mutant.code && survivor.change === mutant.change;
+  const isThis = (mutant) => (survivor) =>
+    survivor.code === mutant.code && survivor.change === mutant.change && (survivor.above ?? mutant.above) === mutant.above;
   const result = { mutants: tried.length, killed: 0, unnamed: [], wrong: [] };
   for (const survivor of named) {
     if (!mutants.some((mutant) => isThis(mutant)(survivor)))

@@ -30,6 +30,7 @@ const NEGATED = new Set(['IfStatement', 'ConditionalExpression', 'WhileStatement
  * @typedef {object} Mutant
  * @property {number} line counted from 1.
  * @property {string} code the text of that line. With `change` it names the mutant, wherever the line moves to.
+ * @property {string} [above] the text of the line above it.
  * @property {string} change what was changed, in words.
  * @property {string} source the whole source with the fault.
  */
@@ -49,7 +50,8 @@ export function mutantsOf(source, file) {
     .sort((a, b) => a.start - b.start || a.end - b.end)
     .map(({ start, end, text, change }) => {
       const line = source.slice(0, start).split('\n').length;
-      return { line, code: lines[line - 1].trim(), change, source: source.slice(0, start) + text + source.slice(end) };
+      const [above, code] = [lines[line - 2]?.trim(), lines[line - 1].trim()];
+      return { line, code, above, change, source: source.slice(0, start) + text + source.slice(end) };
     });
 }
 
