@@ -91,6 +91,7 @@ for (const { name, start } of backends) {
         session.user = 'bob';
         await store.set('sid', session); // which finds that it is gone
         assert.deepEqual(await call(store, 'sid', session), AT_ONCE);
+        assert.deepEqual(store.stats().sessions, { written: 1, extended: 0, unchanged: 0, gone: 2, conflicts: 0 });
         assert.equal(await store.get('sid'), null);
       });
 

@@ -159,6 +159,20 @@ for (const { name, start } of backends) {
       }
     });
 
+    it('a callback that is undefined, as express-session gives destroy: a failure is logged, and is no unhandled rejection', async (t) => {
+      const lines: string[] = [];
+      const store: any = backend.store({ prefix: 'unlooked:', logger: { warn: (line) => void lines.push(line), debug() {} } });
+      await store.close();
+      const unhandled: unknown[] = [];
+      const listen = (error: unknown) => unhandled.push(error);
+      process.on('unhandledRejection', listen);
+      t.after(() => process.off('unhandledRejection', listen));
+      store.destroy('sid', undefined);
+      await new Promise(setImmediate); // Node.js looks for such rejections before
+      assert.deepEqual(unhandled, []);
+      assert.match(lines.join(), /destroy .*ERR_CLOSED/);
+    });
+
     for (const [kind, make] of Object.entries(hostile)) {
       it(`${kind}, as a session: no method throws, and a failure is the store's own`, async () => {
         const store: any = backend.store({ prefix: 'hostile:' });

@@ -91,6 +91,21 @@ describe('close()', LIMIT, () => {
     });
   }
 
+  it('refuses a later call at once, although an earlier one of the same session has not ended', async (t) => {
+    const { proxy, store } = await proxied(t);
+    const answer = proxy.hold('PutItem', 'answer');
+    const saving = store.set('sid', { user: 'Ada' });
+    await answer.reached;
+    const closing = store.close();
+    const ended: string[] = [];
+    const late = failing(store.get('sid'), 'ERR_CLOSED').then(() => ended.push('refused'));
+    await backend.store().ping();
+    ended.push('the answer comes');
+    answer.pass();
+    await Promise.all([saving, late, closing]);
+    assert.deepEqual(ended, ['refused', 'the answer comes']);
+  });
+
   it('lets update() write nothing that has read before', async (t) => {
     const { proxy, store } = await proxied(t);
     await backend.store().set('sid', { user: 'Ada' });

@@ -59,6 +59,17 @@ for (const { name, start } of backends) {
         }
       });
 
+      it(`with ${kind}: who logs in again after another process has ended the session is logged in`, async (t) => {
+        const { store, browser } = await serve(t, { idGenerator, cookie });
+        await browser.post('/login/ada');
+        const other = backend.store({ prefix: `${number}:` });
+        await other.destroy('device-1');
+        assert.equal((await browser.get('/me')).body.user, undefined);
+        assert.equal((await browser.post('/login/bob')).status, 200);
+        assert.equal(await user(store), 'bob');
+        assert.equal(await user(other), 'bob');
+      });
+
       it(`with ${kind}: regenerate gives a session of the same id`, async (t) => {
         const { store, browser } = await serve(t, { idGenerator, cookie });
         await browser.post('/login/ada');

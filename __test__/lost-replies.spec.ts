@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import type { DynamoDBSessionStore, SessionStoreConfig } from 'connect-dynamodb-kms';
 import { Browser } from './support/browser.ts';
+import { byCallback } from './support/calls.ts';
 import { failing } from './support/failures.ts';
 import { fastifyApp, listen } from './support/fastify-app.ts';
 import { hold } from './support/lease-holder.ts';
@@ -107,6 +108,15 @@ describe('a write whose reply is lost', LIMIT, () => {
       await own.set(sid, session);
       assert.equal(await user(), 'Ada');
       assert.equal(conflicts(own), 0);
+    });
+
+    it('lets a caller with a callback take the change back, and answers when that is stored', async () => {
+      const { own, session } = await known({ onConflict });
+      session.user = 'Bob';
+      await failsInDoubt(own, session);
+      session.user = 'Ada'; // as it was read, but not as it may be stored
+      assert.deepEqual(await byCallback((callback) => own.set(sid, session, callback)), [null, undefined]);
+      assert.equal(await user(), 'Ada');
     });
 
     it('lets the caller change it again and again', async () => {

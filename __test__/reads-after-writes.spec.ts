@@ -56,6 +56,19 @@ describe('a read', () => {
     });
   }
 
+  it('and a write that wait have their time from when they were asked for, however long the process has run', async (t) => {
+    const timeouts = { attemptMillis: 1000, callMillis: 1000 };
+    const { proxy, store } = await behindProxy(t, { prefix: 'time:', timeouts });
+    while (performance.now() < 1500) await store.get('another'); // longer than a call may take
+    const stopped = proxy.hold('PutItem', 'request');
+    const saved = store.set('sid', { user: 'ada' });
+    await stopped.reached;
+    const later = [store.set('sid', { user: 'eve' }), store.get('sid')];
+    stopped.pass();
+    await saved;
+    assert.deepEqual(await Promise.all(later), [undefined, { user: 'eve' }]);
+  });
+
   it('of a record waits as well', async (t) => {
     const { proxy, store } = await behindProxy(t, { prefix: 'record:' });
     const stopped = proxy.hold('PutItem', 'request');

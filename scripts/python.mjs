@@ -6,6 +6,9 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cache, run } from './steps.mjs';
 
+/** The proxy that plays failures of AWS to the tests. */
+export const MICROBURST = 'microburst==0.10.0';
+
 /** What microburst asks for; the other programs take an older one, too. */
 const OLDEST_PYTHON = [3, 10];
 const MISSING =

@@ -4,12 +4,10 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { packInto } from './pack.mjs';
-import { pythonEnvironment } from './python.mjs';
+import { MICROBURST, pythonEnvironment } from './python.mjs';
 import { buildAwsLocal, cache, installIfStale, requireTools, root, run, step } from './steps.mjs';
 import { checkSupplyChain } from './supply-chain.mjs';
 
-/** The proxy that plays failures of AWS. */
-const MICROBURST = 'microburst==0.10.0';
 const only = process.argv.slice(2);
 
 // CI clones afresh every time; what cargo has built stays usable in the user's cache folder.
