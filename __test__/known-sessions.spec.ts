@@ -93,6 +93,21 @@ for (const { name, start } of backends) {
       return { sid, store, other };
     }
 
+    it('an object of a framework that cannot be compared counts as changed', async () => {
+      const store = backend.store();
+      const sid = 'not comparable';
+      await store.set(sid, { cookie: {}, visits: 1 });
+      await store.get(sid);
+      const isModified = () => {
+        throw new Error('isModified');
+      };
+      const session = Object.defineProperty({ cookie: {}, visits: 2, sessionId: sid, isModified }, 'constructor', {
+        value: class {},
+      });
+      assert.deepEqual(await outcomes(store, () => store.set(sid, session)), { written: 1 });
+      assert.equal((await backend.store().get(sid))!.visits, 2);
+    });
+
     for (const name of ['\ud83d', '\udc00 behind text', 'x\ud83d', '\ud83d\ude00', '', '__proto__', 'cookie ']) {
       it(`a session with the property name ${JSON.stringify(name)} is saved, changed and known as any other`, async () => {
         const store = backend.store();

@@ -9,7 +9,7 @@ import { checkGlibcFloor } from './glibc-floor.mjs';
 import { root } from './steps.mjs';
 
 /** In bytes, where the size was measured. RELEASING.md says what it is made of. */
-const LARGEST = { 'x86_64-unknown-linux-gnu': 9_000_000 };
+const LARGEST = { 'x86_64-unknown-linux-gnu': 9_100_000 };
 
 /**
  * @param {string} target Rust's name of it.
