@@ -110,7 +110,7 @@ describe('replies that are malformed', () => {
     GetItem: isTheSession,
     Decrypt: isTheSession,
     /** Damage to the items changes how many there are, but the answer that holds none, or not all, is none. */
-    Scan: (value, sent) => sent && assert.equal(value, JSON.parse(sent.body.toString()).Items.length),
+    Scan: (value, sent) => sent && assert.equal(value, JSON.parse(sent.body.toString()).Items.filter(hasKey).length),
     BatchWriteItem: (_value, sent) => sent && assert.deepEqual(JSON.parse(sent.body.toString()).UnprocessedItems, {}),
     /** What the store can still read must not be unreadable to others; values of the two keys that do not belong together are for TLS to find. */
     async GenerateDataKey(_value, sent, own) {
@@ -120,6 +120,12 @@ describe('replies that are malformed', () => {
       assert.ok(wrapped, 'a data key that is wrapped by nothing');
     },
   };
+
+  /** An item whose key is none that a session can have is not the store's. */
+  function hasKey(item: any): boolean {
+    const key = item?.sessionId?.S;
+    return typeof key === 'string' && key !== '' && Buffer.byteLength(key) <= 2048;
+  }
 
   /** A session is what was saved, whatever the reply was: it is authenticated. */
   function isTheSession(value: any, sent: Reply | undefined) {
