@@ -223,7 +223,7 @@ describe('the option guardReplies', () => {
       const make = () => new DynamoDBSessionStore({ guardReplies: wrong as any });
       assert.throws(make, (error) => {
         assertFailure(error, 'ERR_CONFIG');
-        assert.match((error as Error).message, /guardReplies/);
+        assert.match((error as any).detail, /guardReplies/);
         return true;
       });
     }

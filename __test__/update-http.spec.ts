@@ -167,16 +167,16 @@ for (const framework of frameworks) {
         }
       });
 
-      it('is null for a visitor whose session was never saved, and leaves what the request puts into it', async (t) => {
+      it('is ERR_NOT_SAVED for a visitor whose session was never saved, and leaves what the request puts into it', async (t) => {
         const { app } = await serve(t, framework, start, (store) => ({
           first: async (session) => {
             session.user = 'eve';
-            return [await store.update(session, refresh)];
+            return [await store.update(session, refresh).catch((error) => error.code)];
           },
         }));
         const [stranger] = await login(app);
         stranger.cookies.clear();
-        assert.deepEqual((await stranger.post('/work/first')).body.result, [null]);
+        assert.deepEqual((await stranger.post('/work/first')).body.result, ['ERR_NOT_SAVED']);
         assert.equal((await stranger.get('/me')).body.user, 'eve');
       });
 

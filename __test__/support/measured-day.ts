@@ -5,7 +5,7 @@ import { mock, type TestContext } from 'node:test';
 import { type DynamoDBClient, ScanCommand } from '@aws-sdk/client-dynamodb';
 import type { DynamoDBSessionStore, SessionStoreConfig } from 'connect-dynamodb-kms';
 import type session from 'express-session';
-import { type AwsBackend, startAws } from './backends.ts';
+import { type AwsBackend, quiet, startAws } from './backends.ts';
 import { type Consumed, clientOf, type Item, replay, sizeInAws } from './capacity.ts';
 import { listen as listenExpress } from './express-app.ts';
 import { listen as listenFastify } from './fastify-app.ts';
@@ -80,6 +80,7 @@ export async function measureDay(t: TestContext, day: Played): Promise<Measured>
   const origin = await day.serve(t, backend, client);
   await backend.aws.reset(); // the creation of the table is not of the day
   const { browsers, requests } = await playDay(origin, START);
+  for (const store of backend.stores) await quiet(store);
   assert.deepEqual(requests, { '/login': 5, '/refresh': 20, '/tokens': 173, '/logout': 2 });
   const { consumed, items } = replay(await backend.aws.requests(), day.hashKey);
   assert.deepEqual(items, await tableItems(client, day), 'the replay went another way than the day');
