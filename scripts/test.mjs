@@ -5,7 +5,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { packInto } from './pack.mjs';
 import { MICROBURST, pythonEnvironment } from './python.mjs';
-import { buildAwsLocal, cache, installIfStale, requireTools, root, run, step } from './steps.mjs';
+import { buildAwsLocal, cache, installIfStale, printTimes, requireTools, root, run, step } from './steps.mjs';
 import { checkSupplyChain } from './supply-chain.mjs';
 
 const only = process.argv.slice(2);
@@ -19,8 +19,9 @@ try {
   step('Looking for Node.js, npm and cargo');
   requireTools();
 
-  step('Installing the development tools');
+  step('Installing the development tools, and microburst, the proxy that plays failures of AWS');
   for (const folder of ['.', '__test__', 'examples/fastify-gateway']) await installIfStale(folder);
+  process.env.MICROBURST_PYTHON = (await pythonEnvironment(MICROBURST)).python;
 
   if (only.length === 0) {
     step('Checking format and lints: rustfmt, biome, clippy');
@@ -37,9 +38,6 @@ try {
 
   step('Building the servers that speak AWS (tools/aws-local); minutes the first time');
   process.env.AWS_LOCAL = await buildAwsLocal();
-
-  step('Installing microburst, the proxy that plays failures of AWS');
-  process.env.MICROBURST_PYTHON = (await pythonEnvironment(MICROBURST)).python;
 
   if (only.length === 0) {
     step('Checking and testing the servers');
@@ -74,8 +72,10 @@ try {
   if (specs.length === 0) throw new Error(`no spec is named ${only.join(' or ')}`);
   await run(process.execPath, ['--import', 'tsx', '--test', ...specs], { cwd: '__test__' });
 
+  printTimes();
   console.log('\nEverything passed.');
 } catch (error) {
+  printTimes();
   console.error(`\n${error.message}`);
   process.exitCode = 1;
 }
