@@ -7,7 +7,7 @@ import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { buildRelease, hostTarget } from '../scripts/build-release.mjs';
-import { installIfStale, requireTools, root, run, step } from '../scripts/steps.mjs';
+import { buildProgram, installIfStale, requireTools, root, step } from '../scripts/steps.mjs';
 
 const PACKAGE = join(root, 'bench', 'node_modules', 'connect-dynamodb-kms');
 const BUILD = join('bench', '.build');
@@ -27,7 +27,7 @@ export async function prepare({ skipBuild }) {
     step('Building the servers that speak AWS and the bare HTTP client for release (minutes the first time)');
   }
   if (!existsSync(PACKAGE)) throw new Error(`${PACKAGE} is not there; run without --skip-build`);
-  const build = skipBuild ? findProgram : buildProgram;
+  const build = skipBuild ? findProgram : buildReleaseProgram;
   return { awsLocal: await build('tools/aws-local', 'aws-local'), bareClient: await build('bench/bare-client', 'bare-client') };
 }
 
@@ -47,17 +47,17 @@ async function copy(from, to) {
   await copyFile(from, to);
 }
 
-/** Has cargo build a program of its own workspace for release; finds it wherever the target directory is. */
-async function buildProgram(folder, name) {
-  const manifest = join(folder, 'Cargo.toml');
-  await run('cargo', ['build', '--release', '--locked', '--manifest-path', manifest]);
-  return findProgram(folder, name);
+/** Has cargo build a program of its own workspace for release. */
+function buildReleaseProgram(folder, name) {
+  return buildProgram(['--release', '--locked', '--manifest-path', join(folder, 'Cargo.toml')], name);
 }
 
+/** The program that an earlier run has built, wherever cargo's target directory is. */
 async function findProgram(folder, name) {
   const args = ['metadata', '--format-version', '1', '--no-deps', '--manifest-path', join(folder, 'Cargo.toml')];
   const { stdout } = await promisify(execFile)('cargo', args, { cwd: root, maxBuffer: 2 ** 26 });
-  const program = join(JSON.parse(stdout).target_directory, 'release', process.platform === 'win32' ? `${name}.exe` : name);
+  const built = join(JSON.parse(stdout).target_directory, await hostTarget(), 'release');
+  const program = join(built, process.platform === 'win32' ? `${name}.exe` : name);
   if (!existsSync(program)) throw new Error(`${program} is not there; run without --skip-build`);
   return program;
 }
