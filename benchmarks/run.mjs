@@ -38,7 +38,7 @@ async function main() {
     console.error(`\n${operation} of ${size} bytes holds the main thread too long`);
     process.exitCode = 1;
   }
-  console.log('\nbench/RESULTS.md, bench/results.svg and bench/results.json are written.');
+  console.log('\nbenchmarks/RESULTS.md, benchmarks/results.svg and benchmarks/results.json are written.');
 }
 
 function printBudgets(results) {

@@ -1,4 +1,4 @@
-// npm run soak -- --minutes 20: a steady load of mixed calls with faults, for as long as told. Writes bench/soak/soak.svg and soak.json; status 1 if memory, handles or
+// npm run soak -- --minutes 20: a steady load of mixed calls with faults, for as long as told. Writes benchmarks/soak/soak.svg and soak.json; status 1 if memory, handles or
 // sockets are not back where they were when the load has ended, or a call failed as it should not.
 
 import { fork } from 'node:child_process';

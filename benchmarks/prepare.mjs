@@ -9,15 +9,15 @@ import { promisify } from 'node:util';
 import { buildRelease, hostTarget } from '../scripts/build-release.mjs';
 import { buildProgram, installIfStale, requireTools, root, step } from '../scripts/steps.mjs';
 
-const PACKAGE = join(root, 'bench', 'node_modules', 'connect-dynamodb-kms');
-const BUILD = join('bench', '.build');
+const PACKAGE = join(root, 'benchmarks', 'node_modules', 'connect-dynamodb-kms');
+const BUILD = join('benchmarks', '.build');
 
 /** @returns {Promise<{ awsLocal: string, bareClient: string }>} the programs' paths. */
 export async function prepare({ skipBuild }) {
   requireTools();
   if (!skipBuild) {
     step('Installing what is measured and what builds it');
-    for (const folder of ['.', 'bench']) await installIfStale(folder);
+    for (const folder of ['.', 'benchmarks']) await installIfStale(folder);
 
     step('Building the core as it is published and packing the package (about 5 minutes the first time)');
     await rm(join(root, BUILD), { recursive: true, force: true });
@@ -28,7 +28,10 @@ export async function prepare({ skipBuild }) {
   }
   if (!existsSync(PACKAGE)) throw new Error(`${PACKAGE} is not there; run without --skip-build`);
   const build = skipBuild ? findProgram : buildReleaseProgram;
-  return { awsLocal: await build('tools/aws-local', 'aws-local'), bareClient: await build('bench/bare-client', 'bare-client') };
+  return {
+    awsLocal: await build('tools/aws-local', 'aws-local'),
+    bareClient: await build('benchmarks/bare-client', 'bare-client'),
+  };
 }
 
 /** Puts the files that npm would publish into node_modules, the binary beside them, where the loader looks first. */

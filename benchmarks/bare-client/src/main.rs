@@ -1,5 +1,5 @@
 //! `bare-client load` sends a plan of requests over keep-alive connections and prints what that cost as one line of JSON.
-//! `bare-client ticks` writes the instants at which an open loop is to call, as they come. `bench/README.md` says who uses which.
+//! `bare-client ticks` writes the instants at which an open loop is to call, as they come. `benchmarks/README.md` says who uses which.
 
 mod arrivals;
 mod connection;

@@ -1,4 +1,4 @@
-// What an answer at once costs, and what it saves: `node bench/at-once.mjs PACKAGE AWS_LOCAL`, with the folder of an installed package and the
+// What an answer at once costs, and what it saves: `node benchmarks/at-once.mjs PACKAGE AWS_LOCAL`, with the folder of an installed package and the
 // program of tools/aws-local. It needs Fastify and @fastify/session beside itself (`npm ci` in this folder).
 
 import { createServer } from 'node:http';

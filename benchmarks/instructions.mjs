@@ -9,12 +9,12 @@ import { parseArgs } from 'node:util';
 import { buildProgram, onPath, requireTools, root, run, step } from '../scripts/steps.mjs';
 import { compare, isPassed, line, selfOf, TOLERANCE, totalOf } from './instruction-baseline.mjs';
 
-const USAGE = `npm run bench:instructions              compares with bench/instructions.json; fails if an operation takes more
+const USAGE = `npm run bench:instructions              compares with benchmarks/instructions.json; fails if an operation takes more
 npm run bench:instructions -- --write   writes what was counted there`;
 
-const BASELINE = join(root, 'bench', 'instructions.json');
+const BASELINE = join(root, 'benchmarks', 'instructions.json');
 /** What callgrind writes, for callgrind_annotate. */
-const OUTPUT = join(root, 'bench', '.callgrind');
+const OUTPUT = join(root, 'benchmarks', '.callgrind');
 /** The function of benches/instructions.rs that is counted. Its name is in the middle of a mangled one. */
 const COUNTED = '*counted_operations*';
 /** SHA-256 without the processor's instructions for it, which valgrind does not know: many times what it takes in truth. */
@@ -35,7 +35,7 @@ async function main() {
   const verdicts = report(baseline, found);
   if (values.write) {
     await writeFile(BASELINE, `${JSON.stringify(found, null, 2)}\n`);
-    return console.log('\nbench/instructions.json is written.');
+    return console.log('\nbenchmarks/instructions.json is written.');
   }
   return judge(verdicts);
 }

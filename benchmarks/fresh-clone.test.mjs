@@ -14,13 +14,13 @@ let clone;
 before(async () => {
   clone = await mkdtemp(join(tmpdir(), 'connect-dynamodb-kms-'));
   const filter = (path) => !IGNORED.includes(basename(path));
-  for (const name of ['bench', 'scripts', 'package.json'])
+  for (const name of ['benchmarks', 'scripts', 'package.json'])
     await cp(join(root, name), join(clone, name), { recursive: true, filter });
 });
 after(() => rm(clone, { recursive: true }));
 
 for (const command of ['run.mjs', 'instructions.mjs', 'soak/run.mjs']) {
-  it(`bench/${command} starts with nothing installed`, async () => {
-    await promisify(execFile)(process.execPath, [join(clone, 'bench', command), '--help']);
+  it(`benchmarks/${command} starts with nothing installed`, async () => {
+    await promisify(execFile)(process.execPath, [join(clone, 'benchmarks', command), '--help']);
   });
 }
