@@ -83,7 +83,7 @@ describe('a release', () => {
   it('checks each binary after it was built and before it is handed on', () => {
     const { steps } = release.jobs.build;
     const position = (text: string) => steps.findIndex((step: any) => JSON.stringify(step).includes(text));
-    const order = ['scripts/build-release.mjs', 'scripts/check-binary.mjs', 'actions/upload-artifact'].map(position);
+    const order = ['scripts/release/build.mjs', 'scripts/release/check-binary.mjs', 'actions/upload-artifact'].map(position);
     assert.ok(order[0]! >= 0);
     assert.deepEqual(
       order,
@@ -121,7 +121,7 @@ describe('a release', () => {
   });
 
   it('is made with the bill of materials, and as one before the release where the version says so', async () => {
-    assert.ok(commands('pack').includes('node scripts/sbom.mjs > packed/sbom.cdx.json'));
+    assert.ok(commands('pack').includes('node scripts/release/sbom.mjs > packed/sbom.cdx.json'));
     await stand('gh', 'echo "$@"');
     const made = (tag: string) =>
       execute(commands('announce').at(-1)!, { GITHUB_REF_NAME: tag, GITHUB_REPOSITORY: 'owner/name' });
@@ -142,7 +142,7 @@ describe('a release', () => {
 });
 
 describe('the notes of a release', () => {
-  const script = fileURLToPath(new URL('../scripts/release-notes.mjs', import.meta.url));
+  const script = fileURLToPath(new URL('../scripts/release/notes.mjs', import.meta.url));
   let release: string;
   before(async () => {
     release = await mkdtemp(join(tmpdir(), 'release-'));

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { buildRelease, hostTarget } from '../scripts/build-release.mjs';
+import { buildRelease, hostTarget } from '../scripts/release/build.mjs';
 import { buildProgram, installIfStale, requireTools, root, step } from '../scripts/steps.mjs';
 
 const PACKAGE = join(root, 'benchmarks', 'node_modules', 'connect-dynamodb-kms');

@@ -5,7 +5,8 @@ import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { buildRelease, platformOf } from './build-release.mjs';
+import { installIfStale, requireTools, root, step } from '../steps.mjs';
+import { buildRelease, platformOf } from './build.mjs';
 import { checkBinary } from './check-binary.mjs';
 import { checkBundle, checkMissingBinary, checkTwoCopies, checkTypes } from './install/cases.mjs';
 import { measureStart } from './install/cold-start.mjs';
@@ -14,17 +15,16 @@ import { checkPrograms, checkUse, prepareFolder } from './install/programs.mjs';
 import { startRegistry } from './install/registry.mjs';
 import { packRelease } from './install/release.mjs';
 import { nodes } from './install/tools.mjs';
-import { installIfStale, requireTools, root, step } from './steps.mjs';
 
 const TARGET = 'x86_64-unknown-linux-gnu';
 const PLATFORM = platformOf(TARGET);
-const BIN = join(root, 'scripts', 'install', 'node_modules', '.bin');
+const BIN = join(root, 'scripts', 'release', 'install', 'node_modules', '.bin');
 
 try {
   step('Looking for the tools, installing what is missing');
   requireTools();
   assert.equal(`${process.platform} ${process.arch}`, 'linux x64', 'This test builds the package for linux x64 and runs it.');
-  for (const folder of ['.', 'scripts/install']) await installIfStale(folder);
+  for (const folder of ['.', 'scripts/release/install']) await installIfStale(folder);
   const runtimes = (await nodes()).map(({ version, program }) => ({ name: `Node.js ${version}`, command: [program] }));
 
   step('Building the binary for release, against glibc 2.17');

@@ -1,12 +1,12 @@
 // What a published binary must be: small, at home on old systems, and without a trace of the machine that built it.
-// `node scripts/check-binary.mjs TARGET FILE` fails if it is not.
+// `node scripts/release/check-binary.mjs TARGET FILE` fails if it is not.
 
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { cargoHome, FLOOR } from './build-release.mjs';
+import { root } from '../steps.mjs';
+import { cargoHome, FLOOR } from './build.mjs';
 import { checkGlibcFloor } from './glibc-floor.mjs';
-import { root } from './steps.mjs';
 
 /** In bytes, where the size was measured. RELEASING.md says what it is made of. */
 const LARGEST = { 'x86_64-unknown-linux-gnu': 9_100_000 };

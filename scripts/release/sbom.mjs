@@ -1,4 +1,4 @@
-// What the binaries are made of, as a CycloneDX bill of materials. `node scripts/sbom.mjs` prints it; the same sources give the same text.
+// What the binaries are made of, as a CycloneDX bill of materials. `node scripts/release/sbom.mjs` prints it; the same sources give the same text.
 
 import { fileURLToPath } from 'node:url';
 import { linkedCrates } from './linked-crates.mjs';

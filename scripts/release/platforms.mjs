@@ -1,11 +1,11 @@
 // A folder for each platform's package, as `napi create-npm-dirs` makes it, with the licences of what its binary holds.
-// `node scripts/platforms.mjs FOLDER`; `napi artifacts` puts the binaries there.
+// `node scripts/release/platforms.mjs FOLDER`; `napi artifacts` puts the binaries there.
 
 import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { root, run } from '../steps.mjs';
 import { notices } from './notices.mjs';
-import { root, run } from './steps.mjs';
 
 const LICENCES = ['LICENSE', 'THIRD-PARTY-LICENSES.txt'];
 

@@ -1,4 +1,4 @@
-// The newest glibc that an ELF file asks for. `node scripts/glibc-floor.mjs 2.17 FILE…` fails if one asks for a newer one than that.
+// The newest glibc that an ELF file asks for. `node scripts/release/glibc-floor.mjs 2.17 FILE…` fails if one asks for a newer one than that.
 
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';

@@ -2,7 +2,7 @@
 // supported. PyPI has both.
 
 import { delimiter } from 'node:path';
-import { pythonEnvironment } from '../python.mjs';
+import { pythonEnvironment } from '../../python.mjs';
 import { output } from './output.mjs';
 
 export const NODES = ['20.18.0', '22.20.0', '24.19.0'];

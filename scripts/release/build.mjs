@@ -1,4 +1,4 @@
-// `node scripts/build-release.mjs [TARGET]`: the binary of a target as it is published, in this folder. Targets are those in package.json.
+// `node scripts/release/build.mjs [TARGET]`: the binary of a target as it is published, in this folder. Targets are those in package.json.
 //
 // Not `napi build`: it has cargo make the library for Rust's own tests as well, and where cargo makes that, it leaves out link-time
 // optimisation without a word, which costs half the size again.
@@ -9,9 +9,9 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { root, run } from '../steps.mjs';
 import { checkGlibcFloor } from './glibc-floor.mjs';
 import { pathWithZig } from './install/tools.mjs';
-import { root, run } from './steps.mjs';
 
 /** The oldest glibc, of 2012, that Rust supports. */
 export const FLOOR = '2.17';

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { root, run } from '../../steps.mjs';
 import { makePlatformFolders } from '../platforms.mjs';
-import { root, run } from '../steps.mjs';
 
 const NAME = 'connect-dynamodb-kms';
 

@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { root } from './steps.mjs';
+import { root } from '../steps.mjs';
 
 const LARGEST_METADATA = 2 ** 27;
 

@@ -1,10 +1,10 @@
-// The licences of everything that is linked into the binaries, as a text that goes with them. `node scripts/notices.mjs` prints it.
+// The licences of everything that is linked into the binaries, as a text that goes with them. `node scripts/release/notices.mjs` prints it.
 
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { root } from '../steps.mjs';
 import { linkedCrates } from './linked-crates.mjs';
-import { root } from './steps.mjs';
 
 const LICENCE_FILE = /^(licen[cs]e|copying|copyright|notice|unlicense)([-._].*)?$/i;
 const CODE = /\.(rs|c|h|py|go|toml|json|lock|sh)$/;

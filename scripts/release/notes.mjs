@@ -1,10 +1,10 @@
-// `node scripts/release-notes.mjs v1.2.3`: prints what the changelog says of that version. Fails if the package, the crate, their locks and
+// `node scripts/release/notes.mjs v1.2.3`: prints what the changelog says of that version. Fails if the package, the crate, their locks and
 // the tag do not name one version, or if the changelog has nothing of it.
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { root } from './steps.mjs';
+import { root } from '../steps.mjs';
 
 /** @param {string} tag such as `v1.2.3`. @param {string} folder with package.json, Cargo.toml, their locks and CHANGELOG.md. */
 export async function releaseNotes(tag, folder = root) {

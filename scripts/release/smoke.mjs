@@ -1,12 +1,12 @@
 // `npm run test:smoke`: installs the package that was built here in an empty folder and uses it, with the Node.js that runs this.
-// `node scripts/smoke.mjs FOLDER` takes the tarballs of a release in that folder.
+// `node scripts/release/smoke.mjs FOLDER` takes the tarballs of a release in that folder.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { run, step } from '../steps.mjs';
 import { checkPrograms, prepareFolder } from './install/programs.mjs';
 import { startRegistry } from './install/registry.mjs';
-import { run, step } from './steps.mjs';
 
 try {
   const scratch = await mkdtemp(join(tmpdir(), 'smoke-'));
@@ -20,7 +20,7 @@ try {
     await install('--registry', registry.url, 'connect-dynamodb-kms').finally(registry.close);
   } else {
     step('Packing what was built, and installing it in an empty folder');
-    const { pack } = await import('./pack.mjs');
+    const { pack } = await import('../pack.mjs');
     await install(...(await pack(scratch)));
   }
   step(`Using it with Node.js ${process.versions.node} on ${process.platform} ${process.arch}`);
