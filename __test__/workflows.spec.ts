@@ -46,8 +46,13 @@ describe('the workflows', () => {
     assert.deepEqual(targets.toSorted(), manifest.napi.targets.toSorted());
   });
 
-  it('use every supported Node.js', () => {
-    for (const { strategy } of jobs) if (strategy?.matrix?.node) assert.deepEqual(strategy.matrix.node, [20, 22, 24]);
+  it('use every Node.js that the README names', async () => {
+    const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8');
+    const supported = /^\| Node\.js \| ([\d, ]+) \|/m.exec(readme)![1]!.split(', ').map(Number);
+    const tested = jobs.map(({ strategy }) => strategy?.matrix?.node).filter(Boolean);
+    assert.ok(tested.length > 0);
+    for (const node of tested) assert.deepEqual(node, supported);
+    assert.equal(manifest.engines.node, `>=${supported[0]}`);
   });
 });
 
