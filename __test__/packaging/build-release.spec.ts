@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
-const script = fileURLToPath(new URL('../../scripts/build-release.mjs', import.meta.url));
+const script = fileURLToPath(new URL('../../scripts/release/build.mjs', import.meta.url));
 
 describe('a release build', () => {
   let folder: string;

@@ -24,7 +24,7 @@ describe('a binary that is to be published', () => {
     const file = join(folder, 'core.node');
     await writeFile(file, contents);
     const env = { ...process.env, CARGO_HOME: join(folder, 'cargo home') };
-    await promisify(execFile)(process.execPath, [join(root, 'scripts', 'check-binary.mjs'), target, file], { env });
+    await promisify(execFile)(process.execPath, [join(root, 'scripts', 'release', 'check-binary.mjs'), target, file], { env });
   };
 
   it('is small, where that was measured', async () => {

@@ -9,7 +9,7 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-const script = fileURLToPath(new URL('../../scripts/glibc-floor.mjs', import.meta.url));
+const script = fileURLToPath(new URL('../../scripts/release/glibc-floor.mjs', import.meta.url));
 const onGlibc = process.platform === 'linux' && !/musl/.test(await readFile('/proc/self/maps', 'utf8').catch(() => 'musl'));
 
 describe('the check of the glibc floor', { skip: onGlibc ? false : 'no glibc here' }, () => {

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 
 const cwd = fileURLToPath(new URL('../..', import.meta.url));
 const print = async (script: string) => {
-  const { stdout } = await promisify(execFile)(process.execPath, [`scripts/${script}.mjs`], { cwd, maxBuffer: 2 ** 26 });
+  const { stdout } = await promisify(execFile)(process.execPath, [`scripts/release/${script}.mjs`], { cwd, maxBuffer: 2 ** 26 });
   return stdout;
 };
 const lock = await readFile(new URL('../../Cargo.lock', import.meta.url), 'utf8');

@@ -46,8 +46,13 @@ describe('the workflows', () => {
     assert.deepEqual(targets.toSorted(), manifest.napi.targets.toSorted());
   });
 
-  it('use every supported Node.js', () => {
-    for (const { strategy } of jobs) if (strategy?.matrix?.node) assert.deepEqual(strategy.matrix.node, [20, 22, 24]);
+  it('use every Node.js that the README names', async () => {
+    const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8');
+    const supported = /^\| Node\.js \| ([\d, ]+) \|/m.exec(readme)![1]!.split(', ').map(Number);
+    const tested = jobs.map(({ strategy }) => strategy?.matrix?.node).filter(Boolean);
+    assert.ok(tested.length > 0);
+    for (const node of tested) assert.deepEqual(node, supported);
+    assert.equal(manifest.engines.node, `>=${supported[0]}`);
   });
 });
 
@@ -83,7 +88,7 @@ describe('a release', () => {
   it('checks each binary after it was built and before it is handed on', () => {
     const { steps } = release.jobs.build;
     const position = (text: string) => steps.findIndex((step: any) => JSON.stringify(step).includes(text));
-    const order = ['scripts/build-release.mjs', 'scripts/check-binary.mjs', 'actions/upload-artifact'].map(position);
+    const order = ['scripts/release/build.mjs', 'scripts/release/check-binary.mjs', 'actions/upload-artifact'].map(position);
     assert.ok(order[0]! >= 0);
     assert.deepEqual(
       order,
@@ -121,7 +126,7 @@ describe('a release', () => {
   });
 
   it('is made with the bill of materials, and as one before the release where the version says so', async () => {
-    assert.ok(commands('pack').includes('node scripts/sbom.mjs > packed/sbom.cdx.json'));
+    assert.ok(commands('pack').includes('node scripts/release/sbom.mjs > packed/sbom.cdx.json'));
     await stand('gh', 'echo "$@"');
     const made = (tag: string) =>
       execute(commands('announce').at(-1)!, { GITHUB_REF_NAME: tag, GITHUB_REPOSITORY: 'owner/name' });
@@ -142,7 +147,7 @@ describe('a release', () => {
 });
 
 describe('the notes of a release', () => {
-  const script = fileURLToPath(new URL('../../scripts/release-notes.mjs', import.meta.url));
+  const script = fileURLToPath(new URL('../../scripts/release/notes.mjs', import.meta.url));
   let release: string;
   before(async () => {
     release = await mkdtemp(join(tmpdir(), 'release-'));
