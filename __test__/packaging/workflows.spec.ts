@@ -47,7 +47,7 @@ describe('the workflows', () => {
   });
 
   it('use every Node.js that the README names', async () => {
-    const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8');
+    const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
     const supported = /^\| Node\.js \| ([\d, ]+) \|/m.exec(readme)![1]!.split(', ').map(Number);
     const tested = jobs.map(({ strategy }) => strategy?.matrix?.node).filter(Boolean);
     assert.ok(tested.length > 0);
