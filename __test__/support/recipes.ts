@@ -15,5 +15,5 @@ export async function recipe(name: string): Promise<string[]> {
       if (title === name) found.push(lines!);
   }
   assert.equal(found.length, 1, `there is one recipe ${name}`);
-  return found[0]!.trim().split('\n');
+  return found[0]!.trim().replaceAll('\\\n', '').split('\n');
 }
