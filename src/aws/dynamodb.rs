@@ -20,7 +20,7 @@ use aws_sdk_dynamodb::types::{
 
 use super::AwsClients;
 use super::failure::Call;
-use crate::error::{Cause, Error, Result, Service};
+use crate::error::{Cause, Error, Result, Service, Unset};
 use crate::record::{
     AUTH_TAG, Attribute, Item, LEASE_UNTIL, MARKS, NOT_AFTER, Name, OWNER, SESSION_ID, TTL,
 };
@@ -38,6 +38,7 @@ const FIRST_BATCH_WAIT: Duration = Duration::from_millis(50);
 pub struct DynamoDbTable {
     clients: Arc<AwsClients>,
     name: String,
+    unset: Option<Unset>,
 }
 
 /// An expression of the API: its text and what its placeholders stand for.
@@ -60,7 +61,17 @@ impl DynamoDbTable {
     /// The table `name`, through `clients`.
     #[must_use]
     pub fn new(clients: Arc<AwsClients>, name: String) -> DynamoDbTable {
-        DynamoDbTable { clients, name }
+        DynamoDbTable {
+            clients,
+            name,
+            unset: None,
+        }
+    }
+
+    /// The same, whose errors say what would have named it.
+    #[must_use]
+    pub fn unless_set(self, unset: Option<Unset>) -> DynamoDbTable {
+        DynamoDbTable { unset, ..self }
     }
 
     async fn client(&self) -> &Client {
@@ -69,6 +80,7 @@ impl DynamoDbTable {
 
     fn call(&self, action: &'static str) -> Call<'_> {
         Call::to(Service::DynamoDb, action, &self.name, self.clients.region())
+            .unless_set(self.unset)
     }
 
     fn wrong_schema(&self, reason: impl Into<String>) -> Error {
