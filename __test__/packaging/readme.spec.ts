@@ -14,7 +14,6 @@ import { AwsLocal } from '../support/aws-local.ts';
 const here = fileURLToPath(new URL('..', import.meta.url));
 const readme = await readFile(join(here, '..', 'README.md'), 'utf8');
 
-const DEFAULT_KEY = 'arn:aws:kms:us-east-1:232282424912:key/afd7365b-7a3a-4ae6-97a6-3dcd0ec9a94a';
 const ROTATED_KEY = 'arn:aws:kms:eu-west-1:232282424912:key/0f2d1c3b-6a5e-4d7c-8b9a-1e2f3a4b5c6d';
 
 /** The code blocks below a `<!-- test: NAME -->` comment. */
@@ -22,6 +21,8 @@ const snippets = new Map(
   [...readme.matchAll(/<!-- test: (\S+) -->\n```(?:ts|sh)\n(.*?)```/gs)].map(([, name, code]) => [name!, code!] as const),
 );
 const used = new Set<string>();
+/** Those for a shell, not for Node.js. */
+const SHELL = ['find', 'environment'];
 
 function snippet(name: string): string {
   const code = snippets.get(name);
@@ -30,6 +31,12 @@ function snippet(name: string): string {
   return code;
 }
 
+/** What the README has its reader export. */
+const exported = Object.fromEntries(
+  [...snippet('environment').matchAll(/([A-Z_]+)=(\S+)/g)].map(([, name, value]) => [name!, value!]),
+);
+const { KMS_KEY_ARN: KEY, SESSIONS_TABLE: TABLE } = exported as { KMS_KEY_ARN: string; SESSIONS_TABLE: string };
+
 let aws: AwsLocal;
 let folder: string;
 const children: ChildProcess[] = [];
@@ -37,6 +44,7 @@ const children: ChildProcess[] = [];
 function environment(): NodeJS.ProcessEnv {
   return {
     ...process.env,
+    ...exported,
     AWS_ENDPOINT_URL_DYNAMODB: aws.dynamodb,
     AWS_ENDPOINT_URL_KMS: aws.kms,
     AWS_ACCESS_KEY_ID: 'local',
@@ -98,8 +106,8 @@ async function assertLogin(url: string): Promise<void> {
 
 describe('the README', () => {
   before(async () => {
-    const keys = [DEFAULT_KEY, ROTATED_KEY].flatMap((arn) => ['--key-arn', arn]);
-    aws = await AwsLocal.start(['--table', 'mcp-gateway-sessions', ...keys]);
+    const keys = [KEY, ROTATED_KEY].flatMap((arn) => ['--key-arn', arn]);
+    aws = await AwsLocal.start(['--table', TABLE, ...keys]);
     folder = await mkdtemp(join(here, 'readme-'));
     await writeFile(join(folder, 'package.json'), '{"type": "module"}');
   });
@@ -118,6 +126,13 @@ describe('the README', () => {
       assert.ok((await aws.calls())['dynamodb:PutItem']! > 0, 'the session went into the table');
     });
   }
+
+  it('has examples that set their own table and key, whatever the environment has', () => {
+    for (const name of ['fastify', 'express']) {
+      assert.ok(snippet(name).includes(`tableName: '${TABLE}'`), name);
+      assert.ok(snippet(name).includes(`kmsKeyArn: '${KEY}'`), name);
+    }
+  });
 
   it('runs local mode', async () => {
     const text = await output('local');
@@ -214,7 +229,7 @@ describe('the README', () => {
   });
 
   it('has code that the type checker accepts', async () => {
-    for (const name of snippets.keys()) if (name !== 'find') await place(name, snippet(name));
+    for (const name of snippets.keys()) if (!SHELL.includes(name)) await place(name, snippet(name));
     const base = JSON.parse(await readFile(join(here, 'tsconfig.json'), 'utf8'));
     await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ ...base, include: ['*.ts'], exclude: ['trap-host.ts'] }));
     await promisify(execFile)('npx', ['tsc', '--noEmit', '-p', folder], { cwd: here }).catch((error) =>
@@ -225,6 +240,6 @@ describe('the README', () => {
   it('has no snippet that is not run', () => {
     assert.deepEqual([...used].sort(), [...snippets.keys()].sort());
     const code = [...readme.matchAll(/^```(ts|js)$/gm)].length;
-    assert.equal([...snippets.keys()].filter((name) => name !== 'find').length, code);
+    assert.equal([...snippets.keys()].filter((name) => !SHELL.includes(name)).length, code);
   });
 });

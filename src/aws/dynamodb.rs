@@ -21,7 +21,7 @@ use super::AwsClients;
 use super::attributes::{attribute_value, item};
 use super::expressions::{condition_expression, filter_expression, some};
 use super::failure::Call;
-use crate::error::{Cause, Error, Result, Service};
+use crate::error::{Cause, Error, Result, Service, Unset};
 use crate::record::{Attribute, Item, SESSION_ID, TTL};
 use crate::session_table::{Condition, Outcome, Page, Scan, SessionTable};
 use crate::time::EpochSeconds;
@@ -37,13 +37,24 @@ const FIRST_BATCH_WAIT: Duration = Duration::from_millis(50);
 pub struct DynamoDbTable {
     clients: Arc<AwsClients>,
     name: String,
+    unset: Option<Unset>,
 }
 
 impl DynamoDbTable {
     /// The table `name`, through `clients`.
     #[must_use]
     pub fn new(clients: Arc<AwsClients>, name: String) -> DynamoDbTable {
-        DynamoDbTable { clients, name }
+        DynamoDbTable {
+            clients,
+            name,
+            unset: None,
+        }
+    }
+
+    /// The same, whose errors say what would have named it.
+    #[must_use]
+    pub fn unless_set(self, unset: Option<Unset>) -> DynamoDbTable {
+        DynamoDbTable { unset, ..self }
     }
 
     async fn client(&self) -> &Client {
@@ -52,6 +63,7 @@ impl DynamoDbTable {
 
     fn call(&self, action: &'static str) -> Call<'_> {
         Call::to(Service::DynamoDb, action, &self.name, self.clients.region())
+            .unless_set(self.unset)
     }
 
     fn wrong_schema(&self, reason: impl Into<String>) -> Error {

@@ -9,11 +9,11 @@ import { fileURLToPath } from 'node:url';
 import type { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 import express from 'express';
 import session, { type SessionOptions } from 'express-session';
-import { type Backend, startLocal } from './support/backends.ts';
-import { Browser } from './support/browser.ts';
-import { startHttp } from './support/http-server.ts';
+import { type Backend, startLocal } from '../support/backends.ts';
+import { Browser } from '../support/browser.ts';
+import { startHttp } from '../support/http-server.ts';
 
-const here = fileURLToPath(new URL('.', import.meta.url));
+const here = fileURLToPath(new URL('..', import.meta.url));
 const SECRET = 'the secret that signs the cookies of the tests';
 
 /** An application that counts the visits of a session, and keeps the sessions that it was given. */

@@ -8,13 +8,13 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { backends } from './support/backends.ts';
-import { InstalledApplication } from './support/installed-application.ts';
-import { recipe } from './support/recipes.ts';
+import { backends } from '../support/backends.ts';
+import { InstalledApplication } from '../support/installed-application.ts';
+import { recipe } from '../support/recipes.ts';
 
 const run = promisify(execFile);
-const repository = fileURLToPath(new URL('..', import.meta.url));
-const { devDependencies } = JSON.parse(await readFile(new URL('package.json', import.meta.url), 'utf8'));
+const repository = fileURLToPath(new URL('../..', import.meta.url));
+const { devDependencies } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8'));
 
 const APPLICATIONS = [
   { program: 'express-login.cjs', packages: ['express', 'express-session'] },
@@ -39,7 +39,7 @@ describe('the recipe for building from source', { timeout: 300_000 }, () => {
     const packages = APPLICATIONS.flatMap(({ packages }) => packages).map((name) => `${name}@${devDependencies[name]}`);
     await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', ...packages], { cwd: home });
     for (const { program } of APPLICATIONS)
-      await copyFile(new URL(`support/installed/${program}`, import.meta.url), join(home, program));
+      await copyFile(new URL(`../support/installed/${program}`, import.meta.url), join(home, program));
     await follow(await recipe('from source'));
   });
   after(() => rm(folder, { recursive: true }));

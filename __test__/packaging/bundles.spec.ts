@@ -8,11 +8,11 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { startLocal } from './support/backends.ts';
-import { InstalledApplication } from './support/installed-application.ts';
-import { recipe } from './support/recipes.ts';
+import { startLocal } from '../support/backends.ts';
+import { InstalledApplication } from '../support/installed-application.ts';
+import { recipe } from '../support/recipes.ts';
 
-const here = fileURLToPath(new URL('.', import.meta.url));
+const here = fileURLToPath(new URL('..', import.meta.url));
 const ESBUILD = join(here, 'node_modules', '.bin', 'esbuild');
 const lines = await recipe('bundle');
 
@@ -45,7 +45,7 @@ describe('a bundle made with the documented line', () => {
     for (const line of lines) {
       const file = / --outfile=(\S+)/.exec(line)![1]!;
       it(`keeps a login over a restart: ${program} as ${file}`, async (t) => {
-        await copyFile(new URL(`support/installed/${program}`, import.meta.url), join(sources, program));
+        await copyFile(new URL(`../support/installed/${program}`, import.meta.url), join(sources, program));
         await writeFile(join(sources, 'server.mjs'), `import './${program}';\n`);
         assert.match(line, /^npx esbuild /);
         await promisify(execFile)('sh', ['-c', line.replace('npx esbuild', `'${ESBUILD}'`)], { cwd: sources });

@@ -6,7 +6,7 @@ import { it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-const script = fileURLToPath(new URL('../scripts/steps.mjs', import.meta.url));
+const script = fileURLToPath(new URL('../../scripts/steps.mjs', import.meta.url));
 
 it('the times of the steps are named, each until the next began, and their sum', async () => {
   const program = `import { printTimes, step } from ${JSON.stringify(script)};
