@@ -197,8 +197,9 @@ class DynamoDBSessionStore extends Base {
     );
   }
 
-  withLock(sid, task, ...rest) {
+  withLock(target, task, ...rest) {
     const [options, callback] = typeof rest[0] === 'function' ? [undefined, rest] : [rest[0], rest.slice(1)];
+    const sid = this.#idOf(target);
     return this.#run('withLock', async () => this.#locks.run(checkSid(sid), task, options), callback, sid, this.#tasks);
   }
 
@@ -381,7 +382,7 @@ class DynamoDBSessionStore extends Base {
     const detail =
       `${this.#maxCallsInFlight} calls are waiting for an answer, as many as maxCallsInFlight allows; try again later, ` +
       'and look for what keeps DynamoDB or KMS from answering';
-    return new SessionStoreError({ code: 'ERR_OVERLOADED', detail, retryable: true });
+    return new SessionStoreError({ code: 'ERR_OVERLOADED', detail });
   }
 
   #answer(operation, result, callbacks, sid) {
