@@ -1,11 +1,11 @@
 // `npm test`: installs, builds and checks everything, in a fresh clone too. `npm test -- get-set errors` runs only the specs of
-// those names after the builds.
+// those names, or of folders such as `faults`, after the builds.
 
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { packInto } from './pack.mjs';
 import { MICROBURST, pythonEnvironment } from './python.mjs';
-import { buildAwsLocal, cache, installIfStale, printTimes, requireTools, root, run, step } from './steps.mjs';
+import { specFiles } from './specs.mjs';
+import { buildAwsLocal, cache, installIfStale, printTimes, requireTools, run, step } from './steps.mjs';
 import { checkSupplyChain } from './supply-chain.mjs';
 
 const only = process.argv.slice(2);
@@ -66,11 +66,7 @@ try {
   await run('npx', ['tsc', '--noEmit'], { cwd: 'examples/fastify-gateway' });
 
   step('Testing the package on local mode and on the servers');
-  const specs = (await readdir(join(root, '__test__')))
-    .filter((file) => file.endsWith('.spec.ts') && (only.length === 0 || only.includes(file.slice(0, -'.spec.ts'.length))))
-    .sort();
-  if (specs.length === 0) throw new Error(`no spec is named ${only.join(' or ')}`);
-  await run(process.execPath, ['--import', 'tsx', '--test', ...specs], { cwd: '__test__' });
+  await run(process.execPath, ['--import', 'tsx', '--test', ...(await specFiles(only))], { cwd: '__test__' });
 
   printTimes();
   console.log('\nEverything passed.');
