@@ -1,4 +1,4 @@
-// The table "What a user costs" of the README: every cell is measured here.
+// The table of docs/costs.md: every cell is measured here. The README has a copy.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -12,11 +12,12 @@ import { clientOf, type Item, itemSize, readUnits, replay, sizeInAws, writeUnits
 import { tableCells } from '../support/markdown-table.ts';
 import { HEADER, measureDay, onExpress, onFastify, own, ownStore, type Played, row } from '../support/measured-day.ts';
 
-const README = process.env.README ?? new URL('../../README.md', import.meta.url);
+const COSTS = process.env.COSTS ?? new URL('../../docs/costs.md', import.meta.url);
+const README = new URL('../../README.md', import.meta.url);
 /** The version that was measured. */
 const THEIRS = createRequire(import.meta.url)('connect-dynamodb/package.json').version;
 
-const readmeTable = async () => tableCells(await readFile(README, 'utf8'), 'capacity');
+const tableOf = async (page: URL | string) => tableCells(await readFile(page, 'utf8'), 'capacity');
 
 const days: Played[] = [
   { name: 'this store, Express', ...own, serve: (t, backend) => onExpress(t, ownStore(backend)) },
@@ -42,23 +43,27 @@ const days: Played[] = [
 
 describe('what a user costs', () => {
   for (const day of days) {
-    it(`is in the README for ${day.name}`, async (t) => {
+    it(`is in docs/costs.md for ${day.name}`, async (t) => {
       const measured = await measureDay(t, day);
       const sizes = measured.items.map(sizeInAws);
       // So far from a whole KB, a few bytes more or less in tokens or numbers change no figure.
       for (const near of sizes.flatMap((size) => [size - 100, size + 100])) assert.equal(writeUnits(0, near), 3);
-      const inReadme = (await readmeTable()).find(([name]) => name === day.name);
-      assert.deepEqual(inReadme, row(day.name, measured));
+      const written = (await tableOf(COSTS)).find(([name]) => name === day.name);
+      assert.deepEqual(written, row(day.name, measured));
     });
   }
 
-  it('is in the README for nobody else, under the names of what is counted', async () => {
-    const [header, ...rows] = await readmeTable();
+  it('is there for nobody else, under the names of what is counted', async () => {
+    const [header, ...rows] = await tableOf(COSTS);
     assert.deepEqual(header, HEADER);
     assert.deepEqual(
       rows.map(([name]) => name),
       days.map(({ name }) => name),
     );
+  });
+
+  it('is the same in the README', async () => {
+    assert.deepEqual(await tableOf(README), await tableOf(COSTS));
   });
 });
 

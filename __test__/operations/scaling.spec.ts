@@ -17,7 +17,7 @@ import { expressApp } from '../support/user-day.ts';
 
 const read = (path: string | undefined, name: string) => readFile(path ?? new URL(`../../${name}`, import.meta.url), 'utf8');
 const doc = await read(process.env.SCALING, 'docs/scaling.md');
-const readme = await read(process.env.README, 'README.md');
+const costs = await read(process.env.COSTS, 'docs/costs.md');
 
 const STICKY = 'this store, Express';
 const SPREAD = 'this store, five instances in turn';
@@ -96,11 +96,11 @@ describe("a user's day in docs/scaling.md", () => {
   const rows = tableCells(doc, 'day');
 
   for (const name of [STICKY, 'this store, Fastify']) {
-    it(`is that of the README for ${name}, which is measured there`, () => {
-      const inReadme = tableCells(readme, 'capacity').find(([cell]) => cell === name);
+    it(`is that of docs/costs.md for ${name}, which is measured there`, () => {
+      const measured = tableCells(costs, 'capacity').find(([cell]) => cell === name);
       assert.deepEqual(
         rows.find(([cell]) => cell === name),
-        inReadme,
+        measured,
       );
     });
   }

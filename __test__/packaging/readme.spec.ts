@@ -1,9 +1,9 @@
-// Every snippet of the README, run as it stands there against the AWS servers.
+// Every snippet of the README and of the pages in docs, run as it stands there against the AWS servers.
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -12,21 +12,24 @@ import { promisify } from 'node:util';
 import { AwsLocal } from '../support/aws-local.ts';
 
 const here = fileURLToPath(new URL('..', import.meta.url));
-const readme = await readFile(join(here, '..', 'README.md'), 'utf8');
+const repository = join(here, '..');
+const names = ['README.md', ...(await readdir(join(repository, 'docs'))).map((name) => join('docs', name))];
+const pages = await Promise.all(names.map((name) => readFile(join(repository, name), 'utf8')));
 
 const ROTATED_KEY = 'arn:aws:kms:eu-west-1:232282424912:key/0f2d1c3b-6a5e-4d7c-8b9a-1e2f3a4b5c6d';
 
 /** The code blocks below a `<!-- test: NAME -->` comment. */
-const snippets = new Map(
-  [...readme.matchAll(/<!-- test: (\S+) -->\n```(?:ts|sh)\n(.*?)```/gs)].map(([, name, code]) => [name!, code!] as const),
+const marked = pages.flatMap((page) =>
+  [...page.matchAll(/<!-- test: (\S+) -->\n```(?:ts|sh)\n(.*?)```/gs)].map(([, name, code]) => [name!, code!] as const),
 );
+const snippets = new Map(marked);
 const used = new Set<string>();
 /** Those for a shell, not for Node.js. */
 const SHELL = ['find', 'environment'];
 
 function snippet(name: string): string {
   const code = snippets.get(name);
-  assert.ok(code, `the README has no snippet ${name}`);
+  assert.ok(code, `no page has a snippet ${name}`);
   used.add(name);
   return code;
 }
@@ -104,7 +107,7 @@ async function assertLogin(url: string): Promise<void> {
   assert.deepEqual(await (await fetch(`${url}/me`)).json(), { user: null });
 }
 
-describe('the README', () => {
+describe('the README and the pages in docs', () => {
   before(async () => {
     const keys = [KEY, ROTATED_KEY].flatMap((arn) => ['--key-arn', arn]);
     aws = await AwsLocal.start(['--table', TABLE, ...keys]);
@@ -174,7 +177,7 @@ describe('the README', () => {
     assert.equal(await output('check'), "[ 'GET /wrong' ]\n");
   });
 
-  it('has the adapter that is tested', async () => {
+  it('have the adapter that is tested', async () => {
     assert.equal(snippet('mgcrea'), await readFile(join(here, 'support', 'mgcrea-adapter.ts'), 'utf8'));
   });
 
@@ -228,7 +231,7 @@ describe('the README', () => {
     assert.doesNotMatch(stdout, /\/right/);
   });
 
-  it('has code that the type checker accepts', async () => {
+  it('have code that the type checker accepts', async () => {
     for (const name of snippets.keys()) if (!SHELL.includes(name)) await place(name, snippet(name));
     const base = JSON.parse(await readFile(join(here, 'tsconfig.json'), 'utf8'));
     await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ ...base, include: ['*.ts'], exclude: ['trap-host.ts'] }));
@@ -237,9 +240,13 @@ describe('the README', () => {
     );
   });
 
-  it('has no snippet that is not run', () => {
+  it('have the same snippet wherever one of that name stands', () => {
+    for (const [name, code] of marked) assert.equal(code, snippets.get(name), name);
+  });
+
+  it('have no snippet that is not run', () => {
     assert.deepEqual([...used].sort(), [...snippets.keys()].sort());
-    const code = [...readme.matchAll(/^```(ts|js)$/gm)].length;
-    assert.equal([...snippets.keys()].filter((name) => !SHELL.includes(name)).length, code);
+    const code = pages.flatMap((page) => [...page.matchAll(/^```(ts|js)$/gm)]).length;
+    assert.equal(marked.filter(([name]) => !SHELL.includes(name)).length, code);
   });
 });
