@@ -361,8 +361,9 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
    */
   onIntegrityFailure?: 'error' | 'missing' | 'destroy' | undefined;
   /**
-   * How many sessions' records are remembered by their id, for frameworks that copy sessions (@fastify/session). Between the read and the save of
-   * one request there must not be reads of more other sessions than this, or the save is taken for one of a new session. Default 10,000 (about 3 MB).
+   * How many sessions' records are remembered by their id, for frameworks that copy sessions and whose copies do not tell what they were read from
+   * (@fastify/session up to 11.1.1). Between the read and the save of one request there must not be reads of more other sessions than this, or the save is
+   * taken for one of a new session. Default 10,000 (about 3 MB).
    */
   maxRecentSessions?: number | undefined;
   /** How long calls of AWS may take. */

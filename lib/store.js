@@ -104,8 +104,15 @@ class DynamoDBSessionStore extends Base {
       return session;
     };
     const [options] = rest;
-    if (options === null || typeof options !== 'object') return this.#run('get', read, rest, sid);
-    return this.#deliver('get', this.#getUnlessAborted(sid, read, options), rest.slice(1));
+    if (options === null || typeof options !== 'object') return this.#run('get', read, this.#copied(rest), sid);
+    return this.#deliver('get', this.#getUnlessAborted(sid, read, options), this.#copied(rest.slice(1)));
+  }
+
+  /** A callback (in `callbacks`) of a framework that may copy the session that it is given. */
+  #copied(callbacks) {
+    const [callback] = callbacks;
+    if (typeof callback !== 'function') return callbacks;
+    return [(...given) => this.#known.answered(given[1], () => callback(...given))];
   }
 
   async #getUnlessAborted(sid, read, options) {
