@@ -217,6 +217,12 @@ impl SessionKeys {
     }
 }
 
+/// Whether a table can have such a partition key.
+#[must_use]
+pub fn is_table_key(text: &str) -> bool {
+    (1..=KEY_LIMIT).contains(&text.len())
+}
+
 /// What a part of a prefix consists of, behind the first one.
 fn is_part(text: &str) -> bool {
     let usual = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
