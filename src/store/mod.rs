@@ -128,12 +128,7 @@ impl RecordPolicy {
         table_name: String,
         static_context: BTreeMap<String, String>,
     ) -> RecordPolicy {
-        let mut context = static_context;
-        context.extend([
-            ("purpose".to_owned(), "session-store".to_owned()),
-            ("table".to_owned(), table_name.clone()),
-            ("v".to_owned(), "2".to_owned()),
-        ]);
+        let context = context_of_records(&table_name, static_context);
         RecordPolicy {
             write,
             accept,
@@ -149,6 +144,20 @@ impl RecordPolicy {
             Version::V2 => &self.context,
         }
     }
+}
+
+/// The encryption context of version 2 records in this table, with the caller's own pairs.
+#[must_use]
+pub fn context_of_records(
+    table_name: &str,
+    mut own: BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    own.extend([
+        ("purpose".to_owned(), "session-store".to_owned()),
+        ("table".to_owned(), table_name.to_owned()),
+        ("v".to_owned(), "2".to_owned()),
+    ]);
+    own
 }
 
 /// The session store.
