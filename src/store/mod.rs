@@ -193,7 +193,9 @@ impl SessionStore {
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_SERIALIZATION`, and those of the table and the keys.
     pub async fn get(&self, sid: &str, now: EpochMillis) -> Result<Lookup> {
-        match self.item(sid).await? {
+        let item = self.item(sid).await?;
+        self.table.tidy(now);
+        match item {
             None => Ok(Lookup::Missing),
             Some(item) if has_ended(&item, now) => Ok(Lookup::Ended),
             Some(item) => match self.open(self.parse(item)?, now).await? {
@@ -354,6 +356,7 @@ impl SessionStore {
     /// Wipes the cached data keys, after whatever still uses them in the background. That is broken off when `last` resolves.
     pub async fn close(&self, last: impl Future<Output = ()>) {
         self.keys.close(last).await;
+        self.table.close().await;
     }
 
     fn parse(&self, item: Item) -> Result<EncryptedSessionRecord> {

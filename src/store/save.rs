@@ -259,6 +259,7 @@ impl SessionStore {
             attempt,
         } = save;
         let key = self.ids.key(&sid)?;
+        self.table.tidy(now);
         let content = Content::of(&json);
         let (mut hold, mut unchanged) = (keeps_end.then_some(Hold::AsItIs), false);
         let (condition, mark, attempts) = match known {
@@ -391,6 +392,7 @@ impl SessionStore {
         known: Known,
     ) -> Result<Saved> {
         let key = self.ids.key(sid)?;
+        self.table.tidy(now);
         match known {
             Known::Gone => return Ok(Saved::Gone),
             Known::Record { mark, ends, .. } => {
