@@ -228,6 +228,10 @@ describe('the README', () => {
     assert.doesNotMatch(stdout, /\/right/);
   });
 
+  it('has no example that leaves recordVersion to its default', () => {
+    for (const [made] of readme.matchAll(/new DynamoDBSessionStore\([\s\S]*?\)[;,]?\n/g)) assert.match(made, /recordVersion: 2/);
+  });
+
   it('has code that the type checker accepts', async () => {
     for (const name of snippets.keys()) if (!SHELL.includes(name)) await place(name, snippet(name));
     const base = JSON.parse(await readFile(join(here, 'tsconfig.json'), 'utf8'));
