@@ -325,7 +325,7 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
   keyCache?: boolean | 'strict' | KeyCacheLimits | undefined;
   /**
    * The version of the records that the store writes. Default 1, the interchange format of plain implementations. 2 is bound to its table,
-   * session and end of life, and committed to its data key: take it for every new table.
+   * session and end of life, and committed to its data key: take it for every new table. Left out, the first store of a process says so at `warn`.
    */
   recordVersion?: 1 | 2 | undefined;
   /**

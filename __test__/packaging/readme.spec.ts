@@ -231,6 +231,10 @@ describe('the README and the pages in docs', () => {
     assert.doesNotMatch(stdout, /\/right/);
   });
 
+  it('have no example that leaves recordVersion to its default', () => {
+    for (const [made] of pages.join('\n').matchAll(/new DynamoDBSessionStore\([\s\S]*?\)[;,]?\n/g)) assert.match(made, /recordVersion: 2/);
+  });
+
   it('have code that the type checker accepts', async () => {
     for (const name of snippets.keys()) if (!SHELL.includes(name)) await place(name, snippet(name));
     const base = JSON.parse(await readFile(join(here, 'tsconfig.json'), 'utf8'));

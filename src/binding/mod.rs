@@ -8,6 +8,7 @@ mod replies;
 
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::TryFutureExt;
@@ -168,6 +169,13 @@ pub fn open_store(
 pub async fn holds_content(mark: String, json: String) -> bool {
     let json = Plaintext::new(json.into_bytes());
     Mark::decode(&mark).is_ok_and(|mark| Content::of(&json) == mark.content)
+}
+
+/// Whether this is the first call of this function in the process, in whichever of its threads: what it is asked for need be said only once.
+#[napi]
+pub fn first_without_record_version() -> bool {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    !SAID.swap(true, Ordering::Relaxed)
 }
 
 /// `call` is the number that the reply comes with; `now` and `cookie_expires` are epoch milliseconds; `ttl_seconds` stands in for the configured one;

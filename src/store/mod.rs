@@ -128,12 +128,7 @@ impl RecordPolicy {
         table_name: String,
         static_context: BTreeMap<String, String>,
     ) -> RecordPolicy {
-        let mut context = static_context;
-        context.extend([
-            ("purpose".to_owned(), "session-store".to_owned()),
-            ("table".to_owned(), table_name.clone()),
-            ("v".to_owned(), "2".to_owned()),
-        ]);
+        let context = context_of_records(&table_name, static_context);
         RecordPolicy {
             write,
             accept,
@@ -149,6 +144,20 @@ impl RecordPolicy {
             Version::V2 => &self.context,
         }
     }
+}
+
+/// The encryption context of version 2 records in this table, with the caller's own pairs.
+#[must_use]
+pub fn context_of_records(
+    table_name: &str,
+    mut own: BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    own.extend([
+        ("purpose".to_owned(), "session-store".to_owned()),
+        ("table".to_owned(), table_name.to_owned()),
+        ("v".to_owned(), "2".to_owned()),
+    ]);
+    own
 }
 
 /// The session store.
@@ -184,7 +193,9 @@ impl SessionStore {
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_SERIALIZATION`, and those of the table and the keys.
     pub async fn get(&self, sid: &str, now: EpochMillis) -> Result<Lookup> {
-        match self.item(sid).await? {
+        let item = self.item(sid).await?;
+        self.table.tidy(now);
+        match item {
             None => Ok(Lookup::Missing),
             Some(item) if has_ended(&item, now) => Ok(Lookup::Ended),
             Some(item) => match self.open(self.parse(item)?, now).await? {
@@ -345,6 +356,7 @@ impl SessionStore {
     /// Wipes the cached data keys, after whatever still uses them in the background. That is broken off when `last` resolves.
     pub async fn close(&self, last: impl Future<Output = ()>) {
         self.keys.close(last).await;
+        self.table.close().await;
     }
 
     fn parse(&self, item: Item) -> Result<EncryptedSessionRecord> {

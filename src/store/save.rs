@@ -251,24 +251,19 @@ impl SessionStore {
         on_conflict: OnConflict,
         keeps_end: bool,
     ) -> Result<Saved> {
-        let own = |revision, ttl| {
-            if keeps_end {
-                Condition::Unmoved { revision, ttl }
-            } else {
-                Condition::Revision(revision)
-            }
-        };
         let Save {
             sid,
             json,
             now,
-            end,
+            mut end,
             attempt,
         } = save;
         let key = self.ids.key(&sid)?;
+        self.table.tidy(now);
         let content = Content::of(&json);
-        let (condition, mark, attempts, unchanged) = match known {
-            Known::Nothing => (Condition::Always, None, Vec::new(), false),
+        let (mut hold, mut unchanged) = (keeps_end.then_some(Hold::AsItIs), false);
+        let (condition, mark, attempts) = match known {
+            Known::Nothing => (Condition::Always, None, Vec::new()),
             Known::Gone => return Ok(Saved::Gone),
             Known::Record {
                 mark,
@@ -277,12 +272,20 @@ impl SessionStore {
                 ends,
             } => {
                 // What an attempt may have written must be written over, also by what was there before it.
-                let unchanged = attempts.is_empty() && is_same(&mark, content, untouched);
+                unchanged = attempts.is_empty() && is_same(&mark, content, untouched);
                 if unchanged && let Some(due) = self.kept(&mark, ends, now, end) {
                     return self.prolong(&key, mark, now, due).await;
                 }
-                let condition = own(mark.revision(), end.ttl);
-                (condition, Some(mark), attempts, unchanged)
+                let mut found = end.ttl;
+                if unchanged && !keeps_end && self.asks_for_no_less(&mark, ends, now, end) {
+                    hold = Some(Hold::IfLater);
+                    found = mark.ttl;
+                    if end.ttl < mark.ttl {
+                        end = mark.ttl.into();
+                    }
+                }
+                let condition = own(hold, mark.revision(), found);
+                (condition, Some(mark), attempts)
             }
         };
         // A session that keeps its end may have got a later one meanwhile.
@@ -300,18 +303,25 @@ impl SessionStore {
             Ok::<_, Error>(outcome)
         };
         let mut outcome = write(&record, condition).await?;
-        for _ in 0..if keeps_end { TOUCH_ATTEMPTS } else { 1 } {
-            let (Outcome::Refused(Some(item)), Some(mark), false) = (&outcome, &mark, unchanged)
-            else {
+        for _ in 0..if hold.is_some() { TOUCH_ATTEMPTS } else { 1 } {
+            let (Outcome::Refused(Some(item)), Some(mark)) = (&outcome, &mark) else {
                 break;
             };
-            let Some(revision) = self.own_revision(item, mark, &attempts, now).await else {
+            // What somebody has sealed again needs not be sealed again by a save that changes nothing.
+            let revision = if unchanged {
+                let read = hold.map(|_| mark.revision());
+                read.filter(|revision| item.get(AUTH_TAG) == Some(revision))
+            } else {
+                self.own_revision(item, mark, &attempts, now).await
+            };
+            let Some(revision) = revision else {
                 break;
             };
-            if keeps_end && !take_end(&mut record, item, now) {
+            let found = end_of(item).unwrap_or(record.ttl);
+            if hold.is_some_and(|hold| !hold.take_end(&mut record, item, found, now)) {
                 break;
             }
-            outcome = write(&record, own(revision, record.ttl)).await?;
+            outcome = write(&record, own(hold, revision, found)).await?;
         }
         let written = |conflict| Saved::Written {
             mark: mark_of(&record, content),
@@ -320,6 +330,9 @@ impl SessionStore {
         match (outcome, mark.filter(|_| unchanged)) {
             (Outcome::Written, _) => Ok(written(false)),
             (Outcome::Refused(None), _) => self.gone(&record.key).await,
+            (Outcome::Refused(Some(item)), Some(_)) if has_ended(&item, now) => {
+                self.gone(&record.key).await
+            }
             (Outcome::Refused(Some(_)), Some(mark)) => Ok(Saved::Unchanged(mark)),
             (Outcome::Refused(Some(_)), None) => match on_conflict {
                 OnConflict::Error => Err(Error::Conflict),
@@ -330,6 +343,18 @@ impl SessionStore {
                 },
             },
         }
+    }
+
+    /// Whether a save of a session that did not change asks for no earlier end than the caller has read. Others may have moved it further meanwhile, in
+    /// requests that began later.
+    fn asks_for_no_less(
+        &self,
+        mark: &Mark,
+        ends: Option<EpochMillis>,
+        now: EpochMillis,
+        end: End,
+    ) -> bool {
+        !matches!(self.due(mark, ends, now, end), Due::Back(_))
     }
 
     /// The revision of an item that the caller's condition did not hold for, and that is nobody else's all the same: it is `mark` with another end, an
@@ -367,6 +392,7 @@ impl SessionStore {
         known: Known,
     ) -> Result<Saved> {
         let key = self.ids.key(sid)?;
+        self.table.tidy(now);
         match known {
             Known::Gone => return Ok(Saved::Gone),
             Known::Record { mark, ends, .. } => {
@@ -584,16 +610,46 @@ fn lives(mark: &Mark, ends: Option<EpochMillis>, now: EpochMillis) -> bool {
     ends.unwrap_or(End::from(mark.ttl).exact).0 > now.0
 }
 
-/// Gives a record the end that an item has, if the item lives and the record may live as long.
-fn take_end(record: &mut EncryptedSessionRecord, item: &Item, now: EpochMillis) -> bool {
-    let Some(ttl) = end_of(item).filter(|_| !has_ended(item, now)) else {
-        return false;
-    };
-    let may = record.bound.is_none_or(|bound| bound.not_after >= ttl);
-    if may {
-        record.ttl = ttl;
+/// What a save does with an end that others have moved since the session was read.
+#[derive(Clone, Copy)]
+enum Hold {
+    /// It keeps it.
+    AsItIs,
+    /// It keeps it if it is later than the one that it brings.
+    IfLater,
+}
+
+impl Hold {
+    /// Gives a record the end `found` that an item has, if the item lives and the record may live as long.
+    fn take_end(
+        self,
+        record: &mut EncryptedSessionRecord,
+        item: &Item,
+        found: EpochSeconds,
+        now: EpochMillis,
+    ) -> bool {
+        let ttl = match self {
+            Hold::AsItIs => found,
+            Hold::IfLater => found.max(record.ttl),
+        };
+        let may = record.bound.is_none_or(|bound| bound.not_after >= ttl);
+        let takes = may && end_of(item).is_some() && !has_ended(item, now);
+        if takes {
+            record.ttl = ttl;
+        }
+        takes
     }
-    may
+}
+
+/// The condition that an item is the caller's own revision; with the end `found`, where the write is to hold on to that.
+fn own(hold: Option<Hold>, revision: Attribute, found: EpochSeconds) -> Condition {
+    match hold {
+        Some(_) => Condition::Unmoved {
+            revision,
+            ttl: found,
+        },
+        None => Condition::Revision(revision),
+    }
 }
 
 fn end_of(item: &Item) -> Option<EpochSeconds> {
