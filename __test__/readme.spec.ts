@@ -14,7 +14,7 @@ import { AwsLocal } from './support/aws-local.ts';
 const here = fileURLToPath(new URL('.', import.meta.url));
 const readme = await readFile(join(here, '..', 'README.md'), 'utf8');
 
-const ROTATED_KEY = 'arn:aws:kms:eu-west-1:232282424912:key/0f2d1c3b-6a5e-4d7c-8b9a-1e2f3a4b5c6d';
+const ROTATED_KEY = 'arn:aws:kms:eu-west-1:111122223333:key/0f2d1c3b-6a5e-4d7c-8b9a-1e2f3a4b5c6d';
 
 /** The code blocks below a `<!-- test: NAME -->` comment. */
 const snippets = new Map(
