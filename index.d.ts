@@ -297,6 +297,7 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
   /**
    * The KMS key that wraps the data keys: a key ARN or an alias ARN. Of a list the first wraps and all unwrap, for a change of the key or the
    * account: a session moves to the first with its next save. KMS is called in the region of each ARN. Default {@link KMS_KEY_ARN}.
+   * A fleet changes its key in three deployments, `[old, new]`, `[new, old]`, `[new]`; the README says when each may follow.
    */
   kmsKeyArn?: string | string[] | undefined;
   /** The AWS region of the table and the key. Default {@link AWS_REGION}. */
