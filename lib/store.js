@@ -104,8 +104,15 @@ class DynamoDBSessionStore extends Base {
       return session;
     };
     const [options] = rest;
-    if (options === null || typeof options !== 'object') return this.#run('get', read, rest, sid);
-    return this.#deliver('get', this.#getUnlessAborted(sid, read, options), rest.slice(1));
+    if (options === null || typeof options !== 'object') return this.#run('get', read, this.#copied(rest), sid);
+    return this.#deliver('get', this.#getUnlessAborted(sid, read, options), this.#copied(rest.slice(1)));
+  }
+
+  /** A callback (in `callbacks`) of a framework that may copy the session that it is given. */
+  #copied(callbacks) {
+    const [callback] = callbacks;
+    if (typeof callback !== 'function') return callbacks;
+    return [(...given) => this.#known.answered(given[1], () => callback(...given))];
   }
 
   async #getUnlessAborted(sid, read, options) {
@@ -197,8 +204,9 @@ class DynamoDBSessionStore extends Base {
     );
   }
 
-  withLock(sid, task, ...rest) {
+  withLock(target, task, ...rest) {
     const [options, callback] = typeof rest[0] === 'function' ? [undefined, rest] : [rest[0], rest.slice(1)];
+    const sid = this.#idOf(target);
     return this.#run('withLock', async () => this.#locks.run(checkSid(sid), task, options), callback, sid, this.#tasks);
   }
 
@@ -381,7 +389,7 @@ class DynamoDBSessionStore extends Base {
     const detail =
       `${this.#maxCallsInFlight} calls are waiting for an answer, as many as maxCallsInFlight allows; try again later, ` +
       'and look for what keeps DynamoDB or KMS from answering';
-    return new SessionStoreError({ code: 'ERR_OVERLOADED', detail, retryable: true });
+    return new SessionStoreError({ code: 'ERR_OVERLOADED', detail });
   }
 
   #answer(operation, result, callbacks, sid) {

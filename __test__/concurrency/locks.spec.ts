@@ -49,6 +49,16 @@ for (const { name, start } of backends) {
       assert.deepEqual(ran, order);
     });
 
+    it('takes the session object of a request for its id', async () => {
+      const sid = newSid();
+      const stores = [backend.store(), backend.store()];
+      await stores[0].set(sid, { cookie: {}, user: 'ada' });
+      const session = (await stores[0].get(sid))!;
+      const { task, ran } = exclusive();
+      await Promise.all([stores[0].withLock(session, task(0)), stores[1].withLock(sid, task(1), { waitSeconds: 60 })]);
+      assert.deepEqual(ran.sort(), [0, 1]);
+    });
+
     it('runs one task at a time for a session across two stores', async () => {
       const sid = newSid();
       const stores = [backend.store(), backend.store()];
@@ -175,7 +185,7 @@ for (const { name, start } of backends) {
       'an empty id': ['', task],
       'an id with a lone surrogate': ['\ud800', task],
       'an id that is too long': ['x'.repeat(2049), task],
-      'an object as the id': [{ sessionId: 'sid' }, task],
+      'an object without an id': [{ cookie: {} }, task],
       'no task': ['sid'],
       'a promise in place of the task': ['sid', Promise.resolve()],
       'null as the options': ['sid', task, null],

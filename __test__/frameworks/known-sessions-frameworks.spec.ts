@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it, mock, type TestContext } from 'node:test';
 import type { SessionStoreConfig } from 'connect-dynamodb-kms';
-import { type Backend, backends } from '../support/backends.ts';
+import { type Backend, backends, quiet } from '../support/backends.ts';
 import { Browser } from '../support/browser.ts';
 import {
+  earlierFastify,
   expressWith,
   type Framework,
   fastify,
@@ -78,7 +79,7 @@ for (const { name, start } of backends) {
       return { slow, others, browser, sid: sid!, begin };
     }
 
-    for (const framework of frameworks) {
+    for (const framework of [...frameworks, earlierFastify]) {
       for (const apart of [false, true]) {
         const where = `${framework.name}, ${apart ? 'two stores' : 'one store'}`;
 
@@ -89,6 +90,7 @@ for (const { name, start } of backends) {
               const thief = sameBrowser(browser, slow.origin);
               const request = await begin(`/slow/${kind}`);
               assert.equal((await browser.post(path)).status, 200);
+              await quiet(others.store); // until 11.1.1, it is this store that ends the session from before a regenerate
               mock.timers.tick(BEYOND);
               const settled = await outcomes(slow.store, async () => {
                 assert.equal((await request.end()).status, 200);
@@ -96,7 +98,8 @@ for (const { name, start } of backends) {
               const { gone = 0, unchanged, ...written } = settled;
               assert.deepEqual(written, {});
               // Fastify's session that was saved in the middle of the request has nothing more to save at its end.
-              if (framework !== fastify || kind !== 'changeAndSave') assert.ok(gone > 0, JSON.stringify(settled));
+              if (![fastify, earlierFastify].includes(framework) || kind !== 'changeAndSave')
+                assert.ok(gone > 0, JSON.stringify(settled));
               assert.equal(await others.store.record(sid), null);
               assert.equal((await others.store.ids()).length, left);
               assert.equal((await thief.get('/me')).status, 401);
@@ -138,6 +141,31 @@ for (const { name, start } of backends) {
               const { cookie: _, ...after } = (await others.store.get(sid))!;
               assert.deepStrictEqual(after, rest);
               assert.equal((await browser.get('/me')).body.user, 'ada');
+              assert.equal(slow.store.stats().sessions.conflicts, 0);
+            });
+          }
+        }
+
+        const kinds = { 'an end': {}, 'no end': { cookie: { secure: false, path: '/' } } };
+        // Until 11.1.1, sessions of @fastify/session do not tell so many revisions apart (README).
+        for (const [kind, options] of framework === earlierFastify ? [] : Object.entries(kinds)) {
+          for (const slowly of ['read', 'saveUnchanged'] as const) {
+            it(`${where}, cookies with ${kind}: a slow request (${slowly}) does not undo the last of many newer changes`, async (t) => {
+              const { others, slow, browser, sid, begin } = await scene(t, framework, { apart, options });
+              const request = await begin(`/slow/${slowly}`);
+              // More than the store can tell apart by the end of the cookie.
+              for (let visits = 1; visits <= 10; visits++) {
+                mock.timers.tick(1000);
+                await browser.post('/visit');
+              }
+              await browser.post('/note-and-same-site');
+              const changed = (await others.store.record(sid))!;
+              assert.equal((await slow.store.get(sid))!.note, 'the newer one'); // so that this store knows a later revision
+              const settled = await outcomes(slow.store, () => request.end());
+              assert.equal(settled.written, undefined, JSON.stringify(settled));
+              assert.equal((await others.store.record(sid))!.authTag, changed.authTag);
+              const { note, visits, cookie } = (await others.store.get(sid))!;
+              assert.deepEqual([note, visits, cookie.sameSite], ['the newer one', 10, 'strict']);
               assert.equal(slow.store.stats().sessions.conflicts, 0);
             });
           }
@@ -210,7 +238,7 @@ for (const { name, start } of backends) {
         const { others, browser, sid } = await scene(t, framework, { apart: false });
         for (const maxAge of [2 * HOUR, 600_000]) {
           assert.deepEqual(await outcomes(others.store, () => browser.post(`/max-age/${maxAge}`)), { written: 1 });
-          assert.equal(Math.round((await others.store.get(sid))!.cookie.originalMaxAge / 1000), maxAge / 1000);
+          assert.equal(Math.round((await others.store.get(sid))!.cookie!.originalMaxAge! / 1000), maxAge / 1000);
           assert.equal((await others.store.record(sid))!.ttl, Math.ceil((Date.now() + maxAge) / 1000));
           // Which holds for the requests that follow.
           assert.deepEqual(await outcomes(others.store, () => browser.get('/me')), { unchanged: 1 });
@@ -231,6 +259,27 @@ for (const { name, start } of backends) {
       });
     }
 
+    for (const onConflict of ['overwrite', 'error'] as const) {
+      it(`Fastify, onConflict ${onConflict}: a session that one store gives is new to the other that it is saved in`, async (t) => {
+        const [before, now] = [
+          backend.store({ prefix: `${++number}:`, onConflict }),
+          backend.store({ prefix: `${++number}:`, onConflict }),
+        ];
+        const moving = Object.assign(Object.create(now), {
+          get: (sid: string, callback: any) =>
+            now.get(sid, (error, session) => (error || session ? callback(error, session) : before.get(sid, callback))),
+        });
+        const old = await fastify.serve(t, before);
+        const browser = new Browser(old.origin);
+        await browser.post('/login/ada');
+        const [sid] = await before.ids();
+        const { origin } = await fastify.serve(t, moving);
+        mock.timers.tick(BEYOND);
+        assert.equal((await sameBrowser(browser, origin).get('/me')).body.user, 'ada');
+        assert.equal((await now.get(sid!))?.user, 'ada');
+      });
+    }
+
     describe('with maxRecentSessions 2', () => {
       const config = { maxRecentSessions: 2, touchAfter: 0 };
 
@@ -239,8 +288,35 @@ for (const { name, start } of backends) {
         for (const user of ['bob', 'eve']) await new Browser(others.origin).post(`/login/${user}`);
       }
 
-      it('Fastify: one more session between read and save than that, and the save is a full, unconditional one', async (t) => {
+      it('Fastify: beyond that bound, a session that did not change is not written', async (t) => {
         const at = await scene(t, fastify, { apart: false, config });
+        const { authTag } = (await at.others.store.record(at.sid))!;
+        const request = await at.begin('/slow/read');
+        await readOthers(at);
+        assert.deepEqual(await outcomes(at.slow.store, () => request.end()), { extended: 1 });
+        assert.equal((await at.others.store.record(at.sid))!.authTag, authTag);
+      });
+
+      it('Fastify: beyond that bound, a newer change holds', async (t) => {
+        const at = await scene(t, fastify, { apart: false, config });
+        const request = await at.begin('/slow/read');
+        await at.browser.post('/visit');
+        await readOthers(at);
+        assert.deepEqual(await outcomes(at.slow.store, () => request.end()), { unchanged: 1 });
+        assert.equal((await at.browser.get('/me')).body.visits, 1);
+      });
+
+      it('Fastify: beyond that bound, a logout holds', async (t) => {
+        const at = await scene(t, fastify, { apart: false, config });
+        const request = await at.begin('/slow/change');
+        await at.browser.post('/logout');
+        await readOthers(at);
+        assert.deepEqual(await outcomes(at.slow.store, () => request.end()), { gone: 1 });
+        assert.equal((await at.browser.get('/me')).status, 401);
+      });
+
+      it('Fastify, until 11.1.1: one more session between read and save than that, and the save is a full, unconditional one', async (t) => {
+        const at = await scene(t, earlierFastify, { apart: false, config });
         const before = (await at.others.store.record(at.sid))!;
         const request = await at.begin('/slow/read');
         await readOthers(at);
@@ -250,8 +326,8 @@ for (const { name, start } of backends) {
         assert.equal((await at.browser.get('/me')).body.user, 'ada'); // nothing was wrongly left out
       });
 
-      it('Fastify: beyond that bound, a slow request overwrites a newer change', async (t) => {
-        const at = await scene(t, fastify, { apart: false, config });
+      it('Fastify, until 11.1.1: beyond that bound, a slow request overwrites a newer change', async (t) => {
+        const at = await scene(t, earlierFastify, { apart: false, config });
         const request = await at.begin('/slow/read');
         await at.browser.post('/visit');
         await readOthers(at);
@@ -259,8 +335,8 @@ for (const { name, start } of backends) {
         assert.equal((await at.browser.get('/me')).body.visits, 0);
       });
 
-      it('Fastify: beyond that bound, a slow request undoes a logout', async (t) => {
-        const at = await scene(t, fastify, { apart: false, config });
+      it('Fastify, until 11.1.1: beyond that bound, a slow request undoes a logout', async (t) => {
+        const at = await scene(t, earlierFastify, { apart: false, config });
         const request = await at.begin('/slow/read');
         await at.browser.post('/logout');
         await readOthers(at);
@@ -268,40 +344,42 @@ for (const { name, start } of backends) {
         assert.equal((await at.browser.get('/me')).status, 200);
       });
 
-      it('Fastify: within that bound, a newer change holds', async (t) => {
-        const at = await scene(t, fastify, { apart: false, config });
-        const request = await at.begin('/slow/read');
-        await at.browser.post('/visit');
-        await new Browser(at.others.origin).post('/login/bob');
-        assert.deepEqual(await outcomes(at.slow.store, () => request.end()), { unchanged: 1 });
-        assert.equal((await at.browser.get('/me')).body.visits, 1);
-      });
+      for (const framework of [fastify, earlierFastify]) {
+        it(`${framework.name}: within that bound, a newer change holds`, async (t) => {
+          const at = await scene(t, framework, { apart: false, config });
+          const request = await at.begin('/slow/read');
+          await at.browser.post('/visit');
+          await new Browser(at.others.origin).post('/login/bob');
+          assert.deepEqual(await outcomes(at.slow.store, () => request.end()), { unchanged: 1 });
+          assert.equal((await at.browser.get('/me')).body.visits, 1);
+        });
 
-      it('Fastify: within that bound, a logout holds', async (t) => {
-        const at = await scene(t, fastify, { apart: false, config });
-        const request = await at.begin('/slow/change');
-        await at.browser.post('/logout');
-        await new Browser(at.others.origin).post('/login/bob');
-        assert.deepEqual(await outcomes(at.slow.store, () => request.end()), { gone: 1 });
-        assert.equal((await at.browser.get('/me')).status, 401);
-      });
+        it(`${framework.name}: within that bound, a logout holds`, async (t) => {
+          const at = await scene(t, framework, { apart: false, config });
+          const request = await at.begin('/slow/change');
+          await at.browser.post('/logout');
+          await new Browser(at.others.origin).post('/login/bob');
+          assert.deepEqual(await outcomes(at.slow.store, () => request.end()), { gone: 1 });
+          assert.equal((await at.browser.get('/me')).status, 401);
+        });
 
-      it('Fastify: destroy is remembered although the session itself was forgotten', async (t) => {
-        const at = await scene(t, fastify, { apart: false, config });
-        const request = await at.begin('/slow/change');
-        await readOthers(at);
-        await at.others.store.destroy(at.sid); // by an administrator, who has not read it
-        assert.deepEqual(await outcomes(at.slow.store, () => request.end()), { gone: 1 });
-        assert.equal(await at.others.store.record(at.sid), null);
-      });
+        it(`${framework.name}: destroy is remembered although the session itself was forgotten`, async (t) => {
+          const at = await scene(t, framework, { apart: false, config });
+          const request = await at.begin('/slow/change');
+          await readOthers(at);
+          await at.others.store.destroy(at.sid); // by an administrator, who has not read it
+          assert.deepEqual(await outcomes(at.slow.store, () => request.end()), { gone: 1 });
+          assert.equal(await at.others.store.record(at.sid), null);
+        });
 
-      it('Fastify: the bound is on sessions, not on requests of one session', async (t) => {
-        const at = await scene(t, fastify, { apart: false, config });
-        const request = await at.begin('/slow/read');
-        for (let visits = 1; visits <= 5; visits++) await at.browser.post('/visit');
-        await request.end();
-        assert.equal((await at.browser.get('/me')).body.visits, 5);
-      });
+        it(`${framework.name}: the bound is on sessions, not on requests of one session`, async (t) => {
+          const at = await scene(t, framework, { apart: false, config });
+          const request = await at.begin('/slow/read');
+          for (let visits = 1; visits <= 5; visits++) await at.browser.post('/visit');
+          await request.end();
+          assert.equal((await at.browser.get('/me')).body.visits, 5);
+        });
+      }
 
       for (const resave of [false, true]) {
         it(`Express with resave ${resave} needs no such memory`, async (t) => {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it, mock, type TestContext } from 'node:test';
 import type { DynamoDBSessionStore } from 'connect-dynamodb-kms';
-import { type AwsBackend, startAws } from '../support/backends.ts';
+import { type AwsBackend, quiet, startAws } from '../support/backends.ts';
 import { type Answer, Browser } from '../support/browser.ts';
 import { expressWith, type Framework, fastify, frameworks } from '../support/framework-apps.ts';
 import { calls, traced } from '../support/outcomes.ts';
@@ -169,13 +169,15 @@ for (const [framework, sequences] of steps) {
     }
 
     it('every write but that of a new session is conditional', async (t) => {
-      const browser = await served(t, backend.store());
+      const store = backend.store();
+      const browser = await served(t, store);
       await browser.post('/login/ada');
       await backend.aws.reset();
       await browser.post('/visit');
       await browser.post('/save');
       mock.timers.tick(60_000);
       await browser.get('/me');
+      await quiet(store);
       const writes = (await backend.aws.requests()).filter(({ action }) => action === PUT || action === UPDATE);
       assert.equal(writes.length, 4);
       for (const { body } of writes) assert.match(body.ConditionExpression, /\S/);

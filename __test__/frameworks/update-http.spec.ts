@@ -186,8 +186,8 @@ for (const framework of frameworks) {
         const { store, app } = await serve(t, framework, start, (store) => ({
           remember: async (session) => {
             await store.update(session, (inner) => {
-              inner.cookie.originalMaxAge = 24 * HOUR;
-              inner.cookie.expires = new Date(Date.now() + 24 * HOUR);
+              inner.cookie!.originalMaxAge = 24 * HOUR;
+              inner.cookie!.expires = new Date(Date.now() + 24 * HOUR);
               inner.note = 'remembered';
             });
             return [new Date(session.cookie.expires).getTime(), session.cookie.originalMaxAge];
@@ -211,7 +211,7 @@ for (const framework of frameworks) {
         const { store, app } = await serve(t, framework, start, (store) => ({
           shorten: async (session) => {
             await store.update(session, ({ cookie }) => {
-              cookie.expires = new Date(START + HOUR / 4);
+              cookie!.expires = new Date(START + HOUR / 4);
             });
             return new Date(session.cookie.expires).getTime();
           },
@@ -233,8 +233,8 @@ for (const framework of frameworks) {
       'nothing more at the end of the request if it also changes the cookie': {
         work: (store) => async (session) =>
           void (await store.update(session, (inner) => {
-            inner.cookie.originalMaxAge = 2 * HOUR;
-            inner.cookie.expires = new Date(Date.now() + 2 * HOUR);
+            inner.cookie!.originalMaxAge = 2 * HOUR;
+            inner.cookie!.expires = new Date(Date.now() + 2 * HOUR);
           })),
         calls: { 'dynamodb:GetItem': 2, 'dynamodb:PutItem': 1 },
       },

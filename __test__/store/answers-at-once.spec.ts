@@ -78,7 +78,7 @@ for (const { name, start } of backends) {
         const store = backend.store({ prefix: `${operation} back:` });
         await store.set('sid', daySession());
         const session = (await store.get('sid'))!;
-        session.cookie.expires = new Date(Date.now() + 60_000).toISOString();
+        session.cookie!.expires = new Date(Date.now() + 60_000).toISOString();
         assert.deepEqual(await call(store, 'sid', session), LATER);
         assert.equal((await store.record('sid'))!.ttl, (Date.now() + 60_000) / 1000);
       });
@@ -101,7 +101,7 @@ for (const { name, start } of backends) {
         await store.set('sid', session);
         session.cookie.path = '/app';
         assert.deepEqual(await call(store, 'sid', session), LATER);
-        assert.equal((await store.get('sid'))!.cookie.path, '/app');
+        assert.equal((await store.get('sid'))!.cookie!.path, '/app');
       });
 
       it(`${operation} of a session to be sealed again is answered when it is`, async () => {

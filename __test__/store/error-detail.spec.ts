@@ -5,9 +5,9 @@ import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { describe, it } from 'node:test';
 import { inspect } from 'node:util';
-import { DynamoDBSessionStore, type SessionStoreError } from 'connect-dynamodb-kms';
+import { DynamoDBSessionStore, SessionStoreError, type SessionStoreErrorCode } from 'connect-dynamodb-kms';
 import { quietLogger } from '../support/backends.ts';
-import { failing } from '../support/failures.ts';
+import { assertFailure, failing, RETRYABLE } from '../support/failures.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -87,5 +87,28 @@ describe('the detail of an error', () => {
 
   it('leaves statusCode to whoever passes the error on', () => {
     assert.equal(Object.assign(refusal({ region: 7 }), { statusCode: 502 }).statusCode, 502);
+  });
+});
+
+describe('an error that a test of an application makes', () => {
+  for (const [code, retryable] of Object.entries(RETRYABLE)) {
+    it(`is as the store's own: ${code}`, () => {
+      const error = new SessionStoreError({ code: code as SessionStoreErrorCode, detail: 'made by a test of an application' });
+      assertFailure(error, code as SessionStoreErrorCode);
+      assert.deepEqual([error.retryable, error.statusCode], retryable ? [true, 503] : [false, 500]);
+      assert.equal(error.detail, 'made by a test of an application');
+    });
+  }
+
+  it('has what it was given', () => {
+    const cause = new Error('below');
+    const error = new SessionStoreError({ code: 'ERR_CONFLICT', retryable: true, retryAfterMillis: 7, cause });
+    assert.deepEqual([error.retryable, error.statusCode, error.retryAfterMillis, error.detail], [true, 503, 7, '']);
+    assert.equal(error.cause, cause);
+    assert.ok(error instanceof Error);
+  });
+
+  it('needs a code of this package', () => {
+    for (const code of ['ENOENT', 'toString', undefined]) assert.throws(() => new SessionStoreError({ code } as any), TypeError);
   });
 });

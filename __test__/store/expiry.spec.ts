@@ -132,7 +132,7 @@ for (const { name, start } of backends) {
     for (const cookie of [null, 'none', 7, []]) {
       it(`does not stumble over ${JSON.stringify(cookie)} as the cookie`, async () => {
         const store = backend.store({ ttlSeconds: 60 });
-        await store.set('odd cookie', { cookie });
+        await store.set('odd cookie', { cookie: cookie as object });
         assert.equal((await store.record('odd cookie'))!.ttl, NOW_SECONDS + 60);
         assert.deepStrictEqual(await store.get('odd cookie'), { cookie });
       });
@@ -198,7 +198,7 @@ for (const { name, start } of backends) {
           },
           updated: () =>
             store.update('ended', (session) => {
-              session.cookie.expires = expires;
+              session.cookie!.expires = expires;
             }),
           'saved, as an object that nobody knows': () => store.set('ended', { cookie: { expires } }),
           'touched, as an object that nobody knows': () => store.touch('ended', { cookie: { expires } }),

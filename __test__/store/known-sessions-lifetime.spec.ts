@@ -86,7 +86,7 @@ for (const { name, start } of backends) {
         const { sid, store, session } = await saved({}, { cookie, user: 'ada' });
         const first = await ttl(store, sid);
         for (const seconds of [1, 3, 3000]) {
-          session.cookie.expires = new Date(NOW + 3_600_000 - seconds * 1000);
+          session.cookie!.expires = new Date(NOW + 3_600_000 - seconds * 1000);
           assert.deepEqual(await outcomes(store, () => store[way](sid, session)), { extended: 1 });
           assert.equal(await ttl(store, sid), first - seconds);
         }

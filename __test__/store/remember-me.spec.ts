@@ -46,7 +46,7 @@ for (const { name, start } of backends) {
         const after = [await left(store, body.sid, setCookie)];
         for (let i = 0; i < 2; i++) after.push(await left(store, body.sid, (await browser.get('/me')).setCookie));
         for (const millis of after.flat()) assert.ok(Math.abs(millis - MONTH) < 60_000, `${millis} ms are left`);
-        assert.equal((await store.get(body.sid))!.cookie.originalMaxAge, MONTH);
+        assert.equal((await store.get(body.sid))!.cookie!.originalMaxAge, MONTH);
       });
     }
 

@@ -48,7 +48,7 @@ for (const { name, start } of backends) {
     });
 
     const at = (seconds: number) => START + seconds * 1000;
-    const ends: Record<string, { expires: unknown; seconds: number }> = {
+    const ends: Record<string, { expires: any; seconds: number }> = {
       'an earlier one': { expires: new Date(at(200)), seconds: 200 },
       'a later one': { expires: new Date(at(800)).toISOString(), seconds: 800 },
       'one after ttlSeconds': { expires: new Date(at(5000)), seconds: 100 + 1000 },
@@ -64,7 +64,7 @@ for (const { name, start } of backends) {
         await store.set(sid, { cookie: { path: '/', expires: new Date(at(500)) } });
         mock.timers.setTime(at(100));
         await store.update(sid, ({ cookie }) => {
-          cookie.expires = expires;
+          cookie!.expires = expires;
         });
         assert.equal((await store.record(sid))!.ttl, START / 1000 + seconds);
         mock.timers.setTime(at(seconds) - 1);
@@ -76,7 +76,7 @@ for (const { name, start } of backends) {
 
     const unwritable: Record<
       string,
-      [code: 'ERR_CONFIG' | 'ERR_SERIALIZATION' | 'ERR_SESSION_TOO_LARGE', mutate: (session: any) => unknown]
+      [code: 'ERR_CONFIG' | 'ERR_SERIALIZATION' | 'ERR_SESSION_TOO_LARGE', mutate: (session: any) => any]
     > = {
       'a session with a BigInt': ['ERR_SERIALIZATION', () => ({ big: 5n, token: 'secret-token' })],
       'a session with a cycle': [

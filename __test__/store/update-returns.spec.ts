@@ -9,7 +9,7 @@ import { frameworks } from '../support/framework-apps.ts';
 const COOKIE = { path: '/', originalMaxAge: 60_000, expires: '2099-01-01T00:00:00.000Z' };
 
 /** Functions as they slip in, whose value is not meant as a session. */
-const MISTAKES: Record<string, (session: any) => unknown> = {
+const MISTAKES: Record<string, (session: any) => any> = {
   'an assignment without braces': (s) => (s.user = { id: 7 }),
   'a counter without braces': (s) => s.visits++,
   'a deletion without braces': (s) => delete s.user,
@@ -24,7 +24,7 @@ const MISTAKES: Record<string, (session: any) => unknown> = {
   'an object whose toJSON leaves the cookie out': (s) => ({ ...s, toJSON: () => ({ user: 'bob' }) }),
 };
 
-const RIGHT: Record<string, (session: any) => unknown> = {
+const RIGHT: Record<string, (session: any) => any> = {
   nothing: (s) => {
     s.user = 'bob';
   },

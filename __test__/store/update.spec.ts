@@ -21,7 +21,7 @@ for (const { name, start } of backends) {
     after(() => backend.stop());
     const newSid = () => `session-${++number}`;
 
-    const mutates: Record<string, (session: any) => unknown> = {
+    const mutates: Record<string, (session: any) => any> = {
       'in place': (session) => {
         session.user = 'Bob';
       },
