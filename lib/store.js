@@ -37,7 +37,7 @@ const METHODS = [
 /** The log's line for ERR_HTTP_HEADERS_SENT out of a callback. */
 const LATE_RESPONSE =
   'a request was answered twice (ERR_HTTP_HEADERS_SENT): an async handler or hook answered without returning the reply, while its session was being saved; ' +
-  'see "Migrating from an in-memory store" in the README of connect-dynamodb-kms';
+  'see docs/migrating.md of connect-dynamodb-kms';
 
 /** The log's line for a store that was made without recordVersion. */
 const RECORD_VERSION =

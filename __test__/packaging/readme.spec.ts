@@ -232,7 +232,8 @@ describe('the README and the pages in docs', () => {
   });
 
   it('have no example that leaves recordVersion to its default', () => {
-    for (const [made] of pages.join('\n').matchAll(/new DynamoDBSessionStore\([\s\S]*?\)[;,]?\n/g)) assert.match(made, /recordVersion: 2/);
+    for (const [made] of pages.join('\n').matchAll(/new DynamoDBSessionStore\([\s\S]*?\)[;,]?\n/g))
+      assert.match(made, /recordVersion: 2/);
   });
 
   it('have code that the type checker accepts', async () => {
