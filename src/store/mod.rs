@@ -12,7 +12,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use crate::data_keys::EncryptionContext;
 use crate::envelope::{self, Binding, BoundSeal};
 use crate::error::{Error, Result};
-use crate::key_cache::{CacheCounters, KeyCache};
+use crate::key_cache::{CacheCounters, KeyCache, Since};
 use crate::mark::{Content, Mark};
 use crate::plaintext::Plaintext;
 use crate::record::{
@@ -184,10 +184,11 @@ impl SessionStore {
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_SERIALIZATION`, and those of the table and the keys.
     pub async fn get(&self, sid: &str, now: EpochMillis) -> Result<Lookup> {
+        let since = self.keys.since();
         match self.item(sid).await? {
             None => Ok(Lookup::Missing),
             Some(item) if has_ended(&item, now) => Ok(Lookup::Ended),
-            Some(item) => match self.open(self.parse(item)?, now).await? {
+            Some(item) => match self.open(self.parse(item)?, &since).await? {
                 // This id is only the key of it.
                 session if session.hashed => Ok(Lookup::Missing),
                 session => Ok(Lookup::Found(session)),
@@ -201,7 +202,9 @@ impl SessionStore {
     /// `ERR_CONFIG` for an unusable id, and those of the table.
     pub async fn destroy(&self, sid: &str) -> Result<()> {
         let key = self.ids.key(sid)?;
-        self.forget(&key).await;
+        self.forget(&key);
+        // Once more when the record is gone, or nobody knows: a read that began in between has brought the key back.
+        let _forgets = Forgets(self, &key);
         self.table.delete(&key, Condition::Always).await?;
         Ok(())
     }
@@ -210,8 +213,9 @@ impl SessionStore {
     ///
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, and those of the table and the keys.
-    pub async fn destroy_unreadable(&self, sid: &str, now: EpochMillis) -> Result<()> {
+    pub async fn destroy_unreadable(&self, sid: &str) -> Result<()> {
         let key = self.ids.key(sid)?;
+        let since = self.keys.since();
         let Some(item) = self.table.get(&key).await? else {
             return Ok(());
         };
@@ -219,12 +223,12 @@ impl SessionStore {
             return Ok(());
         };
         let opened = match self.parse(item) {
-            Ok(record) => self.open(record, now).await.map(drop),
+            Ok(record) => self.open(record, &since).await.map(drop),
             Err(error) => Err(error),
         };
         match opened {
             Err(Error::Integrity { .. }) => {
-                self.forget(&key).await;
+                let _forgets = Forgets(self, &key);
                 let unchanged = Condition::Revision(revision);
                 self.table.delete(&key, unchanged).await.map(drop)
             }
@@ -240,9 +244,13 @@ impl SessionStore {
         let mut sessions = Vec::new();
         let scan = self.own(Some(now.floor()), false);
         let mut pages = std::pin::pin!(self.pages(&scan));
-        while let Some(items) = pages.try_next().await? {
+        loop {
+            let since = &self.keys.since_of_scan();
+            let Some(items) = pages.try_next().await? else {
+                break;
+            };
             let opened: Vec<OpenedSession> = stream::iter(items)
-                .map(|item| async move { self.open(self.parse(item)?, now).await })
+                .map(|item| async move { self.open(self.parse(item)?, since).await })
                 .buffered(OPEN_AT_ONCE)
                 .try_collect()
                 .await?;
@@ -291,12 +299,13 @@ impl SessionStore {
     pub async fn clear(&self) -> Result<()> {
         self.keys.clear().await;
         let scan = self.own(None, true);
-        self.pages(&scan)
-            .try_for_each(|items| {
-                self.table
-                    .delete_all(items.iter().filter_map(key_of).collect())
-            })
-            .await
+        let cleared = self.pages(&scan).try_for_each(|items| {
+            self.table
+                .delete_all(items.iter().filter_map(key_of).collect())
+        });
+        let cleared = cleared.await;
+        self.keys.clear().await; // what reads in between have brought back
+        cleared
     }
 
     /// Whether the table and the key encryption key are usable.
@@ -357,9 +366,9 @@ impl SessionStore {
     }
 
     /// Wipes a session's data key.
-    async fn forget(&self, key: &str) {
+    fn forget(&self, key: &str) {
         for version in [Version::V1, Version::V2] {
-            self.keys.forget(key, self.policy.context(version)).await;
+            self.keys.forget(key, self.policy.context(version));
         }
     }
 
@@ -369,12 +378,13 @@ impl SessionStore {
         payload: Plaintext,
         now: EpochMillis,
         end: EpochSeconds,
+        since: &Since,
     ) -> Result<EncryptedSessionRecord> {
         let version = self.policy.write;
         let length = payload.len();
         check_size(version, &key, WRAPPED_KEY_ALLOWANCE, length)?;
         let context = self.policy.context(version);
-        let (data_key, wrapped_key) = self.keys.for_save(&key, context, length, now).await?;
+        let (data_key, wrapped_key) = self.keys.for_save(&key, context, length, since).await?;
         check_size(version, &key, wrapped_key.0.len(), length)?;
         let (sealed, bound) = match version {
             Version::V1 => (envelope::seal(&data_key, payload), None),
@@ -403,11 +413,7 @@ impl SessionStore {
         })
     }
 
-    async fn open(
-        &self,
-        record: EncryptedSessionRecord,
-        now: EpochMillis,
-    ) -> Result<OpenedSession> {
+    async fn open(&self, record: EncryptedSessionRecord, since: &Since) -> Result<OpenedSession> {
         let version = record.version();
         let context = self.policy.context(version);
         let tag = record.sealed.tag;
@@ -418,7 +424,10 @@ impl SessionStore {
             ttl,
             bound,
         } = record;
-        let (data_key, wrapped_by) = self.keys.for_read(&wrapped_key, context, now).await?;
+        let (data_key, wrapped_by) = self
+            .keys
+            .for_read(&key, &wrapped_key, context, since)
+            .await?;
         let payload = match bound {
             None => envelope::open(&data_key, sealed)?,
             Some(Bound {
@@ -441,7 +450,7 @@ impl SessionStore {
             Some(json) => (self.ids.id(&key), json),
             None => self.ids.unpack(&key, payload)?,
         };
-        self.keys.remember(&key, context, &wrapped_key).await;
+        self.keys.remember(&key, context, &wrapped_key, since);
         let mark = Mark {
             version,
             tag,
@@ -489,6 +498,15 @@ impl SessionStore {
                 Ok(Some((page.items, page.next.map(Some))))
             },
         )
+    }
+}
+
+/// Forgets a session's data key when it is dropped, also by a call that ends before its answer.
+struct Forgets<'a>(&'a SessionStore, &'a str);
+
+impl Drop for Forgets<'_> {
+    fn drop(&mut self) {
+        self.0.forget(self.1);
     }
 }
 
