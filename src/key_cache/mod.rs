@@ -332,7 +332,9 @@ impl Inner {
     }
 
     async fn check(&self, sample: &Sample) {
-        let checked = self.keys.decrypt(&sample.wrapped, &sample.context);
+        let checked = self
+            .keys
+            .decrypt_by(sample.wrapped_by, &sample.wrapped, &sample.context);
         match Verdict::of(&checked.await) {
             Verdict::Usable => count(&self.counters.checks_usable),
             Verdict::Unknown => count(&self.counters.checks_unknown),
