@@ -12,6 +12,7 @@ mod stats;
 mod sweeper;
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -93,6 +94,8 @@ struct Inner {
     checks: Mutex<Vec<JoinHandle<()>>>,
     /// How long a load may take.
     load_limit: Option<Duration>,
+    /// The shortest wrapped key that was made here, in bytes; `usize::MAX` before the first.
+    wrapped_length: AtomicUsize,
 }
 
 impl KeyCache {
@@ -119,7 +122,15 @@ impl KeyCache {
             counters,
             checks: Mutex::default(),
             load_limit,
+            wrapped_length: AtomicUsize::new(usize::MAX),
         }))
+    }
+
+    /// How many bytes a wrapped key has at least, as far as this process has seen any.
+    #[must_use]
+    pub fn wrapped_length(&self) -> Option<usize> {
+        let length = self.0.wrapped_length.load(Ordering::Relaxed);
+        (length < usize::MAX).then_some(length)
     }
 
     /// For a call that is about to read the table.
@@ -349,6 +360,8 @@ impl Inner {
 
     async fn generate(&self, context: &EncryptionContext) -> Result<(Arc<DataKey>, WrappedKey)> {
         let (key, wrapped) = self.loaded(self.keys.generate(context).await)?;
+        self.wrapped_length
+            .fetch_min(wrapped.0.len(), Ordering::Relaxed);
         Ok((Arc::new(key), wrapped))
     }
 

@@ -26,8 +26,11 @@ use crate::time::{EpochMillis, EpochSeconds};
 pub use self::lease::Lease;
 pub use self::save::{Attempt, Comparison, End, Known, OnConflict, Outlook, Save, Saved, Saving};
 
-/// Room for the wrapped key in the size check before anything is sent. KMS wraps a 256-bit data key in 184 bytes.
-const WRAPPED_KEY_ALLOWANCE: usize = 256;
+/// No wrapped key is shorter: a data key of 32 bytes and a tag of 16.
+const LEAST_WRAPPED_KEY: usize = 48;
+
+/// What KMS wraps a data key of 256 bits in, as a rule.
+const USUAL_WRAPPED_KEY: usize = 184;
 
 /// How many records `all` opens at the same time.
 const OPEN_AT_ONCE: usize = 16;
@@ -382,7 +385,13 @@ impl SessionStore {
     ) -> Result<EncryptedSessionRecord> {
         let version = self.policy.write;
         let length = payload.len();
-        check_size(version, &key, WRAPPED_KEY_ALLOWANCE, length)?;
+        let wrapped_length = self.keys.wrapped_length();
+        // What cannot fit, however short its wrapped key, is refused before anything is sent; what may fit is judged by the key that it gets.
+        let least = wrapped_length.unwrap_or(LEAST_WRAPPED_KEY);
+        if check_size(version, &key, least, length).is_err() {
+            let usual = wrapped_length.unwrap_or(USUAL_WRAPPED_KEY);
+            check_size(version, &key, usual, length)?;
+        }
         let context = self.policy.context(version);
         let (data_key, wrapped_key) = self.keys.for_save(&key, context, length, since).await?;
         check_size(version, &key, wrapped_key.0.len(), length)?;
