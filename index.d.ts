@@ -527,11 +527,15 @@ export class DynamoDBSessionStore extends EventEmitter {
   once(event: 'conflict', listener: (conflict: SessionConflict) => void): this;
   once(event: string | symbol, listener: (...args: any[]) => void): this;
 
-  /** express-session's own; there only if express-session is installed. */
+  /** As express-session's `Store` has it. */
   regenerate(req: any, callback: (error?: any) => any): void;
-  /** express-session's own; there only if express-session is installed. */
+  /** As express-session's `Store` has it. */
   load(sid: string, callback: (error: any, session?: any) => any): void;
-  /** express-session's own; there only if express-session is installed. */
+  /**
+   * As express-session's `Store` has it: makes the session object of a request. Its classes are those of the express-session that the store was given to. A process whose
+   * first request comes with a cookie learns them by asking the application's `genid` for an id that nobody uses.
+   * @throws {SessionStoreError} `ERR_CONFIG` if the store was given to no middleware of express-session.
+   */
   createSession(req: any, session: any): any;
 }
 

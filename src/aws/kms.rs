@@ -19,7 +19,7 @@ use super::AwsClients;
 use super::failure::Call;
 use crate::call::{self, Progress};
 use crate::data_keys::{DataKey, DataKeys, EncryptionContext, WrappedKey};
-use crate::error::{Error, Result, Service};
+use crate::error::{Error, Result, Service, Unset};
 
 /// One KMS key or alias.
 pub struct KmsKey {
@@ -27,6 +27,8 @@ pub struct KmsKey {
     pub clients: Arc<AwsClients>,
     /// Its ARN.
     pub arn: String,
+    /// Set if nobody named a key, and this is the built-in default.
+    pub unset: Option<Unset>,
 }
 
 /// The key encryption keys: the first wraps, all may unwrap, so that sessions live through a change of the key or of the account.
@@ -142,7 +144,7 @@ impl DataKeys for KmsKeys {
 
 impl KmsKey {
     fn call(&self, action: &'static str) -> Call<'_> {
-        Call::to(Service::Kms, action, &self.arn, self.clients.region())
+        Call::to(Service::Kms, action, &self.arn, self.clients.region()).unless_set(self.unset)
     }
 
     async fn generate(&self, context: &EncryptionContext) -> Result<(DataKey, WrappedKey)> {
