@@ -261,6 +261,8 @@ impl Progress {
 mod tests {
     use std::future::pending;
 
+    use futures_util::future::poll_immediate;
+
     use super::*;
 
     async fn ended(work: impl Future<Output = Result<()>>) -> Error {
@@ -318,6 +320,29 @@ mod tests {
         let error = ended(async {
             asks(Service::DynamoDb, "dynamodb:GetItem");
             sends(Service::DynamoDb, false);
+            pending().await
+        })
+        .await;
+        assert_eq!(error.code(), "ERR_DYNAMODB_UNAVAILABLE");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_waits_for_work_apart_ends_with_the_code_of_what_that_waits_for() {
+        let (progress, work) = apart(None, async {
+            asks(Service::Kms, "kms:Decrypt");
+            pending::<Result<()>>().await
+        });
+        let mut work = pin!(work);
+        assert!(poll_immediate(&mut work).await.is_none());
+        let error = ended(async {
+            follow(&progress);
+            pending().await
+        })
+        .await;
+        assert_eq!(error.code(), "ERR_CREDENTIALS");
+        let error = ended(async {
+            follow(&progress);
+            waits_for(Service::DynamoDb, "dynamodb:PutItem");
             pending().await
         })
         .await;

@@ -149,8 +149,9 @@ async fn read(cache: &KeyCache, wrapped: &WrappedKey) -> Result<Arc<DataKey>> {
 }
 
 async fn read_since(cache: &KeyCache, wrapped: &WrappedKey, since: &Since) -> Result<Arc<DataKey>> {
-    let read = cache.for_read(&name(wrapped), wrapped, &context(), since);
-    read.await.map(|(key, _)| key)
+    let (name, context) = (name(wrapped), context());
+    let read = cache.for_read(&name, wrapped, &context, since).await;
+    read.map(|(key, _)| key)
 }
 
 fn name(wrapped: &WrappedKey) -> String {
@@ -158,9 +159,8 @@ fn name(wrapped: &WrappedKey) -> String {
 }
 
 /// Polls a future once; gives whether it waits.
-async fn waits(future: &mut (impl Future + Unpin)) -> bool {
-    let mut future = pin!(future);
-    poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_pending())).await
+async fn waits(mut future: impl Future + Unpin) -> bool {
+    poll_fn(|context| Poll::Ready(pin!(&mut future).poll(context).is_pending())).await
 }
 
 /// Lets the tasks that the cache has spawned run to where they wait.
