@@ -161,7 +161,7 @@ export interface KeyCacheLimits {
   maxEntries?: number | undefined;
   /** How many seconds a data key is kept at most, less up to a tenth at random; use does not prolong it. Default 3,600. */
   maxAgeSeconds?: number | undefined;
-  /** How many times a process seals under one data key. Default 1,048,576 (2^20). */
+  /** How many times a process seals under one data key, counted anew each time that it reads the key. Default 1,048,576 (2^20). */
   maxSealsPerKey?: number | undefined;
   /** How many bytes a process seals under one data key. Default 68,719,476,736 (2^36). */
   maxBytesPerKey?: number | undefined;

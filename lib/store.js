@@ -314,7 +314,7 @@ class DynamoDBSessionStore extends Base {
     } catch (error) {
       if (error.code !== 'ERR_INTEGRITY' || this.#onIntegrityFailure === 'error') throw error;
       this.#report('get, answered as of no session,', sid, error);
-      if (this.#onIntegrityFailure === 'destroy') unwrap(await this.#native.destroyUnreadable(sid, Date.now()));
+      if (this.#onIntegrityFailure === 'destroy') unwrap(await this.#native.destroyUnreadable(sid));
       return null;
     }
   }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::SessionStore;
 use crate::envelope::AuthTag;
 use crate::error::{Error, Result};
+use crate::key_cache::Since;
 use crate::mark::{Content, Hash, Mark};
 use crate::plaintext::Plaintext;
 use crate::record::{AUTH_TAG, Attribute, EncryptedSessionRecord, Item, TTL, has_ended};
@@ -260,6 +261,7 @@ impl SessionStore {
         } = save;
         let key = self.ids.key(&sid)?;
         self.table.tidy(now);
+        let since = &self.keys.since();
         let content = Content::of(&json);
         let (mut hold, mut unchanged) = (keeps_end.then_some(Hold::AsItIs), false);
         let (condition, mark, attempts) = match known {
@@ -274,7 +276,7 @@ impl SessionStore {
                 // What an attempt may have written must be written over, also by what was there before it.
                 unchanged = attempts.is_empty() && is_same(&mark, content, untouched);
                 if unchanged && let Some(due) = self.kept(&mark, ends, now, end) {
-                    return self.prolong(&key, mark, now, due).await;
+                    return self.prolong(&key, mark, now, due, since).await;
                 }
                 let mut found = end.ttl;
                 if unchanged && !keeps_end && self.asks_for_no_less(&mark, ends, now, end) {
@@ -291,10 +293,10 @@ impl SessionStore {
         // A session that keeps its end may have got a later one meanwhile.
         if end.reached(now) && !keeps_end {
             let own = mark.map(|mark| (mark, attempts));
-            return self.remove(&key, condition, own, now, on_conflict).await;
+            return self.remove(&key, condition, own, since, on_conflict).await;
         }
         let mut record = self
-            .seal(key, self.ids.payload(&sid, json), now, end.ttl)
+            .seal(key, self.ids.payload(&sid, json), now, end.ttl, since)
             .await?;
         let write = async |record: &EncryptedSessionRecord, condition| {
             attempt.set(Some(mark_of(record, content)));
@@ -312,7 +314,7 @@ impl SessionStore {
                 let read = hold.map(|_| mark.revision());
                 read.filter(|revision| item.get(AUTH_TAG) == Some(revision))
             } else {
-                self.own_revision(item, mark, &attempts, now).await
+                self.own_revision(item, mark, &attempts, since).await
             };
             let Some(revision) = revision else {
                 break;
@@ -329,9 +331,9 @@ impl SessionStore {
         };
         match (outcome, mark.filter(|_| unchanged)) {
             (Outcome::Written, _) => Ok(written(false)),
-            (Outcome::Refused(None), _) => self.gone(&record.key).await,
+            (Outcome::Refused(None), _) => Ok(self.gone(&record.key)),
             (Outcome::Refused(Some(item)), Some(_)) if has_ended(&item, now) => {
-                self.gone(&record.key).await
+                Ok(self.gone(&record.key))
             }
             (Outcome::Refused(Some(_)), Some(mark)) => Ok(Saved::Unchanged(mark)),
             (Outcome::Refused(Some(_)), None) => match on_conflict {
@@ -339,7 +341,7 @@ impl SessionStore {
                 OnConflict::Drop => Ok(Saved::Dropped),
                 OnConflict::Overwrite => match write(&record, Condition::Exists).await? {
                     Outcome::Written => Ok(written(true)),
-                    Outcome::Refused(_) => self.gone(&record.key).await,
+                    Outcome::Refused(_) => Ok(self.gone(&record.key)),
                 },
             },
         }
@@ -365,14 +367,17 @@ impl SessionStore {
         item: &Item,
         mark: &Mark,
         attempts: &[Mark],
-        now: EpochMillis,
+        since: &Since,
     ) -> Option<Attribute> {
         let revision = item.get(AUTH_TAG)?;
         let mut known = attempts.iter().chain([mark]);
         if known.any(|own| own.revision() == *revision) {
             return Some(revision.clone());
         }
-        let session = self.open(self.parse(item.clone()).ok()?, now).await.ok()?;
+        let session = self
+            .open(self.parse(item.clone()).ok()?, since)
+            .await
+            .ok()?;
         let stored = session.mark;
         let mut own = attempts.iter().chain([mark]);
         own.any(|own| own.content == stored.content)
@@ -393,22 +398,23 @@ impl SessionStore {
     ) -> Result<Saved> {
         let key = self.ids.key(sid)?;
         self.table.tidy(now);
+        let since = &self.keys.since();
         match known {
             Known::Gone => return Ok(Saved::Gone),
             Known::Record { mark, ends, .. } => {
                 let due = self.due(&mark, ends, now, end);
-                return self.prolong(&key, mark, now, due).await;
+                return self.prolong(&key, mark, now, due, since).await;
             }
             Known::Nothing if end.reached(now) => {
                 return self
-                    .remove(&key, Condition::Always, None, now, OnConflict::Overwrite)
+                    .remove(&key, Condition::Always, None, since, OnConflict::Overwrite)
                     .await;
             }
             Known::Nothing => {}
         }
         let at = now.floor();
         let until = end.ttl;
-        let moved = self.extend(&key, now, until, Condition::Lives { at, until });
+        let moved = self.extend(&key, now, until, Condition::Lives { at, until }, since);
         Ok(match moved.await? {
             Extension::Gone => Saved::Gone,
             _ => Saved::Extended(None),
@@ -497,14 +503,21 @@ impl SessionStore {
         }
     }
 
-    async fn prolong(&self, key: &str, mark: Mark, now: EpochMillis, due: Due) -> Result<Saved> {
+    async fn prolong(
+        &self,
+        key: &str,
+        mark: Mark,
+        now: EpochMillis,
+        due: Due,
+        since: &Since,
+    ) -> Result<Saved> {
         let at = now.floor();
         let (until, condition) = match due {
             Due::No => return Ok(Saved::Unchanged(mark)),
             // As a shorter life does, this ends what others have made of the session, too.
             Due::Over => {
                 return self
-                    .remove(key, Condition::Always, None, now, OnConflict::Overwrite)
+                    .remove(key, Condition::Always, None, since, OnConflict::Overwrite)
                     .await;
             }
             Due::Back(until) => (until, Condition::Lives { at, until }),
@@ -516,15 +529,17 @@ impl SessionStore {
                 ..mark.clone()
             }))
         };
-        Ok(match self.extend(key, now, until, condition).await? {
-            // What the caller has is what was sealed again only if nobody else had changed it.
-            Extension::Resealed { before, after } if before == mark.tag => {
-                Saved::Extended(Some(mark_of(&after, mark.content)))
-            }
-            Extension::Moved | Extension::Resealed { .. } => moved(until),
-            Extension::Gone => Saved::Gone,
-            Extension::Overtaken => Saved::Unchanged(mark),
-        })
+        Ok(
+            match self.extend(key, now, until, condition, since).await? {
+                // What the caller has is what was sealed again only if nobody else had changed it.
+                Extension::Resealed { before, after } if before == mark.tag => {
+                    Saved::Extended(Some(mark_of(&after, mark.content)))
+                }
+                Extension::Moved | Extension::Resealed { .. } => moved(until),
+                Extension::Gone => Saved::Gone,
+                Extension::Overtaken => Saved::Unchanged(mark),
+            },
+        )
     }
 
     async fn extend(
@@ -533,6 +548,7 @@ impl SessionStore {
         now: EpochMillis,
         until: EpochSeconds,
         condition: Condition,
+        since: &Since,
     ) -> Result<Extension> {
         for _ in 0..TOUCH_ATTEMPTS {
             match self.table.extend(key, until, condition.clone()).await? {
@@ -546,7 +562,7 @@ impl SessionStore {
                     if record.ttl >= until && matches!(condition, Condition::EndsBefore { .. }) {
                         return Ok(Extension::Overtaken);
                     }
-                    if let Some(resealed) = self.reseal(record, now, until).await? {
+                    if let Some(resealed) = self.reseal(record, now, until, since).await? {
                         return Ok(resealed);
                     }
                 }
@@ -561,6 +577,7 @@ impl SessionStore {
         record: EncryptedSessionRecord,
         now: EpochMillis,
         end: EpochSeconds,
+        since: &Since,
     ) -> Result<Option<Extension>> {
         let (key, before) = (record.key.clone(), record.sealed.tag);
         let (ttl, revision) = (record.ttl, record.to_item().remove(AUTH_TAG));
@@ -568,13 +585,13 @@ impl SessionStore {
             revision,
             ttl,
         });
-        let session = self.open(record, now).await?;
+        let session = self.open(record, since).await?;
         if session.hashed {
             return Ok(Some(Extension::Overtaken));
         }
         let json = Plaintext::new(session.json.as_bytes().to_vec());
         let payload = self.ids.payload(&session.id, json);
-        let after = self.seal(key, payload, now, end).await?;
+        let after = self.seal(key, payload, now, end, since).await?;
         Ok(match self.write(&after, unchanged).await? {
             Outcome::Written => Some(Extension::Resealed { before, after }),
             Outcome::Refused(_) => None,
@@ -600,9 +617,9 @@ impl SessionStore {
     }
 
     /// The session is gone, so its data key goes as well.
-    pub(super) async fn gone(&self, key: &str) -> Result<Saved> {
-        self.forget(key).await;
-        Ok(Saved::Gone)
+    pub(super) fn gone(&self, key: &str) -> Saved {
+        self.forget(key);
+        Saved::Gone
     }
 }
 
