@@ -5,13 +5,14 @@
 
 mod objects;
 mod replies;
+mod runtime;
 
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryFutureExt;
-use napi::bindgen_prelude::{Either, FnArgs, Function, ToNapiValue, create_custom_tokio_runtime};
+use napi::bindgen_prelude::{Either, FnArgs, Function, ToNapiValue};
 use napi::{Env, Result as NapiResult};
 use napi_derive::napi;
 
@@ -36,21 +37,9 @@ use crate::store::{
 };
 use crate::time::EpochMillis;
 
-/// Two threads keep the sockets and the cipher busy without crowding out the main thread on small machines.
-const RUNTIME_THREADS: usize = 2;
-/// Name look-ups, credential files, and the local mode's file.
-const BLOCKING_THREADS: usize = 8;
-
 #[napi_derive::module_init]
 fn start() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(RUNTIME_THREADS)
-        .max_blocking_threads(BLOCKING_THREADS)
-        .thread_name("connect-dynamodb-kms")
-        .enable_all()
-        .build()
-        .expect("threads for the runtime");
-    create_custom_tokio_runtime(runtime);
+    runtime::register();
 }
 
 /// The constants that the environment may override.

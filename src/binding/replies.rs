@@ -5,11 +5,12 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use futures_util::FutureExt;
-use napi::bindgen_prelude::{FnArgs, Function, JsError, ToNapiValue, spawn};
+use napi::bindgen_prelude::{FnArgs, Function, JsError, ToNapiValue};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Error as NapiError, Result as NapiResult, Status, sys};
 
 use super::objects::Failure;
+use super::runtime::spawn;
 
 /// Where replies are gathered, and what wakes JavaScript up for them.
 pub(super) struct Replies {
@@ -84,7 +85,7 @@ impl Replies {
     ) -> NapiResult<()> {
         self.begin(env)?;
         let replies = self.clone();
-        spawn(async move {
+        let started = spawn(async move {
             let reply = AssertUnwindSafe(work).catch_unwind().await;
             replies.deliver(call, move |env| {
                 // SAFETY: the environment of JavaScript's thread, which calls this.
@@ -99,7 +100,10 @@ impl Replies {
                 }
             });
         });
-        Ok(())
+        if started.is_err() {
+            self.end(env, 1)?;
+        }
+        started
     }
 
     fn deliver(
