@@ -56,6 +56,8 @@ export type SessionStoreErrorCode =
   | 'ERR_LOCK_TIMEOUT'
   /** As many calls as `maxCallsInFlight` allows are waiting for an answer already. Nothing was sent. Try again later. */
   | 'ERR_OVERLOADED'
+  /** A defect of this package or of a library in it: a panic, whose place stands on the process's standard error. Report it. */
+  | 'ERR_INTERNAL'
   /** The store is closed, or was closed while the call read the whole table. */
   | 'ERR_CLOSED';
 
@@ -372,7 +374,7 @@ export interface SessionStoreConfig {
  * `ERR_HTTP_HEADERS_SENT`: that says that a response was sent while its session was being saved, and is one warning a minute. A promise that nobody
  * looks at rejects into the log alone, never into an unhandledRejection. The codes
  * `ERR_KMS_UNAVAILABLE`, `ERR_KMS_THROTTLED`, `ERR_KMS_KEY_UNUSABLE`, `ERR_DYNAMODB_UNAVAILABLE`, `ERR_DYNAMODB_THROTTLED`,
- * `ERR_TABLE_NOT_FOUND`, `ERR_TABLE_SCHEMA`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`, `ERR_OVERLOADED` and `ERR_CLOSED` may come from any of them;
+ * `ERR_TABLE_NOT_FOUND`, `ERR_TABLE_SCHEMA`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`, `ERR_OVERLOADED`, `ERR_INTERNAL` and `ERR_CLOSED` may come from any of them;
  * those named at a method may come from it as well. A session id is a non-empty string of at most 2,048 UTF-8 bytes together
  * with `prefix`, without lone surrogates; another one fails with `ERR_CONFIG`. Methods may be taken out of the store and called on their own.
  * Writes to one session are sent in the order in which they were asked for, and what reads a session (`get`, `update`, `record`) waits for the writes of

@@ -1,11 +1,13 @@
 //! One call of the store: how long it may take, which service it waits for, and what it has sent.
 
 use std::cell::Cell;
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 
 use crate::error::{Cause, Error, Result, Service};
@@ -111,6 +113,15 @@ pub async fn until<T>(
         }
     };
     CALL.scope(Call::new(requests), bounded).await
+}
+
+/// Makes an error of a panic, which would take the caller's promise, or everything that waits for the same work, with it.
+///
+/// # Errors
+/// Those of `work`; `ERR_INTERNAL` where it panics.
+pub async fn guarded<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let ended = AssertUnwindSafe(work).catch_unwind().await;
+    ended.unwrap_or_else(|_| Err(Error::Internal))
 }
 
 /// Lets work that goes on beside this call count its requests with those of the call.
@@ -239,6 +250,15 @@ mod tests {
         assert_eq!(requests.read(Service::DynamoDb).sent, 1);
         let done = until(pending(), requests, async { Ok(7) }).await;
         assert_eq!(done.expect("work that ends"), 7);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_for_its_caller() {
+        let error = guarded::<()>(async { panic!("a defect") }).await;
+        let error = error.expect_err("a panic");
+        assert_eq!(error.code(), "ERR_INTERNAL");
+        assert!(!error.retryable());
+        assert_eq!(guarded(async { Ok(7) }).await.expect("no panic"), 7);
     }
 
     #[tokio::test]

@@ -134,6 +134,11 @@ pub enum Error {
     /// `ERR_SERIALIZATION`.
     #[error("{0}")]
     Serialization(String),
+    /// `ERR_INTERNAL`: a panic.
+    #[error(
+        "a defect of connect-dynamodb-kms or of a library in it; the process's standard error has its place: report it with that"
+    )]
+    Internal,
     /// `ERR_CLOSED`.
     #[error("the session store is closed; make a new one")]
     Closed,
@@ -226,6 +231,7 @@ impl Error {
             Error::SessionTooLarge { .. } => "ERR_SESSION_TOO_LARGE",
             Error::Serialization(_) => "ERR_SERIALIZATION",
             Error::Conflict => "ERR_CONFLICT",
+            Error::Internal => "ERR_INTERNAL",
             Error::Closed => "ERR_CLOSED",
         }
     }

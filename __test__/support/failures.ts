@@ -24,6 +24,7 @@ export const RETRYABLE: Record<SessionStoreErrorCode, boolean> = {
   ERR_NOT_SAVED: false,
   ERR_LOCK_TIMEOUT: true,
   ERR_OVERLOADED: true,
+  ERR_INTERNAL: false,
   ERR_CLOSED: false,
 };
 

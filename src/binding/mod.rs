@@ -76,8 +76,11 @@ fn reply<T, U>(result: Result<T>, convert: impl FnOnce(T) -> U) -> Reply<U> {
 }
 
 async fn with_default_keys<T>(work: impl AsyncFnOnce(KmsKeys) -> Result<T>) -> Result<T> {
-    let keys = backend::default_keys(&environment())?;
-    call::within(Some(Timeouts::DEFAULT.call), Arc::default(), work(keys)).await
+    call::guarded(async {
+        let keys = backend::default_keys(&environment())?;
+        call::within(Some(Timeouts::DEFAULT.call), Arc::default(), work(keys)).await
+    })
+    .await
 }
 
 /// Seals a text under a fresh data key of the environment's KMS key.
@@ -153,10 +156,12 @@ pub fn open_store(
 /// Whether a session's JSON holds what the record did that `mark` is of, beside the cookie's expiry. Not on JavaScript's thread, which hashing a large
 /// session would hold.
 #[napi]
-#[allow(clippy::unused_async)] // being async is what brings it to the runtime's threads
-pub async fn holds_content(mark: String, json: String) -> bool {
+pub async fn holds_content(mark: String, json: String) -> Reply<bool> {
     let json = Plaintext::new(json.into_bytes());
-    Mark::decode(&mark).is_ok_and(|mark| Content::of(&json) == mark.content)
+    let compared = call::guarded(async {
+        Ok(Mark::decode(&mark).is_ok_and(|mark| Content::of(&json) == mark.content))
+    });
+    reply(compared.await, |same| same)
 }
 
 /// `call` is the number that the reply comes with; `now` and `cookie_expires` are epoch milliseconds; `ttl_seconds` stands in for the configured one;

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use futures_util::FutureExt;
 use napi::bindgen_prelude::{FnArgs, Function, JsError, ToNapiValue};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
-use napi::{Env, Error as NapiError, Result as NapiResult, Status, sys};
+use napi::{Env, Result as NapiResult, Status, sys};
 
 use super::objects::Failure;
 use super::runtime::spawn;
+use crate::error::Error;
 
 /// Where replies are gathered, and what wakes JavaScript up for them.
 pub(super) struct Replies {
@@ -87,15 +88,13 @@ impl Replies {
         let replies = self.clone();
         let started = spawn(async move {
             let reply = AssertUnwindSafe(work).catch_unwind().await;
+            let reply = reply.unwrap_or_else(|_| Err(Error::Internal.into()));
             replies.deliver(call, move |env| {
                 // SAFETY: the environment of JavaScript's thread, which calls this.
                 unsafe {
                     match reply {
-                        Ok(Ok(value)) => T::to_napi_value(env, value),
-                        Ok(Err(failure)) => Failure::to_napi_value(env, failure),
-                        Err(_) => Err(NapiError::from_reason(
-                            "a defect of connect-dynamodb-kms; the process's standard error has its place",
-                        )),
+                        Ok(value) => T::to_napi_value(env, value),
+                        Err(failure) => Failure::to_napi_value(env, failure),
                     }
                 }
             });
