@@ -20,12 +20,12 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
     let (table, keys): (Arc<dyn SessionTable>, Arc<dyn DataKeys>) = match config.backend {
         Backend::Aws { table, keys } => {
             let keys = keys.into_iter().map(|key| KmsKey {
-                clients: AwsClients::shared(&key.client),
+                clients: AwsClients::for_store(&key.client),
                 arn: key.arn,
             });
             (
                 Arc::new(DynamoDbTable::new(
-                    AwsClients::shared(&table),
+                    AwsClients::for_store(&table),
                     config.table_name.clone(),
                 )),
                 Arc::new(KmsKeys::new(keys.collect())?),
@@ -58,8 +58,9 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
 /// # Errors
 /// `ERR_CONFIG` if `KMS_KEY_ARN` is not the ARN of a KMS key.
 pub fn default_keys(environment: &Environment) -> Result<KmsKeys> {
+    let clients = AwsClients::shared(&environment.kms_client_settings()?);
     KmsKeys::new(vec![KmsKey {
-        clients: AwsClients::shared(&environment.kms_client_settings()?),
+        clients,
         arn: environment.key_arn.clone(),
     }])
 }

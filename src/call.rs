@@ -174,18 +174,23 @@ fn late() -> Error {
         action,
         sent,
     } = CALL.with(|call| call.waits_for.get());
-    let source = |what| Some(Cause::new("TimeoutError", what));
-    if sent {
-        Error::Unavailable {
-            service,
-            action,
-            source: source("no answer in time"),
-        }
-    } else {
-        Error::Credentials {
-            action,
-            source: source("no credentials in time"),
-        }
+    if !sent {
+        return no_credentials_in_time(action);
+    }
+    Error::Unavailable {
+        service,
+        action,
+        source: Some(Cause::new("TimeoutError", "no answer in time")),
+    }
+}
+
+/// For a call whose time was over before there were credentials; the search for them goes on.
+pub(crate) fn no_credentials_in_time(action: &'static str) -> Error {
+    Error::Credentials {
+        action,
+        reason: None,
+        retryable: true,
+        source: Some(Cause::new("TimeoutError", "no credentials in time")),
     }
 }
 
@@ -269,6 +274,7 @@ mod tests {
         })
         .await;
         assert_eq!(error.code(), "ERR_CREDENTIALS");
+        assert!(error.retryable(), "the search goes on");
         let error = ended(async {
             asks(Service::DynamoDb, "dynamodb:GetItem");
             sends(Service::DynamoDb, false);

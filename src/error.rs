@@ -100,11 +100,16 @@ pub enum Error {
     },
     /// `ERR_CREDENTIALS`: none found, or AWS refuses them.
     #[error(
-        "no usable AWS credentials for {action}; check the environment, the profile, the role of the instance or task, and this machine's clock"
+        "no usable AWS credentials for {action}{}; check the environment, the profile, the role of the instance or task, and this machine's clock",
+        reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default()
     )]
     Credentials {
         /// The IAM action, such as `kms:Decrypt`.
         action: &'static str,
+        /// What is wrong with them, naming the setting, where that is known.
+        reason: Option<String>,
+        /// Whether the service that issues credentials failed to, or was too slow.
+        retryable: bool,
         /// The error below.
         source: Option<Cause>,
     },
@@ -241,7 +246,13 @@ impl Error {
     pub fn retryable(&self) -> bool {
         matches!(
             self,
-            Error::Unavailable { .. } | Error::LocalFile { .. } | Error::Throttled { .. }
+            Error::Unavailable { .. }
+                | Error::LocalFile { .. }
+                | Error::Throttled { .. }
+                | Error::Credentials {
+                    retryable: true,
+                    ..
+                }
         )
     }
 

@@ -5,9 +5,13 @@ mod clients;
 mod credentials;
 mod dynamodb;
 mod failure;
+mod http;
 mod kms;
 mod no_metrics;
+mod registry;
 mod request_counter;
+mod settings;
+mod sources;
 mod user_agent;
 
 pub use clients::{AwsClients, ClientSettings, Timeouts};

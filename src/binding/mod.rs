@@ -25,7 +25,7 @@ use replies::{Replies, Slot};
 use crate::aws::{KmsKeys, Timeouts};
 use crate::backend;
 use crate::call::{self, Requests};
-use crate::config::{Environment, StoreConfig};
+use crate::config::{DEFAULT_REGION, Environment, StoreConfig};
 use crate::error::{Error, Result};
 use crate::key_cache::CacheCounters;
 use crate::lifecycle::{Closable, InUse};
@@ -61,7 +61,7 @@ pub fn defaults() -> Defaults {
     Defaults {
         kms_key_arn: environment.key_arn,
         sessions_table: environment.table,
-        aws_region: environment.region,
+        aws_region: environment.region.unwrap_or_else(|| DEFAULT_REGION.into()),
     }
 }
 
