@@ -8,7 +8,7 @@ import { after, before, describe, it } from 'node:test';
 import type { SessionStoreConfig } from 'connect-dynamodb-kms';
 import { type AwsBackend, startAws } from './support/backends.ts';
 import { inProcess, type Job, valuesInProcess } from './support/store-process.ts';
-import { startTls } from './support/tls-server.ts';
+import { AUTHORITY, startTls } from './support/tls-server.ts';
 
 const KEYS = { AWS_ACCESS_KEY_ID: 'local', AWS_SECRET_ACCESS_KEY: 'secret' };
 const KEY_LINES = ['aws_access_key_id = local', 'aws_secret_access_key = secret'];
@@ -186,5 +186,49 @@ describe('an endpoint that cannot be', { concurrency: 4 }, () => {
       calls: [['get', 'a']],
     });
     assert.equal(results[0]?.error?.code, 'ERR_CONFIG', results[0]?.error?.shown);
+  });
+});
+
+describe('certificates that the environment adds', { concurrency: 4 }, () => {
+  const through = async (environment: Record<string, string>) => {
+    const [dynamodb, kms] = [await startTls(backend.aws.dynamodb), await startTls(backend.aws.kms)];
+    try {
+      return await inProcess({
+        environment: { ...KEYS, ...environment },
+        config: { tableName: 'sessions', dynamodbEndpoint: dynamodb.url, kmsEndpoint: kms.url, timeouts: { callMillis: 2000 } },
+        calls: [
+          ['set', 'tls', { cookie: {} }],
+          ['get', 'tls'],
+        ],
+      });
+    } finally {
+      await Promise.all([dynamodb.close(), kms.close()]);
+    }
+  };
+
+  for (const name of ['AWS_CA_BUNDLE', 'NODE_EXTRA_CA_CERTS']) {
+    it(`by ${name} are trusted`, async () => {
+      const bundle = await file(['# of the company', AUTHORITY]);
+      const { results } = await through({ [name]: bundle });
+      assert.deepEqual(results[1]?.value, { cookie: {} }, results[0]?.error?.shown);
+    });
+
+    it(`by ${name} that are none or cannot be read are ERR_CONFIG, which names it`, async () => {
+      const broken = AUTHORITY.replace(/M/g, '!');
+      for (const path of ['/nonexistent', home, await file([]), await file(['no certificate']), await file([broken])]) {
+        await refused('ERR_CONFIG', new RegExp(`${name}.*${path}`), { [name]: path });
+      }
+    });
+  }
+
+  it('by ca_bundle of the profile are trusted', async () => {
+    const config = await file(['[default]', `ca_bundle = ${await file([AUTHORITY])}`]);
+    const { results } = await through({ AWS_CONFIG_FILE: config });
+    assert.deepEqual(results[1]?.value, { cookie: {} }, results[0]?.error?.shown);
+  });
+
+  it('are missed where they are not there', async () => {
+    const { results } = await through({});
+    for (const { error } of results) assert.match(error?.code ?? 'none', /_UNAVAILABLE$/);
   });
 });

@@ -154,7 +154,7 @@ impl AwsClients {
         };
         let region = region.unwrap_or_else(|| DEFAULT_REGION.to_owned());
         let retries = settings.retries()?;
-        let client = http::client();
+        let client = http::client(&settings).await?;
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(region.clone()))
             .retry_config(retries.clone())

@@ -1,4 +1,4 @@
-//! The HTTP client of the SDK: the SDK's own default, and, for the services that issue credentials, with an eye on
+//! The HTTP client of the SDK: the SDK's own default with certificates that the environment adds, and, for the services that issue credentials, with an eye on
 //! whether they answer.
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::config::http::HttpRequest;
 use aws_sdk_dynamodb::config::{ConfigBag, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
 use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, ConnectorBuilder};
 use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
 use aws_smithy_runtime_api::client::http::{
@@ -17,21 +17,67 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
+use base64_simd::STANDARD as BASE64;
+use rustls::RootCertStore;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 
 use super::failure::chain;
+use super::settings::Settings;
+use crate::error::{Error, Result};
 
-/// The SDK's default client (aws-smithy-runtime 1.16: `default_https_client`).
-pub(super) fn client() -> SharedHttpClient {
-    Builder::new().build_with_connector_fn(move |settings, components| {
-        let mut connector =
-            ConnectorBuilder::default().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
-        connector.set_connector_settings(settings.cloned());
-        if let Some(components) = components {
-            connector.set_sleep_impl(components.sleep_impl());
+/// The SDK's default client (aws-smithy-runtime 1.16: `default_https_client`), which trusts the system's certificates, and those of the files that
+/// `AWS_CA_BUNDLE` and `NODE_EXTRA_CA_CERTS` name.
+pub(super) async fn client(settings: &Settings) -> Result<SharedHttpClient> {
+    let mut trusted = TrustStore::default();
+    for (name, path) in settings.certificate_files() {
+        trusted.add_pem_certificate(certificates(name, &path).await?);
+    }
+    let tls = TlsContext::builder()
+        .with_trust_store(trusted)
+        .build()
+        .map_err(|error| Error::Config(format!("TLS cannot be used: {error}")))?;
+    Ok(
+        Builder::new().build_with_connector_fn(move |settings, components| {
+            let mut connector = ConnectorBuilder::default()
+                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+                .tls_context(tls.clone());
+            connector.set_connector_settings(settings.cloned());
+            if let Some(components) = components {
+                connector.set_sleep_impl(components.sleep_impl());
+            }
+            connector.set_proxy_config(Some(ProxyConfig::from_env()));
+            connector.build()
+        }),
+    )
+}
+
+/// The certificates of a file, those that the TLS library can read: it panics on others. There must be some.
+async fn certificates(name: &str, path: &str) -> Result<Vec<u8>> {
+    let refused = |what: &str| {
+        Error::Config(format!(
+            "{name} must name a file with certificates in PEM; {path} {what}"
+        ))
+    };
+    let file = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || std::fs::read(file)).await;
+    let pem = match read {
+        Ok(Ok(pem)) => pem,
+        Ok(Err(error)) => return Err(refused(&format!("cannot be read: {}", error.kind()))),
+        Err(_) => return Err(Error::Internal),
+    };
+    let mut readable = String::new();
+    for certificate in CertificateDer::pem_slice_iter(&pem).flatten() {
+        let text = BASE64.encode_to_string(&certificate);
+        if RootCertStore::empty().add(certificate).is_ok() {
+            readable +=
+                &format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
         }
-        connector.set_proxy_config(Some(ProxyConfig::from_env()));
-        connector.build()
-    })
+    }
+    if readable.is_empty() {
+        return Err(refused("holds none"));
+    }
+    Ok(readable.into_bytes())
 }
 
 /// How the last request for credentials ended.

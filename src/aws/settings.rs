@@ -150,6 +150,17 @@ impl Settings {
         Ok(())
     }
 
+    /// The files whose certificates count beside the system's, each with the name of the setting.
+    pub(super) fn certificate_files(&self) -> Vec<(&'static str, String)> {
+        let bundle = self.value(&Setting("AWS_CA_BUNDLE", "ca_bundle", None));
+        let extra = self.env.get("NODE_EXTRA_CA_CERTS").ok();
+        let files = [("AWS_CA_BUNDLE", bundle), ("NODE_EXTRA_CA_CERTS", extra)];
+        files
+            .into_iter()
+            .filter_map(|(name, path)| Some((name, path.filter(|path| !path.is_empty())?)))
+            .collect()
+    }
+
     fn value(&self, Setting(variable, key, service): &Setting<'_>) -> Option<String> {
         let mut setting = EnvConfigValue::new().env(variable).profile(key);
         if let Some(service) = service {
