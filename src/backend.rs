@@ -1,6 +1,6 @@
 //! From a configuration to a store.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::aws::{AwsClients, DynamoDbTable, KmsKey, KmsKeys};
 use crate::config::{Backend, Environment, StoreConfig};
@@ -11,6 +11,9 @@ use crate::local::{LocalFolder, LocalKeys, LocalTable};
 use crate::session_key::SessionKeys;
 use crate::session_table::SessionTable;
 use crate::store::{RecordPolicy, SessionStore};
+
+/// The clients of [`default_keys`], the last ones that it was asked for.
+static KEPT: Mutex<Option<Arc<AwsClients>>> = Mutex::new(None);
 
 /// The store that `config` describes. Connects to nothing and opens nothing.
 ///
@@ -59,6 +62,8 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
 /// `ERR_CONFIG` if `KMS_KEY_ARN` is not the ARN of a KMS key.
 pub fn default_keys(environment: &Environment) -> Result<KmsKeys> {
     let clients = AwsClients::shared(&environment.kms_client_settings()?);
+    // There is no store that would keep them from one call to the next.
+    *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = Some(clients.clone());
     KmsKeys::new(vec![KmsKey {
         clients,
         arn: environment.key_arn.clone(),
