@@ -24,12 +24,14 @@ function isFastifySession(session) {
 
 /**
  * Whether the session was made of one that the store gave, or of one that was so made (`regenerate` hands the cookie's options on). Stored cookies have an end that
- * is a string or `null`; the options of an application have a Date or none.
+ * is a string or `null`; the options of an application have a Date or none. Until 11.1.1, a session keeps the application's options, which tell nothing of a stored
+ * cookie but that it had another end.
  */
 function wasLoaded(session) {
   const options = inner(session, 'cookieOpts');
-  if (options === undefined) return session.cookie?.originalExpires !== undefined;
-  return options.expires === null || typeof options.expires === 'string';
+  const { originalExpires } = session.cookie ?? {};
+  const isStored = options?.expires === null || typeof options?.expires === 'string';
+  return isStored || (originalExpires !== undefined && originalExpires?.getTime() !== options?.expires?.getTime());
 }
 
 /** Whether its request still has another session, as while `regenerate` saves the new one. What a request has, or has ended, is what it has loaded. */
@@ -54,9 +56,37 @@ function replacedBy(session) {
   }
 }
 
+/** Under this key the options of a session's cookie carry the record that the session was read from. */
+const RECORD = Symbol('record');
+
+/**
+ * Gives a session that was read to the framework, so that the copy it makes meanwhile can tell its record: from 11.1.2 on, the framework keeps what the cookie's
+ * `toJSON` gives as the options of the new cookie. The method changes no JSON, and is there only until the framework returns.
+ * @param {object | null} session
+ * @param {() => unknown} record
+ * @param {() => void} give
+ */
+function giveWith(session, record, give) {
+  const cookie = session?.cookie;
+  if (typeof cookie !== 'object' || cookie === null || Array.isArray(cookie) || Object.hasOwn(cookie, 'toJSON')) return give();
+  const carried = record();
+  const toJSON = () => ({ ...cookie, [RECORD]: carried });
+  Object.defineProperty(cookie, 'toJSON', { value: toJSON, configurable: true });
+  try {
+    return give();
+  } finally {
+    delete cookie.toJSON;
+  }
+}
+
+/** What `giveWith` let the session carry, by whichever store. */
+function carriedBy(session) {
+  return inner(session, 'cookieOpts')?.[RECORD];
+}
+
 /** The application that the session's request came to; `undefined` for other sessions. */
 function applicationOf(session) {
   return isFastifySession(session) ? inner(session, 'request')?.server : undefined;
 }
 
-module.exports = { applicationOf, isFastifySession, isReplacement, replacedBy, wasLoaded };
+module.exports = { applicationOf, carriedBy, giveWith, isFastifySession, isReplacement, replacedBy, wasLoaded };

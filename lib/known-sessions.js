@@ -1,6 +1,6 @@
 'use strict';
 
-const { isFastifySession, isReplacement, wasLoaded } = require('./fastify-session.js');
+const { carriedBy, giveWith, isFastifySession, isReplacement, wasLoaded } = require('./fastify-session.js');
 const { cookieExpires } = require('./session.js');
 
 /** The property by which a session tells its record through frameworks that copy it; never in its JSON. */
@@ -56,7 +56,7 @@ function askFastify(sid, session) {
       loaded: wasLoaded(session),
       replaces: isReplacement(session),
       loadedEnd: session.cookie?.originalExpires?.getTime(),
-      carried: session[REVISION],
+      carried: session[REVISION] instanceof Revision ? session[REVISION].known : carriedBy(session),
       isModified: session.isModified,
     };
   } catch {
@@ -77,12 +77,15 @@ function isUntouched(session, isModified) {
  * What this process knows of the records of sessions: by the object that holds the session, and by the id for frameworks that copy it.
  */
 class KnownSessions {
-  /** Session object to the id and what was read or written. */
+  /** Session object to the id, what was read or written, in which life of the id, and by whom that is known. */
   #objects = new WeakMap();
   /**
-   * Session id to its latest record, those of late by the end of their cookie, and whether the id had a session before that is gone; the least recently used first.
+   * Session id to its latest record, those of late by the end of their cookie, the number of its life, and whether the id had a session before that is gone; the
+   * least recently used first.
    */
   #recent = new Map();
+  /** How many lives of ids were counted: an id that comes again lives anew. */
+  #lives = 0;
   /** The id whose destroy is being answered. */
   #destroyed;
   #limit;
@@ -100,8 +103,7 @@ class KnownSessions {
   /** `session` is what was read from, or is what was written as, the record of `mark` that ends with `ttl`; its cookie ended at `expires` then. */
   keep(sid, session, mark, ttl, expires = cookieExpires(session)) {
     const known = { mark, ends: endOf(expires, ttl) };
-    this.#objects.set(session, { sid, known });
-    this.#remember(sid, known, expires);
+    this.#objects.set(session, { sid, known, life: this.#remember(sid, known, expires), by: this });
   }
 
   /** The record that `session` is of, as `known` says, has another end now. */
@@ -117,6 +119,11 @@ class KnownSessions {
   /** Gives a session that was read what it needs on its way through frameworks that copy it. */
   equip(session) {
     if (this.#exact) session[REVISION] = new Revision(this.#objects.get(session));
+  }
+
+  /** Answers a read. @fastify/session copies the session in that very moment. */
+  answered(session, answer) {
+    giveWith(session, () => this.#objects.get(session), answer);
   }
 
   /** express-session made `session` from `loaded`, the very object that was read. */
@@ -182,8 +189,11 @@ class KnownSessions {
   /** What @fastify/session loaded its session from: its revision if that can be told, else the latest one. */
   #loaded(sid, { loaded: wasLoaded, replaces, loadedEnd, carried }) {
     if (sid === this.#destroyed && replaces) return undefined;
-    if (carried instanceof Revision && carried.known?.sid === sid) return carried.known.known;
     const recent = this.#recent.get(sid);
+    if (carried?.by === this && carried.sid === sid) {
+      const isGone = recent && (recent.latest.mark === null || (recent.again && recent.life !== carried.life));
+      return isGone ? GONE : carried.known;
+    }
     if (recent === undefined) return undefined;
     // Ids may come again: a session that the framework has just made is new. One that it has loaded must not come back.
     if (recent.latest.mark === null) return wasLoaded ? GONE : undefined;
@@ -193,6 +203,7 @@ class KnownSessions {
     return loadedEnd !== undefined && loaded ? loaded : { mark: (loaded ?? recent.latest).mark };
   }
 
+  /** @returns {number} the number of the life that the id has. */
   #remember(sid, known, expires) {
     const before = this.#recent.get(sid);
     const byEnd = known === GONE ? undefined : (before?.byEnd ?? new Map());
@@ -201,9 +212,12 @@ class KnownSessions {
       byEnd.set(expires, known);
       if (byEnd.size > REVISIONS) byEnd.delete(byEnd.keys().next().value);
     }
+    const again = before?.again || before?.latest === GONE;
+    const life = before && before.latest !== GONE ? before.life : ++this.#lives;
     this.#recent.delete(sid);
-    this.#recent.set(sid, { latest: known, byEnd, again: before?.again || before?.latest === GONE });
+    this.#recent.set(sid, { latest: known, byEnd, life, again });
     if (this.#recent.size > this.#limit) this.#recent.delete(this.#recent.keys().next().value);
+    return life;
   }
 }
 

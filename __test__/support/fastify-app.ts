@@ -21,10 +21,11 @@ export const HOUR = 3_600_000;
 export async function fastifyApp(
   store: DynamoDBSessionStore,
   options: Partial<FastifySessionOptions> = {},
+  plugin = fastifySession,
 ): Promise<FastifyInstance> {
   const app = Fastify();
   await app.register(fastifyCookie);
-  await app.register(fastifySession, {
+  await app.register(plugin, {
     store,
     secret: 'the secret that signs the cookies of the tests',
     cookieName: COOKIE,

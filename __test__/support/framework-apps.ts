@@ -2,7 +2,7 @@
 
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
-import type { FastifySessionOptions } from '@fastify/session';
+import fastifySession, { type FastifySessionOptions } from '@fastify/session';
 import type { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 import type { SessionOptions } from 'express-session';
 import { Browser } from './browser.ts';
@@ -85,8 +85,13 @@ function slowRequest(name: string): Slow {
   return slowRequests[name as SlowRequest];
 }
 
-async function serveFastify(t: TestContext, store: DynamoDBSessionStore, options: Partial<FastifySessionOptions>) {
-  const app = await onFastify.fastifyApp(store, options);
+async function serveFastify(
+  t: TestContext,
+  store: DynamoDBSessionStore,
+  options: Partial<FastifySessionOptions>,
+  plugin = fastifySession,
+) {
+  const app = await onFastify.fastifyApp(store, options, plugin);
   const gate = new Gate();
   app.post<{ Params: { name: string } }>('/slow/:name', async ({ session, params }) => {
     await slowRequest(params.name)(session, gate, () => session.save());
@@ -99,6 +104,11 @@ async function serveFastify(t: TestContext, store: DynamoDBSessionStore, options
   app.post<{ Params: { milliseconds: string } }>('/note-and-max-age/:milliseconds', async ({ session, params }) => {
     session.note = 'the newer one';
     session.cookie.maxAge = Number(params.milliseconds);
+    return {};
+  });
+  app.post('/note-and-same-site', async ({ session }) => {
+    session.note = 'the newer one';
+    session.cookie.sameSite = 'strict';
     return {};
   });
   app.post('/save-alone', async ({ session }) => {
@@ -128,6 +138,11 @@ async function serveExpress(t: TestContext, store: DynamoDBSessionStore, options
     session.cookie.maxAge = Number(params.milliseconds);
     res.json({});
   });
+  app.post('/note-and-same-site', ({ session }, res) => {
+    session.note = 'the newer one';
+    session.cookie.sameSite = 'strict';
+    res.json({});
+  });
   app.post('/save-alone', async ({ session }, res) => {
     session.note = 'saved in the middle';
     await save(session);
@@ -141,6 +156,17 @@ async function serveExpress(t: TestContext, store: DynamoDBSessionStore, options
 export const fastify: Framework = {
   name: 'Fastify',
   serve: (t, store, options = {}) => serveFastify(t, store, options),
+};
+
+// Without its types, which declare the same session another time.
+const { default: earlierFastifySession } = (await import('fastify-session-11.1.1' as string)) as {
+  default: typeof fastifySession;
+};
+
+/** Its sessions keep nothing of the cookie that they were loaded with. */
+export const earlierFastify: Framework = {
+  name: 'Fastify with @fastify/session 11.1.1',
+  serve: (t, store, options = {}) => serveFastify(t, store, options, earlierFastifySession),
 };
 
 /** Express with `resave` as given. */

@@ -45,13 +45,10 @@ type Known =
 /** Below this many milliseconds of life an unchanged session is written whole. */
 const SHORT_LIFE = 2000;
 
-/** How many revisions of one session are told apart by the end of their cookie. */
-const REVISIONS = 8;
-
 /** One store, and what it may remember. */
 export class StoreModel {
-  /** Session id to its latest record, and to those of late by the end of their cookie, for frameworks that copy sessions. */
-  readonly recent = new Map<string, { latest: Mark; byEnd: Map<number | undefined, Mark> } | 'gone'>();
+  /** Session id to its latest record. */
+  readonly recent = new Map<string, Mark | 'gone'>();
   readonly counts: SessionStoreStats['sessions'] = { written: 0, extended: 0, unchanged: 0, gone: 0, conflicts: 0 };
   readonly conflicts: SessionConflict[] = [];
 }
@@ -91,7 +88,7 @@ export class Model {
       return { session: null };
     }
     const mark = { revision: row.revision, ttl: row.ttl, ends: endOf(session, row.ttl), ...contentOf(session) };
-    this.#remember(store, sid, mark, session);
+    store.recent.set(sid, mark);
     return { session, mark };
   }
 
@@ -136,9 +133,8 @@ export class Model {
       return;
     }
     if (!row) return this.#gone(store, sid, session);
-    // One that was written again with the same content was not changed; nor was what this is a copy of, if it is what lies in the table.
-    const copied = this.#known.has(session) ? undefined : this.#copied.get(session)?.mark;
-    if ([mark.revision, copied?.revision].includes(row.revision) || isSame(mark, contentOf(row.json))) {
+    // One that was written again with the same content was not changed.
+    if (mark.revision === row.revision || isSame(mark, contentOf(row.json))) {
       return over ? this.#remove(store, sid, session) : this.#write(store, sid, session, json, end, now);
     }
     if (onConflict === 'overwrite') {
@@ -248,16 +244,10 @@ export class Model {
     const copied = this.#copied.get(session);
     const cookie = copied?.content.cookie;
     const unchanged = (content: Content) => untouched && (cookie === undefined || cookie === content.cookie);
-    if (copied?.mark && this.settings.onConflict !== 'overwrite') return { gone: false, mark: copied.mark, unchanged };
     const recent = store.recent.get(sid);
-    if (recent === undefined) return undefined;
-    if (recent === 'gone') return isOfStored(session) ? { gone: true, unchanged: unchangedButCookie } : undefined;
-    // The one that it was made of, as far as the end of its cookie tells; else the latest that this store has seen.
-    const loadedEnd = session.cookie.originalExpires?.getTime();
-    const loaded = recent.byEnd.get(loadedEnd);
-    // Cookies without an end do not tell revisions apart; the latest one then stands for all.
-    const mark = loadedEnd !== undefined && loaded ? loaded : { ...(loaded ?? recent.latest), ends: undefined };
-    return { gone: false, mark, unchanged };
+    if (recent === 'gone') return copied?.mark || isOfStored(session) ? { gone: true, unchanged: unchangedButCookie } : undefined;
+    if (copied?.mark) return { gone: false, mark: copied.mark, unchanged };
+    return recent && { gone: false, mark: { ...recent, ends: undefined }, unchanged };
   }
 
   #end(session: any, now: number): End {
@@ -364,17 +354,7 @@ export class Model {
   #keep(store: StoreModel, sid: string, session: object, read: Mark): void {
     const mark = { ...read, ends: endOf(session, read.ttl) };
     this.#known.set(session, { sid, mark });
-    this.#remember(store, sid, mark, session);
-  }
-
-  #remember(store: StoreModel, sid: string, mark: Mark, session: object): void {
-    const recent = store.recent.get(sid);
-    const byEnd = recent === undefined || recent === 'gone' ? new Map<number | undefined, Mark>() : recent.byEnd;
-    const expires = expiresOf(session);
-    byEnd.delete(expires);
-    byEnd.set(expires, mark);
-    if (byEnd.size > REVISIONS) byEnd.delete([...byEnd.keys()][0]);
-    store.recent.set(sid, { latest: mark, byEnd });
+    store.recent.set(sid, mark);
   }
 }
 
@@ -382,7 +362,9 @@ export class Model {
 function isOfStored(session: any): boolean {
   const key = Object.getOwnPropertySymbols(session).find(({ description }) => description === 'cookieOpts')!;
   const { expires } = session[key];
-  return expires === null || typeof expires === 'string';
+  // A session that was reloaded when it had ended has only what it carries.
+  const carries = Object.getOwnPropertySymbols(session[key]).length > 0;
+  return carries || expires === null || typeof expires === 'string';
 }
 
 function ended({ ttl, notAfter }: Row, now: number): boolean {

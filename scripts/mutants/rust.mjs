@@ -1,15 +1,18 @@
-// Tries the mutants of the Rust core with cargo-mutants, which changes a copy of the sources.
+// Tries the mutants of the Rust core with cargo-mutants, in a copy of the sources. The copy and what is built of it stay in the user's cache folder, so that the
+// next run compiles no dependency again.
 
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cache, onPath, root, run, step } from '../steps.mjs';
+import { buildAwsLocal, cache, onPath, root, run, step } from '../steps.mjs';
 
 const VERSION = '27.1.0';
 /** What a mutant's tests may take at least, in seconds, however quick they are without it. */
 const SECONDS = 60;
+/** What the crate is compiled from. */
+const SOURCES = ['Cargo.toml', 'Cargo.lock', 'build.rs', 'src', 'aead', 'tests', 'benches'];
 /** cargo-mutants ends with these where some mutants survived, and where some hung. */
 const SOME_MISSED = 2;
 const SOME_HUNG = 3;
@@ -22,12 +25,15 @@ const SOME_HUNG = 3;
 export async function tryCrate(files, { shard, survivors }) {
   step(`${files.join(' ')}: cargo-mutants`);
   const program = await cargoMutants();
+  process.env.AWS_LOCAL ??= await buildAwsLocal();
+  const copy = await copySources();
   const output = await mkdtemp(join(tmpdir(), 'mutants-'));
   try {
     const globs = files.flatMap((file) => ['--file', file.endsWith('.rs') ? file : `${file}/**/*.rs`]);
     const tool = onPath('cargo-nextest') ? ['--test-tool', 'nextest'] : [];
-    const limits = ['--minimum-test-timeout', String(SECONDS), '--jobs', '1', '--shard', shard];
-    const ended = await exitOf(program, ['mutants', ...globs, ...tool, ...limits, '--output', output, '--cargo-arg=--locked']);
+    const limits = ['--minimum-test-timeout', String(SECONDS), '--shard', shard, '--sharding', 'round-robin'];
+    const args = ['mutants', '--in-place', ...globs, ...tool, ...limits, '--output', output, '--cargo-arg=--locked'];
+    const ended = await exitOf(program, args, copy);
     if (![0, SOME_MISSED, SOME_HUNG].includes(ended)) throw new Error(`cargo-mutants ended with ${ended}`);
     const outcome = async (name) =>
       (await readFile(join(output, 'mutants.out', `${name}.txt`), 'utf8')).split('\n').filter(Boolean);
@@ -43,6 +49,14 @@ export async function tryCrate(files, { shard, survivors }) {
   }
 }
 
+/** Files that did not change keep their time, or everything would be compiled again. */
+async function copySources() {
+  const folder = join(cache, 'mutants', 'source');
+  await rm(folder, { recursive: true, force: true });
+  for (const name of SOURCES) await cp(join(root, name), join(folder, name), { recursive: true, preserveTimestamps: true });
+  return folder;
+}
+
 /** The program, installed in the user's cache folder the first time. */
 async function cargoMutants() {
   const folder = join(cache, `cargo-mutants-${VERSION}`);
@@ -51,8 +65,9 @@ async function cargoMutants() {
   return program;
 }
 
-function exitOf(program, args) {
+function exitOf(program, args, cwd) {
+  const env = { ...process.env, CARGO_TARGET_DIR: join(cache, 'mutants', 'target') };
   return new Promise((done, failed) => {
-    spawn(program, args, { cwd: root, stdio: 'inherit' }).once('error', failed).once('close', done);
+    spawn(program, args, { cwd, env, stdio: 'inherit' }).once('error', failed).once('close', done);
   });
 }

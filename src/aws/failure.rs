@@ -12,7 +12,7 @@ use aws_sdk_kms::operation::RequestId;
 use super::AwsClients;
 use super::credentials::NotFound;
 use crate::call;
-use crate::error::{Cause, Error, Result, Service};
+use crate::error::{Cause, Error, Result, Service, Unset};
 
 /// A call to AWS, to say what failed.
 pub(super) struct Call<'a> {
@@ -21,6 +21,8 @@ pub(super) struct Call<'a> {
     pub action: &'static str,
     /// The key's ARN or the table's name.
     pub resource: &'a str,
+    /// Set if nobody named the resource.
+    pub unset: Option<Unset>,
     pub clients: &'a AwsClients,
 }
 
@@ -37,8 +39,14 @@ impl<'a> Call<'a> {
             service,
             action,
             resource,
+            unset: None,
             clients,
         }
+    }
+
+    /// To a resource that may be the built-in default.
+    pub(super) fn unless_set(self, unset: Option<Unset>) -> Call<'a> {
+        Call { unset, ..self }
     }
 }
 
@@ -144,6 +152,7 @@ impl Call<'_> {
                 service,
                 action,
                 resource: self.resource.to_owned(),
+                unset: self.unset,
                 source,
             },
             (code, service) if THROTTLING_ERRORS.contains(&code) => Error::Throttled {
@@ -166,12 +175,14 @@ impl Call<'_> {
                 Service::Kms,
             ) => Error::KmsKeyUnusable {
                 key: self.resource.to_owned(),
+                unset: self.unset,
                 action,
                 source,
             },
             ("ResourceNotFoundException", Service::DynamoDb) => Error::TableNotFound {
                 table: self.resource.to_owned(),
                 region: self.clients.region().to_owned(),
+                unset: self.unset,
                 source,
             },
             ("ValidationException", Service::DynamoDb) => Error::TableSchema {

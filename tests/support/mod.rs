@@ -94,6 +94,7 @@ fn aws() -> Backend {
     let key = KmsKey {
         clients: clients.clone(),
         arn: text(&ready["keyArns"][0]),
+        unset: None,
     };
     Backend {
         name: "aws",
@@ -104,6 +105,10 @@ fn aws() -> Backend {
 }
 
 fn build() -> String {
+    // As the tests of the package take it: a runner that compiles copies of this crate has it built once.
+    if let Ok(program) = std::env::var("AWS_LOCAL") {
+        return program;
+    }
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/aws-local/Cargo.toml");
     let built = Command::new(env!("CARGO"))
         .args([
