@@ -201,7 +201,7 @@ class DynamoDBSessionStore extends Base {
             known: this.#known,
             read: () => this.#find(sid, Date.now()),
             write: (session, json, known, keepEnd) => this.#saves.rewrite(sid, session, json, known, keepEnd),
-            holds: holdsContent,
+            holds: async (mark, json) => unwrap(await holdsContent(mark, json)),
           },
           { sid: checkSid(sid), held: typeof target === 'string' ? undefined : target, mutate, options },
         ),
