@@ -428,7 +428,8 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
  * are never emitted: the store connects with the first call and again when it must, and express-session serves requests without
  * sessions after `disconnect`. An outage is an error of the calls that meet it.
  *
- * Time is `Date.now()`, so a test that fakes the `Date` can turn the store's clock.
+ * Time is `Date.now()`, so a test that fakes the `Date` can turn the store's clock. Fake timers (`setTimeout`, `setImmediate`, `process.nextTick`) leave the store alone: it has its
+ * own, taken when it is loaded. Mock timers of `node:test` must be enabled after that.
  */
 export class DynamoDBSessionStore<T extends SessionData = SessionData> extends EventEmitter {
   /**

@@ -3,6 +3,7 @@
 const { isNativeError } = require('node:util').types;
 const { openStore } = require('../binding.js');
 const { failure, unwrap } = require('./errors.js');
+const { setImmediate } = require('./real-time.js');
 
 /** Those whose reply comes later. */
 const CALLS = [
