@@ -280,6 +280,23 @@ for (const { name, start } of backends) {
       });
     }
 
+    it('Fastify, until 11.1.1: a slow request that changes nothing does not undo the last of many newer changes of the content', async (t) => {
+      const { others, slow, browser, sid, begin } = await scene(t, earlierFastify, { apart: false });
+      const request = await begin('/slow/read');
+      for (let visits = 1; visits <= 10; visits++) {
+        mock.timers.tick(1000);
+        await browser.post('/visit');
+      }
+      const { written, gone } = await outcomes(slow.store, () => request.end());
+      assert.deepEqual([written, gone], [undefined, undefined]);
+      assert.equal((await others.store.get(sid))!.visits, 10);
+    });
+
+    it('Fastify, until 11.1.1: a session that was never saved is replaced by regenerate, too', async (t) => {
+      const { origin } = await earlierFastify.serve(t, backend.store({ prefix: `${++number}:` }));
+      assert.equal((await new Browser(origin).post('/regenerate')).status, 200);
+    });
+
     describe('with maxRecentSessions 2', () => {
       const config = { maxRecentSessions: 2, touchAfter: 0 };
 

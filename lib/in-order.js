@@ -14,7 +14,7 @@ class InOrder {
    */
   run(sid, work) {
     const before = this.#last.get(sid);
-    const asked = before && performance.now();
+    const asked = performance.now();
     const result = before ? before.then(() => work(performance.now() - asked)) : work();
     const ended = result.then(
       () => {},
@@ -33,7 +33,7 @@ class InOrder {
    * @returns {Promise<number> | undefined}
    */
   before(sid) {
-    const asked = this.#last.has(sid) && performance.now();
+    const asked = performance.now();
     return this.#last.get(sid)?.then(() => performance.now() - asked);
   }
 
