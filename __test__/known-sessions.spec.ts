@@ -126,6 +126,15 @@ for (const { name, start } of backends) {
       });
     }
 
+    it('an object that only has its id in it, as sessions of @fastify/session do, is a new session', async () => {
+      const { store, other } = await saved();
+      const sid = 'named within';
+      await store.set(sid, { sessionId: sid, user: 'ada' });
+      await other.destroy(sid);
+      assert.deepEqual(await outcomes(store, () => store.set(sid, { sessionId: sid, user: 'bob' })), { written: 1 });
+      assert.equal((await other.get(sid))!.user, 'bob');
+    });
+
     it('get gives what was saved and nothing else, also after a touch that does not move the end past the cookie', async () => {
       const { sid, store, other } = await saved({ touchAfter: 0, ttlSeconds: 600 });
       for (const reader of [store, other, backend.store({ prefix: `${number}:` })]) {
