@@ -7,8 +7,17 @@ import { EventEmitter } from 'node:events';
 
 /** A session as the web framework hands it over: anything that `JSON.stringify` can write, with the framework's `cookie`. */
 export interface SessionData {
-  /** The framework's cookie. Its `expires` (a `Date`, or a string or number that `new Date()` reads) bounds the session's life. */
-  cookie?: any;
+  /** The framework's cookie. */
+  cookie?: SessionCookie;
+  [key: string]: any;
+}
+
+/** The cookie of a session, as express-session and @fastify/session have it. The store reads `expires` alone and keeps everything. */
+export interface SessionCookie {
+  /** Ends the session: a `Date`, or a string or number that `new Date()` reads. In a session that `get` gave, it is a string. */
+  expires?: Date | string | number | null | undefined;
+  /** The cookie's lifetime in milliseconds when it was set. */
+  originalMaxAge?: number | null | undefined;
   [key: string]: any;
 }
 
@@ -83,7 +92,22 @@ export class SessionStoreError extends Error {
   readonly cause?: unknown;
   /** For `JSON.stringify` and `response.json(error)`: without `detail` and `cause`. */
   toJSON(): Pick<SessionStoreError, 'statusCode' | 'code' | 'message' | 'retryable' | 'retryAfterMillis'>;
-  private constructor();
+  /**
+   * Makes an error as the store's calls fail with, for the tests of an application. `message`, `statusCode` and, if it is left out, `retryable` follow from `code`.
+   * @throws {TypeError} for a code that this package does not have.
+   */
+  constructor(failure: SessionStoreFailure);
+}
+
+/** What a {@link SessionStoreError} is made of. */
+export interface SessionStoreFailure {
+  code: SessionStoreErrorCode;
+  /** Default `''`. */
+  detail?: string | undefined;
+  /** Default: as the store's own error of this code. `ERR_CONFLICT` is retryable from `update` alone; the default is `false`. */
+  retryable?: boolean | undefined;
+  retryAfterMillis?: number | undefined;
+  cause?: unknown;
 }
 
 /** The item in the DynamoDB table; docs/record-format.md describes it. All strings but `sessionId` are base64; version 2 stores them as bytes. */
@@ -134,18 +158,18 @@ export interface SessionStoreLogger {
 /** What bounds the cache of data keys. Each is a whole number from 1. */
 export interface KeyCacheLimits {
   /** How many data keys are kept. Default 10,000. */
-  maxEntries?: number;
+  maxEntries?: number | undefined;
   /** How many seconds a data key is kept at most, less up to a tenth at random; use does not prolong it. Default 3,600. */
-  maxAgeSeconds?: number;
+  maxAgeSeconds?: number | undefined;
   /** How many times a process seals under one data key. Default 1,048,576 (2^20). */
-  maxSealsPerKey?: number;
+  maxSealsPerKey?: number | undefined;
   /** How many bytes a process seals under one data key. Default 68,719,476,736 (2^36). */
-  maxBytesPerKey?: number;
+  maxBytesPerKey?: number | undefined;
   /**
    * How many seconds pass at least between two revocation checks: while there is traffic, one cached key is unwrapped again, and if KMS refuses, the
    * whole cache is emptied. Default 60.
    */
-  revocationCheckSeconds?: number;
+  revocationCheckSeconds?: number | undefined;
 }
 
 /**
@@ -154,14 +178,14 @@ export interface KeyCacheLimits {
  */
 export interface Timeouts {
   /** To connect, TLS included. Default 1,000. */
-  connectMillis?: number;
+  connectMillis?: number | undefined;
   /** For one attempt of a request, connecting included. Default 2,000. */
-  attemptMillis?: number;
+  attemptMillis?: number | undefined;
   /**
    * For a call of the store with all its requests, their retries, and whatever it waits for: credentials, or the data key that another call is unwrapping. `all`, `ids`,
    * `length` and `clear` have it for each of their requests instead; `update` for each read and each write; `withLock` for each request about the lease. Default 5,000.
    */
-  callMillis?: number;
+  callMillis?: number | undefined;
 }
 
 /** Requests of a store to one service. */
@@ -237,131 +261,136 @@ export interface SessionConflict {
 /** Options of {@link DynamoDBSessionStore.get}. */
 export interface GetOptions {
   /** Ends the waiting: the promise rejects with the signal's reason at once. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
+
+/** What {@link DynamoDBSessionStore.update} calls: changes the session in place and gives nothing, or gives the whole session to write. */
+// biome-ignore lint/suspicious/noConfusingVoidType: a function without a return is what most callers write
+export type SessionMutation<T> = (session: T) => T | undefined | void | PromiseLike<T | undefined | void>;
 
 /** Options of {@link DynamoDBSessionStore.update}. */
 export interface UpdateOptions {
   /** After how many seconds no further attempt is made, 0 to 3,600. Default 5. */
-  deadlineSeconds?: number;
+  deadlineSeconds?: number | undefined;
 }
 
 /** Options of {@link DynamoDBSessionStore.withLock}. */
 export interface LockOptions {
   /** How many seconds the lease lasts if its holder dies, 1 to 3,600; it is renewed while the task runs. Default 10. */
-  leaseSeconds?: number;
+  leaseSeconds?: number | undefined;
   /** How many seconds to wait for the lease, 0 to 3,600. Default 10. */
-  waitSeconds?: number;
+  waitSeconds?: number | undefined;
   /** Ends the waiting, and aborts the task's signal. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
-export interface SessionStoreConfig {
+/** The options of {@link DynamoDBSessionStore}. `T` is the type of the sessions. */
+export interface SessionStoreConfig<T extends SessionData = SessionData> {
   /** The DynamoDB table. Default {@link SESSIONS_TABLE}. */
-  tableName?: string;
+  tableName?: string | undefined;
   /**
    * How many seconds a session lives at most after a save or a touch, 1 to 315,360,000 (ten years), or a function of the session that gives
    * them. An earlier `cookie.expires` ends it earlier. Default: the session lives as long as its cookie, ten years at most, or 604,800 seconds (7 days)
    * where the cookie has no end.
    */
-  ttlSeconds?: number | ((session: SessionData) => number);
+  ttlSeconds?: number | ((session: T) => number) | undefined;
   /**
    * The KMS key that wraps the data keys: a key ARN or an alias ARN. Of a list the first wraps and all unwrap, for a change of the key or the
    * account: a session moves to the first with its next save. KMS is called in the region of each ARN. Default {@link KMS_KEY_ARN}.
    */
-  kmsKeyArn?: string | string[];
+  kmsKeyArn?: string | string[] | undefined;
   /** The AWS region of the table and the key. Default {@link AWS_REGION}. */
-  region?: string;
+  region?: string | undefined;
   /** One URL for both services, for local servers. Default: `AWS_ENDPOINT_URL`, else AWS's own. */
-  endpoint?: string;
+  endpoint?: string | undefined;
   /** DynamoDB's URL. Default: `endpoint`, else `AWS_ENDPOINT_URL_DYNAMODB`, else `AWS_ENDPOINT_URL`, else AWS's own. */
-  dynamodbEndpoint?: string;
+  dynamodbEndpoint?: string | undefined;
   /** KMS's URL. Default: `endpoint`, else `AWS_ENDPOINT_URL_KMS`, else `AWS_ENDPOINT_URL`, else AWS's own. */
-  kmsEndpoint?: string;
+  kmsEndpoint?: string | undefined;
   /** The profile of the AWS configuration files; goes before credentials in the environment. Default: the default chain, with `AWS_PROFILE`. */
-  profile?: string;
+  profile?: string | undefined;
   /** The ARN of an IAM role to assume for every call. Default: none, the credentials of the default chain are used as they are. */
-  roleArn?: string;
+  roleArn?: string | undefined;
   /**
    * Stands before every session id in the table, so that several applications share one: each lists, reads and clears its own sessions alone. End it with `:` or `#`; one
    * that does not, such as `app`, stands as `app%:`. Behind a prefix, an id that starts as a longer prefix would, such as `admin:x`, is escaped (docs/record-format.md). Default: '', the whole table: such a store lists and clears
    * the sessions of every prefix, with their keys as ids, unless `hashSessionIds` is set. At most 1,024 bytes.
    */
-  prefix?: string;
+  prefix?: string | undefined;
   /**
    * `true` (default): a session keeps its data key, and data keys are cached in memory within {@link KeyCacheLimits}. `'strict'`: the same with
    * 1,000 entries, 60 seconds, 1,024 seals, 1 GiB and a check every 10 seconds. `false`: a new data key at every save, an unwrapping at every
    * read.
    */
-  keyCache?: boolean | 'strict' | KeyCacheLimits;
+  keyCache?: boolean | 'strict' | KeyCacheLimits | undefined;
   /**
    * The version of the records that the store writes. Default 1, the interchange format of plain implementations. 2 is bound to its table,
    * session and end of life, and committed to its data key: take it for every new table.
    */
-  recordVersion?: 1 | 2;
+  recordVersion?: 1 | 2 | undefined;
   /**
    * The versions that the store reads; must contain `recordVersion`. Others fail with `ERR_VERSION`, unless the session has
    * ended: that is no session in whatever version. Default [1, 2].
    */
-  acceptVersions?: Array<1 | 2>;
+  acceptVersions?: Array<1 | 2> | undefined;
   /**
    * Joins the KMS encryption context of version 2 records (which has `purpose`, `table` and `v`). It stands in CloudTrail in plaintext, and must
    * not change while there are sessions.
    */
-  encryptionContext?: Record<string, string>;
+  encryptionContext?: Record<string, string> | undefined;
   /**
    * `true`: the table holds the SHA-256 of session ids in place of the ids. With a secret of at least 16 bytes: their HMAC-SHA256, for ids short
    * enough to be guessed. `ids` then opens every session. Default `false`. A change makes the sessions that there are unknown.
    */
-  hashSessionIds?: boolean | { secret: string };
+  hashSessionIds?: boolean | { secret: string } | undefined;
   /**
    * How many seconds pass at least between two moves of the end of a session whose content does not change; never more than a tenth of its
    * lifetime. 0 moves it with every request. Default 60.
    */
-  touchAfter?: number;
+  touchAfter?: number | undefined;
   /**
    * What a save does to a session that somebody else has changed since it was read. `'overwrite'` (default): the last write wins. `'error'`: it fails with
    * `ERR_CONFLICT`. `'drop'`: it does nothing. The event `conflict` tells of each. With the latter two, `get` adds the property `sessionRevision` to
    * sessions, which never appears in their JSON: it carries the revision through frameworks that copy sessions.
    */
-  onConflict?: 'overwrite' | 'error' | 'drop';
+  onConflict?: 'overwrite' | 'error' | 'drop' | undefined;
   /**
    * What a read makes of a record that fails its integrity check. `'error'` (default): it fails with `ERR_INTEGRITY`, and so does every request of that browser
    * until its cookie is gone. `'missing'`: there is no session. `'destroy'`: the record is removed as well, if it is one of the store's kind and nobody writes it
    * meanwhile; so are records that a wrong configuration cannot open: another `kmsKeyArn` or `encryptionContext`. Each is counted in `stats().errors` and logged once a minute.
    */
-  onIntegrityFailure?: 'error' | 'missing' | 'destroy';
+  onIntegrityFailure?: 'error' | 'missing' | 'destroy' | undefined;
   /**
    * How many sessions' records are remembered by their id, for frameworks that copy sessions and whose copies do not tell what they were read from
    * (@fastify/session up to 11.1.1). Between the read and the save of one request there must not be reads of more other sessions than this, or the save is
    * taken for one of a new session. Default 10,000 (about 3 MB).
    */
-  maxRecentSessions?: number;
+  maxRecentSessions?: number | undefined;
   /** How long calls of AWS may take. */
-  timeouts?: Timeouts;
+  timeouts?: Timeouts | undefined;
   /**
    * How many calls may wait for an answer at a time, those that wait for an earlier write of their session included; one more fails with
    * `ERR_OVERLOADED` at once, so that an outage does not fill the memory. Calls of `withLock` are counted apart, up to the same number, so that
    * those that wait for a lease do not stop what the task under it does. Default 1,000 (about 100 MB while none is answered).
    */
-  maxCallsInFlight?: number;
+  maxCallsInFlight?: number | undefined;
   /**
    * Whether the Fastify applications of this process are guarded as {@link guardReplies} says, once this store is made. Default `true`. With `false`, an
    * application that relies on the session store in memory may run the handlers that its hooks refuse.
    */
-  guardReplies?: boolean;
+  guardReplies?: boolean | undefined;
   /** Default: `console`. */
-  logger?: SessionStoreLogger;
+  logger?: SessionStoreLogger | undefined;
   /** The shared handle {@link kmsClient}. It has the environment's settings, so it excludes `region`, `profile`, `roleArn` and KMS endpoints. */
-  kmsClient?: AwsClientHandle;
+  kmsClient?: AwsClientHandle | undefined;
   /** The shared handle {@link docClient}. It has the environment's settings, so it excludes `region`, `profile`, `roleArn` and DynamoDB endpoints. */
-  docClient?: AwsClientHandle;
+  docClient?: AwsClientHandle | undefined;
   /**
    * Local mode, for development and tests: no AWS account and no network. `path` is a folder, made on first use, for `sessions.redb` and
    * the `key` file (mode 0600) that wraps the data keys; a folder that holds nothing else gets a `.gitignore` that leaves it out. One process at a time. The options
    * about AWS are checked, but not used.
    */
-  local?: { path: string };
+  local?: { path: string } | undefined;
 }
 
 /**
@@ -389,12 +418,12 @@ export interface SessionStoreConfig {
  *
  * Time is `Date.now()`, so a test that fakes the `Date` can turn the store's clock.
  */
-export class DynamoDBSessionStore extends EventEmitter {
+export class DynamoDBSessionStore<T extends SessionData = SessionData> extends EventEmitter {
   /**
    * Checks the options; connects to nothing, opens nothing.
    * @throws {SessionStoreError} `ERR_CONFIG`, whose `detail` names the option that is unknown, mistyped or contradicts another.
    */
-  constructor(config?: SessionStoreConfig);
+  constructor(config?: SessionStoreConfig<T>);
 
   /**
    * Reads a session: a new object, equal to what `JSON.parse(JSON.stringify(session))` made of the saved one; `cookie.expires` moves only
@@ -402,8 +431,10 @@ export class DynamoDBSessionStore extends EventEmitter {
    * only if the data key is not cached.
    * Fails with `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_SERIALIZATION`, `ERR_CONFIG`.
    */
+  get(sid: string, callback: (error: any, session?: T | null) => void): void;
+  /** As the frameworks' types have it: their session is the one that the application declares. */
   get(sid: string, callback: (error: any, session?: any) => void): void;
-  get(sid: string, options?: GetOptions): Promise<SessionData | null>;
+  get(sid: string, options?: GetOptions): Promise<T | null>;
 
   /**
    * Saves a session. A new one, or a known one whose content has changed: one PutItem; KMS is asked for a data key only if none is cached for it. A known one
@@ -419,8 +450,8 @@ export class DynamoDBSessionStore extends EventEmitter {
    * Fails with `ERR_SERIALIZATION`, `ERR_SESSION_TOO_LARGE`, `ERR_CONFIG`, and under `onConflict: 'error'` with `ERR_CONFLICT`, in which cases
    * nothing is written.
    */
-  set(sid: string, session: SessionData, callback: ((error?: any) => void) | undefined): void;
-  set(sid: string, session: SessionData): Promise<void>;
+  set(sid: string, session: T, callback: ((error?: any) => void) | undefined): void;
+  set(sid: string, session: T): Promise<void>;
 
   /**
    * Moves a session's end as `set` would, without rewriting its content: one UpdateItem of `ttl`, or nothing within `touchAfter`. Where a record of version 2 does not let
@@ -430,8 +461,8 @@ export class DynamoDBSessionStore extends EventEmitter {
    * before `touch` returns.
    * Fails with `ERR_CONFIG`; where it saves, as `set` does.
    */
-  touch(sid: string, session: SessionData, callback: ((error?: any) => void) | undefined): void;
-  touch(sid: string, session: SessionData): Promise<void>;
+  touch(sid: string, session: T, callback: ((error?: any) => void) | undefined): void;
+  touch(sid: string, session: T): Promise<void>;
 
   /** Removes a session and wipes its cached data key. Removing one that is gone is a success. Fails with `ERR_CONFIG`. */
   destroy(sid: string, callback: ((error?: any) => void) | undefined): void;
@@ -442,18 +473,20 @@ export class DynamoDBSessionStore extends EventEmitter {
    * and administration.
    * Fails with `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_SERIALIZATION` if one of the records cannot be opened.
    */
+  all(callback: (error: any, sessions?: Array<T & { id: string }>) => void): void;
+  /** As the frameworks' types have it: their session is the one that the application declares. */
   all(callback: (error: any, sessions?: any) => void): void;
-  all(): Promise<Array<SessionData & { id: string }>>;
+  all(): Promise<Array<T & { id: string }>>;
 
   /**
    * The ids of every live session of this store. Reads the whole table's keys and asks nothing of KMS; under `hashSessionIds` it opens every
    * session, and fails as `all` does.
    */
-  ids(callback: (error: any, ids?: any) => void): void;
+  ids(callback: (error: any, ids?: string[]) => void): void;
   ids(): Promise<string[]>;
 
   /** How many live sessions this store has. Reads the whole table's keys; asks nothing of KMS. */
-  length(callback: (error: any, length?: any) => void): void;
+  length(callback: (error: any, length?: number) => void): void;
   length(): Promise<number>;
 
   /** Removes every session of this store, expired ones too, in batches. Other items of the table stay. */
@@ -473,29 +506,34 @@ export class DynamoDBSessionStore extends EventEmitter {
    * Fails with `ERR_CONFLICT` (retryable) at the deadline, `ERR_SERIALIZATION`, `ERR_SESSION_TOO_LARGE`, `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_NOT_SAVED`,
    * `ERR_CONFIG`.
    */
-  update(target: string | object, mutate: (session: any) => unknown, options?: UpdateOptions): Promise<SessionData | null>;
-  update(target: string | object, mutate: (session: any) => unknown, callback: (error: any, session?: any) => void): void;
+  update(target: string | object, mutate: SessionMutation<T>, options?: UpdateOptions): Promise<T | null>;
+  update(target: string | object, mutate: SessionMutation<T>, callback: (error: any, session?: T | null) => void): void;
   update(
     target: string | object,
-    mutate: (session: any) => unknown,
+    mutate: SessionMutation<T>,
     options: UpdateOptions | undefined,
-    callback: (error: any, session?: any) => void,
+    callback: (error: any, session?: T | null) => void,
   ): void;
 
   /**
    * Runs `task` while no other process runs one for the same session, for work such as refreshing an OAuth token once: takes a lease in the same
    * table, renews it while the task runs, and gives it back. A holder that dies frees it when the lease ends. Not reentrant.
+   * @param target a session id, or the session object of the current request (`request.session`).
    * @param task gets a signal that aborts if the lease is lost (another process may have it then) or `options.signal` aborts.
    * @returns what `task` gives.
    * Fails with what `task` throws, with `ERR_LOCK_TIMEOUT` (retryable) after `waitSeconds`, with the reason of `options.signal`, with `ERR_CONFIG`.
    */
-  withLock<T>(sid: string, task: (signal: AbortSignal) => T | PromiseLike<T>, options?: LockOptions): Promise<T>;
-  withLock<T>(sid: string, task: (signal: AbortSignal) => T | PromiseLike<T>, callback: (error: any, value?: T) => void): void;
-  withLock<T>(
-    sid: string,
-    task: (signal: AbortSignal) => T | PromiseLike<T>,
+  withLock<R>(target: string | object, task: (signal: AbortSignal) => R | PromiseLike<R>, options?: LockOptions): Promise<R>;
+  withLock<R>(
+    target: string | object,
+    task: (signal: AbortSignal) => R | PromiseLike<R>,
+    callback: (error: any, value?: R) => void,
+  ): void;
+  withLock<R>(
+    target: string | object,
+    task: (signal: AbortSignal) => R | PromiseLike<R>,
     options: LockOptions | undefined,
-    callback: (error: any, value?: T) => void,
+    callback: (error: any, value?: R) => void,
   ): void;
 
   /**
@@ -509,7 +547,7 @@ export class DynamoDBSessionStore extends EventEmitter {
    * The record as it lies in the table, still sealed, or `null`: for support and for showing what a reader of the table sees.
    * Fails with `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_CONFIG`.
    */
-  record(sid: string, callback: (error: any, record?: any) => void): void;
+  record(sid: string, callback: (error: any, record?: EncryptedSessionRecord | null) => void): void;
   record(sid: string): Promise<EncryptedSessionRecord | null>;
 
   /** What happened so far. Also of a closed store. */
@@ -527,12 +565,26 @@ export class DynamoDBSessionStore extends EventEmitter {
   on(event: string | symbol, listener: (...args: any[]) => void): this;
   once(event: 'conflict', listener: (conflict: SessionConflict) => void): this;
   once(event: string | symbol, listener: (...args: any[]) => void): this;
+  off(event: 'conflict', listener: (conflict: SessionConflict) => void): this;
+  off(event: string | symbol, listener: (...args: any[]) => void): this;
+  addListener(event: 'conflict', listener: (conflict: SessionConflict) => void): this;
+  addListener(event: string | symbol, listener: (...args: any[]) => void): this;
+  removeListener(event: 'conflict', listener: (conflict: SessionConflict) => void): this;
+  removeListener(event: string | symbol, listener: (...args: any[]) => void): this;
+  prependListener(event: 'conflict', listener: (conflict: SessionConflict) => void): this;
+  prependListener(event: string | symbol, listener: (...args: any[]) => void): this;
+  prependOnceListener(event: 'conflict', listener: (conflict: SessionConflict) => void): this;
+  prependOnceListener(event: string | symbol, listener: (...args: any[]) => void): this;
 
-  /** express-session's own; there only if express-session is installed. */
+  /** As express-session's `Store` has it. */
   regenerate(req: any, callback: (error?: any) => any): void;
-  /** express-session's own; there only if express-session is installed. */
+  /** As express-session's `Store` has it. */
   load(sid: string, callback: (error: any, session?: any) => any): void;
-  /** express-session's own; there only if express-session is installed. */
+  /**
+   * As express-session's `Store` has it: makes the session object of a request. Its classes are those of the express-session that the store was given to. A process whose
+   * first request comes with a cookie learns them by asking the application's `genid` for an id that nobody uses.
+   * @throws {SessionStoreError} `ERR_CONFIG` if the store was given to no middleware of express-session.
+   */
   createSession(req: any, session: any): any;
 }
 
@@ -568,7 +620,7 @@ export interface GuardRepliesOptions {
    *
    * What it throws, or a promise of it that rejects, is ignored. Default: one line for `app.log.warn`, which goes nowhere in an application without a logger.
    */
-  report?: (place: string) => unknown;
+  report?: ((place: string) => unknown) | undefined;
 }
 
 /** What {@link guardReplies} found so far. */

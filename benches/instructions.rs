@@ -1,4 +1,4 @@
-//! The program whose instructions `bench/instructions.mjs` has callgrind count. With the name of an operation it sets the scene, and then does
+//! The program whose instructions `benchmarks/instructions.mjs` has callgrind count. With the name of an operation it sets the scene, and then does
 //! the operation [`TIMES`] times; without one it says what there is, as JSON.
 
 #![allow(missing_docs)]

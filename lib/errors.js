@@ -26,9 +26,16 @@ const MESSAGES = {
   ERR_CLOSED: 'the session store is closed; see detail',
 };
 
+/** The codes whose errors are retryable, if the one that makes an error does not say otherwise. */
+const RETRYABLE = new Set([
+  ...['ERR_KMS_UNAVAILABLE', 'ERR_KMS_THROTTLED', 'ERR_DYNAMODB_UNAVAILABLE', 'ERR_DYNAMODB_THROTTLED'],
+  ...['ERR_LOCK_TIMEOUT', 'ERR_OVERLOADED'],
+]);
+
 class SessionStoreError extends Error {
-  /** @param {{ code: string, detail: string, retryable: boolean, retryAfterMillis?: number, cause?: unknown }} failure */
-  constructor({ code, detail, retryable, retryAfterMillis, cause }) {
+  /** @param {{ code: string, detail?: string, retryable?: boolean, retryAfterMillis?: number, cause?: unknown }} failure */
+  constructor({ code, detail = '', retryable = RETRYABLE.has(code), retryAfterMillis, cause }) {
+    if (!Object.hasOwn(MESSAGES, code)) throw new TypeError(`SessionStoreError: no code of this package: ${code}`);
     super(MESSAGES[code], cause === undefined ? undefined : { cause });
     this.code = code;
     this.retryable = retryable;
@@ -51,7 +58,7 @@ Object.defineProperty(SessionStoreError.prototype, 'name', { value: 'SessionStor
 
 /** A failure found on this side, which the same call will meet again. */
 function failure(code, detail, cause) {
-  return new SessionStoreError({ code, detail, retryable: false, cause });
+  return new SessionStoreError({ code, detail, cause });
 }
 
 /** The native side answers with a value, or with the data of an error. */

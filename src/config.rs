@@ -8,7 +8,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::aws::{ClientSettings, Timeouts};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Unset};
 use crate::key_cache::Limits;
 use crate::record::Version;
 use crate::session_key::IdHashing;
@@ -19,6 +19,10 @@ const DEFAULT_KEY_ARN: &str =
     "arn:aws:kms:us-east-1:232282424912:key/afd7365b-7a3a-4ae6-97a6-3dcd0ec9a94a";
 const DEFAULT_TABLE: &str = "mcp-gateway-sessions";
 const DEFAULT_REGION: &str = "us-east-1";
+
+/// The environment variables that name another key and another table.
+pub const KEY_VARIABLE: &str = "KMS_KEY_ARN";
+const TABLE_VARIABLE: &str = "SESSIONS_TABLE";
 
 /// The longest age and interval, in seconds: a hundred years, far from the end of any clock.
 const MAX_SECONDS: u64 = 3_155_760_000;
@@ -34,8 +38,12 @@ const RESERVED_CONTEXT: [&str; 3] = ["purpose", "table", "v"];
 pub struct Environment {
     /// `KMS_KEY_ARN`.
     pub key_arn: String,
+    /// Whether that is the built-in default.
+    pub key_unset: bool,
     /// `SESSIONS_TABLE`.
     pub table: String,
+    /// Whether that is the built-in default.
+    pub table_unset: bool,
     /// `AWS_REGION`.
     pub region: String,
 }
@@ -44,6 +52,8 @@ pub struct Environment {
 pub struct StoreConfig {
     /// `tableName`.
     pub table_name: String,
+    /// Set if that is the built-in default.
+    pub table_unset: Option<Unset>,
     /// `prefix`.
     pub prefix: String,
     /// Used where the caller gives no lifetime with the call.
@@ -87,6 +97,8 @@ pub enum Backend {
 pub struct KeySettings {
     /// Its ARN, or that of an alias.
     pub arn: String,
+    /// Set if that is the built-in default.
+    pub unset: Option<Unset>,
     /// The settings of the client for it.
     pub client: ClientSettings,
 }
@@ -94,15 +106,14 @@ pub struct KeySettings {
 impl Environment {
     /// From the variables that `read` gives; an empty one counts as unset.
     pub fn new(read: impl Fn(&str) -> Option<String>) -> Environment {
-        let variable = |name: &str, default: &str| {
-            read(name)
-                .filter(|value| !value.is_empty())
-                .unwrap_or_else(|| default.to_owned())
-        };
+        let variable = |name: &str| read(name).filter(|value| !value.is_empty());
+        let (key, table) = (variable(KEY_VARIABLE), variable(TABLE_VARIABLE));
         Environment {
-            key_arn: variable("KMS_KEY_ARN", DEFAULT_KEY_ARN),
-            table: variable("SESSIONS_TABLE", DEFAULT_TABLE),
-            region: variable("AWS_REGION", DEFAULT_REGION),
+            key_unset: key.is_none(),
+            key_arn: key.unwrap_or_else(|| DEFAULT_KEY_ARN.to_owned()),
+            table_unset: table.is_none(),
+            table: table.unwrap_or_else(|| DEFAULT_TABLE.to_owned()),
+            region: variable("AWS_REGION").unwrap_or_else(|| DEFAULT_REGION.to_owned()),
         }
     }
 
@@ -156,13 +167,16 @@ impl StoreConfig {
             ));
         };
         let mut options = Options(options);
-        let table_name = options
-            .string(
-                "tableName",
-                "3 to 255 letters, digits, _ - or .",
-                is_table_name,
-            )?
-            .unwrap_or_else(|| environment.table.clone());
+        let named = options.string(
+            "tableName",
+            "3 to 255 letters, digits, _ - or .",
+            is_table_name,
+        )?;
+        let table_unset = (named.is_none() && environment.table_unset).then_some(Unset {
+            option: Some("tableName"),
+            variable: TABLE_VARIABLE,
+        });
+        let table_name = named.unwrap_or_else(|| environment.table.clone());
         if !is_table_name(&table_name) {
             return Err(Error::Config(
                 "the environment's SESSIONS_TABLE must be 3 to 255 letters, digits, _ - or ."
@@ -191,6 +205,7 @@ impl StoreConfig {
         };
         Ok(StoreConfig {
             table_name,
+            table_unset,
             prefix,
             lifetime,
             key_cache,
@@ -568,6 +583,10 @@ struct AwsOptions {
 
 impl AwsOptions {
     fn backend(self, environment: &Environment) -> Result<Backend> {
+        let unset = (self.keys.is_none() && environment.key_unset).then_some(Unset {
+            option: Some("kmsKeyArn"),
+            variable: KEY_VARIABLE,
+        });
         let key_arns = match self.keys {
             Some(keys) => keys,
             None => vec![(
@@ -606,7 +625,7 @@ impl AwsOptions {
                     ..own.clone()
                 },
             };
-            Ok(KeySettings { arn, client })
+            Ok(KeySettings { arn, unset, client })
         });
         let keys = keys.collect::<Result<_>>()?;
         let table = if self.shared_table {

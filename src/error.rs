@@ -52,18 +52,20 @@ pub enum Error {
     /// `ERR_KMS_KEY_UNUSABLE`: the key is disabled, pending deletion, absent, or of another kind.
     #[error(
         "the KMS key {key} cannot be used for {action}; it must exist in this region, be enabled, and be a symmetric encryption key: \
-         check its state, or correct kmsKeyArn"
+         check its state, or correct kmsKeyArn{}", Unset::hint(*.unset)
     )]
     KmsKeyUnusable {
         /// The ARN of the key.
         key: String,
+        /// Set if nobody named a key, and this is the built-in default.
+        unset: Option<Unset>,
         /// The IAM action, such as `kms:Decrypt`.
         action: &'static str,
         /// The error below.
         source: Option<Cause>,
     },
     /// `ERR_ACCESS_DENIED`: the credentials lack an IAM action.
-    #[error("the credentials may not do {action} on {resource}; allow it in the role's IAM policy{}", match .service { Service::Kms => " and in the key's policy", Service::DynamoDb => "" })]
+    #[error("the credentials may not do {action} on {resource}; allow it in the role's IAM policy{}{}", match .service { Service::Kms => " and in the key's policy", Service::DynamoDb => "" }, Unset::hint(*.unset))]
     AccessDenied {
         /// Which service.
         service: Service,
@@ -71,18 +73,22 @@ pub enum Error {
         action: &'static str,
         /// The ARN of the key, or the name of the table.
         resource: String,
+        /// Set if nobody named it, and it is the built-in default.
+        unset: Option<Unset>,
         /// The error below.
         source: Option<Cause>,
     },
     /// `ERR_TABLE_NOT_FOUND`.
     #[error(
-        "the DynamoDB table {table} does not exist in this account and region ({region}); create it, or correct tableName or region"
+        "the DynamoDB table {table} does not exist in this account and region ({region}); create it, or correct tableName or region{}", Unset::hint(*.unset)
     )]
     TableNotFound {
         /// The name of the table.
         table: String,
         /// The region that was asked.
         region: String,
+        /// Set if nobody named a table, and this is the built-in default.
+        unset: Option<Unset>,
         /// The error below.
         source: Option<Cause>,
     },
@@ -157,6 +163,38 @@ impl fmt::Display for Service {
             Service::Kms => "AWS KMS",
             Service::DynamoDb => "DynamoDB",
         })
+    }
+}
+
+/// What would have named a key or a table, and was not set, so that a call went to the built-in default. Those defaults are of one gateway and its AWS
+/// account: anybody else meets them by having forgotten a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unset {
+    /// The option of the store; none where no store is used.
+    pub option: Option<&'static str>,
+    /// The environment variable.
+    pub variable: &'static str,
+}
+
+impl Unset {
+    /// What to add to an error about the resource.
+    fn hint(unset: Option<Unset>) -> String {
+        match unset {
+            None => String::new(),
+            Some(Unset {
+                option: None,
+                variable,
+            }) => format!(
+                "; this is the built-in default, because the environment variable {variable} is not set: set it to your own"
+            ),
+            Some(Unset {
+                option: Some(option),
+                variable,
+            }) => format!(
+                "; this is the built-in default, because neither the option {option} nor the environment variable {variable} is set: \
+                 set one of them to your own"
+            ),
+        }
     }
 }
 
@@ -306,6 +344,7 @@ mod tests {
             service: Service::Kms,
             action: "kms:Decrypt",
             resource: "arn:aws:kms:us-east-1:1:key/k".into(),
+            unset: None,
             source: None,
         };
         assert!(error.to_string().contains("kms:Decrypt"));

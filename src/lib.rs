@@ -19,6 +19,7 @@ pub mod data_keys;
 pub mod envelope;
 pub mod error;
 pub mod key_cache;
+pub mod lease;
 pub mod lifecycle;
 pub mod local;
 pub mod mark;

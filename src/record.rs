@@ -12,11 +12,6 @@ use crate::envelope::{Commitment, IV_LENGTH, Salt, Sealed, TAG_LENGTH};
 use crate::error::{Error, Result};
 use crate::time::{EpochMillis, EpochSeconds};
 
-/// Who holds a lease.
-pub const OWNER: &str = "owner";
-/// When a lease ends, in epoch milliseconds.
-pub const LEASE_UNTIL: &str = "leaseUntil";
-
 /// The table's partition key.
 pub const SESSION_ID: &str = "sessionId";
 /// The session's JSON, encrypted.
@@ -325,6 +320,15 @@ fn binary(item: &mut Item, name: &str) -> Result<Vec<u8>> {
 fn take(item: &mut Item, name: &str) -> Option<Attribute> {
     let attribute = item.get_mut(name)?;
     Some(std::mem::replace(attribute, Attribute::Other))
+}
+
+/// The number under a name, as far as a float holds it: it is there to be compared, as `DynamoDB` compares numbers.
+#[must_use]
+pub fn number(item: &Item, name: &str) -> Option<f64> {
+    match item.get(name) {
+        Some(Attribute::N(number)) => number.parse().ok(),
+        _ => None,
+    }
 }
 
 fn seconds(item: &Item, name: &str) -> Result<EpochSeconds> {

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 
 use crate::error::Result;
-use crate::record::{Attribute, Item};
+use crate::lease::{end_of, owner_of};
+use crate::record::{AUTH_TAG, Attribute, Item, NOT_AFTER, SESSION_ID, TTL, is_ours, number};
 use crate::time::{EpochMillis, EpochSeconds};
 
 /// What must hold for the stored item, or the write does nothing.
@@ -43,6 +44,47 @@ pub enum Condition {
     Owner(String),
 }
 
+impl Condition {
+    /// Whether the condition holds for what is stored. `DynamoDB` evaluates an expression that means the same.
+    #[must_use]
+    pub fn holds(&self, stored: Option<&Item>) -> bool {
+        let there = |holds: &dyn Fn(&Item) -> bool| stored.is_some_and(holds);
+        match self {
+            Condition::Always => true,
+            Condition::Exists => stored.is_some(),
+            Condition::Lives { at, until } => there(&|item| may_live(item, *at, *until)),
+            Condition::EndsBefore { at, until } => there(&|item| {
+                may_live(item, *at, *until)
+                    && number(item, TTL).is_some_and(|ttl| ttl < float(*until))
+            }),
+            Condition::Revision(revision) => there(&|item| item.get(AUTH_TAG) == Some(revision)),
+            Condition::Unmoved { revision, ttl } => there(&|item| {
+                item.get(AUTH_TAG) == Some(revision) && number(item, TTL) == Some(float(*ttl))
+            }),
+            Condition::Vacant(at) => {
+                stored.is_none_or(|item| end_of(item).is_some_and(|until| until.0 <= at.0.floor()))
+            }
+            Condition::Owner(owner) => there(&|item| owner_of(item) == Some(owner)),
+        }
+    }
+}
+
+/// Whether a session is alive at a moment, and may live until another.
+fn may_live(item: &Item, at: EpochSeconds, until: EpochSeconds) -> bool {
+    is_alive(item, at) && number(item, NOT_AFTER).is_none_or(|end| end >= float(until))
+}
+
+/// Whether both ends of a session are later than a moment.
+fn is_alive(item: &Item, at: EpochSeconds) -> bool {
+    let later = |name| number(item, name).is_some_and(|end| end > float(at));
+    later(TTL) && (!item.contains_key(NOT_AFTER) || later(NOT_AFTER))
+}
+
+#[allow(clippy::cast_precision_loss)] // seconds of this and the coming centuries
+fn float(seconds: EpochSeconds) -> f64 {
+    seconds.0 as f64
+}
+
 /// What became of a conditional write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -61,6 +103,19 @@ pub struct Scan {
     pub alive_after: Option<EpochSeconds>,
     /// Whole items, or nothing but their key.
     pub keys_only: bool,
+}
+
+impl Scan {
+    /// Whether the scan gives an item. `DynamoDB` evaluates a filter that means the same.
+    #[must_use]
+    pub fn admits(&self, item: &Item) -> bool {
+        let Some(Attribute::S(key)) = item.get(SESSION_ID) else {
+            return false;
+        };
+        is_ours(item)
+            && key.starts_with(&self.prefix)
+            && self.alive_after.is_none_or(|now| is_alive(item, now))
+    }
 }
 
 /// One page of a scan.

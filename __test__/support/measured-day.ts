@@ -79,8 +79,9 @@ export async function measureDay(t: TestContext, day: Played): Promise<Measured>
 
   const origin = await day.serve(t, backend, client);
   await backend.aws.reset(); // the creation of the table is not of the day
-  const { browsers, requests } = await playDay(origin, START);
-  for (const store of backend.stores) await quiet(store);
+  const { browsers, requests } = await playDay(origin, START, async () => {
+    for (const store of backend.stores) await quiet(store);
+  });
   assert.deepEqual(requests, { '/login': 5, '/refresh': 20, '/tokens': 173, '/logout': 2 });
   const { consumed, items } = replay(await backend.aws.requests(), day.hashKey);
   assert.deepEqual(items, await tableItems(client, day), 'the replay went another way than the day');

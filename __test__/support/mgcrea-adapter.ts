@@ -11,7 +11,8 @@ export function mgcreaStore(store: DynamoDBSessionStore) {
       if (!session) return null;
       byData.set(session.data, session);
       justRead.set(sid, session);
-      return [session.data, session.cookie.expires ? Date.parse(session.cookie.expires) : null];
+      const end = session.cookie?.expires;
+      return [session.data, end ? new Date(end).getTime() : null];
     },
     set(sid: string, data: object, end?: number | null) {
       justRead.delete(sid);

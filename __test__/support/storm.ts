@@ -110,7 +110,7 @@ export class Storm {
     const session = read.value;
     if (act === 'read' || session === null) return;
     await this.#pause();
-    session.cookie.expires = new Date(Date.now() + 3_600_000 + this.#random.whole(0, 1) * 120_000);
+    session.cookie!.expires = new Date(Date.now() + 3_600_000 + this.#random.whole(0, 1) * 120_000);
     if (act === 'save') {
       // A change of its own, in place of what it has read; so a count may be lost to it, unless conflicts are refused.
       session.value = this.#clock + 1;

@@ -116,9 +116,14 @@ function path(device: number, visit: number, request: number): '/login' | '/refr
 
 /**
  * Plays the day on a clock that only it turns: visits an hour apart, the devices' ten minutes from each other, their requests twenty seconds.
+ * @param settled resolves when what a request began in the background is done, as it is after twenty seconds.
  * @returns the browsers of the devices, and how often each path was asked for.
  */
-export async function playDay(origin: string, start: number): Promise<{ browsers: Browser[]; requests: Record<string, number> }> {
+export async function playDay(
+  origin: string,
+  start: number,
+  settled: () => Promise<void>,
+): Promise<{ browsers: Browser[]; requests: Record<string, number> }> {
   const browsers = Array.from({ length: DEVICES }, () => new Browser(origin));
   const refreshes = browsers.map(() => 0);
   const requests: Record<string, number> = {};
@@ -128,6 +133,7 @@ export async function playDay(origin: string, start: number): Promise<{ browsers
         mock.timers.setTime(start + visit * HOUR + device * 10 * MINUTE + request * 20 * SECOND);
         const asked = path(device, visit, request);
         const { status, body } = await (asked === '/tokens' ? browser.get(asked) : browser.post(asked));
+        await settled();
         assert.equal(status, 200, `${asked} of device ${device} in visit ${visit}`);
         requests[asked] = (requests[asked] ?? 0) + 1;
         if (asked === '/refresh') refreshes[device]++;

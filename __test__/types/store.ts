@@ -60,6 +60,9 @@ const everything: Required<SessionStoreConfig> = {
 };
 const store: DynamoDBSessionStore = new DynamoDBSessionStore(everything);
 same<SessionStoreConfig['ttlSeconds'], number | ((session: SessionData) => number) | undefined>(true);
+new DynamoDBSessionStore({
+  ...{ tableName: undefined, timeouts: { callMillis: undefined }, keyCache: { maxEntries: undefined }, local: undefined },
+});
 new DynamoDBSessionStore({ ttlSeconds: 60, region: undefined, logger: { warn: (_text: string) => {}, debug: () => {} } });
 
 // @ts-expect-error an unknown option
@@ -200,6 +203,9 @@ void store.set('id', mine);
 
 const emitter: EventEmitter = store;
 store.on('connect', () => {}).off('disconnect', () => {});
+for (const method of ['once', 'addListener', 'prependListener', 'prependOnceListener', 'off', 'removeListener'] as const) {
+  store[method]('conflict', ({ resolution }) => void same<typeof resolution, 'overwritten' | 'refused' | 'dropped'>(true));
+}
 store.on('conflict', ({ session, resolution }) => {
   same<typeof session, string>(true);
   same<typeof resolution, 'overwritten' | 'refused' | 'dropped'>(true);
@@ -223,6 +229,9 @@ export async function refreshed(sid: string, held: object): Promise<number> {
     undefined,
     (error) => void error,
   );
+  // @ts-expect-error what an assignment gives is not the session
+  await store.update(sid, (session) => (session.user = 'ada'));
+  await store.withLock(held, () => 1);
   // @ts-expect-error a function
   await store.update(sid, {});
   // @ts-expect-error an unknown option
@@ -293,6 +302,41 @@ export function handle(error: unknown): string {
     default:
       return error.retryable ? 'again' : error.code;
   }
+}
+
+const made: SessionStoreError = new SessionStoreError({ code: 'ERR_CONFLICT' });
+new SessionStoreError({ code: 'ERR_KMS_THROTTLED', detail: 'd', retryable: true, retryAfterMillis: 5, cause: made });
+// @ts-expect-error no such code
+new SessionStoreError({ code: 'ENOENT' });
+// @ts-expect-error no code
+new SessionStoreError({ detail: 'd' });
+
+// Sessions of a type
+
+interface User {
+  cookie: { path: string; expires?: Date };
+  user: { id: number };
+}
+const typed = new DynamoDBSessionStore<User>({ ttlSeconds: ({ user }) => user.id });
+const inferred = new DynamoDBSessionStore({ ttlSeconds: (session: User) => session.user.id });
+same<typeof inferred, DynamoDBSessionStore<User>>(true);
+export async function typedCalls(user: User): Promise<void> {
+  const found = await typed.get('id');
+  same<typeof found, User | null>(true);
+  same<Awaited<ReturnType<typeof typed.all>>, Array<User & { id: string }>>(true);
+  await typed.set('id', user);
+  // @ts-expect-error a session of another type
+  await typed.set('id', { user: 'ada' });
+  const updated = await typed.update('id', (session) => void session.user.id++);
+  same<typeof updated, User | null>(true);
+  // @ts-expect-error no such property
+  await typed.update('id', (session) => void session.admin);
+  typed.get('id', (_error, session) => {
+    same<typeof session, User | null | undefined>(true);
+  });
+  typed.all((_error, sessions) => void sessions?.[0]?.user.id);
+  // @ts-expect-error a session without a user
+  new DynamoDBSessionStore<string>();
 }
 
 // Counts

@@ -2,6 +2,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { specFiles } from '../specs.mjs';
 import { step } from '../steps.mjs';
 import { mutantsOf } from './mutate.mjs';
 import { trySpecs } from './trial.mjs';
@@ -39,7 +40,7 @@ export async function tryMutants({ folder, cwd, jobs, files, plan, inShard }) {
 async function tryFile(file, { folder, cwd, jobs, specs: names, named, inShard }) {
   const path = join(folder, file);
   const original = readFileSync(path, 'utf8');
-  const specs = names.map((name) => `${name}.spec.ts`);
+  const specs = (await Promise.all(names.map((name) => specFiles([name], cwd)))).flat();
   const started = performance.now();
   const broken = await trySpecs(specs, { cwd, jobs, seconds: 600 });
   if (broken) throw new Error(`a test fails without any change: ${broken}`);

@@ -11,19 +11,18 @@ use aws_sdk_dynamodb::operation::RequestId;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::error::ConditionalCheckFailedException;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, DeleteRequest, KeyType, ReturnValuesOnConditionCheckFailure,
-    ScalarAttributeType, TableDescription, TableStatus, WriteRequest,
+    AttributeValue, DeleteRequest, KeyType, ScalarAttributeType, TableDescription, TableStatus,
+    WriteRequest,
 };
 
 use super::AwsClients;
+use super::attributes::{attribute_value, item};
+use super::expressions::{condition_expression, filter_expression, some};
 use super::failure::Call;
-use crate::error::{Cause, Error, Result, Service};
-use crate::record::{
-    AUTH_TAG, Attribute, Item, LEASE_UNTIL, MARKS, NOT_AFTER, Name, OWNER, SESSION_ID, TTL,
-};
+use crate::error::{Cause, Error, Result, Service, Unset};
+use crate::record::{Attribute, Item, SESSION_ID, TTL};
 use crate::session_table::{Condition, Outcome, Page, Scan, SessionTable};
 use crate::time::EpochSeconds;
 
@@ -38,29 +37,24 @@ const FIRST_BATCH_WAIT: Duration = Duration::from_millis(50);
 pub struct DynamoDbTable {
     clients: Arc<AwsClients>,
     name: String,
-}
-
-/// An expression of the API: its text and what its placeholders stand for.
-#[derive(Default)]
-struct Expression {
-    text: Option<String>,
-    names: HashMap<String, String>,
-    values: HashMap<String, AttributeValue>,
-}
-
-impl Expression {
-    /// A refused condition tells what there is instead.
-    fn refusal(&self) -> Option<ReturnValuesOnConditionCheckFailure> {
-        let conditional = self.text.is_some();
-        conditional.then_some(ReturnValuesOnConditionCheckFailure::AllOld)
-    }
+    unset: Option<Unset>,
 }
 
 impl DynamoDbTable {
     /// The table `name`, through `clients`.
     #[must_use]
     pub fn new(clients: Arc<AwsClients>, name: String) -> DynamoDbTable {
-        DynamoDbTable { clients, name }
+        DynamoDbTable {
+            clients,
+            name,
+            unset: None,
+        }
+    }
+
+    /// The same, whose errors say what would have named it.
+    #[must_use]
+    pub fn unless_set(self, unset: Option<Unset>) -> DynamoDbTable {
+        DynamoDbTable { unset, ..self }
     }
 
     async fn client(&self) -> &Client {
@@ -69,6 +63,7 @@ impl DynamoDbTable {
 
     fn call(&self, action: &'static str) -> Call<'_> {
         Call::to(Service::DynamoDb, action, &self.name, self.clients.region())
+            .unless_set(self.unset)
     }
 
     fn wrong_schema(&self, reason: impl Into<String>) -> Error {
@@ -330,121 +325,4 @@ fn has_session_key(table: &TableDescription) -> bool {
         attribute.attribute_name == SESSION_ID && attribute.attribute_type == ScalarAttributeType::S
     });
     is_key && is_string
-}
-
-fn condition_expression(condition: Condition) -> Expression {
-    match condition {
-        Condition::Always => Expression::default(),
-        Condition::Exists => Expression {
-            text: Some("attribute_exists(#sessionId)".to_owned()),
-            names: names([SESSION_ID]),
-            values: HashMap::new(),
-        },
-        Condition::Lives { at, until } => lives(at, until, ""),
-        Condition::EndsBefore { at, until } => lives(at, until, " AND #ttl < :until"),
-        Condition::Revision(tag) => Expression {
-            text: Some("#authTag = :authTag".to_owned()),
-            names: names([AUTH_TAG]),
-            values: attribute_value((":authTag".into(), tag))
-                .into_iter()
-                .collect(),
-        },
-        Condition::Unmoved { revision, ttl } => {
-            let mut both = condition_expression(Condition::Revision(revision));
-            both.text = both.text.map(|text| format!("{text} AND #ttl = :end"));
-            both.names.extend(names([TTL]));
-            let end = AttributeValue::N(ttl.0.to_string());
-            both.values.insert(":end".to_owned(), end);
-            both
-        }
-        Condition::Vacant(at) => Expression {
-            text: Some("attribute_not_exists(#sessionId) OR #leaseUntil <= :at".to_owned()),
-            names: names([SESSION_ID, LEASE_UNTIL]),
-            values: HashMap::from([(":at".to_owned(), AttributeValue::N(at.number()))]),
-        },
-        Condition::Owner(owner) => Expression {
-            text: Some("#owner = :owner".to_owned()),
-            names: names([OWNER]),
-            values: HashMap::from([(":owner".to_owned(), AttributeValue::S(owner))]),
-        },
-    }
-}
-
-fn lives(at: EpochSeconds, until: EpochSeconds, further: &str) -> Expression {
-    let text = "attribute_exists(#sessionId) AND #ttl > :at AND \
-                (attribute_not_exists(#notAfter) OR (#notAfter > :at AND #notAfter >= :until))";
-    Expression {
-        text: Some(format!("{text}{further}")),
-        names: names([SESSION_ID, TTL, NOT_AFTER]),
-        values: HashMap::from([
-            (":at".to_owned(), AttributeValue::N(at.0.to_string())),
-            (":until".to_owned(), AttributeValue::N(until.0.to_string())),
-        ]),
-    }
-}
-
-fn filter_expression(scan: &Scan) -> Expression {
-    let mut filter = Expression {
-        names: names(MARKS),
-        ..Expression::default()
-    };
-    let mut terms: Vec<String> = MARKS
-        .iter()
-        .map(|mark| format!("attribute_exists(#{mark})"))
-        .collect();
-    if !scan.prefix.is_empty() {
-        terms.push("begins_with(#sessionId, :prefix)".to_owned());
-        filter.names.extend(names([SESSION_ID]));
-        filter
-            .values
-            .insert(":prefix".to_owned(), AttributeValue::S(scan.prefix.clone()));
-    }
-    if let Some(now) = scan.alive_after {
-        terms.push("#ttl > :now".to_owned());
-        terms.push("(attribute_not_exists(#notAfter) OR #notAfter > :now)".to_owned());
-        filter.names.extend(names([TTL, NOT_AFTER]));
-        filter
-            .values
-            .insert(":now".to_owned(), AttributeValue::N(now.0.to_string()));
-    }
-    filter.text = Some(terms.join(" AND "));
-    filter
-}
-
-/// Placeholders for attribute names, some of which are reserved words.
-fn names<const N: usize>(names: [&str; N]) -> HashMap<String, String> {
-    names
-        .into_iter()
-        .map(|name| (format!("#{name}"), name.to_owned()))
-        .collect()
-}
-
-/// The API refuses empty maps.
-fn some<V>(map: HashMap<String, V>) -> Option<HashMap<String, V>> {
-    (!map.is_empty()).then_some(map)
-}
-
-fn item(attributes: HashMap<String, AttributeValue>) -> Item {
-    attributes
-        .into_iter()
-        .map(|(name, value)| {
-            let attribute = match value {
-                AttributeValue::S(text) => Attribute::S(text),
-                AttributeValue::N(number) => Attribute::N(number),
-                AttributeValue::B(bytes) => Attribute::B(bytes.into_inner()),
-                _ => Attribute::Other,
-            };
-            (name.into(), attribute)
-        })
-        .collect()
-}
-
-fn attribute_value((name, attribute): (Name, Attribute)) -> Option<(String, AttributeValue)> {
-    let value = match attribute {
-        Attribute::S(text) => AttributeValue::S(text),
-        Attribute::N(number) => AttributeValue::N(number),
-        Attribute::B(bytes) => AttributeValue::B(Blob::new(bytes)),
-        Attribute::Other => return None,
-    };
-    Some((name.into(), value))
 }

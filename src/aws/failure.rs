@@ -10,7 +10,7 @@ use aws_sdk_kms::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::operation::RequestId;
 
 use crate::call;
-use crate::error::{Cause, Error, Result, Service};
+use crate::error::{Cause, Error, Result, Service, Unset};
 
 /// A call to AWS, to say what failed.
 pub(super) struct Call<'a> {
@@ -19,6 +19,8 @@ pub(super) struct Call<'a> {
     pub action: &'static str,
     /// The key's ARN or the table's name.
     pub resource: &'a str,
+    /// Set if nobody named the resource.
+    pub unset: Option<Unset>,
     pub region: &'a str,
 }
 
@@ -35,8 +37,14 @@ impl<'a> Call<'a> {
             service,
             action,
             resource,
+            unset: None,
             region,
         }
+    }
+
+    /// To a resource that may be the built-in default.
+    pub(super) fn unless_set(self, unset: Option<Unset>) -> Call<'a> {
+        Call { unset, ..self }
     }
 }
 
@@ -100,6 +108,7 @@ impl Call<'_> {
                 service,
                 action,
                 resource: self.resource.to_owned(),
+                unset: self.unset,
                 source,
             },
             (code, service) if THROTTLING_ERRORS.contains(&code) => Error::Throttled {
@@ -122,12 +131,14 @@ impl Call<'_> {
                 Service::Kms,
             ) => Error::KmsKeyUnusable {
                 key: self.resource.to_owned(),
+                unset: self.unset,
                 action,
                 source,
             },
             ("ResourceNotFoundException", Service::DynamoDb) => Error::TableNotFound {
                 table: self.resource.to_owned(),
                 region: self.region.to_owned(),
+                unset: self.unset,
                 source,
             },
             ("ValidationException", Service::DynamoDb) => Error::TableSchema {

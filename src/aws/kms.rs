@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::AwsClients;
 use super::failure::Call;
 use crate::data_keys::{DataKey, DataKeys, EncryptionContext, WrappedKey};
-use crate::error::{Error, Result, Service};
+use crate::error::{Error, Result, Service, Unset};
 
 /// One KMS key or alias.
 pub struct KmsKey {
@@ -19,6 +19,8 @@ pub struct KmsKey {
     pub clients: Arc<AwsClients>,
     /// Its ARN.
     pub arn: String,
+    /// Set if nobody named a key, and this is the built-in default.
+    pub unset: Option<Unset>,
 }
 
 /// The key encryption keys: the first wraps, all may unwrap, so that sessions live through a change of the key or of the account.
@@ -73,7 +75,7 @@ impl DataKeys for KmsKeys {
 
 impl KmsKey {
     fn call(&self, action: &'static str) -> Call<'_> {
-        Call::to(Service::Kms, action, &self.arn, self.clients.region())
+        Call::to(Service::Kms, action, &self.arn, self.clients.region()).unless_set(self.unset)
     }
 
     async fn generate(&self, context: &EncryptionContext) -> Result<(DataKey, WrappedKey)> {

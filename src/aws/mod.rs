@@ -1,9 +1,11 @@
 //! AWS: clients made once, and the two traits of the store on them.
 
 mod answer_body;
+mod attributes;
 mod clients;
 mod credentials;
 mod dynamodb;
+mod expressions;
 mod failure;
 mod kms;
 mod no_metrics;

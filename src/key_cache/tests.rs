@@ -92,6 +92,7 @@ fn unavailable() -> Error {
 fn disabled() -> Error {
     Error::KmsKeyUnusable {
         key: "test".into(),
+        unset: None,
         action: "kms:Decrypt",
         source: None,
     }

@@ -1,7 +1,6 @@
 //! [`SessionTable`] of the local mode: one redb table for each table name, items as JSON in `DynamoDB`'s own notation.
 
 use std::ops::Bound;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,9 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::LocalFolder;
 use crate::error::Result;
-use crate::record::{
-    AUTH_TAG, Attribute, Item, LEASE_UNTIL, NOT_AFTER, OWNER, SESSION_ID, TTL, is_ours,
-};
+use crate::record::{Attribute, Item, SESSION_ID, TTL};
 use crate::session_table::{Condition, Outcome, Page, Scan, SessionTable};
 use crate::time::EpochSeconds;
 
@@ -134,7 +131,7 @@ impl SessionTable for LocalTable {
                     break;
                 }
                 let item = decode(value.value());
-                if is_ours(&item) && scan.alive_after.is_none_or(|now| lives(&item, now)) {
+                if scan.admits(&item) {
                     page.items.push(item);
                 }
                 if looked_at + 1 == PAGE {
@@ -162,30 +159,7 @@ fn write_if(
     change: impl FnOnce(Option<Item>) -> Option<Item>,
 ) -> Redb<Outcome> {
     let stored = stored(items, key)?;
-    let holds = match condition {
-        Condition::Always => true,
-        Condition::Exists => stored.is_some(),
-        Condition::Lives { at, until } => stored
-            .as_ref()
-            .is_some_and(|item| may_live(item, *at, *until)),
-        Condition::EndsBefore { at, until } => stored.as_ref().is_some_and(|item| {
-            may_live(item, *at, *until) && seconds(item, TTL).is_some_and(|ttl| ttl < *until)
-        }),
-        Condition::Revision(tag) => {
-            stored.as_ref().and_then(|item| item.get(AUTH_TAG)) == Some(tag)
-        }
-        Condition::Unmoved { revision, ttl } => stored.as_ref().is_some_and(|item| {
-            item.get(AUTH_TAG) == Some(revision) && seconds(item, TTL) == Some(*ttl)
-        }),
-        Condition::Vacant(at) => stored
-            .as_ref()
-            .is_none_or(|item| number::<f64>(item, LEASE_UNTIL).is_some_and(|until| until <= at.0)),
-        Condition::Owner(owner) => stored
-            .as_ref()
-            .and_then(|item| item.get(OWNER))
-            .is_some_and(|held_by| *held_by == Attribute::S(owner.clone())),
-    };
-    if !holds {
+    if !condition.holds(stored.as_ref()) {
         return Ok(Outcome::Refused(stored));
     }
     match change(stored) {
@@ -200,26 +174,6 @@ fn stored(
     key: &str,
 ) -> Redb<Option<Item>> {
     Ok(items.get(key)?.map(|value| decode(value.value())))
-}
-
-fn lives(item: &Item, now: EpochSeconds) -> bool {
-    let after_now = |name| seconds(item, name).is_some_and(|end| end > now);
-    after_now(TTL) && (!item.contains_key(NOT_AFTER) || after_now(NOT_AFTER))
-}
-
-fn may_live(item: &Item, at: EpochSeconds, until: EpochSeconds) -> bool {
-    lives(item, at) && seconds(item, NOT_AFTER).is_none_or(|end| end >= until)
-}
-
-fn seconds(item: &Item, name: &str) -> Option<EpochSeconds> {
-    number(item, name).map(EpochSeconds)
-}
-
-fn number<T: FromStr>(item: &Item, name: &str) -> Option<T> {
-    match item.get(name) {
-        Some(Attribute::N(number)) => number.parse().ok(),
-        _ => None,
-    }
 }
 
 fn encode(item: &Item) -> Vec<u8> {

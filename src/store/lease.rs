@@ -2,12 +2,9 @@
 
 use super::SessionStore;
 use crate::error::Result;
-use crate::record::{Attribute, Item, LEASE_UNTIL, OWNER, SESSION_ID, TTL};
+use crate::lease::{LeaseItem, end_of, owner_of};
 use crate::session_table::{Condition, Outcome};
 use crate::time::EpochMillis;
-
-/// How many seconds after its end the table may delete a lease that nobody released.
-const LITTER_AGE: i64 = 3600;
 
 /// What became of a request for a lease.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,7 +30,8 @@ impl SessionStore {
         now: EpochMillis,
         until: EpochMillis,
     ) -> Result<Lease> {
-        let item = lease(self.ids.lease_key(sid)?, owner, until);
+        let key = self.ids.lease_key(sid)?;
+        let item = LeaseItem { key, owner, until }.to_item();
         Ok(match self.table.put(item, Condition::Vacant(now)).await? {
             Outcome::Written => Lease::Held,
             // Each owner asks once, so this is the answer to a repetition: the first attempt was applied, and its answer was lost.
@@ -49,7 +47,8 @@ impl SessionStore {
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, and those of the table.
     pub async fn renew_lease(&self, sid: &str, owner: &str, until: EpochMillis) -> Result<bool> {
-        let item = lease(self.ids.lease_key(sid)?, owner, until);
+        let key = self.ids.lease_key(sid)?;
+        let item = LeaseItem { key, owner, until }.to_item();
         let own = Condition::Owner(owner.to_owned());
         Ok(self.table.put(item, own).await? == Outcome::Written)
     }
@@ -63,29 +62,5 @@ impl SessionStore {
         let own = Condition::Owner(owner.to_owned());
         self.table.delete(&key, own).await?;
         Ok(())
-    }
-}
-
-fn lease(key: String, owner: &str, until: EpochMillis) -> Item {
-    let litter = until.ceil().plus(LITTER_AGE);
-    Item::from([
-        (SESSION_ID.into(), Attribute::S(key)),
-        (OWNER.into(), Attribute::S(owner.to_owned())),
-        (LEASE_UNTIL.into(), Attribute::N(until.number())),
-        (TTL.into(), Attribute::N(litter.0.to_string())),
-    ])
-}
-
-fn owner_of(item: &Item) -> Option<&str> {
-    match item.get(OWNER) {
-        Some(Attribute::S(owner)) => Some(owner),
-        _ => None,
-    }
-}
-
-fn end_of(item: &Item) -> Option<EpochMillis> {
-    match item.get(LEASE_UNTIL) {
-        Some(Attribute::N(until)) => until.parse().ok().map(EpochMillis),
-        _ => None,
     }
 }

@@ -94,6 +94,7 @@ fn aws() -> Backend {
     let key = KmsKey {
         clients: clients.clone(),
         arn: text(&ready["keyArns"][0]),
+        unset: None,
     };
     Backend {
         name: "aws",

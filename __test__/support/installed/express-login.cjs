@@ -1,11 +1,12 @@
-// An Express application in a folder of its own, as a user of the packed package writes it. Its argument is the store's configuration.
+// An Express application in a folder of its own, as a user of the packed package writes it. Its argument is the store's configuration;
+// a second one, `elsewhere`, says that the store finds no express-session beside it.
 
 const { DynamoDBSessionStore } = require('connect-dynamodb-kms');
 const express = require('express');
 const session = require('express-session');
 
 const store = new DynamoDBSessionStore(JSON.parse(process.argv[2]));
-if (!(store instanceof session.Store)) throw new Error("the store is not express-session's Store");
+if (store instanceof session.Store === (process.argv[3] === 'elsewhere')) throw new Error("the store is express-session's Store, or is not, although it finds one");
 const app = express();
 app.use(session({ store, secret: 'a secret of at least thirty-two letters', resave: false, saveUninitialized: false }));
 

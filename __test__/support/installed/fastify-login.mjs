@@ -30,4 +30,4 @@ app.post('/logout', async ({ session }) => {
 });
 
 process.stdin.on('end', () => process.exit()).resume(); // it ends with the test
-console.log(await app.listen({ port: 0, host: '127.0.0.1' }));
+app.listen({ port: 0, host: '127.0.0.1' }).then((url) => console.log(url)); // no await: a bundle may be CommonJS

@@ -1,6 +1,6 @@
 // A reporter for node:test.
 
-import { basename } from 'node:path';
+import { basename, resolve } from 'node:path';
 import lines from './lines.js';
 
 const OUTCOMES = { 'test:pass': 'passed', 'test:fail': 'failed' };
@@ -13,8 +13,8 @@ export default async function* report(events) {
     if (type === 'test:start') open.set(data.file, [...names.slice(0, data.nesting), data.name]);
     const outcome = OUTCOMES[type];
     if (!outcome || data.details.type === 'suite') continue;
-    // A file is a test, too: of whether its process ended well.
-    const isFile = data.name === data.file;
+    // A file is a test, too: of whether its process ended well. Node.js 24 and newer name it by a relative path.
+    const isFile = data.file !== undefined && resolve(data.name) === data.file;
     if (isFile && outcome === 'passed') continue;
     const own = isFile ? 'the process' : data.name;
     const name = [basename(data.file ?? ''), ...names.slice(0, data.nesting), own].join(' > ');

@@ -1,0 +1,252 @@
+// Every snippet of the README and of the pages in docs, run as it stands there against the AWS servers.
+
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { AwsLocal } from '../support/aws-local.ts';
+
+const here = fileURLToPath(new URL('..', import.meta.url));
+const repository = join(here, '..');
+const names = ['README.md', ...(await readdir(join(repository, 'docs'))).map((name) => join('docs', name))];
+const pages = await Promise.all(names.map((name) => readFile(join(repository, name), 'utf8')));
+
+const ROTATED_KEY = 'arn:aws:kms:eu-west-1:232282424912:key/0f2d1c3b-6a5e-4d7c-8b9a-1e2f3a4b5c6d';
+
+/** The code blocks below a `<!-- test: NAME -->` comment. */
+const marked = pages.flatMap((page) =>
+  [...page.matchAll(/<!-- test: (\S+) -->\n```(?:ts|sh)\n(.*?)```/gs)].map(([, name, code]) => [name!, code!] as const),
+);
+const snippets = new Map(marked);
+const used = new Set<string>();
+/** Those for a shell, not for Node.js. */
+const SHELL = ['find', 'environment'];
+
+function snippet(name: string): string {
+  const code = snippets.get(name);
+  assert.ok(code, `no page has a snippet ${name}`);
+  used.add(name);
+  return code;
+}
+
+/** What the README has its reader export. */
+const exported = Object.fromEntries(
+  [...snippet('environment').matchAll(/([A-Z_]+)=(\S+)/g)].map(([, name, value]) => [name!, value!]),
+);
+const { KMS_KEY_ARN: KEY, SESSIONS_TABLE: TABLE } = exported as { KMS_KEY_ARN: string; SESSIONS_TABLE: string };
+
+let aws: AwsLocal;
+let folder: string;
+const children: ChildProcess[] = [];
+
+function environment(): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    ...exported,
+    AWS_ENDPOINT_URL_DYNAMODB: aws.dynamodb,
+    AWS_ENDPOINT_URL_KMS: aws.kms,
+    AWS_ACCESS_KEY_ID: 'local',
+    AWS_SECRET_ACCESS_KEY: 'local',
+    SESSION_SECRET: 'a secret with at least thirty-two characters',
+  };
+}
+
+/** Writes code where it can import what the tests import. */
+async function place(name: string, code: string): Promise<string> {
+  const file = join(folder, `${name}.ts`);
+  await writeFile(file, code);
+  return file;
+}
+
+async function output(name: string): Promise<string> {
+  const file = await place(name, snippet(name));
+  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', file], { cwd: folder, env: environment() });
+  return stdout;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  return port;
+}
+
+/** Starts a server from a file and waits until it answers; gives its address. */
+async function serve(file: string, port: number): Promise<{ url: string; child: ChildProcess }> {
+  const child = spawn(process.execPath, ['--import', 'tsx', file], {
+    cwd: folder,
+    env: environment(),
+    stdio: ['ignore', 'inherit', 'pipe'],
+  });
+  children.push(child);
+  const url = `http://127.0.0.1:${port}`;
+  for (const deadline = Date.now() + 30_000; Date.now() < deadline && child.exitCode === null; ) {
+    const answered = await fetch(url).then(
+      () => true,
+      () => false,
+    );
+    if (answered) return { url, child };
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`${file} does not answer`);
+}
+
+async function assertLogin(url: string): Promise<void> {
+  const login = await fetch(`${url}/login`, { method: 'POST' });
+  assert.equal(login.status, 200);
+  await login.arrayBuffer(); // express-session keeps the last byte back until the session is saved
+  const cookie = login.headers.getSetCookie().at(-1)!.split(';')[0]!;
+  const me = await fetch(`${url}/me`, { headers: { cookie } });
+  assert.deepEqual(await me.json(), { user: 'ada' });
+  assert.deepEqual(await (await fetch(`${url}/me`)).json(), { user: null });
+}
+
+describe('the README and the pages in docs', () => {
+  before(async () => {
+    const keys = [KEY, ROTATED_KEY].flatMap((arn) => ['--key-arn', arn]);
+    aws = await AwsLocal.start(['--table', TABLE, ...keys]);
+    folder = await mkdtemp(join(here, 'readme-'));
+    await writeFile(join(folder, 'package.json'), '{"type": "module"}');
+  });
+
+  after(async () => {
+    for (const child of children) child.kill('SIGKILL');
+    await aws.stop();
+    await rm(folder, { recursive: true });
+  });
+
+  for (const name of ['fastify', 'express']) {
+    it(`logs a user in with the lines for ${name}`, async () => {
+      const port = await freePort();
+      const file = await place(name, snippet(name).replace('3000', String(port)));
+      await assertLogin((await serve(file, port)).url);
+      assert.ok((await aws.calls())['dynamodb:PutItem']! > 0, 'the session went into the table');
+    });
+  }
+
+  it('has examples that set their own table and key, whatever the environment has', () => {
+    for (const name of ['fastify', 'express']) {
+      assert.ok(snippet(name).includes(`tableName: '${TABLE}'`), name);
+      assert.ok(snippet(name).includes(`kmsKeyArn: '${KEY}'`), name);
+    }
+  });
+
+  it('runs local mode', async () => {
+    const text = await output('local');
+    assert.match(text, /^\{ cookie: \{\}, user: 'ada' \}\n/);
+    assert.match(text, /encryptedData: '[A-Za-z0-9+/=]+'/);
+  });
+
+  it('runs the methods', async () => {
+    assert.equal(await output('methods'), "1 [ 'a' ] [ { cookie: {}, user: 'ada', id: 'a' } ]\nnull\n");
+  });
+
+  it('runs the envelope', async () => {
+    assert.equal(await output('envelope'), 'a refresh token\n');
+  });
+
+  it('runs the change of the key', async () => {
+    assert.equal(await output('rotation'), '1\n');
+  });
+
+  it('runs the error handling', async () => {
+    const lines = snippet('errors').match(/(?<=\/\/ ).*/g)!;
+    assert.ok((await output('errors')).endsWith(`${lines.join('\n')}\n`));
+    assert.equal(lines.length, 2);
+  });
+
+  it('runs the read that somebody may give up', async () => {
+    assert.equal(await output('signal'), 'null\n');
+  });
+
+  it('runs the change of a session', async () => {
+    assert.equal(await output('update'), "{ google: 'new', slack: 'kept' }\n");
+  });
+
+  it('runs the refresh under a lease', async () => {
+    assert.equal(await output('lock'), "[ 'new 1', 'new 1' ]\n");
+  });
+
+  it('finds the trap in a running application', async () => {
+    assert.equal(await output('check'), "[ 'GET /wrong' ]\n");
+  });
+
+  it('have the adapter that is tested', async () => {
+    assert.equal(snippet('mgcrea'), await readFile(join(here, 'support', 'mgcrea-adapter.ts'), 'utf8'));
+  });
+
+  it('shows the trap: without the guard the wrong handler answers twice, which the process outlives; the right one answers', async () => {
+    const port = await freePort();
+    await place('trap', snippet('trap'));
+    const file = await place(
+      'trap-host',
+      `import cookie from '@fastify/cookie';
+       import session from '@fastify/session';
+       import { DynamoDBSessionStore } from 'connect-dynamodb-kms';
+       import Fastify from 'fastify';
+       import { routes } from './trap.ts';
+       const app = Fastify();
+       await app.register(cookie);
+       await app.register(session, { secret: process.env.SESSION_SECRET!, store: new DynamoDBSessionStore({ guardReplies: false }), cookie: { secure: false } });
+       routes(app);
+       app.get('/', async () => 'home');
+       await app.listen({ port: ${port} });`,
+    );
+    const { url, child } = await serve(file, port);
+    let errors = '';
+    child.stderr!.on('data', (chunk) => {
+      errors += chunk;
+    });
+    const right = await fetch(`${url}/right`, { redirect: 'manual' });
+    assert.equal(right.status, 302);
+    const warned = once(child.stderr!, 'data');
+    await fetch(`${url}/wrong`, { redirect: 'manual' }).catch(() => {});
+    await warned;
+    assert.match(errors, /ERR_HTTP_HEADERS_SENT.*without returning the reply/);
+    assert.equal((await fetch(url)).status, 200);
+  });
+
+  it('finds the trap with its command', async () => {
+    const src = join(folder, 'src');
+    await mkdir(src);
+    await writeFile(join(src, 'routes.ts'), snippet('trap'));
+    const [install, command] = snippet('find').trim().split('\n');
+    const { devDependencies } = JSON.parse(await readFile(join(here, 'package.json'), 'utf8'));
+    assert.ok(install!.split(' ').at(-1)! in devDependencies);
+    const [npx, name, ...args] = command!.split(' ');
+    assert.deepEqual([npx, name], ['npx', 'connect-dynamodb-kms']);
+    const { bin } = JSON.parse(await readFile(join(here, 'node_modules', name!, 'package.json'), 'utf8'));
+    const program = join(here, 'node_modules', name!, bin[name!]);
+    const { stdout, code } = await promisify(execFile)(process.execPath, [program, ...args], { cwd: folder }).catch(
+      (error) => error,
+    );
+    assert.equal(code, 1);
+    assert.match(stdout, /routes\.ts:\d+:\d+ .*GET \/wrong.*return reply\.redirect/);
+    assert.doesNotMatch(stdout, /\/right/);
+  });
+
+  it('have code that the type checker accepts', async () => {
+    for (const name of snippets.keys()) if (!SHELL.includes(name)) await place(name, snippet(name));
+    const base = JSON.parse(await readFile(join(here, 'tsconfig.json'), 'utf8'));
+    await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ ...base, include: ['*.ts'], exclude: ['trap-host.ts'] }));
+    await promisify(execFile)('npx', ['tsc', '--noEmit', '-p', folder], { cwd: here }).catch((error) =>
+      assert.fail(error.stdout),
+    );
+  });
+
+  it('have the same snippet wherever one of that name stands', () => {
+    for (const [name, code] of marked) assert.equal(code, snippets.get(name), name);
+  });
+
+  it('have no snippet that is not run', () => {
+    assert.deepEqual([...used].sort(), [...snippets.keys()].sort());
+    const code = pages.flatMap((page) => [...page.matchAll(/^```(ts|js)$/gm)]).length;
+    assert.equal(marked.filter(([name]) => !SHELL.includes(name)).length, code);
+  });
+});

@@ -1,0 +1,95 @@
+'use strict';
+
+const { failure } = require('./errors.js');
+
+const UNKNOWN =
+  'there is no express-session to make session objects with; give the store to its middleware, session({ store }), first';
+
+/**
+ * What express-session has its stores do: make the session objects of requests, of its own classes. A `require` from here may find another copy of express-session than
+ * the application's, or none, as from a linked folder or beside a bundle. So the classes are learned from what `generate` makes, the function that the middleware
+ * assigns to its store.
+ */
+class ExpressSessions {
+  #generate;
+  /** The class of sessions and the prototype of their cookies; `undefined` until `generate` has made some. */
+  #types;
+  #installed;
+
+  /** @param {((request: object, loaded: object) => object) | undefined} installed makes sessions with the copy that is installed beside this package, if one is. */
+  constructor(installed) {
+    this.#installed = installed;
+  }
+
+  get generate() {
+    return this.#generate;
+  }
+
+  /** A function of another middleware may come from another copy of express-session. */
+  set generate(generate) {
+    this.#types = undefined;
+    if (typeof generate !== 'function') {
+      this.#generate = generate;
+      return;
+    }
+    const learning = (request, ...rest) => {
+      const given = generate(request, ...rest);
+      if (this.#generate === learning) this.#types ??= typesOf(request.session);
+      return given;
+    };
+    this.#generate = learning;
+  }
+
+  /**
+   * Makes the session of a request from what was stored, as express-session's `Store` does.
+   * @param {object} request has it as its `session` then.
+   * @param {object} loaded what `get` gave; has the framework's cookie then.
+   */
+  create(request, loaded) {
+    if (this.#types === undefined) this.#try(request);
+    if (this.#types === undefined) {
+      if (this.#installed === undefined) throw failure('ERR_CONFIG', UNKNOWN);
+      return this.#installed(request, loaded);
+    }
+    const { Session, cookies } = this.#types;
+    const { expires, originalMaxAge } = loaded.cookie;
+    loaded.cookie = makeCookie(cookies, loaded.cookie);
+    if (typeof expires === 'string') loaded.cookie.expires = new Date(expires);
+    loaded.cookie.originalMaxAge = originalMaxAge; // to set an end computes it anew
+    request.session = new Session(request, loaded);
+    return request.session;
+  }
+
+  /** Has a session made for a request that inherits from this one, so that this one keeps what it has. The application's `genid` sees what it would see. */
+  #try(request) {
+    if (typeof this.#generate !== 'function') return;
+    const trial = Object.create(request);
+    if (request.headers === undefined) trial.headers = {}; // that of `store.load` is an id and a store
+    try {
+      this.#generate(trial);
+    } catch {
+      // A `genid` that cannot do with such a request.
+    }
+  }
+}
+
+function typesOf(session) {
+  const [Session, cookie] = [session?.constructor, session?.cookie];
+  if (typeof Session !== 'function' || cookie === null || typeof cookie !== 'object') return undefined;
+  return { Session, cookies: Object.getPrototypeOf(cookie) };
+}
+
+/** What `new Cookie(options)` does. The prototype of express-session's cookies does not name their class. */
+function makeCookie(prototype, options) {
+  const cookie = Object.create(prototype);
+  cookie.path = '/';
+  cookie.maxAge = null;
+  cookie.httpOnly = true;
+  for (const name in options) {
+    if (name !== 'data') cookie[name] = options[name];
+  }
+  cookie.originalMaxAge ??= cookie.maxAge;
+  return cookie;
+}
+
+module.exports = { ExpressSessions };
