@@ -292,6 +292,23 @@ for (const { name, start } of backends) {
       assert.equal((await others.store.get(sid))!.visits, 10);
     });
 
+    it('Fastify: the save of a session that did not change is answered before set returns', async (t) => {
+      const { others, browser } = await scene(t, fastify, { apart: false });
+      const { set } = others.store;
+      const atOnce: boolean[] = [];
+      others.store.set = ((sid: string, session: any, callback: (error?: unknown) => void) => {
+        let returned = false;
+        set(sid, session, (error) => {
+          atOnce.push(!returned);
+          callback(error);
+        });
+        returned = true;
+      }) as typeof set;
+      await browser.get('/me');
+      await browser.post('/visit');
+      assert.deepEqual(atOnce, [true, false]);
+    });
+
     it('Fastify, until 11.1.1: a session that was never saved is replaced by regenerate, too', async (t) => {
       const { origin } = await earlierFastify.serve(t, backend.store({ prefix: `${++number}:` }));
       assert.equal((await new Browser(origin).post('/regenerate')).status, 200);
