@@ -27,7 +27,7 @@ function load(platform) {
   if (!Object.hasOwn(PACKAGES, platform)) {
     throw new Error(
       `connect-dynamodb-kms has no binary for ${platform}. It has binaries for ${Object.keys(PACKAGES).join(', ')}. ` +
-        'For another platform build it from source, as its README says.',
+        'For another platform build it from source, as its docs/platforms.md says.',
     );
   }
   const name = `connect-dynamodb-kms-${platform}`;

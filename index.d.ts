@@ -161,7 +161,7 @@ export interface KeyCacheLimits {
   maxEntries?: number | undefined;
   /** How many seconds a data key is kept at most, less up to a tenth at random; use does not prolong it. Default 3,600. */
   maxAgeSeconds?: number | undefined;
-  /** How many times a process seals under one data key. Default 1,048,576 (2^20). */
+  /** How many times a process seals under one data key, counted anew each time that it reads the key. Default 1,048,576 (2^20). */
   maxSealsPerKey?: number | undefined;
   /** How many bytes a process seals under one data key. Default 68,719,476,736 (2^36). */
   maxBytesPerKey?: number | undefined;
@@ -297,6 +297,7 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
   /**
    * The KMS key that wraps the data keys: a key ARN or an alias ARN. Of a list the first wraps and all unwrap, for a change of the key or the
    * account: a session moves to the first with its next save. KMS is called in the region of each ARN. Default {@link KMS_KEY_ARN}.
+   * A fleet changes its key in three deployments, `[old, new]`, `[new, old]`, `[new]`; the README says when each may follow.
    */
   kmsKeyArn?: string | string[] | undefined;
   /** The AWS region of the table and the key. Default {@link AWS_REGION}. */
@@ -325,7 +326,7 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
   keyCache?: boolean | 'strict' | KeyCacheLimits | undefined;
   /**
    * The version of the records that the store writes. Default 1, the interchange format of plain implementations. 2 is bound to its table,
-   * session and end of life, and committed to its data key: take it for every new table.
+   * session and end of life, and committed to its data key: take it for every new table. Left out, the first store of a process says so at `warn`.
    */
   recordVersion?: 1 | 2 | undefined;
   /**

@@ -48,7 +48,8 @@ function describe(value, depth = 0) {
 
 /**
  * What the facade keeps of the options, and all of them in JSON for the native side, which checks them.
- * @returns {{ options: string, logger: object, lifetime: Function | undefined, recentSessions: number, callsInFlight: number, exactRevisions: boolean,
+ * @returns {{ options: string, logger: object, lifetime: Function | undefined, recentSessions: number, callsInFlight: number, versionGiven: boolean,
+ *   exactRevisions: boolean,
  *   guardReplies: boolean, onIntegrityFailure: string }}
  */
 function readConfig(config) {
@@ -78,6 +79,7 @@ function readConfig(config) {
     lifetime,
     recentSessions: options.maxRecentSessions ?? RECENT_SESSIONS,
     callsInFlight: options.maxCallsInFlight ?? CALLS_IN_FLIGHT,
+    versionGiven: options.recordVersion !== undefined,
     exactRevisions: options.onConflict === 'error' || options.onConflict === 'drop',
     guardReplies,
     onIntegrityFailure,

@@ -1,7 +1,7 @@
 'use strict';
 
 const { EventEmitter } = require('node:events');
-const { holdsContent } = require('../binding.js');
+const { firstWithoutRecordVersion, holdsContent } = require('../binding.js');
 const { Checks } = require('./checks.js');
 const { readConfig } = require('./config.js');
 const { SessionStoreError, failure, unwrap } = require('./errors.js');
@@ -37,7 +37,12 @@ const METHODS = [
 /** The log's line for ERR_HTTP_HEADERS_SENT out of a callback. */
 const LATE_RESPONSE =
   'a request was answered twice (ERR_HTTP_HEADERS_SENT): an async handler or hook answered without returning the reply, while its session was being saved; ' +
-  'see "Migrating from an in-memory store" in the README of connect-dynamodb-kms';
+  'see docs/migrating.md of connect-dynamodb-kms';
+
+/** The log's line for a store that was made without recordVersion. */
+const RECORD_VERSION =
+  'recordVersion is not given, so records have version 1, the interchange format with plain implementations; set recordVersion to 2 for a table of this ' +
+  'package alone, where it also withstands those who may write the table, or to 1 to keep version 1';
 
 const GET_OPTIONS = { signal: abortSignal };
 
@@ -62,10 +67,11 @@ class DynamoDBSessionStore extends Base {
 
   constructor(config = {}) {
     super();
-    const { options, logger, lifetime, recentSessions, callsInFlight, exactRevisions, guardReplies, onIntegrityFailure } =
-      readConfig(config);
+    const { options, logger, lifetime, recentSessions, callsInFlight, ...rest } = readConfig(config);
+    const { versionGiven, exactRevisions, guardReplies, onIntegrityFailure } = rest;
     this.#native = new NativeStore(options);
     this.#logger = logger;
+    if (!versionGiven && firstWithoutRecordVersion()) this.#log('warn', RECORD_VERSION);
     this.#known = new KnownSessions(recentSessions, exactRevisions);
     this.#saves = new Saves({
       native: this.#native,
@@ -308,7 +314,7 @@ class DynamoDBSessionStore extends Base {
     } catch (error) {
       if (error.code !== 'ERR_INTEGRITY' || this.#onIntegrityFailure === 'error') throw error;
       this.#report('get, answered as of no session,', sid, error);
-      if (this.#onIntegrityFailure === 'destroy') unwrap(await this.#native.destroyUnreadable(sid, Date.now()));
+      if (this.#onIntegrityFailure === 'destroy') unwrap(await this.#native.destroyUnreadable(sid));
       return null;
     }
   }

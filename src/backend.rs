@@ -6,7 +6,7 @@ use crate::aws::{AwsClients, DynamoDbTable, KmsKey, KmsKeys};
 use crate::config::{Backend, Environment, KEY_VARIABLE, StoreConfig};
 use crate::data_keys::DataKeys;
 use crate::error::{Result, Unset};
-use crate::key_cache::KeyCache;
+use crate::key_cache::{Clock, KeyCache};
 use crate::local::{LocalFolder, LocalKeys, LocalTable};
 use crate::session_key::SessionKeys;
 use crate::session_table::SessionTable;
@@ -17,6 +17,7 @@ use crate::store::{RecordPolicy, SessionStore};
 /// # Errors
 /// `ERR_CONFIG` if the folder of the local mode has an unusable name.
 pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
+    let load_limit = config.call_timeout();
     let (table, keys): (Arc<dyn SessionTable>, Arc<dyn DataKeys>) = match config.backend {
         Backend::Aws { table, keys } => {
             let keys = keys.into_iter().map(|key| KmsKey {
@@ -42,7 +43,7 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
     };
     Ok(SessionStore::new(
         table,
-        KeyCache::new(keys, config.key_cache),
+        KeyCache::with(keys, config.key_cache, load_limit, Clock::of_process()),
         SessionKeys::new(config.prefix, config.hash_session_ids),
         RecordPolicy::new(
             config.record_version,

@@ -1,9 +1,8 @@
 //! One call of the store: how long it may take, which service it waits for, and what it has sent.
 
-use std::cell::Cell;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -15,8 +14,18 @@ tokio::task_local! {
 }
 
 struct Call {
-    waits_for: Cell<Wait>,
+    progress: Progress,
     requests: Arc<Requests>,
+}
+
+/// What a call waits for.
+#[derive(Clone)]
+pub struct Progress(Arc<Mutex<State>>);
+
+struct State {
+    wait: Wait,
+    /// That of work that goes on apart from the call, while the call waits for that.
+    followed: Option<Progress>,
 }
 
 #[derive(Clone, Copy)]
@@ -78,21 +87,23 @@ pub async fn within<T>(
     requests: Arc<Requests>,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    let call = Call::new(requests);
-    let bounded = async {
-        let Some(limit) = limit else {
-            return work.await;
-        };
-        if limit.is_zero() {
-            return Err(late());
-        }
-        // The limit is looked at first: the SDK's own deadline, which may pass in the same moment, would be a failure for all that wait for the same key.
-        match select(pin!(tokio::time::sleep(limit)), pin!(work)).await {
-            Either::Left(_) => Err(late()),
-            Either::Right((result, _)) => result,
-        }
-    };
-    CALL.scope(call, bounded).await
+    Call::new(requests).run(limit, work).await
+}
+
+/// Prepares work for a task of its own, that several calls may wait for and none of them ends. It ends after `limit`, and counts its requests with those of
+/// this call. Who waits for it follows its progress.
+pub fn apart<T>(
+    limit: Option<Duration>,
+    work: impl Future<Output = Result<T>>,
+) -> (Progress, impl Future<Output = Result<T>>) {
+    let requests = CALL.try_with(|call| call.requests.clone());
+    let call = Call::new(requests.unwrap_or_default());
+    (call.progress.clone(), call.run(limit, work))
+}
+
+/// Notes that the call waits for what such work waits for.
+pub fn follow(progress: &Progress) {
+    let _ = CALL.try_with(|call| call.progress.follow(progress.clone()));
 }
 
 /// Runs `work` as a call that nothing but its requests bounds, until the store that it uses is closed and `last` resolves.
@@ -135,14 +146,13 @@ fn wait(service: Service, action: &'static str, sent: bool) {
         action,
         sent,
     };
-    let _ = CALL.try_with(|call| call.waits_for.set(wait));
+    let _ = CALL.try_with(|call| call.progress.set(wait));
 }
 
 /// Counts a request that is about to be sent.
 pub(crate) fn sends(service: Service, retry: bool) {
     let _ = CALL.try_with(|call| {
-        let wait = call.waits_for.get();
-        call.waits_for.set(Wait { sent: true, ..wait });
+        call.progress.sent();
         let counts = call.requests.of(service);
         counts.sent.fetch_add(1, Ordering::Relaxed);
         if retry {
@@ -153,7 +163,7 @@ pub(crate) fn sends(service: Service, retry: bool) {
 
 /// Whether what the call asks for has been sent to the service.
 pub(crate) fn sent() -> bool {
-    CALL.try_with(|call| call.waits_for.get().sent)
+    CALL.try_with(|call| call.progress.get().sent)
         .unwrap_or(true)
 }
 
@@ -162,7 +172,7 @@ fn late() -> Error {
         service,
         action,
         sent,
-    } = CALL.with(|call| call.waits_for.get());
+    } = CALL.with(|call| call.progress.get());
     let source = |what| Some(Cause::new("TimeoutError", what));
     if sent {
         Error::Unavailable {
@@ -180,20 +190,78 @@ fn late() -> Error {
 
 impl Call {
     fn new(requests: Arc<Requests>) -> Call {
+        let wait = Wait {
+            service: Service::DynamoDb,
+            action: "dynamodb:*",
+            sent: true,
+        };
         Call {
-            waits_for: Cell::new(Wait {
-                service: Service::DynamoDb,
-                action: "dynamodb:*",
-                sent: true,
-            }),
+            progress: Progress(Arc::new(Mutex::new(State {
+                wait,
+                followed: None,
+            }))),
             requests,
         }
+    }
+
+    async fn run<T>(
+        self,
+        limit: Option<Duration>,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let bounded = async {
+            let Some(limit) = limit else {
+                return work.await;
+            };
+            if limit.is_zero() {
+                return Err(late());
+            }
+            // The limit is looked at first: the SDK's own deadline, which may pass in the same moment, would be a failure for all that wait for the same key.
+            match select(pin!(tokio::time::sleep(limit)), pin!(work)).await {
+                Either::Left(_) => Err(late()),
+                Either::Right((result, _)) => result,
+            }
+        };
+        CALL.scope(self, bounded).await
+    }
+}
+
+impl Progress {
+    fn get(&self) -> Wait {
+        let state = self.lock();
+        match state.followed.clone() {
+            None => state.wait,
+            Some(followed) => {
+                drop(state);
+                followed.get()
+            }
+        }
+    }
+
+    fn set(&self, wait: Wait) {
+        let mut state = self.lock();
+        state.wait = wait;
+        state.followed = None;
+    }
+
+    fn sent(&self) {
+        self.lock().wait.sent = true;
+    }
+
+    fn follow(&self, progress: Progress) {
+        self.lock().followed = Some(progress);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::future::pending;
+
+    use futures_util::future::poll_immediate;
 
     use super::*;
 
@@ -252,6 +320,29 @@ mod tests {
         let error = ended(async {
             asks(Service::DynamoDb, "dynamodb:GetItem");
             sends(Service::DynamoDb, false);
+            pending().await
+        })
+        .await;
+        assert_eq!(error.code(), "ERR_DYNAMODB_UNAVAILABLE");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_waits_for_work_apart_ends_with_the_code_of_what_that_waits_for() {
+        let (progress, work) = apart(None, async {
+            asks(Service::Kms, "kms:Decrypt");
+            pending::<Result<()>>().await
+        });
+        let mut work = pin!(work);
+        assert!(poll_immediate(&mut work).await.is_none());
+        let error = ended(async {
+            follow(&progress);
+            pending().await
+        })
+        .await;
+        assert_eq!(error.code(), "ERR_CREDENTIALS");
+        let error = ended(async {
+            follow(&progress);
+            waits_for(Service::DynamoDb, "dynamodb:PutItem");
             pending().await
         })
         .await;

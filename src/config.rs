@@ -11,8 +11,8 @@ use crate::aws::{ClientSettings, Timeouts};
 use crate::error::{Error, Result, Unset};
 use crate::key_cache::Limits;
 use crate::record::Version;
-use crate::session_key::IdHashing;
-use crate::store::{Lifetime, OnConflict, Saving};
+use crate::session_key::{IdHashing, SessionKeys};
+use crate::store::{Lifetime, OnConflict, Saving, context_of_records};
 
 /// The key, table and region of the gateway that this store was first written for.
 const DEFAULT_KEY_ARN: &str =
@@ -29,6 +29,16 @@ const MAX_SECONDS: u64 = 3_155_760_000;
 
 /// The longest deadline, in milliseconds: a minute, longer than anybody waits for a web page.
 const MAX_TIMEOUT_MILLIS: u64 = 60_000;
+
+/// How many bytes all names and values of an encryption context may have together in UTF-8, those that the store adds included. AWS KMS refuses a longer one
+/// with every call. (384 characters is the limit of a value in the constraints of grants, and none of a call.)
+const CONTEXT_LIMIT: usize = 8192;
+
+/// AWS KMS API Reference, "CreateAlias": the longest name, `alias/` included.
+const ALIAS_LIMIT: usize = 256;
+
+/// The longest ARN that KMS and IAM take (AWS KMS API Reference, "Decrypt"; IAM API Reference, `arnType`).
+const ARN_LIMIT: usize = 2048;
 
 /// The encryption context's names that the store sets itself.
 const RESERVED_CONTEXT: [&str; 3] = ["purpose", "table", "v"];
@@ -191,8 +201,9 @@ impl StoreConfig {
         let lifetime = options.lifetime()?;
         let key_cache = options.key_cache()?;
         let (record_version, accept_versions) = options.versions()?;
-        let encryption_context = options.encryption_context()?;
+        let encryption_context = options.encryption_context(&table_name)?;
         let hash_session_ids = options.hash_session_ids()?;
+        SessionKeys::new(prefix.clone(), IdHashing::None).check_prefix()?;
         let saving = options.saving()?;
         options.number("maxRecentSessions")?; // the facade keeps them
         options.number("maxCallsInFlight")?; // and counts these
@@ -363,7 +374,7 @@ impl Options {
         }
     }
 
-    fn encryption_context(&mut self) -> Result<BTreeMap<String, String>> {
+    fn encryption_context(&mut self, table_name: &str) -> Result<BTreeMap<String, String>> {
         let expected = "an object with strings";
         let Some(value) = self.take("encryptionContext") else {
             return Ok(BTreeMap::new());
@@ -383,6 +394,16 @@ impl Options {
                 return Err(mistyped("encryptionContext", expected, value));
             };
             context.insert(name.clone(), text.to_owned());
+        }
+        let whole = context_of_records(table_name, context.clone());
+        let length: usize = whole
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        if length > CONTEXT_LIMIT {
+            return Err(Error::Config(format!(
+                "encryptionContext has {length} bytes with the pairs that the store adds; KMS takes {CONTEXT_LIMIT} at most"
+            )));
         }
         Ok(context)
     }
@@ -492,12 +513,7 @@ impl Options {
 
     fn aws(&mut self) -> Result<AwsOptions> {
         let keys = self.key_arns()?;
-        let region = self.string("region", "an AWS region such as us-east-1", |region| {
-            !region.is_empty()
-                && region
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        })?;
+        let region = self.string("region", "an AWS region such as us-east-1", is_region)?;
         let url = "an http:// or https:// URL";
         let endpoint = self.string("endpoint", url, is_url)?;
         let dynamodb_endpoint = self.string("dynamodbEndpoint", url, is_url)?;
@@ -506,7 +522,10 @@ impl Options {
             !profile.is_empty()
         })?;
         let role_arn = self.string("roleArn", "the ARN of an IAM role", |arn| {
-            arn.starts_with("arn:") && arn.contains(":iam:") && arn.contains(":role/")
+            arn.starts_with("arn:")
+                && arn.contains(":iam:")
+                && arn.contains(":role/")
+                && arn.len() <= ARN_LIMIT
         })?;
         let shared = [
             ("region", region.is_some()),
@@ -675,13 +694,34 @@ fn is_url(url: &str) -> bool {
     Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
+fn is_region(region: &str) -> bool {
+    !region.is_empty()
+        && region
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// Whether a KMS key or alias can have this name: the characters of AWS KMS API Reference, "CreateAlias" and "Key identifiers".
+fn is_key_resource(resource: &str) -> bool {
+    let named = |name: &str, others: &[u8]| {
+        let usual = |byte: u8| byte.is_ascii_alphanumeric() || others.contains(&byte);
+        !name.is_empty() && name.bytes().all(usual)
+    };
+    match resource.split_once('/') {
+        Some(("key", id)) => named(id, b"-_"),
+        Some(("alias", name)) => named(name, b"/_-") && resource.len() <= ALIAS_LIMIT,
+        _ => false,
+    }
+}
+
 /// The region of `arn:partition:kms:region:account:key/…` or `alias/…`.
 fn key_region(name: &str, arn: &str) -> Result<String> {
     match arn.splitn(6, ':').collect::<Vec<_>>()[..] {
         ["arn", _, "kms", region, account, resource]
-            if !region.is_empty()
+            if is_region(region)
                 && !account.is_empty()
-                && (resource.starts_with("key/") || resource.starts_with("alias/")) =>
+                && is_key_resource(resource)
+                && arn.len() <= ARN_LIMIT =>
         {
             Ok(region.to_owned())
         }

@@ -112,6 +112,19 @@ pub trait DataKeys: Send + Sync {
         wrapped: &WrappedKey,
         context: &EncryptionContext,
     ) -> Result<(DataKey, usize)>;
+
+    /// Unwraps a data key by the one key encryption key that [`DataKeys::decrypt`] named, whatever becomes of the others.
+    ///
+    /// # Errors
+    /// As [`DataKeys::decrypt`].
+    async fn decrypt_by(
+        &self,
+        _key: usize,
+        wrapped: &WrappedKey,
+        context: &EncryptionContext,
+    ) -> Result<DataKey> {
+        self.decrypt(wrapped, context).await.map(|(key, _)| key)
+    }
 }
 
 #[cfg(test)]

@@ -88,6 +88,22 @@ impl SessionKeys {
         !matches!(self.hashing, IdHashing::None)
     }
 
+    /// Whether the keys of leases and of hashed ids, the longest of fixed length, fit into a partition key behind the prefix.
+    ///
+    /// # Errors
+    /// `ERR_CONFIG` if they do not, so that no call could succeed.
+    pub fn check_prefix(&self) -> Result<()> {
+        let longest = KEY_LIMIT - LEASE.len() - HASH_LENGTH;
+        if self.prefix.len() <= longest {
+            return Ok(());
+        }
+        Err(Error::Config(format!(
+            "prefix takes {} bytes in the table, where some of its signs take three: {longest} at most, so that ids and leases fit into a partition key of \
+             {KEY_LIMIT} bytes",
+            self.prefix.len()
+        )))
+    }
+
     /// The partition key of a session.
     ///
     /// # Errors
@@ -215,6 +231,12 @@ impl SessionKeys {
         }
         Ok((id, Plaintext::new(json.to_owned())))
     }
+}
+
+/// Whether a table can have such a partition key.
+#[must_use]
+pub fn is_table_key(text: &str) -> bool {
+    (1..=KEY_LIMIT).contains(&text.len())
 }
 
 /// What a part of a prefix consists of, behind the first one.

@@ -149,6 +149,12 @@ pub trait SessionTable: Send + Sync {
     /// One page of the scan, from the start or behind the key `after`.
     async fn scan(&self, scan: &Scan, after: Option<String>) -> Result<Page>;
 
+    /// Lets a table that does not remove ended items by itself, as `DynamoDB` does, do so in the background. Called often, with the caller's time.
+    fn tidy(&self, _now: EpochMillis) {}
+
+    /// Ends what goes on in the background.
+    async fn close(&self) {}
+
     /// Whether the table is there, ACTIVE, and has the key schema of sessions.
     async fn check(&self) -> Result<()>;
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use connect_dynamodb_kms::error::Result;
 use connect_dynamodb_kms::plaintext::Plaintext;
-use connect_dynamodb_kms::record::{AUTH_TAG, Attribute, Item, TTL, Version};
+use connect_dynamodb_kms::record::{AUTH_TAG, Attribute, Item, TTL, VERSION, Version};
 use connect_dynamodb_kms::session_table::{Condition, Outcome, Page, Scan, SessionTable};
 use connect_dynamodb_kms::store::{Attempt, Known, Lookup, OnConflict, Save, Saved, SessionStore};
 use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
@@ -223,5 +223,105 @@ async fn a_touch_that_seals_again_takes_back_no_later_one() {
             backend.table.get("app:s").await.unwrap().unwrap()[TTL],
             Attribute::N(later.0.to_string())
         );
+    }
+}
+
+/// A save that changes nothing, of a session whose record is of an older version and has to be sealed again.
+async fn save_unchanged(store: &SessionStore, known: Known, end: EpochSeconds) -> Saved {
+    let save = Save {
+        sid: "s".into(),
+        json: json("{}"),
+        now: NOW,
+        end: end.into(),
+        attempt: Attempt::default(),
+    };
+    let saved = store.save(save, known, OnConflict::Error).await;
+    saved.unwrap()
+}
+
+async fn stored(backend: &support::Backend) -> (EpochSeconds, bool) {
+    let item = backend.table.get("app:s").await.unwrap().unwrap();
+    let Attribute::N(ttl) = &item[TTL] else {
+        panic!("a number");
+    };
+    let sealed_again = item[VERSION] == Attribute::N("2".into());
+    (EpochSeconds(ttl.parse().unwrap()), sealed_again)
+}
+
+#[tokio::test]
+async fn an_unchanged_save_that_seals_again_takes_back_no_later_end() {
+    for backend in backends() {
+        let (old, new) = (store(&backend, Version::V1), store(&backend, Version::V2));
+        // Each: where others have moved the end to meanwhile, what the save asks for, and where the session ends then.
+        for (moved, asked, expected) in [
+            (END.plus(30), END.plus(10), END.plus(30)),
+            (END.plus(30), END, END.plus(30)),
+            (END.plus(5), END.plus(10), END.plus(10)),
+            (END, END.plus(10), END.plus(10)),
+        ] {
+            old.set("s", json("{}"), NOW, END).await.unwrap();
+            let (_, _, known) = read(&new).await;
+            let extended = backend.table.extend("app:s", moved, Condition::Exists);
+            assert_eq!(extended.await.unwrap(), Outcome::Written);
+            let saved = save_unchanged(&new, known, asked).await;
+            let Saved::Written { mark, conflict } = saved else {
+                panic!("it is sealed again");
+            };
+            assert_eq!((mark.ttl, conflict), (expected, false), "{}", backend.name);
+            assert_eq!(stored(&backend).await, (expected, true), "{}", backend.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unchanged_save_that_shortens_a_session_does_so_although_others_prolonged_it() {
+    for backend in backends() {
+        let (old, new) = (store(&backend, Version::V1), store(&backend, Version::V2));
+        old.set("s", json("{}"), NOW, END).await.unwrap();
+        let (_, _, known) = read(&new).await;
+        let extended = backend
+            .table
+            .extend("app:s", END.plus(30), Condition::Exists);
+        assert_eq!(extended.await.unwrap(), Outcome::Written);
+        let shorter = END.plus(-1800);
+        save_unchanged(&new, known, shorter).await;
+        assert_eq!(stored(&backend).await.0, shorter, "{}", backend.name);
+    }
+}
+
+#[tokio::test]
+async fn an_unchanged_save_that_seals_again_brings_back_nothing_that_was_ended() {
+    for backend in backends() {
+        let (old, new) = (store(&backend, Version::V1), store(&backend, Version::V2));
+        old.set("s", json("{}"), NOW, END).await.unwrap();
+        let (_, _, known) = read(&new).await;
+        let ended = backend
+            .table
+            .extend("app:s", NOW.floor(), Condition::Exists);
+        assert_eq!(ended.await.unwrap(), Outcome::Written);
+        let saved = save_unchanged(&new, known, END.plus(10)).await;
+        assert!(matches!(saved, Saved::Gone), "{}", backend.name);
+        assert!(matches!(new.get("s", NOW).await, Ok(Lookup::Ended)));
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_moves_while_an_unchanged_session_is_sealed_again_stays_moved() {
+    for mut backend in backends() {
+        let old = store(&backend, Version::V1);
+        old.set("s", json("{}"), NOW, END).await.unwrap();
+        // Further than the end that a save which asks for END would seal in.
+        for (later, sealed_again) in [(END.plus(60), true), (END.plus(100_000), false)] {
+            old.set("s", json("{}"), NOW, END).await.unwrap();
+            backend.table = Arc::new(Meddling {
+                table: backend.table.clone(),
+                end: Mutex::new(Some(later)),
+            });
+            let new = store(&backend, Version::V2);
+            let (_, _, known) = read(&new).await;
+            let saved = save_unchanged(&new, known, END.plus(10)).await;
+            assert_eq!(matches!(saved, Saved::Written { .. }), sealed_again);
+            assert_eq!(stored(&backend).await, (later, sealed_again));
+        }
     }
 }

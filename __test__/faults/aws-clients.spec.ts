@@ -385,10 +385,10 @@ describe('the connections', () => {
     const server = await startCounting(backend.aws.dynamodb);
     const options = { logger: quietLogger(), tableName: 'sessions' };
     const stores = [
-      new DynamoDBSessionStore({ ...options, endpoint: server.url }),
-      new DynamoDBSessionStore({ ...options, dynamodbEndpoint: server.url, kmsEndpoint: server.url }),
-      new DynamoDBSessionStore({ ...options, endpoint: server.url, roleArn: ROLE, profile: 'no-such' }),
-      new DynamoDBSessionStore({ ...options, endpoint: server.url, kmsKeyArn: KEY_ABROAD }),
+      new DynamoDBSessionStore({ recordVersion: 1, ...options, endpoint: server.url }),
+      new DynamoDBSessionStore({ recordVersion: 1, ...options, dynamodbEndpoint: server.url, kmsEndpoint: server.url }),
+      new DynamoDBSessionStore({ recordVersion: 1, ...options, endpoint: server.url, roleArn: ROLE, profile: 'no-such' }),
+      new DynamoDBSessionStore({ recordVersion: 1, ...options, endpoint: server.url, kmsKeyArn: KEY_ABROAD }),
     ];
     // Whatever these had started would be there before this goes to the same server and back several times.
     const other = backend.store();
@@ -425,9 +425,9 @@ describe('the connections', () => {
     Object.assign(process.env, variables); // read at the first call of this process that needs them
     const options = { tableName: 'sessions', keyCache: false, logger: quietLogger() };
     const stores = [
-      new DynamoDBSessionStore({ ...options, kmsClient, docClient }),
-      new DynamoDBSessionStore({ ...options, kmsClient }),
-      new DynamoDBSessionStore({ ...options, docClient }),
+      new DynamoDBSessionStore({ recordVersion: 1, ...options, kmsClient, docClient }),
+      new DynamoDBSessionStore({ recordVersion: 1, ...options, kmsClient }),
+      new DynamoDBSessionStore({ recordVersion: 1, ...options, docClient }),
       new DynamoDBSessionStore(options),
     ];
     for (const store of stores) {
@@ -485,7 +485,12 @@ describe('a call', { concurrency: 4 }, () => {
       const [status, code] = agents.length === 2 ? [500, 'InternalServerError'] : [400, 'AccessDeniedException'];
       response.writeHead(status, { 'x-amzn-requestid': randomUUID() }).end(JSON.stringify({ __type: code }));
     });
-    const store = new DynamoDBSessionStore({ tableName: 'sessions', endpoint: server.url, logger: quietLogger() });
+    const store = new DynamoDBSessionStore({
+      recordVersion: 1,
+      tableName: 'sessions',
+      endpoint: server.url,
+      logger: quietLogger(),
+    });
     for (let call = 1; call <= 3; call += 1) await assert.rejects(store.get('a'), { code: 'ERR_ACCESS_DENIED' });
     await server.close();
     assert.equal(agents.length, 4, 'the second was repeated');

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test';
 import { type AwsBackend, quietLogger, startAws } from '../support/backends.ts';
 import { failing } from '../support/failures.ts';
+import { turnKeys } from '../support/key-clock.ts';
 import { START } from '../support/turned-clock.ts';
 
 process.env.AWS_MAX_ATTEMPTS = '1';
@@ -94,6 +95,7 @@ describe('failures', LIMIT, () => {
       await store.set('sid', { cookie: {} });
       await backend.aws.fault({ action: 'kms:*', status: code === 'DisabledException' ? 400 : 500, code });
       mock.timers.tick(60_000);
+      turnKeys(60);
       await store.get('sid'); // starts the check, which may end before it or after
       while (store.stats().keyCache[counter] === 0) await new Promise(setImmediate);
       for (let calls = 0; calls < 2; calls++) {

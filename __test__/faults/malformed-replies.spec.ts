@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { after, before, describe, it, type TestContext } from 'node:test';
-import { type DynamoDBSessionStore, SessionStoreError } from 'connect-dynamodb-kms';
+import { type DynamoDBSessionStore, type SessionStoreConfig, SessionStoreError } from 'connect-dynamodb-kms';
 import { type AwsBackend, startAws } from '../support/backends.ts';
 import { failing } from '../support/failures.ts';
 import { OPERATIONS } from '../support/fault-cells.ts';
@@ -92,7 +92,8 @@ describe('replies that are malformed', () => {
     });
   }
 
-  const store = () => backend.store({ dynamodbEndpoint: front.url, kmsEndpoint: kms.url, touchAfter: 0 });
+  const store = (options: SessionStoreConfig = {}) =>
+    backend.store({ dynamodbEndpoint: front.url, kmsEndpoint: kms.url, touchAfter: 0, ...options });
 
   async function outcome(own: DynamoDBSessionStore, run: (store: DynamoDBSessionStore) => Promise<unknown>): Promise<string> {
     try {
@@ -109,8 +110,13 @@ describe('replies that are malformed', () => {
   const understood: Record<string, (value: any, sent: Reply | undefined, own: DynamoDBSessionStore) => unknown> = {
     GetItem: isTheSession,
     Decrypt: isTheSession,
-    /** Damage to the items changes how many there are, but the answer that holds none, or not all, is none. */
-    Scan: (value, sent) => sent && assert.equal(value, JSON.parse(sent.body.toString()).Items.filter(hasKey).length),
+    /** Damage to the items changes how many there are, but the answer that holds none, or one without its key, is none. */
+    Scan(value, sent) {
+      if (!sent) return;
+      const { Items: items } = JSON.parse(sent.body.toString());
+      assert.deepEqual(items.filter(hasKey), items);
+      assert.equal(value, items.length);
+    },
     BatchWriteItem: (_value, sent) => sent && assert.deepEqual(JSON.parse(sent.body.toString()).UnprocessedItems, {}),
     /** What the store can still read must not be unreadable to others; values of the two keys that do not belong together are for TLS to find. */
     async GenerateDataKey(_value, sent, own) {
@@ -121,7 +127,7 @@ describe('replies that are malformed', () => {
     },
   };
 
-  /** An item whose key is none that a session can have is not the store's. */
+  /** Whether a table can hold an item with this key. */
   function hasKey(item: any): boolean {
     const key = item?.sessionId?.S;
     return typeof key === 'string' && key !== '' && Buffer.byteLength(key) <= 2048;
@@ -155,6 +161,33 @@ describe('replies that are malformed', () => {
       const own = store();
       change(t, 'Scan', (answer) => ({ ...answer, LastEvaluatedKey: next }));
       for (const method of ['length', 'ids', 'all', 'clear'] as const) await failing(own[method](), 'ERR_DYNAMODB_UNAVAILABLE');
+    });
+  }
+
+  for (const [title, key] of [
+    ['no key', {}],
+    ['a key that is no string', { sessionId: { N: '1' } }],
+    ['an empty key', { sessionId: { S: '' } }],
+    ['a key that is too long', { sessionId: { S: 'x'.repeat(2049) } }],
+  ] as const) {
+    it(`to Scan with an item that has ${title} are failures, and the session in it is not passed by`, {
+      timeout: 60_000,
+    }, async (t) => {
+      for (const prefix of ['', 'app:']) {
+        await backend.store({ prefix }).set('old', { user: 'Ada' });
+        const own = store({ prefix });
+        change(t, 'Scan', (answer) => ({
+          ...answer,
+          Items: answer.Items.map(({ sessionId, ...rest }: any, index: number) => ({
+            ...rest,
+            ...(index > 0 ? { sessionId } : key),
+          })),
+        }));
+        for (const method of ['length', 'ids', 'all', 'clear'] as const) await failing(own[method](), 'ERR_DYNAMODB_UNAVAILABLE');
+        spoilt = undefined;
+        assert.equal(await own.length(), 1, 'clear removed something');
+        await own.clear();
+      }
     });
   }
 

@@ -1,14 +1,14 @@
 // One service away while the other is there: who is served, what is written, and that nothing must be restarted when it is back.
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, describe, it, mock } from 'node:test';
+import { after, afterEach, before, describe, it } from 'node:test';
 import type { DynamoDBSessionStore, SessionStoreErrorCode } from 'connect-dynamodb-kms';
 import type { Fault } from '../support/aws-local.ts';
 import { type AwsBackend, startAws } from '../support/backends.ts';
 import { failing } from '../support/failures.ts';
 import { startSilent } from '../support/http-server.ts';
+import { turnKeys } from '../support/key-clock.ts';
 import { StoppingProxy } from '../support/stopping-proxy.ts';
-import { START } from '../support/turned-clock.ts';
 
 process.env.AWS_MAX_ATTEMPTS = '1'; // retries.spec.ts has the others
 
@@ -33,7 +33,6 @@ describe('without', LIMIT, () => {
     backend = await startAws();
   });
   afterEach(async () => {
-    mock.timers.reset();
     await backend.aws.clearFaults();
   });
   after(() => backend.stop());
@@ -69,12 +68,11 @@ describe('without', LIMIT, () => {
       });
 
       it(`(${fault.code}), the revocation check purges nothing`, async () => {
-        mock.timers.enable({ apis: ['Date'], now: START });
         const store = backend.store({ keyCache: { revocationCheckSeconds: 10 } });
         await store.set('checked', { cookie: {} });
         await backend.aws.fault({ action: 'kms:*', ...fault });
         for (let checks = 1; checks <= 3; checks++) {
-          mock.timers.tick(10_000);
+          turnKeys(10);
           assert.deepEqual(await store.get('checked'), { cookie: {} });
           while (verdicts(store) < checks) await new Promise(setImmediate);
         }

@@ -14,7 +14,7 @@ const CALLS = 1000;
 const AT_ONCE = 20;
 /** Requests that an outage of so many calls may cost a call (and one call alone three). */
 const COST = 1.2;
-/** Retries that a client has at once; the README says so. */
+/** Retries that a client has at once; docs/deadlines-and-outages.md says so. */
 const RETRIES = 50;
 
 /** Makes calls until all have failed with this code. */

@@ -1,4 +1,4 @@
-// Session plugins with a store interface of their own: @mgcrea/fastify-session through the README's adapter, koa-generic-session as it is.
+// Session plugins with a store interface of their own: @mgcrea/fastify-session through the adapter of docs/other-frameworks.md, koa-generic-session as it is.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';

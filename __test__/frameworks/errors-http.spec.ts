@@ -90,7 +90,11 @@ describe('what a visitor gets', { timeout: 60_000 }, () => {
     return working();
   };
   const local = (folder: string) =>
-    new DynamoDBSessionStore({ local: { path: folder }, logger: { warn: (line) => void stage.lines.push(line), debug() {} } });
+    new DynamoDBSessionStore({
+      recordVersion: 1,
+      local: { path: folder },
+      logger: { warn: (line) => void stage.lines.push(line), debug() {} },
+    });
   const newFolder = () => mkdtemp(join(root, 'folder-'));
 
   const failures: Failing[] = [

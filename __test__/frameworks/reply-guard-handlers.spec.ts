@@ -348,7 +348,7 @@ describe('a process with a handler that does not return the reply', () => {
       const app = Fastify();
       if (${guard}) guardReplies(app, { report: (route) => console.log(route) });
       await app.register(cookie);
-      const store = new DynamoDBSessionStore(${JSON.stringify({ ...config, guardReplies: guard })});
+      const store = new DynamoDBSessionStore(${JSON.stringify({ recordVersion: 1, ...config, guardReplies: guard })});
       await app.register(session, { secret: '${SECRET}', store, cookie: { secure: false } });
       app.get('/wrong', async (request, reply) => { reply.redirect('/'); });
       app.get('/', async () => 'home');

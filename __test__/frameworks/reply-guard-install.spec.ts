@@ -72,14 +72,14 @@ async function folder(t: TestContext): Promise<string> {
 
 describe('an application that is made after the import', () => {
   it('is guarded, and logs each place once', async (t) => {
-    const store = `new DynamoDBSessionStore({ ...${await folder(t)}, logger })`;
+    const store = `new DynamoDBSessionStore({ recordVersion: 1, ...${await folder(t)}, logger })`;
     const { lines, code } = await run(refusingProgram({ before: IMPORT, store, requests: 2 }));
     assert.deepEqual(lines, [{ logged: WARNING }, { status: 401, ran: 0 }, { status: 401, ran: 0 }]);
     assert.equal(code, 0);
   });
 
   it('is guarded behind a store that was made before it', async (t) => {
-    const before = `${IMPORT} const store = new DynamoDBSessionStore({ ...${await folder(t)}, logger });`;
+    const before = `${IMPORT} const store = new DynamoDBSessionStore({ recordVersion: 1, ...${await folder(t)}, logger });`;
     const { lines } = await run(refusingProgram({ before, store: 'store' }));
     assert.deepEqual(lines, [{ logged: WARNING }, { status: 401, ran: 0 }]);
   });
@@ -97,7 +97,7 @@ describe('an application that is made after the import', () => {
   });
 
   it('is not guarded by a store with guardReplies: false', async (t) => {
-    const store = `new DynamoDBSessionStore({ ...${await folder(t)}, logger, guardReplies: false })`;
+    const store = `new DynamoDBSessionStore({ recordVersion: 1, ...${await folder(t)}, logger, guardReplies: false })`;
     const { lines } = await run(refusingProgram({ before: IMPORT, store }));
     assert.deepEqual(
       lines.find(({ status }: any) => status),
@@ -130,7 +130,7 @@ describe('an application that is made after the import', () => {
 
 describe('an application that is made before the import', () => {
   it('is warned of once, by what a session says', async (t) => {
-    const store = `new DynamoDBSessionStore({ ...${await folder(t)}, logger })`;
+    const store = `new DynamoDBSessionStore({ recordVersion: 1, ...${await folder(t)}, logger })`;
     const { lines } = await run(refusingProgram({ after: IMPORT, store }));
     assert.match(lines[0].warned, /^connect-dynamodb-kms: .*not guarded.*let its handler run.*guardReplies\(app\)/);
     assert.equal(lines.filter(({ warned }: any) => /not guarded/.test(warned)).length, 1);
@@ -141,7 +141,7 @@ describe('an application that is made before the import', () => {
   });
 
   it('is guarded by guardReplies, without a warning', async (t) => {
-    const store = `new DynamoDBSessionStore({ ...${await folder(t)}, logger })`;
+    const store = `new DynamoDBSessionStore({ recordVersion: 1, ...${await folder(t)}, logger })`;
     const after = `${IMPORT} guardReplies(app, { report: (place) => print({ place }) });`;
     const { lines, code } = await run(refusingProgram({ after, store }));
     assert.deepEqual(lines, [{ place: 'preHandler hook (requireUser) of GET /' }, { status: 401, ran: 0 }]);
@@ -220,7 +220,7 @@ describe('the warning of an application without the guard', () => {
 describe('the option guardReplies', () => {
   it('must be a boolean', () => {
     for (const wrong of [null, 0, 'yes', {}, () => true]) {
-      const make = () => new DynamoDBSessionStore({ guardReplies: wrong as any });
+      const make = () => new DynamoDBSessionStore({ recordVersion: 1, guardReplies: wrong as any });
       assert.throws(make, (error) => {
         assertFailure(error, 'ERR_CONFIG');
         assert.match((error as any).detail, /guardReplies/);

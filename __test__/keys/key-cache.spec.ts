@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { KMS_KEY_ARN } from 'connect-dynamodb-kms';
 import { type AwsBackend, backends, startAws } from '../support/backends.ts';
 import { byCallback } from '../support/calls.ts';
 import { assertFailure, failing } from '../support/failures.ts';
+import { startHttp } from '../support/http-server.ts';
+import { StoppingProxy } from '../support/stopping-proxy.ts';
 import { TableItems } from '../support/table-items.ts';
 
 describe('data keys', () => {
@@ -140,6 +143,67 @@ describe('data keys', () => {
     assert.equal((await backend.aws.calls())['kms:Decrypt'], 1);
     await store.get('other');
     assert.equal((await backend.aws.calls())['kms:Decrypt'], 1, 'the key of another session went with it');
+  });
+
+  it('a read that overlaps destroy does not bring it back, wherever the read is when the session goes', async (t) => {
+    const [table, kms] = [await StoppingProxy.start(backend.aws.dynamodb), await StoppingProxy.start(backend.aws.kms)];
+    t.after(() => Promise.all([table.close(), kms.close()]));
+    for (const [stops, operation] of [
+      [table, 'GetItem'],
+      [kms, 'Decrypt'],
+    ] as const) {
+      await backend.store().set('sid', { user: 'Ada' });
+      const store = backend.store({ dynamodbEndpoint: table.url, kmsEndpoint: kms.url });
+      const held = stops.hold(operation, 'answer');
+      const reading = store.get('sid');
+      await held.reached;
+      await store.destroy('sid');
+      held.pass();
+      assert.deepStrictEqual(await reading, { user: 'Ada' });
+      assert.equal(store.stats().keyCache.loads, 1);
+      assert.equal(store.stats().keyCache.entries, 0, `held at ${operation}`);
+    }
+  });
+
+  it('a read between the wiping and the delete does not bring it back', async (t) => {
+    const table = await StoppingProxy.start(backend.aws.dynamodb);
+    t.after(() => table.close());
+    await backend.store().set('sid', { user: 'Ada' });
+    const store = backend.store({ dynamodbEndpoint: table.url });
+    const read = table.hold('GetItem', 'request');
+    const reading = store.get('sid');
+    await read.reached;
+    const removal = table.hold('DeleteItem', 'request');
+    const destroyed = store.destroy('sid');
+    await removal.reached;
+    read.pass();
+    assert.deepStrictEqual(await reading, { user: 'Ada' });
+    removal.pass();
+    await destroyed;
+    assert.deepEqual([store.stats().keyCache.loads, store.stats().keyCache.entries], [1, 0]);
+  });
+
+  it('while KMS hangs, calls that end begin no other load, and share its failure', async (t) => {
+    await backend.store().set('sid', { user: 'Ada' });
+    let decrypts = 0;
+    const silent = await startHttp(() => void decrypts++);
+    t.after(() => silent.close());
+    const store = backend.store({ kmsEndpoint: silent.url, timeouts: { attemptMillis: 1000, callMillis: 1000 } });
+    const first = failing(store.get('sid'), 'ERR_KMS_UNAVAILABLE');
+    await delay(500); // of the 1,000 that a call has
+    const others = Array.from({ length: 300 }, () => failing(store.get('sid'), 'ERR_KMS_UNAVAILABLE'));
+    await Promise.all([first, ...others]);
+    assert.equal(decrypts, 1);
+  });
+
+  it('an idle store wipes them at their age', async () => {
+    const store = backend.store({ keyCache: { maxAgeSeconds: 1 } });
+    await store.set('sid', { user: 'Ada' });
+    assert.equal(store.stats().keyCache.entries, 1);
+    const until = performance.now() + 10_000;
+    while (store.stats().keyCache.entries > 0 && performance.now() < until) await new Promise(setImmediate);
+    assert.equal(store.stats().keyCache.entries, 0);
+    assert.equal(store.stats().keyCache.evictions, 1);
   });
 
   it('a session saved again after destroy gets a new one', async () => {

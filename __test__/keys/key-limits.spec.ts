@@ -13,6 +13,7 @@ import {
 import type { DynamoDBSessionStore, SessionStoreConfig, SessionStoreStats } from 'connect-dynamodb-kms';
 import { type AwsBackend, backends, startAws } from '../support/backends.ts';
 import { failing } from '../support/failures.ts';
+import { turnKeys } from '../support/key-clock.ts';
 import '../support/stage.ts'; // one attempt a call
 
 const NOW = Date.UTC(2030, 0, 15, 12, 0, 0, 250);
@@ -39,8 +40,13 @@ const NO_STATS = {
   tasksInFlight: 0,
 };
 
+let turned = 0;
+
+/** Turns both clocks to so many seconds after the beginning of the test. */
 function turn(secondsLater: number): void {
   mock.timers.setTime(NOW + secondsLater * 1000);
+  turnKeys(secondsLater - turned);
+  turned = secondsLater;
 }
 
 /** Waits until `holds`, at most ten seconds. */
@@ -68,6 +74,7 @@ for (const recordVersion of [1, 2] as const) {
     beforeEach(async () => {
       backend = await startAws();
       mock.timers.enable({ apis: ['Date'], now: NOW });
+      turned = 0;
     });
     afterEach(async () => {
       mock.timers.reset();
@@ -95,7 +102,7 @@ for (const recordVersion of [1, 2] as const) {
         const limits = typeof keyCache === 'object' ? { ...keyCache, revocationCheckSeconds: 1_000_000 } : keyCache;
         const own = store(limits);
         const decrypts = async () => (await kmsCalls()).decrypt - own.stats().keyCache.checksUsable;
-        for (const tenths of [0, 2, 4, 6, 8, 8.9]) {
+        for (const tenths of [0, 2, 4, 6, 8, 8.5]) {
           turn((seconds * tenths) / 10);
           await own.get('sid');
         }
@@ -104,7 +111,7 @@ for (const recordVersion of [1, 2] as const) {
         turn(seconds);
         await own.get('sid');
         assert.equal(own.stats().keyCache.loads, 2, 'the key outlived its age');
-        turn(seconds + seconds * 0.89);
+        turn(seconds + seconds * 0.85);
         await own.get('sid');
         assert.equal(own.stats().keyCache.loads, 2);
       });
@@ -252,6 +259,7 @@ for (const recordVersion of [1, 2] as const) {
         credentials: { accessKeyId: 'operator', secretAccessKey: 'local' },
       });
       mock.timers.enable({ apis: ['Date'], now: NOW });
+      turned = 0;
     });
     afterEach(async () => {
       mock.timers.reset();
@@ -282,7 +290,7 @@ for (const recordVersion of [1, 2] as const) {
       it(`locks a warm store when its key is disabled, after ${what}, and EnableKey brings everything back`, async () => {
         const own = await warm(keyCache);
         await kms.send(new DisableKeyCommand({ KeyId }));
-        turn(seconds - 1);
+        turn(seconds / 2);
         assert.deepStrictEqual(await own.get('sid'), { user: 'Ada' }, 'too early');
         assert.equal(await decrypts(), 0);
         turn(seconds);
@@ -374,7 +382,7 @@ for (const recordVersion of [1, 2] as const) {
         turn(60 * interval);
         await Promise.all(Array.from({ length: 50 }, (_, number) => own.get(number % 2 ? 'sid' : 'other')));
         await until(() => own.stats().keyCache.checksUsable === interval, 'the check');
-        turn(60 * interval + 59);
+        turn(60 * interval + 40);
         for (const sid of ['sid', 'other']) await own.get(sid);
         assert.equal(await decrypts(), interval);
       }

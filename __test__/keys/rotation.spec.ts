@@ -12,7 +12,8 @@ import {
 import type { DynamoDBSessionStore, SessionStoreConfig } from 'connect-dynamodb-kms';
 import { type AwsBackend, startAws } from '../support/backends.ts';
 import { failing } from '../support/failures.ts';
-import { startHttp } from '../support/http-server.ts';
+import { type Listening, startHttp } from '../support/http-server.ts';
+import { turnKeys } from '../support/key-clock.ts';
 import { RecordReader } from '../support/record-reader.ts';
 import '../support/stage.ts'; // one attempt a call
 
@@ -253,6 +254,56 @@ for (const recordVersion of [1, 2] as const) {
         assert.ok(['ERR_INTEGRITY', 'ERR_KMS_UNAVAILABLE'].includes(error.code), String(error));
       });
     }
+
+    describe('whose first key does not answer', () => {
+      let proxy: Listening;
+      beforeEach(async () => {
+        proxy = await startHttp(async (request, response) => {
+          const body = Buffer.concat(await request.toArray());
+          if (JSON.parse(String(body)).KeyId === NEW && hangs) return;
+          const { host, connection, ...headers } = request.headers as Record<string, string>;
+          const reply = await fetch(backend.aws.kms, { method: 'POST', headers, body });
+          const answer = Buffer.from(await reply.arrayBuffer());
+          response.writeHead(reply.status, { ...Object.fromEntries(reply.headers), 'content-length': answer.length }).end(answer);
+        });
+      });
+      let hangs = true;
+      afterEach(() => {
+        hangs = true;
+        return proxy.close();
+      });
+      const timeouts = { attemptMillis: 2000, callMillis: 2000 };
+      const hanging = (keys: string[], options: SessionStoreConfig = {}) =>
+        store(keys, { kmsEndpoint: proxy.url, timeouts, ...options });
+
+      it('sessions of the others open within the deadline, with the cache and without', async () => {
+        for (const keyCache of [true, false]) {
+          assert.deepStrictEqual(await hanging([NEW, OLD], { keyCache }).get('sid'), { user: 'Ada' });
+          assert.deepStrictEqual(await hanging([NEW, THIRD, ABROAD, OLD], { keyCache }).get('sid'), { user: 'Ada' });
+        }
+      });
+
+      it('a session that the others cannot open is ERR_KMS_UNAVAILABLE: the first may be its key', async () => {
+        const error = await failing(hanging([NEW, THIRD]).get('sid'), 'ERR_KMS_UNAVAILABLE');
+        assert.ok(error.retryable);
+      });
+
+      it('the revocation check sees that another is disabled', async () => {
+        const own = hanging([NEW, OLD]);
+        hangs = false;
+        await own.set('new', { user: 'Bob' });
+        await own.get('sid');
+        hangs = true;
+        await sendKms(new DisableKeyCommand({ KeyId: OLD }));
+        turnKeys(60);
+        await own.get('new').catch(() => {});
+        const until = performance.now() + 10_000;
+        while (own.stats().keyCache.checksRevoked === 0 && performance.now() < until) await new Promise(setImmediate);
+        assert.equal(own.stats().keyCache.checksRevoked, 1);
+        hangs = false;
+        await failing(own.get('sid'), 'ERR_KMS_KEY_UNUSABLE');
+      });
+    });
 
     it('ping succeeds with the first key alone, and fails with it', async () => {
       await store([NEW, UNKNOWN]).ping();

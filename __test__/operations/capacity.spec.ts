@@ -1,4 +1,4 @@
-// The table of docs/costs.md: every cell is measured here. The README has a copy.
+// The table of docs/costs.md: every cell is measured here.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -13,7 +13,6 @@ import { tableCells } from '../support/markdown-table.ts';
 import { HEADER, measureDay, onExpress, onFastify, own, ownStore, type Played, row } from '../support/measured-day.ts';
 
 const COSTS = process.env.COSTS ?? new URL('../../docs/costs.md', import.meta.url);
-const README = new URL('../../README.md', import.meta.url);
 /** The version that was measured. */
 const THEIRS = createRequire(import.meta.url)('connect-dynamodb/package.json').version;
 
@@ -60,10 +59,6 @@ describe('what a user costs', () => {
       rows.map(([name]) => name),
       days.map(({ name }) => name),
     );
-  });
-
-  it('is the same in the README', async () => {
-    assert.deepEqual(await tableOf(README), await tableOf(COSTS));
   });
 });
 

@@ -36,8 +36,11 @@ const TEXTS = [
   'docs/costs.md',
   'docs/data-keys.md',
   'docs/deadlines-and-outages.md',
+  'docs/errors.md',
   'docs/faults.md',
+  'docs/methods.md',
   'docs/migrating.md',
+  'docs/options.md',
   'docs/other-frameworks.md',
   'docs/platforms.md',
   'docs/record-format.md',
@@ -192,7 +195,7 @@ describe('the package', () => {
   });
 
   it("is express-session's Store where that package is installed", () => {
-    const store = new DynamoDBSessionStore({ local: { path: './never-made' } });
+    const store = new DynamoDBSessionStore({ recordVersion: 1, local: { path: './never-made' } });
     assert.ok(store instanceof session.Store);
     assert.ok(store instanceof EventEmitter);
     for (const method of ['regenerate', 'load', 'createSession'] as const) assert.equal(typeof store[method], 'function');
@@ -206,7 +209,7 @@ describe('the package', () => {
       const printed = await alone(
         type as 'commonjs' | 'module',
         `${load}
-        const store = new DynamoDBSessionStore({ local: { path: ${JSON.stringify(join(folder, `sessions-${type}`))} } });
+        const store = new DynamoDBSessionStore({ recordVersion: 1, local: { path: ${JSON.stringify(join(folder, `sessions-${type}`))} } });
         (async () => {
           await store.set('a', { cookie: {}, user: 'ada' });
           const session = await store.get('a');

@@ -16,7 +16,7 @@ const repository = join(here, '..');
 const names = ['README.md', ...(await readdir(join(repository, 'docs'))).map((name) => join('docs', name))];
 const pages = await Promise.all(names.map((name) => readFile(join(repository, name), 'utf8')));
 
-const ROTATED_KEY = 'arn:aws:kms:eu-west-1:232282424912:key/0f2d1c3b-6a5e-4d7c-8b9a-1e2f3a4b5c6d';
+const ROTATED_KEY = 'arn:aws:kms:eu-west-1:111122223333:key/0f2d1c3b-6a5e-4d7c-8b9a-1e2f3a4b5c6d';
 
 /** The code blocks below a `<!-- test: NAME -->` comment. */
 const marked = pages.flatMap((page) =>
@@ -229,6 +229,11 @@ describe('the README and the pages in docs', () => {
     assert.equal(code, 1);
     assert.match(stdout, /routes\.ts:\d+:\d+ .*GET \/wrong.*return reply\.redirect/);
     assert.doesNotMatch(stdout, /\/right/);
+  });
+
+  it('have no example that leaves recordVersion to its default', () => {
+    for (const [made] of pages.join('\n').matchAll(/new DynamoDBSessionStore\([\s\S]*?\)[;,]?\n/g))
+      assert.match(made, /recordVersion: 2/);
   });
 
   it('have code that the type checker accepts', async () => {

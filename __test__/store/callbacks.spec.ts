@@ -324,7 +324,7 @@ for (const { name, start } of backends) {
       assert.equal(stderr, '');
       const { warnings } = JSON.parse(lines[0]!);
       assert.equal(warnings.length, 1, warnings.join('\n'));
-      assert.match(warnings[0], /ERR_HTTP_HEADERS_SENT.*without returning the reply.*README/);
+      assert.match(warnings[0], /ERR_HTTP_HEADERS_SENT.*without returning the reply.*docs\/migrating\.md/);
     });
 
     it('a listener of conflict that throws surfaces as an uncaughtException, and the save is what it would be', async (t) => {

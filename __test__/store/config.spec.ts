@@ -53,6 +53,8 @@ const NEVER = [
   Number.POSITIVE_INFINITY,
   Number.NEGATIVE_INFINITY,
 ];
+/** How many bytes KMS leaves to the caller's own encryption context beside what the store adds. */
+const contextRoom = (table: string) => 8192 - `purpose${'session-store'}table${table}v2`.length;
 /** Values that no option takes that is an object with options of its own. */
 const NO_OBJECTS = NEVER.filter((value) => Object.prototype.toString.call(value) !== '[object Object]');
 const NO_STRINGS = [...NEVER, true, 7, () => 'text', new Date(), new LooksLikeText('text')];
@@ -60,7 +62,8 @@ const NO_STRINGS = [...NEVER, true, 7, () => 'text', new Date(), new LooksLikeTe
 /** Wrong values by option, beside those of a wrong type. */
 const WRONG_STRINGS: Record<string, string[]> = {
   tableName: ['', 'ab', 'a'.repeat(256), 'my sessions', 'täble', 'sessions\0'],
-  prefix: ['a'.repeat(1025), 'ä'.repeat(513), 'lone \ud800 surrogate'],
+  // The last one: behind an empty part, each delimiter takes three bytes in the table.
+  prefix: ['a'.repeat(1025), 'ä'.repeat(513), 'lone \ud800 surrogate', `app:${':'.repeat(700)}`],
   kmsKeyArn: [
     '',
     'afd7365b-7a3a-4ae6-97a6-3dcd0ec9a94a',
@@ -69,13 +72,27 @@ const WRONG_STRINGS: Record<string, string[]> = {
     'arn:aws:kms:us-east-1:232282424912:grant/1',
     'arn:aws:kms::232282424912:key/1',
     'arn:aws:kms:us-east-1::key/1',
+    'arn:aws:kms:us east 1:232282424912:key/1',
+    'arn:aws:kms:us-east-1\n:232282424912:key/1',
+    'arn:aws:kms:us-east-1:232282424912:key/',
+    'arn:aws:kms:us-east-1:232282424912:key/1\n',
+    `arn:aws:kms:us-east-1:232282424912:key/${'1'.repeat(2048)}`,
+    'arn:aws:kms:us-east-1:232282424912:alias/',
+    'arn:aws:kms:us-east-1:232282424912:alias/my sessions',
+    `arn:aws:kms:us-east-1:232282424912:alias/${'s'.repeat(251)}`,
   ],
   region: ['', 'us east 1', 'us-east-1/', 'us-east-1\n'],
   endpoint: ['', 'localhost:8000', '127.0.0.1', 'ftp://127.0.0.1', 'http://', 'https://', 'http://local host'],
   dynamodbEndpoint: ['', 'localhost:8000', 'ftp://127.0.0.1', 'http://', 'http://local host'],
   kmsEndpoint: ['', 'localhost:8000', 'ftp://127.0.0.1', 'http://', 'http://local host'],
   profile: [''],
-  roleArn: ['', 'admin', 'arn:aws:iam::232282424912:user/someone', 'role/store'],
+  roleArn: [
+    `arn:aws:iam::232282424912:role/${'r'.repeat(2048)}`,
+    '',
+    'admin',
+    'arn:aws:iam::232282424912:user/someone',
+    'role/store',
+  ],
 };
 const WRONG: Record<string, unknown[]> = {
   ...Object.fromEntries(
@@ -102,6 +119,9 @@ const WRONG: Record<string, unknown[]> = {
     ...['purpose', 'table', 'v'].map((name) => ({ app: 'gateway', [name]: 'mine' })),
     ...NO_STRINGS.map((value) => ({ app: value })),
     { app: 'lone \ud800 surrogate' },
+    { app: 'x'.repeat(contextRoom('sessions') - 'app'.length + 1) },
+    { app: 'ü'.repeat(contextRoom('sessions') / 2) },
+    Object.fromEntries(Array.from({ length: 1100 }, (_, number) => [`name ${number}`, ''])),
   ],
   hashSessionIds: [...NEVER, 'a secret of the tests', 1, () => true, { secret: 'a secret of the tests', salt: 'x' }],
   'hashSessionIds.secret': ['', 'fifteen bytes..', 'lone \ud800 surrogate, and long', ...NO_STRINGS],
@@ -225,6 +245,11 @@ describe('the configuration', () => {
     assertRefused(others, 'configuration');
   });
 
+  it('an encryption context that only the name of the table makes too long is refused', () => {
+    const encryptionContext = { app: 'x'.repeat(contextRoom(DEFAULT_TABLE) - 'app'.length) };
+    assertRefused([{ tableName: `${DEFAULT_TABLE}2`, encryptionContext }], 'encryptionContext', '8193', '8192');
+  });
+
   it('options at the ends of their ranges are taken', () => {
     const taken: SessionStoreConfig[] = [
       { ttlSeconds: 1 },
@@ -234,6 +259,9 @@ describe('the configuration', () => {
       { tableName: `My_table-1.${'x'.repeat(244)}` },
       { prefix: '' },
       { prefix: 'ä'.repeat(512) },
+      { prefix: `app:${':'.repeat(660)}` },
+      { kmsKeyArn: `arn:aws:kms:us-east-1:232282424912:alias/${'s'.repeat(250)}` },
+      { encryptionContext: { app: 'x'.repeat(contextRoom(DEFAULT_TABLE) - 'app'.length) } },
       { kmsKeyArn: 'arn:aws:kms:us-east-1:232282424912:alias/sessions/live' },
       { kmsKeyArn: 'arn:aws-cn:kms:cn-north-1:232282424912:key/mrk-0123456789abcdef0123456789abcdef' },
       { roleArn: 'arn:aws-us-gov:iam::232282424912:role/service/store' },

@@ -42,7 +42,7 @@ describe('the detail of an error', () => {
 
   it("shows in the store's log, the message does not", async () => {
     const logger = quietLogger();
-    const store = new DynamoDBSessionStore({ local: { path: './never-made' }, logger });
+    const store = new DynamoDBSessionStore({ recordVersion: 1, local: { path: './never-made' }, logger });
     const { code, detail, message } = await failing(store.get(''), 'ERR_CONFIG');
     assert.equal(logger.lines.length, 1);
     assert.ok(logger.lines[0]!.endsWith(`${code}: ${detail}`), logger.lines[0]);

@@ -285,6 +285,49 @@ for (const { name, start } of backends) {
       assert.equal(await store.get('new'), null);
     });
 
+    for (const recordVersion of [1, 2] as const) {
+      it(`a session is judged by the wrapped key that it gets, from the first save of a store on: version ${recordVersion}`, async () => {
+        const version = { recordVersion, acceptVersions: [1, 2] as (1 | 2)[] };
+        await backend.store(version).set('probe', { filler: '' });
+        const { encryptedKey } = (await backend.store(version).record('probe'))!;
+        const wrapped = Buffer.from(encryptedKey, 'base64').length;
+        const sizes = (detail: string) => detail.match(/\d[\d,]*/g)!.map((size) => Number(size.replaceAll(',', '')));
+        // By a store that knows how long wrapped keys are, the largest session that fits.
+        const knowing = backend.store(version);
+        await knowing.set('probe', { filler: 'x' });
+        const [needed] = sizes(
+          (await failing(knowing.set('sid', { filler: 'x'.repeat(500_000) }), 'ERR_SESSION_TOO_LARGE')).detail,
+        );
+        const over = Math.ceil(((needed! - 409_600) * (recordVersion === 1 ? 3 : 4)) / 4);
+        let most = 500_000 - over + 4;
+        while (
+          sizes(
+            (
+              await failing(knowing.set('sid', { filler: 'x'.repeat(most) }), 'ERR_SESSION_TOO_LARGE').catch(() => ({
+                detail: '',
+              }))
+            ).detail || '0',
+          )[0]! > 409_600
+        )
+          most--;
+        for (const own of [backend.store(version), backend.store(version)]) {
+          await own.set('sid', { filler: 'x'.repeat(most) });
+          const record = (await own.record('sid'))!;
+          assert.equal(Buffer.from(record.encryptedKey, 'base64').length, wrapped);
+          assert.deepStrictEqual(await own.get('sid'), { filler: 'x'.repeat(most) });
+        }
+        // One that is a little larger costs a store a data key once, and is not written.
+        const own = backend.store(version);
+        for (let times = 0; times < 3; times++) {
+          const error = await failing(own.set('larger', { filler: 'x'.repeat(most + 4) }), 'ERR_SESSION_TOO_LARGE');
+          const [size, limit] = sizes(error.detail);
+          assert.ok(size! > limit! && size! < limit! + 12, error.detail);
+        }
+        assert.equal(own.stats().keyCache.loads, 1);
+        assert.equal(await own.record('larger'), null);
+      });
+    }
+
     for (const [kind, make] of Object.entries(unserialisable)) {
       it(`${kind} as a session is ERR_SERIALIZATION, and nothing is written`, async () => {
         const logger = quietLogger();

@@ -30,7 +30,7 @@ describe('the local mode', () => {
   });
 
   function open(options: SessionStoreConfig = {}): DynamoDBSessionStore {
-    const store = new DynamoDBSessionStore({ logger: quietLogger(), local: { path }, ...options });
+    const store = new DynamoDBSessionStore({ recordVersion: 1, logger: quietLogger(), local: { path }, ...options });
     stores.push(store);
     return store;
   }
@@ -67,8 +67,8 @@ describe('the local mode', () => {
     setFlagsFromString('--expose-gc');
     const collect: () => void = runInNewContext('gc');
     for (let round = 0; round < 200; round++) {
-      await new DynamoDBSessionStore({ logger: quietLogger(), local: { path } }).set('sid', { round });
-      const next = new DynamoDBSessionStore({ logger: quietLogger(), local: { path } });
+      await new DynamoDBSessionStore({ recordVersion: 1, logger: quietLogger(), local: { path } }).set('sid', { round });
+      const next = new DynamoDBSessionStore({ recordVersion: 1, logger: quietLogger(), local: { path } });
       collect();
       assert.deepStrictEqual(await next.get('sid'), { round });
     }

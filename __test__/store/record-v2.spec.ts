@@ -638,6 +638,7 @@ for (const { name, start } of backends) {
     it('has room for about 400,000 bytes of JSON: up to 409,600 bytes of item, and not one more', async () => {
       const own = backend.store(V2);
       const aws = 'aws' in backend ? (backend as AwsBackend).aws : undefined;
+      await own.set('small', {}); // from now on the store knows how long wrapped keys are
       await aws?.reset();
       const text = (length: number) => ({ text: 'x'.repeat(length) });
       const sizes = (detail: string) => detail.match(/\d[\d,]*/g)!.map((number) => Number(number.replaceAll(',', '')));
@@ -647,7 +648,7 @@ for (const { name, start } of backends) {
       assert.ok(most > 400_000, `${most} bytes`);
       const error = await failing(own.set('large', text(most + 1)), 'ERR_SESSION_TOO_LARGE');
       assert.deepEqual(sizes(error.detail), [409_601, 409_600]);
-      assert.equal(own.stats().keyCache.loads, 0, 'a data key was made');
+      assert.equal(own.stats().keyCache.loads, 1, 'a data key was made');
       assert.deepEqual((await aws?.calls()) ?? {}, {});
       assert.equal(await own.record('large'), null);
       await own.set('large', text(most));

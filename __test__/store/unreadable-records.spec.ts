@@ -69,7 +69,7 @@ describe('a record that fails its integrity check', () => {
   it('takes no other value of the option', () => {
     for (const onIntegrityFailure of ['ignore', '', true, null, 0] as any[]) {
       try {
-        new DynamoDBSessionStore({ onIntegrityFailure });
+        new DynamoDBSessionStore({ recordVersion: 1, onIntegrityFailure });
         assert.fail('it was taken');
       } catch (error) {
         assertFailure(error, 'ERR_CONFIG');

@@ -40,7 +40,7 @@ function backend(config: SessionStoreConfig, stopServer: () => Promise<void>): B
     config,
     stores,
     store(options = {}) {
-      const store = new DynamoDBSessionStore({ logger: quietLogger(), ...config, ...options });
+      const store = new DynamoDBSessionStore({ logger: quietLogger(), recordVersion: 1, ...config, ...options });
       stores.push(store);
       return store;
     },

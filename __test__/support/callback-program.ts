@@ -8,6 +8,7 @@ import { programArguments } from './program.ts';
 const [what, config] = programArguments();
 const warnings: string[] = [];
 const store = new DynamoDBSessionStore({
+  recordVersion: 1,
   ...config,
   logger: {
     warn(line: string) {

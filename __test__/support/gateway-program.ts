@@ -5,4 +5,4 @@ import { fastifyApp, listen } from './fastify-app.ts';
 import { programArguments } from './program.ts';
 
 const [config] = programArguments();
-console.log(await listen(await fastifyApp(new DynamoDBSessionStore(config))));
+console.log(await listen(await fastifyApp(new DynamoDBSessionStore({ recordVersion: 1, ...config }))));

@@ -5,7 +5,7 @@ import { programArguments } from './program.ts';
 
 const [path, sid, session] = programArguments();
 const logger = { warn() {}, debug() {} };
-const store = new DynamoDBSessionStore({ local: { path }, logger });
+const store = new DynamoDBSessionStore({ recordVersion: 1, local: { path }, logger });
 try {
   const before = await store.all();
   await store.set(sid, session);

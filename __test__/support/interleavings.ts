@@ -21,6 +21,7 @@ class Run {
   readonly #model: Model;
   readonly #observed: ObservedStore[];
   readonly #gateways: Gateway[];
+  readonly #backend: Backend;
   /** A store that takes no part. */
   readonly #inspector: DynamoDBSessionStore;
   readonly #name = `run-${++runs}`;
@@ -33,6 +34,7 @@ class Run {
 
   constructor(backend: Backend, plan: Plan) {
     this.#plan = plan;
+    this.#backend = backend;
     this.#model = new Model(plan.settings);
     this.#inspector = backend.store(plan.settings);
     this.#observed = [0, 1, 2].map(() => new ObservedStore(backend.store(plan.settings), this.#model));
@@ -91,6 +93,7 @@ class Run {
       if (this.#model.leases.size > 0 && advance > 100_000) return;
       mock.timers.setTime(Date.now() + advance);
       this.trace.push(`${'  '.repeat(depth)}${advance / 1000} seconds pass`);
+      await this.#removeEnded();
       return;
     }
     const state = this.#requests[index];
@@ -220,6 +223,17 @@ class Run {
     const done = observed.store.withLock(sid, task, { leaseSeconds: HOUR, waitSeconds: free ? 60 : 0.02 });
     if (free) assert.equal(await done, false, 'the lease was lost');
     else await assert.rejects(done, { code: 'ERR_LOCK_TIMEOUT' });
+  }
+
+  /** Local mode removes what has ended at some time after the next call; here at once, so that it does not depend on chance what later calls meet. */
+  async #removeEnded(): Promise<void> {
+    const { local } = this.#backend.config;
+    if (!local) return;
+    const store = this.#backend.store();
+    await store.get('none'); // the first call of a store begins a removal
+    await store.close(); // which this waits for
+    const now = Math.floor(Date.now() / 1000);
+    for (const [sid, { ttl }] of this.#model.rows) if (ttl <= now) this.#model.rows.delete(sid);
   }
 
   /** Nothing may differ from the model, in what the calls of a step gave and in the table. */

@@ -12,7 +12,7 @@ const LANES = 4;
 
 const [config, name, seed, pool] = programArguments();
 const random = new Random(seed);
-const store = new DynamoDBSessionStore({ touchAfter: 0, ...config, logger: { warn() {}, debug() {} } });
+const store = new DynamoDBSessionStore({ recordVersion: 1, touchAfter: 0, ...config, logger: { warn() {}, debug() {} } });
 let calls = 0;
 let stopping = false;
 process.on('SIGTERM', () => {

@@ -6,7 +6,7 @@ import { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 import { programArguments } from './program.ts';
 
 const [what, config, sid, times] = programArguments();
-const store = new DynamoDBSessionStore(config);
+const store = new DynamoDBSessionStore({ recordVersion: 1, ...config });
 
 if (what === 'hold') {
   await store.withLock(

@@ -7,7 +7,7 @@ import { fastifyApp, listen } from './fastify-app.ts';
 import { programArguments } from './program.ts';
 
 const [config, name] = programArguments();
-const store = new DynamoDBSessionStore({ ...config, logger: { warn: console.error, debug() {} } });
+const store = new DynamoDBSessionStore({ recordVersion: 1, ...config, logger: { warn: console.error, debug() {} } });
 const app = await fastifyApp(store);
 
 /** Waiting requests, and who waits for them to wait. */

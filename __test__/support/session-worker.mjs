@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 
 const { path, read, save } = workerData;
-const store = new DynamoDBSessionStore({ local: { path } });
+const store = new DynamoDBSessionStore({ recordVersion: 1, local: { path } });
 const found = await store.get(read);
 await store.set(save, { from: 'worker' });
 parentPort.postMessage(found);

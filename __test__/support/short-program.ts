@@ -3,7 +3,7 @@
 import { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 
 const [path, closes] = process.argv.slice(2).map((arg) => JSON.parse(arg));
-const store = new DynamoDBSessionStore({ local: { path } });
+const store = new DynamoDBSessionStore({ recordVersion: 2, local: { path } });
 await store.set('sid', { user: 'Ada' });
 if (closes) await store.close();
 console.log('done');

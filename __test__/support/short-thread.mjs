@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 
 const { config, ending } = workerData;
-const store = new DynamoDBSessionStore({ logger: { warn() {}, debug() {} }, ...config });
+const store = new DynamoDBSessionStore({ recordVersion: 1, logger: { warn() {}, debug() {} }, ...config });
 await store.set('sid', { ending });
 parentPort.postMessage(await store.get('sid'));
 if (ending === 'closed') await store.close();

@@ -6,7 +6,7 @@ import { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 import { programArguments } from './program.ts';
 
 const [what, config, sid, options] = programArguments();
-const store = new DynamoDBSessionStore({ ...config, logger: { warn: console.error, debug() {} } });
+const store = new DynamoDBSessionStore({ recordVersion: 1, ...config, logger: { warn: console.error, debug() {} } });
 const alive = setInterval(() => {}, 1 << 30);
 
 if (what === 'hold') {

@@ -6,7 +6,7 @@ import { programArguments } from './program.ts';
 
 const [what, config] = programArguments();
 const silent = { warn() {}, debug() {} };
-const store = new DynamoDBSessionStore({ ...config, logger: silent });
+const store = new DynamoDBSessionStore({ recordVersion: 1, ...config, logger: silent });
 const unhandled: string[] = [];
 
 /** Resolves with the message of the next exception that nobody catches. */
@@ -115,7 +115,7 @@ async function nonsense() {
 
 async function throwingListener() {
   watchRejections();
-  const other = new DynamoDBSessionStore({ ...config, onConflict: 'overwrite', logger: silent });
+  const other = new DynamoDBSessionStore({ recordVersion: 1, ...config, onConflict: 'overwrite', logger: silent });
   await other.set('sid', { user: 'ada' });
   const session = (await store.get('sid'))!;
   const theirs = (await other.get('sid'))!;

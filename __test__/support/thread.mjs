@@ -3,7 +3,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 
-const store = new DynamoDBSessionStore({ logger: { warn() {}, debug() {} }, ...workerData });
+const store = new DynamoDBSessionStore({ recordVersion: 1, logger: { warn() {}, debug() {} }, ...workerData });
 
 parentPort.on('message', async ({ id, name, args }) => {
   // What the thread is asked to do instead of answering: to end as a program may, with what is in flight.

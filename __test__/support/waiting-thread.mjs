@@ -3,4 +3,4 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 
-new DynamoDBSessionStore(workerData).get('sid').then((session) => parentPort.postMessage(session));
+new DynamoDBSessionStore({ recordVersion: 1, ...workerData }).get('sid').then((session) => parentPort.postMessage(session));

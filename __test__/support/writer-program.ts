@@ -4,7 +4,7 @@ import { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 import { programArguments } from './program.ts';
 
 const [path, round] = programArguments();
-const store = new DynamoDBSessionStore({ local: { path } });
+const store = new DynamoDBSessionStore({ recordVersion: 1, local: { path } });
 console.log('started');
 
 /** New sessions beside one that is saved again and again. */

@@ -78,7 +78,13 @@ impl Scene {
         let keys: Arc<dyn DataKeys> = Arc::new(MemoryKeys);
         let contents = [session("reader"), session("writer")];
         let store = store(table.clone(), keys.clone());
-        let first = now(store.save(save(&contents[0]), Known::Nothing, store.on_conflict()));
+        // Loads of data keys run as tasks of their own.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let first = store.save(save(&contents[0]), Known::Nothing, store.on_conflict());
+        let first = runtime.block_on(first);
         let Ok(Saved::Written { mark, .. }) = first else {
             panic!("a new session is written");
         };
@@ -90,7 +96,9 @@ impl Scene {
             [("purpose", "session-store"), ("table", TABLE), ("v", "2")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned())),
         )));
-        now(cache.for_read(&record.wrapped_key, &context, NOW)).unwrap();
+        let since = cache.since();
+        let read = cache.for_read(KEY, &record.wrapped_key, &context, &since);
+        runtime.block_on(read).unwrap();
 
         let (data_key, _) = now(keys.generate(&context)).unwrap();
         let bound = seal_bound(&data_key, Plaintext::new(contents[0].clone()), &BINDING);
@@ -127,9 +135,9 @@ impl Scene {
     }
 
     fn hit_cache(&mut self) {
-        let found = self
-            .cache
-            .for_read(&self.record.wrapped_key, &self.context, NOW);
+        let since = self.cache.since();
+        let (wrapped, context) = (&self.record.wrapped_key, &self.context);
+        let found = self.cache.for_read(KEY, wrapped, context, &since);
         black_box(now(found).unwrap());
     }
 

@@ -15,7 +15,7 @@ const PAUSE = 190;
 const WORKER_EVERY = 5;
 const config = { tableName: where.table, dynamodbEndpoint: where.dynamodb, kmsEndpoint: where.kms, kmsKeyArn: where.keyArn };
 const quiet = { warn() {}, debug() {} };
-const store = new DynamoDBSessionStore({ ...config, touchAfter: 0, logger: quiet });
+const store = new DynamoDBSessionStore({ recordVersion: 1, ...config, touchAfter: 0, logger: quiet });
 const content = (sid) => ({ sid, user: 'Ada', tokens: 'x'.repeat(1500), cookie: { expires: new Date(Date.now() + 3_600_000) } });
 /** Sessions that nobody destroys. */
 const KEPT = 100;

@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 
 const { config, packageName } = workerData;
 const { DynamoDBSessionStore } = (await import(packageName)).default;
-const store = new DynamoDBSessionStore({ ...config, logger: { warn() {}, debug() {} } });
+const store = new DynamoDBSessionStore({ recordVersion: 1, ...config, logger: { warn() {}, debug() {} } });
 await store.length().catch(() => {});
 for (let number = 0; number < 50; number++) {
   store.set(`worker-${number}`, { number }).catch(() => {});

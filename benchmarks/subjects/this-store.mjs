@@ -16,12 +16,12 @@ export function open(servers, options) {
     kmsEndpoint: servers.kms,
     ...options,
   };
-  const store = new DynamoDBSessionStore(config);
+  const store = new DynamoDBSessionStore({ recordVersion: 1, ...config });
   let cold;
   return {
     store,
     get cold() {
-      cold ??= new DynamoDBSessionStore({ ...config, keyCache: FORGETS });
+      cold ??= new DynamoDBSessionStore({ recordVersion: 1, ...config, keyCache: FORGETS });
       return cold;
     },
     close: () => Promise.all([store.close(), cold?.close()]),

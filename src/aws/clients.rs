@@ -99,6 +99,12 @@ impl AwsClients {
         &self.settings.region
     }
 
+    /// The deadlines of these clients.
+    #[must_use]
+    pub fn timeouts(&self) -> Timeouts {
+        self.settings.timeouts
+    }
+
     /// `DynamoDB`'s client.
     pub async fn dynamodb(&self) -> &aws_sdk_dynamodb::Client {
         &self.made().await.0

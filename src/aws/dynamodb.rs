@@ -23,6 +23,7 @@ use super::expressions::{condition_expression, filter_expression, some};
 use super::failure::Call;
 use crate::error::{Cause, Error, Result, Service, Unset};
 use crate::record::{Attribute, Item, SESSION_ID, TTL};
+use crate::session_key::is_table_key;
 use crate::session_table::{Condition, Outcome, Page, Scan, SessionTable};
 use crate::time::EpochSeconds;
 
@@ -255,6 +256,11 @@ impl SessionTable for DynamoDbTable {
         let items = reply
             .items
             .ok_or_else(|| call.wrong_answer("it holds no list of items"))?;
+        // Passed by, it would be a session that is not there.
+        let keyed = |item: &HashMap<_, _>| matches!(item.get(SESSION_ID), Some(AttributeValue::S(key)) if is_table_key(key));
+        if !items.iter().all(keyed) {
+            return Err(call.wrong_answer("it holds an item without the key of this table"));
+        }
         let last = reply.last_evaluated_key.unwrap_or_default();
         let next = match last.get(SESSION_ID) {
             None if last.is_empty() => None,

@@ -1,15 +1,23 @@
 //! [`DataKeys`] on AWS KMS: `GenerateDataKey` and `Decrypt`, never `Encrypt`.
 
 use std::collections::HashMap;
+use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::DataKeySpec;
+use futures_util::future::{Either, select};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use tokio::time::sleep;
 use zeroize::Zeroizing;
 
 use super::AwsClients;
 use super::failure::Call;
+use crate::call::{self, Progress};
 use crate::data_keys::{DataKey, DataKeys, EncryptionContext, WrappedKey};
 use crate::error::{Error, Result, Service, Unset};
 
@@ -24,7 +32,14 @@ pub struct KmsKey {
 }
 
 /// The key encryption keys: the first wraps, all may unwrap, so that sessions live through a change of the key or of the account.
-pub struct KmsKeys(Vec<KmsKey>);
+pub struct KmsKeys {
+    keys: Vec<KmsKey>,
+    /// How long a key is waited for before the next one is asked, too.
+    patience: Duration,
+}
+
+/// KMS answers within milliseconds, from another region within some hundreds.
+const LONGEST_PATIENCE: Duration = Duration::from_millis(500);
 
 impl KmsKeys {
     /// At least one key, the one that wraps first.
@@ -32,44 +47,98 @@ impl KmsKeys {
     /// # Errors
     /// `ERR_CONFIG` if there is none.
     pub fn new(keys: Vec<KmsKey>) -> Result<KmsKeys> {
-        if keys.is_empty() {
+        let Some(call) = keys.iter().map(|key| key.clients.timeouts().call).min() else {
             return Err(Error::Config("kmsKeyArn must name at least one key".into()));
-        }
-        Ok(KmsKeys(keys))
+        };
+        // The last key has half of a call's deadline, though no other answers.
+        let turns = u32::try_from(keys.len()).unwrap_or(u32::MAX);
+        Ok(KmsKeys {
+            patience: LONGEST_PATIENCE.min(call / 2 / turns),
+            keys,
+        })
+    }
+
+    /// What a call follows that waits for this key, and what asks it.
+    fn ask<'a>(
+        &'a self,
+        index: usize,
+        wrapped: &'a WrappedKey,
+        context: &'a EncryptionContext,
+    ) -> (
+        Progress,
+        impl Future<Output = (usize, Result<DataKey>)> + Send + 'a,
+    ) {
+        let (progress, asked) = call::apart(None, self.keys[index].decrypt(wrapped, context));
+        (progress, asked.map(move |answer| (index, answer)))
     }
 }
 
 #[async_trait]
 impl DataKeys for KmsKeys {
     fn key_encryption_keys(&self) -> Vec<&str> {
-        self.0.iter().map(|key| key.arn.as_str()).collect()
+        self.keys.iter().map(|key| key.arn.as_str()).collect()
     }
 
     async fn generate(&self, context: &EncryptionContext) -> Result<(DataKey, WrappedKey)> {
-        self.0[0].generate(context).await
+        self.keys[0].generate(context).await
     }
 
-    /// Asks the keys one after the other. A key that cannot answer does not stand in the way of the others.
+    /// Asks the keys one after the other: a wrapped key does not tell which one it is of. One that fails, or does not answer soon, does not stand in the way
+    /// of the others.
     async fn decrypt(
         &self,
         wrapped: &WrappedKey,
         context: &EncryptionContext,
     ) -> Result<(DataKey, usize)> {
-        let mut failure = None;
-        for (index, key) in self.0.iter().enumerate() {
-            match key.decrypt(wrapped, context).await {
-                Ok(data_key) => return Ok((data_key, index)),
-                // "Not of this key" says less than any other failure: the key that cannot answer may be the one.
-                Err(Error::Integrity { source }) => {
-                    failure.get_or_insert(Error::Integrity { source });
+        if let [key] = &self.keys[..] {
+            return Ok((key.decrypt(wrapped, context).await?, 0));
+        }
+        let mut failures: Vec<Option<Error>> = vec![None; self.keys.len()];
+        let mut asked = FuturesUnordered::new();
+        let mut next = 0;
+        while next < self.keys.len() || !asked.is_empty() {
+            if next < self.keys.len() {
+                let (progress, answer) = self.ask(next, wrapped, context);
+                if next == 0 {
+                    call::follow(&progress);
                 }
-                Err(error) => match failure {
-                    None | Some(Error::Integrity { .. }) => failure = Some(error),
-                    Some(_) => {}
-                },
+                asked.push(answer);
+                next += 1;
+            }
+            let patience = async {
+                if next < self.keys.len() {
+                    sleep(self.patience).await;
+                } else {
+                    pending().await
+                }
+            };
+            match select(asked.next(), pin!(patience)).await {
+                Either::Left((Some((index, Ok(key))), _)) => return Ok((key, index)),
+                Either::Left((Some((index, Err(error))), _)) => failures[index] = Some(error),
+                Either::Left((None, _)) | Either::Right(_) => {}
             }
         }
-        Err(failure.unwrap_or_else(Error::integrity))
+        // "Not of this key" says less than any other failure: the key that cannot answer may be the one.
+        let refusal = |error: &Error| matches!(error, Error::Integrity { .. });
+        let mut failures = failures.into_iter().flatten();
+        let first = failures.next().unwrap_or_else(Error::integrity);
+        Err(if refusal(&first) {
+            failures.find(|error| !refusal(error)).unwrap_or(first)
+        } else {
+            first
+        })
+    }
+
+    async fn decrypt_by(
+        &self,
+        key: usize,
+        wrapped: &WrappedKey,
+        context: &EncryptionContext,
+    ) -> Result<DataKey> {
+        match self.keys.get(key) {
+            Some(key) => key.decrypt(wrapped, context).await,
+            None => Err(Error::integrity()),
+        }
     }
 }
 

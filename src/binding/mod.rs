@@ -8,6 +8,7 @@ mod replies;
 
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::TryFutureExt;
@@ -26,7 +27,7 @@ use crate::backend;
 use crate::call::{self, Requests};
 use crate::config::{Environment, StoreConfig};
 use crate::error::{Error, Result};
-use crate::key_cache::CacheCounters;
+use crate::key_cache::{CacheCounters, Clock};
 use crate::lifecycle::{Closable, InUse};
 use crate::mark::{Content, Mark, cookie_hash};
 use crate::plaintext::Plaintext;
@@ -168,6 +169,21 @@ pub fn open_store(
 pub async fn holds_content(mark: String, json: String) -> bool {
     let json = Plaintext::new(json.into_bytes());
     Mark::decode(&mark).is_ok_and(|mark| Content::of(&json) == mark.content)
+}
+
+/// Whether this is the first call of this function in the process, in whichever of its threads: what it is asked for need be said only once.
+#[napi]
+pub fn first_without_record_version() -> bool {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    !SAID.swap(true, Ordering::Relaxed)
+}
+
+/// For tests, which have no hour: turns the clock on that ages of cached data keys and revocation checks go by. It never goes back, so that keys leave sooner.
+#[napi(catch_unwind)]
+pub fn turn_key_clock(seconds: f64) {
+    if let Ok(by) = Duration::try_from_secs_f64(seconds) {
+        Clock::of_process().turn(by);
+    }
 }
 
 /// `call` is the number that the reply comes with; `now` and `cookie_expires` are epoch milliseconds; `ttl_seconds` stands in for the configured one;
@@ -375,9 +391,9 @@ impl NativeStore {
     }
 
     #[napi(catch_unwind)]
-    pub fn destroy_unreadable(&self, env: Env, call: f64, sid: String, now: f64) -> NapiResult<()> {
+    pub fn destroy_unreadable(&self, env: Env, call: f64, sid: String) -> NapiResult<()> {
         self.run(env, call, move |store| async move {
-            store.destroy_unreadable(&sid, EpochMillis(now)).await
+            store.destroy_unreadable(&sid).await
         })
     }
 

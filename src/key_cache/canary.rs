@@ -1,20 +1,20 @@
 //! The revocation canary: while keys are used from the cache, one of them is unwrapped again now and then. If KMS refuses, somebody took
 //! the key away, and the whole cache goes.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use super::clock::Moment;
 use crate::error::{Error, Result};
-use crate::time::EpochMillis;
 
 /// When the next check is due.
 pub(super) struct Canary {
-    /// Epoch milliseconds; [`NEVER`] until a key is cached.
-    next: AtomicI64,
-    /// Milliseconds.
-    interval: i64,
+    /// A [`Moment`]; [`NEVER`] until a key is cached.
+    next: AtomicU64,
+    interval: Duration,
 }
 
-const NEVER: i64 = i64::MIN;
+const NEVER: u64 = u64::MAX;
 
 /// What a check says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,34 +26,30 @@ pub(super) enum Verdict {
 }
 
 impl Canary {
-    pub(super) fn new(interval: std::time::Duration) -> Canary {
+    pub(super) fn new(interval: Duration) -> Canary {
         Canary {
-            next: AtomicI64::new(NEVER),
-            interval: i64::try_from(interval.as_millis()).unwrap_or(i64::MAX),
+            next: AtomicU64::new(NEVER),
+            interval,
         }
     }
 
     /// A key was unwrapped: the first check is due an interval later.
-    #[allow(clippy::cast_possible_truncation)] // milliseconds of a Date
-    pub(super) fn arm(&self, now: EpochMillis) {
-        let first = (now.0 as i64).saturating_add(self.interval);
+    pub(super) fn arm(&self, now: Moment) {
+        let Moment(first) = now.plus(self.interval);
         let _ = self
             .next
             .compare_exchange(NEVER, first, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Whether a check is due at `now`; of concurrent callers one alone is told so. A clock that was set back makes it due at once.
-    #[allow(clippy::cast_possible_truncation)] // milliseconds of a Date
-    pub(super) fn due(&self, now: EpochMillis) -> bool {
-        let now = now.0 as i64;
+    /// Whether a check is due at `now`; of concurrent callers one alone is told so.
+    pub(super) fn due(&self, now: Moment) -> bool {
         let next = self.next.load(Ordering::Relaxed);
-        let following = now.saturating_add(self.interval);
-        let set_back = next > following.saturating_add(super::CLOCK_SLACK_MILLIS as i64);
-        let due = next != NEVER && (now >= next || set_back);
-        due && self
-            .next
-            .compare_exchange(next, following, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok()
+        let Moment(following) = now.plus(self.interval);
+        now.0 >= next
+            && self
+                .next
+                .compare_exchange(next, following, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
     }
 }
 
@@ -75,8 +71,6 @@ impl Verdict {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -93,17 +87,16 @@ mod tests {
     #[test]
     fn it_is_due_once_an_interval_after_the_first_load() {
         let canary = Canary::new(Duration::from_mins(1));
-        let due = |seconds: f64| canary.due(EpochMillis(seconds * 1000.0));
-        assert!(!due(900.0), "nothing is cached yet");
-        canary.arm(EpochMillis(1_000_000.0));
-        canary.arm(EpochMillis(1_030_000.0));
-        assert!(!due(1000.0), "the key was unwrapped just now");
-        assert!(!due(1059.0));
-        assert!(due(1060.0));
-        assert!(!due(1060.0), "one caller checks");
-        assert!(due(1120.0));
-        assert!(!due(1119.9), "a call that began a little earlier");
-        assert!(due(500.0), "the clock was set back");
-        assert!(!due(501.0));
+        let at = |seconds: u64| Moment(seconds * 1000);
+        let due = |seconds: u64| canary.due(at(seconds));
+        assert!(!due(900), "nothing is cached yet");
+        canary.arm(at(1000));
+        canary.arm(at(1030));
+        assert!(!due(1000), "the key was unwrapped just now");
+        assert!(!due(1059));
+        assert!(due(1060));
+        assert!(!due(1060), "one caller checks");
+        assert!(due(1300), "intervals that passed are not made up for");
+        assert!(!due(1301));
     }
 }

@@ -1,26 +1,37 @@
 //! The cache of data keys in front of any [`DataKeys`]: a session keeps its data key through its saves, and reads unwrap it once.
 
+mod cached;
 mod canary;
+mod clock;
+mod forgotten;
+mod generation;
+mod loads;
+mod samples;
 mod slot;
+mod stats;
+mod sweeper;
 
-use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::{join_all, select};
-use moka::future::Cache;
-use moka::policy::EvictionPolicy;
+use futures_util::future::{Either, join_all, select};
 use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
 
-use self::canary::{Canary, Verdict};
+use self::cached::{Cached, Loaded, Opened};
+use self::canary::Verdict;
+use self::forgotten::Began;
+use self::samples::Sample;
 use self::slot::Slot;
+use self::stats::{Counters, count};
 use crate::call;
 use crate::data_keys::{DataKey, DataKeys, EncryptionContext, WrappedKey};
-use crate::error::{Result, Service};
-use crate::time::EpochMillis;
+use crate::error::Result;
+
+pub use self::clock::{Clock, Moment};
+pub use self::stats::{CacheCounters, CacheStats};
 
 /// What bounds the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,32 +69,6 @@ impl Limits {
     };
 }
 
-/// What happened in the cache since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CacheStats {
-    /// Data keys in the cache now.
-    pub entries: u64,
-    /// Uses of a cached data key.
-    pub hits: u64,
-    /// Uses that found none.
-    pub misses: u64,
-    /// Data keys that the key encryption key made or unwrapped.
-    pub loads: u64,
-    /// Calls to make or unwrap one that failed.
-    pub load_failures: u64,
-    /// Data keys that were let go of for room, for age, or because a session was destroyed.
-    pub evictions: u64,
-    /// Revocation checks that found the key usable.
-    pub checks_usable: u64,
-    /// Revocation checks that found it taken away; each emptied the cache.
-    pub checks_revoked: u64,
-    /// Revocation checks that got no answer; nothing was done.
-    pub checks_unknown: u64,
-}
-
-/// How far apart, in milliseconds, the moments of calls in flight at the same time may lie: twice the longest call.
-const CLOCK_SLACK_MILLIS: f64 = 10_000.0;
-
 /// SHA-256 over everything that unwrapping without the cache would depend on.
 type EntryId = [u8; 32];
 
@@ -93,98 +78,81 @@ type SessionHash = [u8; 32];
 /// Data keys, cached or not.
 pub struct KeyCache(Arc<Inner>);
 
-/// The counters of a [`KeyCache`], which outlive it and hold nothing of it.
+/// What a call goes by that reads the table and then uses data keys, from before its first read. The keys of sessions that are forgotten meanwhile are not kept.
 #[derive(Clone)]
-pub struct CacheCounters(Arc<Counters>);
+pub struct Since {
+    began: Option<Arc<Began>>,
+    /// A scan keeps what it unwraps where there is room, and drives out nothing that others use.
+    scan: bool,
+}
 
 struct Inner {
     keys: Arc<dyn DataKeys>,
-    cached: Option<Cached>,
+    cached: Option<Arc<Cached>>,
     counters: Arc<Counters>,
     /// Revocation checks that have not ended.
     checks: Mutex<Vec<JoinHandle<()>>>,
-}
-
-struct Cached {
-    limits: Limits,
-    data_keys: Cache<EntryId, Arc<Slot>>,
-    /// Which wrapped key a session's record has, so that a save finds its data key.
-    sessions: Cache<SessionHash, WrappedKey>,
-    canary: Canary,
-}
-
-#[derive(Default)]
-struct Counters {
-    entries: AtomicU64,
-    hits: AtomicU64,
-    misses: AtomicU64,
-    loads: AtomicU64,
-    load_failures: AtomicU64,
-    evictions: AtomicU64,
-    checks_usable: AtomicU64,
-    checks_revoked: AtomicU64,
-    checks_unknown: AtomicU64,
-}
-
-impl Cached {
-    fn new(limits: Limits, counters: &Arc<Counters>) -> Cached {
-        let counters = counters.clone();
-        Cached {
-            data_keys: Cache::builder()
-                .max_capacity(limits.max_entries)
-                .eviction_policy(EvictionPolicy::lru()) // moka's default refuses what is new for the sake of what was popular
-                .time_to_live(limits.max_age) // by moka's own, monotonic clock: whichever of the two is first
-                .eviction_listener(move |_, slot: Arc<Slot>, _| {
-                    slot.empty();
-                    counters.entries.fetch_sub(1, Ordering::Relaxed);
-                    count(&counters.evictions);
-                })
-                .build(),
-            sessions: Cache::builder()
-                .max_capacity(limits.max_entries)
-                .eviction_policy(EvictionPolicy::lru())
-                .time_to_live(limits.max_age)
-                .build(),
-            canary: Canary::new(limits.revocation_check),
-            limits,
-        }
-    }
-
-    fn empty_all(&self) {
-        for (_, slot) in &self.data_keys {
-            slot.empty();
-        }
-    }
-
-    async fn clear(&self) {
-        self.empty_all();
-        self.sessions.invalidate_all();
-        self.data_keys.invalidate_all();
-        self.data_keys.run_pending_tasks().await;
-    }
-}
-
-impl Drop for Cached {
-    fn drop(&mut self) {
-        self.empty_all();
-    }
+    /// How long a load may take.
+    load_limit: Option<Duration>,
+    /// The shortest wrapped key that was made here, in bytes; `usize::MAX` before the first.
+    wrapped_length: AtomicUsize,
 }
 
 impl KeyCache {
     /// A cache in front of `keys`; without `limits` every save makes a data key and every read unwraps one.
     #[must_use]
     pub fn new(keys: Arc<dyn DataKeys>, limits: Option<Limits>) -> KeyCache {
+        KeyCache::with(keys, limits, None, Clock::of_process())
+    }
+
+    /// As [`KeyCache::new`]. A load, which all that want the same key wait for, ends after `load_limit`: the deadline that a call has when it begins. Ages go by
+    /// `clock`.
+    #[must_use]
+    pub fn with(
+        keys: Arc<dyn DataKeys>,
+        limits: Option<Limits>,
+        load_limit: Option<Duration>,
+        clock: Clock,
+    ) -> KeyCache {
         let counters = Arc::default();
-        let cached = limits.map(|limits| Cached::new(limits, &counters));
+        let cached = limits.map(|limits| Arc::new(Cached::new(limits, clock, &counters)));
         KeyCache(Arc::new(Inner {
             keys,
             cached,
             counters,
             checks: Mutex::default(),
+            load_limit,
+            wrapped_length: AtomicUsize::new(usize::MAX),
         }))
     }
 
-    /// The data key to seal `bytes` of a session with: the one it has, or a new one.
+    /// How many bytes a wrapped key has at least, as far as this process has seen any.
+    #[must_use]
+    pub fn wrapped_length(&self) -> Option<usize> {
+        let length = self.0.wrapped_length.load(Ordering::Relaxed);
+        (length < usize::MAX).then_some(length)
+    }
+
+    /// For a call that is about to read the table.
+    #[must_use]
+    pub fn since(&self) -> Since {
+        let cached = self.0.cached.as_ref();
+        Since {
+            began: cached.map(|cached| Arc::new(cached.forgotten.begin())),
+            scan: false,
+        }
+    }
+
+    /// For a page of a scan that is about to be read.
+    #[must_use]
+    pub fn since_of_scan(&self) -> Since {
+        Since {
+            scan: true,
+            ..self.since()
+        }
+    }
+
+    /// The data key to seal `bytes` of a session with: the one it has, or a new one. Concurrent first saves of a session make one.
     ///
     /// # Errors
     /// Those of [`DataKeys::generate`].
@@ -193,41 +161,41 @@ impl KeyCache {
         session: &str,
         context: &Arc<EncryptionContext>,
         bytes: usize,
-        now: EpochMillis,
+        since: &Since,
     ) -> Result<(Arc<DataKey>, WrappedKey)> {
         let Some(cached) = &self.0.cached else {
             return self.0.generate(context).await;
         };
         let session = hash_session(session, context);
-        // The first of several concurrent first saves makes the key for all of them; a call that ends meanwhile leaves that to the next.
-        call::waits_for(Service::Kms, "kms:GenerateDataKey");
-        let mut made = None;
-        let wrapped = cached
-            .sessions
-            .try_get_with(session, async {
-                let (key, wrapped) = self.0.generate_into(cached, context, bytes, now).await?;
-                made = Some(key);
-                Ok(wrapped)
-            })
-            .await
-            .map_err(Arc::unwrap_or_clone)?;
-        if let Some(key) = made {
-            return Ok((key, wrapped));
+        loop {
+            let find = || {
+                let entry_id = |wrapped: &WrappedKey| self.0.entry_id(wrapped, context);
+                cached.key_to_seal(&session, entry_id, bytes)
+            };
+            if let Some((key, slot)) = find() {
+                return Ok(self.hit(cached, key, &slot));
+            }
+            count(&self.0.counters.misses);
+            let load = || {
+                let (inner, cached) = (self.0.clone(), cached.clone());
+                let (context, since) = (context.clone(), since.clone());
+                async move { inner.make(&cached, session, context, &since).await }
+            };
+            let limit = self.0.load_limit;
+            let action = "kms:GenerateDataKey";
+            match cached
+                .making
+                .find_or_load(&session, limit, action, find, load)
+                .await?
+            {
+                Either::Left((key, slot)) => return Ok(self.hit(cached, key, &slot)),
+                Either::Right(Loaded { key, slot }) if slot.takes_seal(bytes, &cached.limits) => {
+                    return Ok((key, slot.sample.wrapped.clone()));
+                }
+                // So many saves waited for the key that it is used up.
+                Either::Right(_) => {}
+            }
         }
-        if let Some(slot) = cached
-            .data_keys
-            .get(&self.0.entry_id(&wrapped, context))
-            .await
-            && let Some(key) = slot.key_to_seal(bytes, &cached.limits, now)
-        {
-            count(&self.0.counters.hits);
-            self.check(cached, slot, now);
-            return Ok((key, wrapped));
-        }
-        // The session's key is too old, too much used, or was let go of. Unwrapping it again would cost what a new one does.
-        let (key, wrapped) = self.0.generate_into(cached, context, bytes, now).await?;
-        cached.sessions.insert(session, wrapped.clone()).await;
-        Ok((key, wrapped))
     }
 
     /// The data key that `wrapped` holds, and by which of the key encryption keys it is wrapped, 0 being the one that new ones are wrapped with. Any number of
@@ -237,67 +205,82 @@ impl KeyCache {
     /// Those of [`DataKeys::decrypt`].
     pub async fn for_read(
         &self,
+        session: &str,
         wrapped: &WrappedKey,
         context: &Arc<EncryptionContext>,
-        now: EpochMillis,
+        since: &Since,
     ) -> Result<(Arc<DataKey>, usize)> {
         let Some(cached) = &self.0.cached else {
             return self.0.decrypt(wrapped, context).await;
         };
         let entry = self.0.entry_id(wrapped, context);
-        if let Some(slot) = cached.data_keys.get(&entry).await {
-            if let Some(key) = slot.key(now) {
-                count(&self.0.counters.hits);
-                let wrapped_by = slot.wrapped_by;
-                self.check(cached, slot, now);
-                return Ok((key, wrapped_by));
-            }
-            cached.data_keys.invalidate(&entry).await;
+        let find = || cached.key(&entry);
+        let hit = |key, slot: &Slot| {
+            let (key, _) = self.hit(cached, key, slot);
+            Ok((key, slot.sample.wrapped_by))
+        };
+        if let Some((key, slot)) = find() {
+            return hit(key, &slot);
         }
         count(&self.0.counters.misses);
-        call::waits_for(Service::Kms, "kms:Decrypt");
-        let slot = cached
-            .data_keys
-            .try_get_with(entry, async {
-                let (key, wrapped_by) = self.0.decrypt(wrapped, context).await?;
-                Ok(self.0.slot(cached, key, wrapped, context, wrapped_by, now))
-            })
-            .await
-            .map_err(Arc::unwrap_or_clone)?;
-        match slot.key(now) {
-            Some(key) => Ok((key, slot.wrapped_by)),
-            None => self.0.decrypt(wrapped, context).await,
+        let load = || {
+            let ids = (entry, hash_session(session, context));
+            let (inner, cached) = (self.0.clone(), cached.clone());
+            let (wrapped, context) = (wrapped.clone(), context.clone());
+            let since = since.clone();
+            async move { inner.unwrap(&cached, ids, wrapped, context, &since).await }
+        };
+        match cached
+            .unwrapping
+            .find_or_load(&entry, self.0.load_limit, "kms:Decrypt", find, load)
+            .await?
+        {
+            Either::Left((key, slot)) => hit(key, &slot),
+            Either::Right(Loaded { key, slot }) => Ok((key, slot.sample.wrapped_by)),
         }
     }
 
-    /// Notes that the session's record, which was opened or written with it, has this wrapped key.
-    pub async fn remember(&self, session: &str, context: &EncryptionContext, wrapped: &WrappedKey) {
+    /// Notes that the session's record, which was opened or written with it, has this wrapped key. One that it had before is wiped.
+    pub fn remember(
+        &self,
+        session: &str,
+        context: &EncryptionContext,
+        wrapped: &WrappedKey,
+        since: &Since,
+    ) {
+        let Some(cached) = &self.0.cached else { return };
+        let ids = (
+            self.0.entry_id(wrapped, context),
+            hash_session(session, context),
+        );
+        let before = cached.remember(ids, wrapped, since);
+        if let Some(before) = before {
+            cached.wipe(&self.0.entry_id(&before, context));
+        }
+    }
+
+    /// Wipes the session's data key; calls that have read the session before do not bring it back.
+    pub fn forget(&self, session: &str, context: &EncryptionContext) {
         let Some(cached) = &self.0.cached else { return };
         let session = hash_session(session, context);
-        if cached.sessions.get(&session).await.as_ref() != Some(wrapped) {
-            cached.sessions.insert(session, wrapped.clone()).await;
+        if let Some(wrapped) = cached.forget(session) {
+            cached.wipe(&self.0.entry_id(&wrapped, context));
         }
     }
 
-    /// Wipes the session's data key.
-    pub async fn forget(&self, session: &str, context: &EncryptionContext) {
-        let Some(cached) = &self.0.cached else { return };
-        let session = hash_session(session, context);
-        if let Some(wrapped) = cached.sessions.remove(&session).await {
-            let entry = self.0.entry_id(&wrapped, context);
-            cached.data_keys.invalidate(&entry).await;
-        }
-    }
-
-    /// Wipes every data key.
+    /// Wipes every data key, also those of loads under way.
     pub async fn clear(&self) {
         if let Some(cached) = &self.0.cached {
             cached.clear().await;
         }
     }
 
-    /// Wipes every data key, and waits for the revocation checks under way, until `last` resolves: nothing uses the key encryption keys after this.
+    /// Wipes every data key, and waits for the revocation checks under way, until `last` resolves: nothing uses the key encryption keys after this. Loads under
+    /// way are broken off: all calls have ended, so that nobody waits for them.
     pub async fn close(&self, last: impl Future<Output = ()>) {
+        if let Some(cached) = &self.0.cached {
+            cached.end();
+        }
         let mut checks = std::mem::take(&mut *self.0.checks());
         select(pin!(last), join_all(&mut checks)).await;
         for check in &checks {
@@ -322,21 +305,23 @@ impl KeyCache {
         CacheCounters(self.0.counters.clone())
     }
 
+    /// A use of a cached key, which the canary's check may be due at.
+    fn hit(&self, cached: &Cached, key: Arc<DataKey>, slot: &Slot) -> (Arc<DataKey>, WrappedKey) {
+        count(&self.0.counters.hits);
+        self.check(cached, &slot.sample);
+        (key, slot.sample.wrapped.clone())
+    }
+
     /// Runs the revocation canary, if it is due: on the key that was just used, and on one of every other key encryption key. The call that
     /// came upon it does not wait.
-    fn check(&self, cached: &Cached, used: Arc<Slot>, now: EpochMillis) {
-        if !cached.canary.due(now) {
+    fn check(&self, cached: &Cached, used: &Arc<Sample>) {
+        if !cached.canary.due(cached.clock.now()) {
             return;
         }
-        let mut checked = BTreeMap::from([(used.wrapped_by, used)]);
-        for (_, slot) in &cached.data_keys {
-            checked.entry(slot.wrapped_by).or_insert(slot);
-        }
+        let samples = cached.generation().samples.with(used.clone());
         let inner = self.0.clone();
         let check = tokio::spawn(call::beside(async move {
-            for slot in checked.into_values() {
-                inner.check(&slot).await;
-            }
+            join_all(samples.iter().map(|sample| inner.check(sample))).await;
         }));
         let mut checks = self.0.checks();
         checks.retain(|check| !check.is_finished());
@@ -344,23 +329,11 @@ impl KeyCache {
     }
 }
 
-impl CacheCounters {
-    /// The counts at this moment.
-    #[must_use]
-    pub fn read(&self) -> CacheStats {
-        let counters = &self.0;
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        CacheStats {
-            entries: read(&counters.entries),
-            hits: read(&counters.hits),
-            misses: read(&counters.misses),
-            loads: read(&counters.loads),
-            load_failures: read(&counters.load_failures),
-            evictions: read(&counters.evictions),
-            checks_usable: read(&counters.checks_usable),
-            checks_revoked: read(&counters.checks_revoked),
-            checks_unknown: read(&counters.checks_unknown),
-        }
+impl Since {
+    fn outlived(&self, session: &SessionHash) -> bool {
+        self.began
+            .as_ref()
+            .is_some_and(|began| began.outlived(session))
     }
 }
 
@@ -369,8 +342,11 @@ impl Inner {
         self.checks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn check(&self, slot: &Slot) {
-        match Verdict::of(&self.keys.decrypt(&slot.wrapped, &slot.context).await) {
+    async fn check(&self, sample: &Sample) {
+        let checked = self
+            .keys
+            .decrypt_by(sample.wrapped_by, &sample.wrapped, &sample.context);
+        match Verdict::of(&checked.await) {
             Verdict::Usable => count(&self.counters.checks_usable),
             Verdict::Unknown => count(&self.counters.checks_unknown),
             Verdict::Revoked => {
@@ -384,6 +360,8 @@ impl Inner {
 
     async fn generate(&self, context: &EncryptionContext) -> Result<(Arc<DataKey>, WrappedKey)> {
         let (key, wrapped) = self.loaded(self.keys.generate(context).await)?;
+        self.wrapped_length
+            .fetch_min(wrapped.0.len(), Ordering::Relaxed);
         Ok((Arc::new(key), wrapped))
     }
 
@@ -396,22 +374,6 @@ impl Inner {
         Ok((Arc::new(key), wrapped_by))
     }
 
-    /// A place in the cache for a key that was just made or unwrapped.
-    fn slot(
-        &self,
-        cached: &Cached,
-        key: Arc<DataKey>,
-        wrapped: &WrappedKey,
-        context: &Arc<EncryptionContext>,
-        wrapped_by: usize,
-        now: EpochMillis,
-    ) -> Arc<Slot> {
-        count(&self.counters.entries);
-        cached.canary.arm(now);
-        let (wrapped, context) = (wrapped.clone(), context.clone());
-        Slot::new(key, wrapped, context, wrapped_by, &cached.limits, now)
-    }
-
     fn loaded<T>(&self, result: Result<T>) -> Result<T> {
         let counter = match &result {
             Ok(_) => &self.counters.loads,
@@ -421,23 +383,43 @@ impl Inner {
         result
     }
 
-    /// A new data key that is used at once to seal `bytes`.
-    async fn generate_into(
+    /// Makes a session's data key. Unwrapping one that is too old, too much used, or was let go of would cost as much.
+    async fn make(
         &self,
-        cached: &Cached,
-        context: &Arc<EncryptionContext>,
-        bytes: usize,
-        now: EpochMillis,
-    ) -> Result<(Arc<DataKey>, WrappedKey)> {
-        count(&self.counters.misses);
-        let (key, wrapped) = self.generate(context).await?;
-        let slot = self.slot(cached, key.clone(), &wrapped, context, 0, now);
-        slot.count_seal(bytes);
-        cached
-            .data_keys
-            .insert(self.entry_id(&wrapped, context), slot)
-            .await;
-        Ok((key, wrapped))
+        cached: &Arc<Cached>,
+        session: SessionHash,
+        context: Arc<EncryptionContext>,
+        since: &Since,
+    ) -> Result<Loaded> {
+        let generation = cached.generation();
+        let (key, wrapped) = self.generate(&context).await?;
+        let entry = self.entry_id(&wrapped, &context);
+        let sample = Sample {
+            wrapped,
+            context,
+            wrapped_by: 0,
+        };
+        let ids = (entry, session);
+        Ok(cached.put_away(&generation, key, sample, ids, Opened::Yes, since))
+    }
+
+    /// Unwraps a data key.
+    async fn unwrap(
+        &self,
+        cached: &Arc<Cached>,
+        ids: (EntryId, SessionHash),
+        wrapped: WrappedKey,
+        context: Arc<EncryptionContext>,
+        since: &Since,
+    ) -> Result<Loaded> {
+        let generation = cached.generation();
+        let (key, wrapped_by) = self.decrypt(&wrapped, &context).await?;
+        let sample = Sample {
+            wrapped,
+            context,
+            wrapped_by,
+        };
+        Ok(cached.put_away(&generation, key, sample, ids, Opened::NotYet, since))
     }
 
     /// The context tells the record's version: version 1 has an empty one.
@@ -459,10 +441,6 @@ fn hash(parts: &[&[u8]]) -> [u8; 32] {
         hash.update(part);
     }
     hash.finalize().into()
-}
-
-fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
 }
 
 #[cfg(test)]

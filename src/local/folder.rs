@@ -80,6 +80,7 @@ impl Opened {
     fn open_again(&self) -> Redb<()> {
         let mut database = self.write();
         if database.is_none() {
+            keep_from_others(&self.path).map_err(redb::Error::Io)?;
             *database = Some(Database::create(&self.path)?);
         }
         Ok(())
@@ -189,10 +190,7 @@ fn folders() -> MutexGuard<'static, HashMap<PathBuf, Weak<Opened>>> {
 
 fn open(folder: &Path) -> Result<Opened> {
     let path = folder.join("sessions.redb");
-    let mut options = OpenOptions::new();
-    private(options.append(true).create(true))
-        .open(&path)
-        .map_err(|error| failed(folder, &error))?;
+    keep_from_others(&path).map_err(|error| failed(folder, &error))?;
     let _ = hide_from_git(folder); // a folder where that cannot be written may serve all the same
     let database = Database::create(&path).map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => Error::Config(format!(
@@ -289,8 +287,13 @@ fn make_key(folder: &Path, path: &Path) -> io::Result<DataKey> {
     let mut key = Zeroizing::new(vec![0; DATA_KEY_LENGTH]);
     SysRng.try_fill_bytes(&mut key).map_err(io::Error::other)?;
     let unfinished = folder.join("key.new");
+    // One that a crash has left, or that somebody has put there, may be open to others.
+    match fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     let mut file = private(&mut options).open(&unfinished)?;
     file.write_all(&key)?;
     file.sync_all()?;
@@ -298,6 +301,23 @@ fn make_key(folder: &Path, path: &Path) -> io::Result<DataKey> {
     #[cfg(unix)]
     File::open(folder)?.sync_all()?;
     DataKey::new(key).map_err(io::Error::other)
+}
+
+/// Makes the database file for the owner alone, and takes from others what they may do with one that is there: redb would make it with what the umask
+/// leaves. Where that cannot be changed, the file serves all the same, since what is in it is sealed.
+fn keep_from_others(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let file = private(options.append(true).create(true)).open(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = file.metadata()?.permissions().mode();
+        if mode & 0o077 != 0 {
+            let _ = file.set_permissions(fs::Permissions::from_mode(mode & 0o700));
+        }
+    }
+    drop(file);
+    Ok(())
 }
 
 /// For the owner alone, where there are modes.

@@ -2,6 +2,7 @@
 //!
 //! `redb` is the database: ACID with one `fsync` a commit, in Rust alone, one file, and it locks that file against other processes.
 
+mod cleaning;
 mod folder;
 mod keys;
 mod table;

@@ -9,21 +9,23 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableErro
 use serde_json::{Map, Value, json};
 
 use super::LocalFolder;
+use super::cleaning::Cleaning;
 use crate::error::Result;
 use crate::record::{Attribute, Item, SESSION_ID, TTL};
 use crate::session_table::{Condition, Outcome, Page, Scan, SessionTable};
-use crate::time::EpochSeconds;
+use crate::time::{EpochMillis, EpochSeconds};
 
 /// How many items one page of a scan looks at.
 const PAGE: usize = 500;
 
-type Redb<T> = std::result::Result<T, redb::Error>;
-type Items<'name> = TableDefinition<'name, &'static str, &'static [u8]>;
+pub(super) type Redb<T> = std::result::Result<T, redb::Error>;
+pub(super) type Items<'name> = TableDefinition<'name, &'static str, &'static [u8]>;
 
 /// A table in the database of a folder.
 pub struct LocalTable {
     folder: Arc<LocalFolder>,
     name: String,
+    cleaning: Cleaning,
 }
 
 impl LocalTable {
@@ -33,6 +35,7 @@ impl LocalTable {
         LocalTable {
             folder,
             name: format!("table {name}"),
+            cleaning: Cleaning::default(),
         }
     }
 
@@ -144,6 +147,14 @@ impl SessionTable for LocalTable {
         Ok(page.await?.unwrap_or_default())
     }
 
+    fn tidy(&self, now: EpochMillis) {
+        self.cleaning.start_if_due(&self.folder, &self.name, now);
+    }
+
+    async fn close(&self) {
+        self.cleaning.end().await;
+    }
+
     /// The file is made on first use, so that it can be opened is all there is to check.
     async fn check(&self) -> Result<()> {
         self.read(|_| Ok(())).await?;
@@ -193,7 +204,7 @@ fn encode(item: &Item) -> Vec<u8> {
 }
 
 /// What is no item gives an empty one: the record's own checks refuse that.
-fn decode(bytes: &[u8]) -> Item {
+pub(super) fn decode(bytes: &[u8]) -> Item {
     let Ok(Value::Object(attributes)) = serde_json::from_slice(bytes) else {
         return Item::new();
     };

@@ -12,7 +12,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use crate::data_keys::EncryptionContext;
 use crate::envelope::{self, Binding, BoundSeal};
 use crate::error::{Error, Result};
-use crate::key_cache::{CacheCounters, KeyCache};
+use crate::key_cache::{CacheCounters, KeyCache, Since};
 use crate::mark::{Content, Mark};
 use crate::plaintext::Plaintext;
 use crate::record::{
@@ -26,8 +26,11 @@ use crate::time::{EpochMillis, EpochSeconds};
 pub use self::lease::Lease;
 pub use self::save::{Attempt, Comparison, End, Known, OnConflict, Outlook, Save, Saved, Saving};
 
-/// Room for the wrapped key in the size check before anything is sent. KMS wraps a 256-bit data key in 184 bytes.
-const WRAPPED_KEY_ALLOWANCE: usize = 256;
+/// No wrapped key is shorter: a data key of 32 bytes and a tag of 16.
+const LEAST_WRAPPED_KEY: usize = 48;
+
+/// What KMS wraps a data key of 256 bits in, as a rule.
+const USUAL_WRAPPED_KEY: usize = 184;
 
 /// How many records `all` opens at the same time.
 const OPEN_AT_ONCE: usize = 16;
@@ -128,12 +131,7 @@ impl RecordPolicy {
         table_name: String,
         static_context: BTreeMap<String, String>,
     ) -> RecordPolicy {
-        let mut context = static_context;
-        context.extend([
-            ("purpose".to_owned(), "session-store".to_owned()),
-            ("table".to_owned(), table_name.clone()),
-            ("v".to_owned(), "2".to_owned()),
-        ]);
+        let context = context_of_records(&table_name, static_context);
         RecordPolicy {
             write,
             accept,
@@ -149,6 +147,20 @@ impl RecordPolicy {
             Version::V2 => &self.context,
         }
     }
+}
+
+/// The encryption context of version 2 records in this table, with the caller's own pairs.
+#[must_use]
+pub fn context_of_records(
+    table_name: &str,
+    mut own: BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    own.extend([
+        ("purpose".to_owned(), "session-store".to_owned()),
+        ("table".to_owned(), table_name.to_owned()),
+        ("v".to_owned(), "2".to_owned()),
+    ]);
+    own
 }
 
 /// The session store.
@@ -184,10 +196,13 @@ impl SessionStore {
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_SERIALIZATION`, and those of the table and the keys.
     pub async fn get(&self, sid: &str, now: EpochMillis) -> Result<Lookup> {
-        match self.item(sid).await? {
+        let since = self.keys.since();
+        let item = self.item(sid).await?;
+        self.table.tidy(now);
+        match item {
             None => Ok(Lookup::Missing),
             Some(item) if has_ended(&item, now) => Ok(Lookup::Ended),
-            Some(item) => match self.open(self.parse(item)?, now).await? {
+            Some(item) => match self.open(self.parse(item)?, &since).await? {
                 // This id is only the key of it.
                 session if session.hashed => Ok(Lookup::Missing),
                 session => Ok(Lookup::Found(session)),
@@ -201,7 +216,9 @@ impl SessionStore {
     /// `ERR_CONFIG` for an unusable id, and those of the table.
     pub async fn destroy(&self, sid: &str) -> Result<()> {
         let key = self.ids.key(sid)?;
-        self.forget(&key).await;
+        self.forget(&key);
+        // Once more when the record is gone, or nobody knows: a read that began in between has brought the key back.
+        let _forgets = Forgets(self, &key);
         self.table.delete(&key, Condition::Always).await?;
         Ok(())
     }
@@ -210,8 +227,9 @@ impl SessionStore {
     ///
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, and those of the table and the keys.
-    pub async fn destroy_unreadable(&self, sid: &str, now: EpochMillis) -> Result<()> {
+    pub async fn destroy_unreadable(&self, sid: &str) -> Result<()> {
         let key = self.ids.key(sid)?;
+        let since = self.keys.since();
         let Some(item) = self.table.get(&key).await? else {
             return Ok(());
         };
@@ -219,12 +237,12 @@ impl SessionStore {
             return Ok(());
         };
         let opened = match self.parse(item) {
-            Ok(record) => self.open(record, now).await.map(drop),
+            Ok(record) => self.open(record, &since).await.map(drop),
             Err(error) => Err(error),
         };
         match opened {
             Err(Error::Integrity { .. }) => {
-                self.forget(&key).await;
+                let _forgets = Forgets(self, &key);
                 let unchanged = Condition::Revision(revision);
                 self.table.delete(&key, unchanged).await.map(drop)
             }
@@ -240,9 +258,13 @@ impl SessionStore {
         let mut sessions = Vec::new();
         let scan = self.own(Some(now.floor()), false);
         let mut pages = std::pin::pin!(self.pages(&scan));
-        while let Some(items) = pages.try_next().await? {
+        loop {
+            let since = &self.keys.since_of_scan();
+            let Some(items) = pages.try_next().await? else {
+                break;
+            };
             let opened: Vec<OpenedSession> = stream::iter(items)
-                .map(|item| async move { self.open(self.parse(item)?, now).await })
+                .map(|item| async move { self.open(self.parse(item)?, since).await })
                 .buffered(OPEN_AT_ONCE)
                 .try_collect()
                 .await?;
@@ -291,12 +313,13 @@ impl SessionStore {
     pub async fn clear(&self) -> Result<()> {
         self.keys.clear().await;
         let scan = self.own(None, true);
-        self.pages(&scan)
-            .try_for_each(|items| {
-                self.table
-                    .delete_all(items.iter().filter_map(key_of).collect())
-            })
-            .await
+        let cleared = self.pages(&scan).try_for_each(|items| {
+            self.table
+                .delete_all(items.iter().filter_map(key_of).collect())
+        });
+        let cleared = cleared.await;
+        self.keys.clear().await; // what reads in between have brought back
+        cleared
     }
 
     /// Whether the table and the key encryption key are usable.
@@ -345,6 +368,7 @@ impl SessionStore {
     /// Wipes the cached data keys, after whatever still uses them in the background. That is broken off when `last` resolves.
     pub async fn close(&self, last: impl Future<Output = ()>) {
         self.keys.close(last).await;
+        self.table.close().await;
     }
 
     fn parse(&self, item: Item) -> Result<EncryptedSessionRecord> {
@@ -357,9 +381,9 @@ impl SessionStore {
     }
 
     /// Wipes a session's data key.
-    async fn forget(&self, key: &str) {
+    fn forget(&self, key: &str) {
         for version in [Version::V1, Version::V2] {
-            self.keys.forget(key, self.policy.context(version)).await;
+            self.keys.forget(key, self.policy.context(version));
         }
     }
 
@@ -369,12 +393,19 @@ impl SessionStore {
         payload: Plaintext,
         now: EpochMillis,
         end: EpochSeconds,
+        since: &Since,
     ) -> Result<EncryptedSessionRecord> {
         let version = self.policy.write;
         let length = payload.len();
-        check_size(version, &key, WRAPPED_KEY_ALLOWANCE, length)?;
+        let wrapped_length = self.keys.wrapped_length();
+        // What cannot fit, however short its wrapped key, is refused before anything is sent; what may fit is judged by the key that it gets.
+        let least = wrapped_length.unwrap_or(LEAST_WRAPPED_KEY);
+        if check_size(version, &key, least, length).is_err() {
+            let usual = wrapped_length.unwrap_or(USUAL_WRAPPED_KEY);
+            check_size(version, &key, usual, length)?;
+        }
         let context = self.policy.context(version);
-        let (data_key, wrapped_key) = self.keys.for_save(&key, context, length, now).await?;
+        let (data_key, wrapped_key) = self.keys.for_save(&key, context, length, since).await?;
         check_size(version, &key, wrapped_key.0.len(), length)?;
         let (sealed, bound) = match version {
             Version::V1 => (envelope::seal(&data_key, payload), None),
@@ -403,11 +434,7 @@ impl SessionStore {
         })
     }
 
-    async fn open(
-        &self,
-        record: EncryptedSessionRecord,
-        now: EpochMillis,
-    ) -> Result<OpenedSession> {
+    async fn open(&self, record: EncryptedSessionRecord, since: &Since) -> Result<OpenedSession> {
         let version = record.version();
         let context = self.policy.context(version);
         let tag = record.sealed.tag;
@@ -418,7 +445,10 @@ impl SessionStore {
             ttl,
             bound,
         } = record;
-        let (data_key, wrapped_by) = self.keys.for_read(&wrapped_key, context, now).await?;
+        let (data_key, wrapped_by) = self
+            .keys
+            .for_read(&key, &wrapped_key, context, since)
+            .await?;
         let payload = match bound {
             None => envelope::open(&data_key, sealed)?,
             Some(Bound {
@@ -441,7 +471,7 @@ impl SessionStore {
             Some(json) => (self.ids.id(&key), json),
             None => self.ids.unpack(&key, payload)?,
         };
-        self.keys.remember(&key, context, &wrapped_key).await;
+        self.keys.remember(&key, context, &wrapped_key, since);
         let mark = Mark {
             version,
             tag,
@@ -489,6 +519,15 @@ impl SessionStore {
                 Ok(Some((page.items, page.next.map(Some))))
             },
         )
+    }
+}
+
+/// Forgets a session's data key when it is dropped, also by a call that ends before its answer.
+struct Forgets<'a>(&'a SessionStore, &'a str);
+
+impl Drop for Forgets<'_> {
+    fn drop(&mut self) {
+        self.0.forget(self.1);
     }
 }
 

@@ -4,9 +4,9 @@
 use super::SessionStore;
 use super::save::{OnConflict, Saved};
 use crate::error::{Error, Result};
+use crate::key_cache::Since;
 use crate::mark::Mark;
 use crate::session_table::{Condition, Outcome};
-use crate::time::EpochMillis;
 
 impl SessionStore {
     /// Removes a session as its save would have written it: on the same condition, which what the caller knows as its `own` fulfils, too; a conflict
@@ -16,12 +16,12 @@ impl SessionStore {
         key: &str,
         condition: Condition,
         own: Option<(Mark, Vec<Mark>)>,
-        now: EpochMillis,
+        since: &Since,
         on_conflict: OnConflict,
     ) -> Result<Saved> {
         let mut outcome = self.table.delete(key, condition).await?;
         if let (Outcome::Refused(Some(item)), Some((mark, attempts))) = (&outcome, &own)
-            && let Some(revision) = self.own_revision(item, mark, attempts, now).await
+            && let Some(revision) = self.own_revision(item, mark, attempts, since).await
         {
             outcome = self
                 .table
@@ -35,6 +35,6 @@ impl SessionStore {
                 OnConflict::Overwrite => self.table.delete(key, Condition::Always).await?,
             };
         }
-        self.gone(key).await
+        Ok(self.gone(key))
     }
 }

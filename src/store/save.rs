@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::SessionStore;
 use crate::envelope::AuthTag;
 use crate::error::{Error, Result};
+use crate::key_cache::Since;
 use crate::mark::{Content, Hash, Mark};
 use crate::plaintext::Plaintext;
 use crate::record::{AUTH_TAG, Attribute, EncryptedSessionRecord, Item, TTL, has_ended};
@@ -251,24 +252,20 @@ impl SessionStore {
         on_conflict: OnConflict,
         keeps_end: bool,
     ) -> Result<Saved> {
-        let own = |revision, ttl| {
-            if keeps_end {
-                Condition::Unmoved { revision, ttl }
-            } else {
-                Condition::Revision(revision)
-            }
-        };
         let Save {
             sid,
             json,
             now,
-            end,
+            mut end,
             attempt,
         } = save;
         let key = self.ids.key(&sid)?;
+        self.table.tidy(now);
+        let since = &self.keys.since();
         let content = Content::of(&json);
-        let (condition, mark, attempts, unchanged) = match known {
-            Known::Nothing => (Condition::Always, None, Vec::new(), false),
+        let (mut hold, mut unchanged) = (keeps_end.then_some(Hold::AsItIs), false);
+        let (condition, mark, attempts) = match known {
+            Known::Nothing => (Condition::Always, None, Vec::new()),
             Known::Gone => return Ok(Saved::Gone),
             Known::Record {
                 mark,
@@ -277,21 +274,29 @@ impl SessionStore {
                 ends,
             } => {
                 // What an attempt may have written must be written over, also by what was there before it.
-                let unchanged = attempts.is_empty() && is_same(&mark, content, untouched);
+                unchanged = attempts.is_empty() && is_same(&mark, content, untouched);
                 if unchanged && let Some(due) = self.kept(&mark, ends, now, end) {
-                    return self.prolong(&key, mark, now, due).await;
+                    return self.prolong(&key, mark, now, due, since).await;
                 }
-                let condition = own(mark.revision(), end.ttl);
-                (condition, Some(mark), attempts, unchanged)
+                let mut found = end.ttl;
+                if unchanged && !keeps_end && self.asks_for_no_less(&mark, ends, now, end) {
+                    hold = Some(Hold::IfLater);
+                    found = mark.ttl;
+                    if end.ttl < mark.ttl {
+                        end = mark.ttl.into();
+                    }
+                }
+                let condition = own(hold, mark.revision(), found);
+                (condition, Some(mark), attempts)
             }
         };
         // A session that keeps its end may have got a later one meanwhile.
         if end.reached(now) && !keeps_end {
             let own = mark.map(|mark| (mark, attempts));
-            return self.remove(&key, condition, own, now, on_conflict).await;
+            return self.remove(&key, condition, own, since, on_conflict).await;
         }
         let mut record = self
-            .seal(key, self.ids.payload(&sid, json), now, end.ttl)
+            .seal(key, self.ids.payload(&sid, json), now, end.ttl, since)
             .await?;
         let write = async |record: &EncryptedSessionRecord, condition| {
             attempt.set(Some(mark_of(record, content)));
@@ -300,18 +305,25 @@ impl SessionStore {
             Ok::<_, Error>(outcome)
         };
         let mut outcome = write(&record, condition).await?;
-        for _ in 0..if keeps_end { TOUCH_ATTEMPTS } else { 1 } {
-            let (Outcome::Refused(Some(item)), Some(mark), false) = (&outcome, &mark, unchanged)
-            else {
+        for _ in 0..if hold.is_some() { TOUCH_ATTEMPTS } else { 1 } {
+            let (Outcome::Refused(Some(item)), Some(mark)) = (&outcome, &mark) else {
                 break;
             };
-            let Some(revision) = self.own_revision(item, mark, &attempts, now).await else {
+            // What somebody has sealed again needs not be sealed again by a save that changes nothing.
+            let revision = if unchanged {
+                let read = hold.map(|_| mark.revision());
+                read.filter(|revision| item.get(AUTH_TAG) == Some(revision))
+            } else {
+                self.own_revision(item, mark, &attempts, since).await
+            };
+            let Some(revision) = revision else {
                 break;
             };
-            if keeps_end && !take_end(&mut record, item, now) {
+            let found = end_of(item).unwrap_or(record.ttl);
+            if hold.is_some_and(|hold| !hold.take_end(&mut record, item, found, now)) {
                 break;
             }
-            outcome = write(&record, own(revision, record.ttl)).await?;
+            outcome = write(&record, own(hold, revision, found)).await?;
         }
         let written = |conflict| Saved::Written {
             mark: mark_of(&record, content),
@@ -319,17 +331,32 @@ impl SessionStore {
         };
         match (outcome, mark.filter(|_| unchanged)) {
             (Outcome::Written, _) => Ok(written(false)),
-            (Outcome::Refused(None), _) => self.gone(&record.key).await,
+            (Outcome::Refused(None), _) => Ok(self.gone(&record.key)),
+            (Outcome::Refused(Some(item)), Some(_)) if has_ended(&item, now) => {
+                Ok(self.gone(&record.key))
+            }
             (Outcome::Refused(Some(_)), Some(mark)) => Ok(Saved::Unchanged(mark)),
             (Outcome::Refused(Some(_)), None) => match on_conflict {
                 OnConflict::Error => Err(Error::Conflict),
                 OnConflict::Drop => Ok(Saved::Dropped),
                 OnConflict::Overwrite => match write(&record, Condition::Exists).await? {
                     Outcome::Written => Ok(written(true)),
-                    Outcome::Refused(_) => self.gone(&record.key).await,
+                    Outcome::Refused(_) => Ok(self.gone(&record.key)),
                 },
             },
         }
+    }
+
+    /// Whether a save of a session that did not change asks for no earlier end than the caller has read. Others may have moved it further meanwhile, in
+    /// requests that began later.
+    fn asks_for_no_less(
+        &self,
+        mark: &Mark,
+        ends: Option<EpochMillis>,
+        now: EpochMillis,
+        end: End,
+    ) -> bool {
+        !matches!(self.due(mark, ends, now, end), Due::Back(_))
     }
 
     /// The revision of an item that the caller's condition did not hold for, and that is nobody else's all the same: it is `mark` with another end, an
@@ -340,14 +367,17 @@ impl SessionStore {
         item: &Item,
         mark: &Mark,
         attempts: &[Mark],
-        now: EpochMillis,
+        since: &Since,
     ) -> Option<Attribute> {
         let revision = item.get(AUTH_TAG)?;
         let mut known = attempts.iter().chain([mark]);
         if known.any(|own| own.revision() == *revision) {
             return Some(revision.clone());
         }
-        let session = self.open(self.parse(item.clone()).ok()?, now).await.ok()?;
+        let session = self
+            .open(self.parse(item.clone()).ok()?, since)
+            .await
+            .ok()?;
         let stored = session.mark;
         let mut own = attempts.iter().chain([mark]);
         own.any(|own| own.content == stored.content)
@@ -367,22 +397,24 @@ impl SessionStore {
         known: Known,
     ) -> Result<Saved> {
         let key = self.ids.key(sid)?;
+        self.table.tidy(now);
+        let since = &self.keys.since();
         match known {
             Known::Gone => return Ok(Saved::Gone),
             Known::Record { mark, ends, .. } => {
                 let due = self.due(&mark, ends, now, end);
-                return self.prolong(&key, mark, now, due).await;
+                return self.prolong(&key, mark, now, due, since).await;
             }
             Known::Nothing if end.reached(now) => {
                 return self
-                    .remove(&key, Condition::Always, None, now, OnConflict::Overwrite)
+                    .remove(&key, Condition::Always, None, since, OnConflict::Overwrite)
                     .await;
             }
             Known::Nothing => {}
         }
         let at = now.floor();
         let until = end.ttl;
-        let moved = self.extend(&key, now, until, Condition::Lives { at, until });
+        let moved = self.extend(&key, now, until, Condition::Lives { at, until }, since);
         Ok(match moved.await? {
             Extension::Gone => Saved::Gone,
             _ => Saved::Extended(None),
@@ -471,14 +503,21 @@ impl SessionStore {
         }
     }
 
-    async fn prolong(&self, key: &str, mark: Mark, now: EpochMillis, due: Due) -> Result<Saved> {
+    async fn prolong(
+        &self,
+        key: &str,
+        mark: Mark,
+        now: EpochMillis,
+        due: Due,
+        since: &Since,
+    ) -> Result<Saved> {
         let at = now.floor();
         let (until, condition) = match due {
             Due::No => return Ok(Saved::Unchanged(mark)),
             // As a shorter life does, this ends what others have made of the session, too.
             Due::Over => {
                 return self
-                    .remove(key, Condition::Always, None, now, OnConflict::Overwrite)
+                    .remove(key, Condition::Always, None, since, OnConflict::Overwrite)
                     .await;
             }
             Due::Back(until) => (until, Condition::Lives { at, until }),
@@ -490,15 +529,17 @@ impl SessionStore {
                 ..mark.clone()
             }))
         };
-        Ok(match self.extend(key, now, until, condition).await? {
-            // What the caller has is what was sealed again only if nobody else had changed it.
-            Extension::Resealed { before, after } if before == mark.tag => {
-                Saved::Extended(Some(mark_of(&after, mark.content)))
-            }
-            Extension::Moved | Extension::Resealed { .. } => moved(until),
-            Extension::Gone => Saved::Gone,
-            Extension::Overtaken => Saved::Unchanged(mark),
-        })
+        Ok(
+            match self.extend(key, now, until, condition, since).await? {
+                // What the caller has is what was sealed again only if nobody else had changed it.
+                Extension::Resealed { before, after } if before == mark.tag => {
+                    Saved::Extended(Some(mark_of(&after, mark.content)))
+                }
+                Extension::Moved | Extension::Resealed { .. } => moved(until),
+                Extension::Gone => Saved::Gone,
+                Extension::Overtaken => Saved::Unchanged(mark),
+            },
+        )
     }
 
     async fn extend(
@@ -507,6 +548,7 @@ impl SessionStore {
         now: EpochMillis,
         until: EpochSeconds,
         condition: Condition,
+        since: &Since,
     ) -> Result<Extension> {
         for _ in 0..TOUCH_ATTEMPTS {
             match self.table.extend(key, until, condition.clone()).await? {
@@ -520,7 +562,7 @@ impl SessionStore {
                     if record.ttl >= until && matches!(condition, Condition::EndsBefore { .. }) {
                         return Ok(Extension::Overtaken);
                     }
-                    if let Some(resealed) = self.reseal(record, now, until).await? {
+                    if let Some(resealed) = self.reseal(record, now, until, since).await? {
                         return Ok(resealed);
                     }
                 }
@@ -535,6 +577,7 @@ impl SessionStore {
         record: EncryptedSessionRecord,
         now: EpochMillis,
         end: EpochSeconds,
+        since: &Since,
     ) -> Result<Option<Extension>> {
         let (key, before) = (record.key.clone(), record.sealed.tag);
         let (ttl, revision) = (record.ttl, record.to_item().remove(AUTH_TAG));
@@ -542,13 +585,13 @@ impl SessionStore {
             revision,
             ttl,
         });
-        let session = self.open(record, now).await?;
+        let session = self.open(record, since).await?;
         if session.hashed {
             return Ok(Some(Extension::Overtaken));
         }
         let json = Plaintext::new(session.json.as_bytes().to_vec());
         let payload = self.ids.payload(&session.id, json);
-        let after = self.seal(key, payload, now, end).await?;
+        let after = self.seal(key, payload, now, end, since).await?;
         Ok(match self.write(&after, unchanged).await? {
             Outcome::Written => Some(Extension::Resealed { before, after }),
             Outcome::Refused(_) => None,
@@ -574,9 +617,9 @@ impl SessionStore {
     }
 
     /// The session is gone, so its data key goes as well.
-    pub(super) async fn gone(&self, key: &str) -> Result<Saved> {
-        self.forget(key).await;
-        Ok(Saved::Gone)
+    pub(super) fn gone(&self, key: &str) -> Saved {
+        self.forget(key);
+        Saved::Gone
     }
 }
 
@@ -584,16 +627,46 @@ fn lives(mark: &Mark, ends: Option<EpochMillis>, now: EpochMillis) -> bool {
     ends.unwrap_or(End::from(mark.ttl).exact).0 > now.0
 }
 
-/// Gives a record the end that an item has, if the item lives and the record may live as long.
-fn take_end(record: &mut EncryptedSessionRecord, item: &Item, now: EpochMillis) -> bool {
-    let Some(ttl) = end_of(item).filter(|_| !has_ended(item, now)) else {
-        return false;
-    };
-    let may = record.bound.is_none_or(|bound| bound.not_after >= ttl);
-    if may {
-        record.ttl = ttl;
+/// What a save does with an end that others have moved since the session was read.
+#[derive(Clone, Copy)]
+enum Hold {
+    /// It keeps it.
+    AsItIs,
+    /// It keeps it if it is later than the one that it brings.
+    IfLater,
+}
+
+impl Hold {
+    /// Gives a record the end `found` that an item has, if the item lives and the record may live as long.
+    fn take_end(
+        self,
+        record: &mut EncryptedSessionRecord,
+        item: &Item,
+        found: EpochSeconds,
+        now: EpochMillis,
+    ) -> bool {
+        let ttl = match self {
+            Hold::AsItIs => found,
+            Hold::IfLater => found.max(record.ttl),
+        };
+        let may = record.bound.is_none_or(|bound| bound.not_after >= ttl);
+        let takes = may && end_of(item).is_some() && !has_ended(item, now);
+        if takes {
+            record.ttl = ttl;
+        }
+        takes
     }
-    may
+}
+
+/// The condition that an item is the caller's own revision; with the end `found`, where the write is to hold on to that.
+fn own(hold: Option<Hold>, revision: Attribute, found: EpochSeconds) -> Condition {
+    match hold {
+        Some(_) => Condition::Unmoved {
+            revision,
+            ttl: found,
+        },
+        None => Condition::Revision(revision),
+    }
 }
 
 fn end_of(item: &Item) -> Option<EpochSeconds> {

@@ -5,7 +5,7 @@ const { DynamoDBSessionStore } = require('connect-dynamodb-kms');
 const express = require('express');
 const session = require('express-session');
 
-const store = new DynamoDBSessionStore(JSON.parse(process.argv[2]));
+const store = new DynamoDBSessionStore({ recordVersion: 1, ...JSON.parse(process.argv[2]) });
 if (store instanceof session.Store === (process.argv[3] === 'elsewhere')) throw new Error("the store is express-session's Store, or is not, although it finds one");
 const app = express();
 app.use(session({ store, secret: 'a secret of at least thirty-two letters', resave: false, saveUninitialized: false }));

@@ -5,7 +5,7 @@ import session from '@fastify/session';
 import { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 import fastify from 'fastify';
 
-const store = new DynamoDBSessionStore(JSON.parse(process.argv[2]));
+const store = new DynamoDBSessionStore({ recordVersion: 1, ...JSON.parse(process.argv[2]) });
 const app = fastify();
 app.register(cookie);
 app.register(session, {

@@ -65,7 +65,7 @@ export async function testedStore(
     return { store, idle, close: async () => {} };
   }
   const { DynamoDBSessionStore } = await import('connect-dynamodb-kms');
-  const own = new DynamoDBSessionStore({ logger: { warn() {}, debug() {} }, ...config });
+  const own = new DynamoDBSessionStore({ recordVersion: 1, logger: { warn() {}, debug() {} }, ...config });
   const { store, calls } = kind === 'ours' ? { store: own, calls: () => 0 } : deferred(own, prototype);
   const idle = async () => {
     do await turns(3);

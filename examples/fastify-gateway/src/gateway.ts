@@ -93,7 +93,7 @@ function gatewayRoutes(options: GatewayOptions, provider: PretendProvider): Fast
         return sendPage(reply, 200, signedOutPage({ process: gatewayProcess, place, notice: request.query.notice }));
       }
       const record = await store.record(sessionId);
-      const cookie = { name: COOKIE_NAME, value: request.cookies[COOKIE_NAME] ?? '', expires: request.session.cookie.expires };
+      const cookie = { name: COOKIE_NAME, value: request.cookies[COOKIE_NAME] ?? '' };
       const session = JSON.parse(JSON.stringify(request.session));
       return sendPage(reply, 200, signedInPage({ process: gatewayProcess, place, user, connections, cookie, session, record }));
     });

@@ -110,7 +110,7 @@ const end = html`<footer class="end"><p class="wide">An example of connect-dynam
 interface SignedIn extends Frame {
   user: User;
   connections: Partial<Record<ServiceId, Connection>>;
-  cookie: { name: string; value: string; expires: Date | null | undefined };
+  cookie: { name: string; value: string };
   /** What `JSON.stringify` writes of the session, parsed again. */
   session: unknown;
   record: EncryptedSessionRecord | null;
@@ -145,7 +145,7 @@ ${end}`;
   return document(`Signed in as ${view.user.name}`, body);
 }
 
-function browserPanel({ cookie }: SignedIn): Html {
+function browserPanel({ cookie, record }: SignedIn): Html {
   const dot = cookie.value.lastIndexOf('.');
   return html`<article class="station browser" data-watch="cookie" data-digest="${digest(cookie.value)}">
   <header><span class="state">No secrets</span> <span class="flag">changed</span><span class="size">${size(cookie.value)}</span><h2>What the browser has</h2>
@@ -155,10 +155,10 @@ function browserPanel({ cookie }: SignedIn): Html {
     <dl class="plain">
       <dt>HttpOnly</dt><dd>yes: no script can read it</dd>
       <dt>SameSite</dt><dd>Lax: other sites cannot post with it</dd>
-      <dt>Secure</dt><dd>on HTTPS only; this is 127.0.0.1</dd>
-      <dt>Expires</dt><dd>${cookie.expires ? day(cookie.expires) : 'with the browser'}</dd>
+      <dt>Secure</dt><dd>on HTTPS only</dd>
+      <dt>Expires</dt><dd>${record ? day(new Date(record.ttl * 1000)) : 'with the session'}</dd>
     </dl>
-    <p class="stolen"><b>If it is stolen:</b> the thief is signed in here until you log out, and has no token to take elsewhere.</p>
+    <p class="stolen"><b>If it is stolen:</b> the thief is signed in here until you log out or the session ends. This page shows the tokens, too; a real gateway does not.</p>
   </div>
 </article>`;
 }
@@ -177,7 +177,7 @@ function gatewayPanel({ session }: SignedIn): Html {
   <p>The session of this request, tokens and all. A real gateway never shows them; <a href="/me">/me</a> gives fingerprints.</p></header>
   <div class="in">
     <pre class="well">${content}</pre>
-    <p class="stolen"><b>If it is stolen:</b> whoever reads the memory of the running process has the tokens. On disk they are never in the clear.</p>
+    <p class="stolen"><b>If it is stolen:</b> whoever reads the memory of the running process has the tokens. The store writes them nowhere in the clear.</p>
   </div>
 </article>`;
 }
@@ -194,16 +194,16 @@ function tablePanel({ record, place }: SignedIn): Html {
       `This session's own data key, wrapped by ${place.wrappedBy}.`,
       bytes(storedSize('encryptedKey', record.encryptedKey)),
     ],
-    ['iv', '12 random bytes, new for every write.'],
-    ['authTag', '16 bytes. Change one bit of the record, and it does not open.'],
-    ['ttl', 'When the session ends; DynamoDB deletes the item after it.', day(ends)],
+    ['iv', '12 random bytes, new with every write.'],
+    ['authTag', '16 bytes, new with every write. Change one bit of anything but ttl, and the record does not open.'],
+    ['ttl', 'When the session ends; some time later the record is deleted.', day(ends)],
     [
       'notAfter',
-      'When the session ends at the latest, whatever somebody writes into ttl: sealed in.',
+      'When the session ends at the latest, whatever somebody writes into ttl: sealed in, and counted anew with every write.',
       day(new Date(record.notAfter! * 1000)),
     ],
-    ['salt', '16 random bytes, new for every write: the key of this write comes from them and the data key.'],
-    ['commit', 'Ties the record to its data key.'],
+    ['salt', '16 random bytes, as old as the data key: the key that seals comes from both.'],
+    ['commit', 'Ties the record to its data key, and stays as long as that.'],
     ['version', "The record's format: bound to its table and session, so that it opens nowhere else."],
   ];
   const total = Object.entries(record).reduce((sum, [name, value]) => sum + Buffer.byteLength(name) + storedSize(name, value), 0);
@@ -254,14 +254,14 @@ function tryThis({ process }: SignedIn, next: ServiceId | undefined): Html {
     </li>
     <li class="card">
       <h3>Refresh the tokens</h3>
-      <p>New access tokens in the session: it is sealed again, with a new nonce, under the data key it has.</p>
-      ${effect('session, encryptedData, iv, authTag, salt, commit, ttl', 'cookie, encryptedKey')}
+      <p>New access tokens in the session: it is sealed again, with a new IV, under the data key it has.</p>
+      ${effect('session, encryptedData, iv, authTag, notAfter', 'cookie, encryptedKey, salt, commit, ttl')}
       <form class="foot" method="post" action="/refresh"><button class="button">Refresh</button></form>
     </li>
     <li class="card">
       <h3>${next ? 'Connect another service' : 'Connect a service again'}</h3>
       <p>Every login gives the session a new id, against session fixation: another cookie, another record, another data key.</p>
-      ${effect('everything', 'what you had connected')}
+      ${effect('everything but the version', 'what you had connected')}
       <div class="foot"><a class="button" href="/login${next && `?service=${next}`}">${next ? `Connect ${services[next].name}` : 'Connect again'}</a></div>
     </li>
     <li class="card">

@@ -2,7 +2,7 @@
 
 const { DynamoDBSessionStore } = require('connect-dynamodb-kms');
 
-const store = new DynamoDBSessionStore({ local: { path: process.argv[3] } });
+const store = new DynamoDBSessionStore({ recordVersion: 1, local: { path: process.argv[3] } });
 store.set('first', { cookie: {} }).then(() => {
   for (let i = 0; i < 200; i += 1) {
     store.set(`id ${i}`, { cookie: {}, i });

@@ -3,7 +3,7 @@
 const start = performance.now();
 const { DynamoDBSessionStore } = require('connect-dynamodb-kms');
 const loaded = performance.now();
-const store = new DynamoDBSessionStore({ local: { path: process.argv[2] } });
+const store = new DynamoDBSessionStore({ recordVersion: 1, local: { path: process.argv[2] } });
 store.get('an id').then((session) => {
   const done = performance.now();
   if (session?.user !== 'ada') throw new Error('the session is lost');

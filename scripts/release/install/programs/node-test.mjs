@@ -12,6 +12,6 @@ after(() => rmSync(path, { recursive: true }));
 
 it('works', () => use(DynamoDBSessionStore));
 it('may be left open', async () => {
-  const store = new DynamoDBSessionStore({ local: { path } });
+  const store = new DynamoDBSessionStore({ recordVersion: 1, local: { path } });
   await store.set('an id', { cookie: {} });
 });

@@ -10,7 +10,7 @@ process.env.AWS_ACCESS_KEY_ID = process.env.AWS_SECRET_ACCESS_KEY = 'a test';
 const pem = readFileSync(join(__dirname, 'untrusted-test-server.pem'));
 const server = createServer({ key: pem, cert: pem }, () => assert.fail('the certificate was trusted'));
 server.listen(0, '127.0.0.1', async () => {
-  const store = new DynamoDBSessionStore({ dynamodbEndpoint: `https://127.0.0.1:${server.address().port}` });
+  const store = new DynamoDBSessionStore({ recordVersion: 1, dynamodbEndpoint: `https://127.0.0.1:${server.address().port}` });
   await assert.rejects(store.get('an id'), ({ code, cause }) => {
     assert.equal(code, 'ERR_DYNAMODB_UNAVAILABLE');
     assert.match(cause.message, /invalid peer certificate: UnknownIssuer/);

@@ -4,7 +4,7 @@ import { DynamoDBSessionStore, type SessionData, SessionStoreError, type Session
 import { use } from './use.cjs';
 
 const config: SessionStoreConfig = { local: { path: './never-made' }, recordVersion: 2 };
-const store = new DynamoDBSessionStore(config);
+const store = new DynamoDBSessionStore({ recordVersion: 1, ...config });
 const ended: Promise<void> = store.close();
 await ended;
 const refused: unknown = await store.get('an id').then((session: SessionData | null) => session, (error: unknown) => error);

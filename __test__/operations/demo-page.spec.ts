@@ -1,0 +1,217 @@
+// What the demo's page says of itself, tried: each of its buttons is pressed, and what changes is compared with what its card says.
+
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const example = fileURLToPath(new URL('../../examples/fastify-gateway', import.meta.url));
+/** What the page watches, beside the process. */
+const RECORD = ['sessionId', 'encryptedData', 'encryptedKey', 'iv', 'authTag', 'ttl', 'notAfter', 'salt', 'commit', 'version'];
+
+/** A page: the digests of what it watches, and what its cards say. */
+interface Look {
+  text: string;
+  digests: Record<string, string>;
+  cards: Record<string, { changes: string; stays: string }>;
+}
+
+describe("the demo's page", () => {
+  let folder: string;
+  let gateway: ChildProcess;
+  let origin: string;
+  const cookies = new Map<string, string>();
+  /** When the cookie that was set last ends, in epoch milliseconds. */
+  let cookieEnds = 0;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'demo-page-'));
+    await start();
+    await login();
+  });
+  after(async () => {
+    await kill();
+    await rm(folder, { recursive: true });
+  });
+
+  async function start(): Promise<void> {
+    const environment = { ...process.env, PORT: '0', SESSIONS_FOLDER: folder };
+    gateway = spawn(process.execPath, ['--import', 'tsx', 'src/server.ts'], {
+      cwd: example,
+      env: environment,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let stderr = '';
+    gateway.stderr!.on('data', (chunk) => {
+      stderr += chunk;
+    });
+    const [line] = (await Promise.race([
+      once(createInterface({ input: gateway.stdout! }), 'line'),
+      once(gateway, 'exit').then(() => assert.fail(stderr)),
+    ])) as [string];
+    assert.equal(stderr, '', 'the demo warns');
+    origin = new URL(/http:\S+/.exec(line)![0]).origin;
+  }
+
+  async function kill(): Promise<void> {
+    if (gateway.exitCode !== null || gateway.signalCode !== null) return;
+    const ended = once(gateway, 'exit');
+    gateway.kill('SIGKILL');
+    await ended;
+  }
+
+  /** As a browser would, but it follows no redirect. */
+  async function send(method: string, path: string, form?: Record<string, string>): Promise<Response> {
+    const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ');
+    const body = form && new URLSearchParams(form);
+    const answer = await fetch(new URL(path, origin), { method, headers: { cookie }, body, redirect: 'manual' });
+    for (const set of answer.headers.getSetCookie()) {
+      const [, name, value] = /^([^=]+)=([^;]*)/.exec(set)!;
+      cookieEnds = Date.parse(/expires=([^;]+)/i.exec(set)?.[1] ?? '');
+      if (value) cookies.set(name!, value);
+      else cookies.delete(name!);
+    }
+    return answer;
+  }
+
+  async function press(path: string): Promise<void> {
+    assert.equal((await send('POST', path)).status, 303);
+  }
+
+  /** Goes through the pretend provider. */
+  async function login(service = 'google'): Promise<void> {
+    const asked = await send('GET', `/login?service=${service}`);
+    const consent = await send('POST', asked.headers.get('location')!, { service, decision: 'allow' });
+    const back = new URL(consent.headers.get('location')!);
+    const end = await send('GET', `${back.pathname}${back.search}`);
+    assert.equal(end.headers.get('location'), '/');
+  }
+
+  async function look(): Promise<Look> {
+    const text = await (await send('GET', '/')).text();
+    const watched = [...text.matchAll(/data-watch="(\w+)" data-digest="(\w+)"/g)];
+    const cards = [...text.matchAll(/<h3>(.*?)<\/h3>[\s\S]*?<dd class="moves">(.*?)<\/dd><dt>stays<\/dt><dd>(.*?)<\/dd>/g)];
+    return {
+      text,
+      digests: Object.fromEntries(watched.map(([, name, digest]) => [name!, digest!])),
+      cards: Object.fromEntries(cards.map(([, title, changes, stays]) => [title!, { changes: changes!, stays: stays! }])),
+    };
+  }
+
+  /** What changed between two looks. */
+  function changed(first: Look, second: Look): string[] {
+    assert.deepEqual(Object.keys(second.digests), Object.keys(first.digests));
+    return Object.keys(first.digests).filter((name) => first.digests[name] !== second.digests[name]);
+  }
+
+  const names = (list: string) => list.split(', ').sort();
+
+  it('watches every attribute of the record', async () => {
+    assert.deepEqual(Object.keys((await look()).digests), ['process', 'cookie', 'session', ...RECORD]);
+  });
+
+  it('says of Reload that nothing changes, and so it is', async () => {
+    const first = await look();
+    assert.deepEqual(first.cards.Reload, { changes: 'nothing', stays: 'everything' });
+    assert.deepEqual(changed(first, await look()), []);
+  });
+
+  it('says of Touch what it does', { timeout: 60_000 }, async () => {
+    const first = await look();
+    const { changes, stays } = first.cards.Touch!;
+    let second = first;
+    // Within the first second, touchAfter holds it back.
+    while (changed(first, second).length === 0) {
+      await press('/touch');
+      second = await look();
+    }
+    assert.deepEqual(changed(first, second), names(changes));
+    for (const name of names(stays)) assert.equal(second.digests[name], first.digests[name], name);
+  });
+
+  it('says of Refresh what it does', async () => {
+    const first = await look();
+    const { changes, stays } = first.cards['Refresh the tokens']!;
+    await press('/refresh');
+    const second = await look();
+    // The latest end is counted anew at every write, and comes to the same within one second.
+    const but = (list: string[]) => list.filter((name) => name !== 'notAfter').sort();
+    assert.deepEqual(but(changed(first, second)), but(names(changes)));
+    assert.deepEqual(
+      but([...names(changes), ...names(stays), 'process', 'sessionId', 'version']),
+      but(Object.keys(first.digests)),
+    );
+  });
+
+  it('says of the salt that it stays, as it does with every write under one data key', async () => {
+    const { text } = await look();
+    const about = /<dt>salt.*?<\/dt>\s*<dd class="about">(.*?)<\/dd>/s.exec(text)![1]!;
+    assert.doesNotMatch(about, /every write/);
+    const first = await look();
+    for (let write = 0; write < 3; write++) await press('/refresh');
+    const second = await look();
+    assert.notEqual(second.digests.iv, first.digests.iv);
+    for (const name of ['salt', 'commit', 'encryptedKey']) assert.equal(second.digests[name], first.digests[name], name);
+  });
+
+  it('says of Kill that only the process changes, and so it is', async () => {
+    const first = await look();
+    assert.deepEqual(first.cards['Kill the gateway'], { changes: 'process', stays: 'the session' });
+    await send('POST', '/crash').catch(() => {});
+    await kill();
+    await start();
+    assert.deepEqual(changed(first, await look()), ['process']);
+  });
+
+  it('says of another connection what it does, and no token is in the file of the table', { timeout: 60_000 }, async () => {
+    const first = await look();
+    assert.deepEqual(first.cards['Connect another service'], {
+      changes: 'everything but the version',
+      stays: 'what you had connected',
+    });
+    let second: Look;
+    do {
+      await login('slack');
+      second = await look();
+    } while (second.digests.ttl === first.digests.ttl); // within one second
+    const stay = ['process', 'version'];
+    assert.deepEqual(
+      changed(first, second),
+      Object.keys(first.digests).filter((name) => !stay.includes(name)),
+    );
+    for (const service of ['Google', 'Slack']) assert.match(second.text, new RegExp(`class="chip">.*${service}`));
+    const tokens = [...second.text.matchAll(/<mark>(.*?)<\/mark>/g)].map(([, token]) => token!);
+    assert.ok(tokens.length >= 4);
+    const file = await readFile(join(folder, 'sessions.redb'));
+    for (const token of tokens) assert.ok(!file.includes(token), 'a token is in the file');
+  });
+
+  it('does not say that a thief finds no token, since it shows them', async () => {
+    const { text } = await look();
+    assert.match(text, /<mark>/);
+    assert.doesNotMatch(text, /has no token to take/);
+  });
+
+  it('shows the end that the cookie has in the browser', async () => {
+    // The session's own end moves with the clock at every request, the browser's does not.
+    for (const until = Date.now() + 2100; Date.now() < until; ) await look();
+    const { text } = await look();
+    const shown = Date.parse(`${/<dt>Expires<\/dt><dd>(.*?) UTC<\/dd>/.exec(text)![1]!.replace(' ', 'T')}Z`);
+    assert.ok(Math.abs(shown - cookieEnds) <= 1000, `${new Date(shown)} is not ${new Date(cookieEnds)}`);
+  });
+
+  it('says of Log out that the record is gone and the cookie opens nothing, and so it is', async () => {
+    const first = await look();
+    assert.deepEqual(first.cards['Log out'], { changes: 'the record is gone', stays: 'nothing' });
+    const copied = new Map(cookies);
+    await press('/logout');
+    for (const [name, value] of copied) cookies.set(name, value);
+    const { text } = await look();
+    assert.match(text, /Sign in with a pretend provider/);
+    assert.deepEqual((await look()).digests.sessionId, undefined);
+  });
+});

@@ -1,0 +1,206 @@
+//! What a cache has that is not switched off.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::canary::Canary;
+use super::clock::Clock;
+use super::forgotten::Forgotten;
+use super::generation::{Generation, Place};
+use super::loads::Loads;
+use super::samples::Sample;
+use super::slot::Slot;
+use super::stats::Counters;
+use super::sweeper::Sweeper;
+use super::{EntryId, Limits, SessionHash, Since};
+use crate::data_keys::{DataKey, WrappedKey};
+
+pub(super) struct Cached {
+    pub(super) limits: Limits,
+    pub(super) clock: Clock,
+    pub(super) canary: Canary,
+    pub(super) forgotten: Forgotten,
+    pub(super) unwrapping: Loads<EntryId, Loaded>,
+    pub(super) making: Loads<SessionHash, Loaded>,
+    generation: RwLock<Arc<Generation>>,
+    sweeper: Sweeper,
+    counters: Arc<Counters>,
+}
+
+/// What a load gives to all that wait for it.
+#[derive(Clone)]
+pub(super) struct Loaded {
+    pub(super) key: Arc<DataKey>,
+    pub(super) slot: Arc<Slot>,
+}
+
+/// Whether a session's record was opened or written with a data key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opened {
+    Yes,
+    /// Until then the key is known to be the session's only so that it is wiped with it.
+    NotYet,
+}
+
+impl Cached {
+    pub(super) fn new(limits: Limits, clock: Clock, counters: &Arc<Counters>) -> Cached {
+        Cached {
+            generation: RwLock::new(Generation::new(&limits, counters)),
+            canary: Canary::new(limits.revocation_check),
+            forgotten: Forgotten::default(),
+            unwrapping: Loads::default(),
+            making: Loads::default(),
+            sweeper: Sweeper::default(),
+            counters: counters.clone(),
+            clock,
+            limits,
+        }
+    }
+
+    /// The keys that are cached now.
+    pub(super) fn generation(&self) -> Arc<Generation> {
+        let generation = self.generation.read();
+        generation.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many keys there are, those included that are being wiped.
+    pub(super) fn entries(&self) -> u64 {
+        self.counters.entries.load(Ordering::Relaxed)
+    }
+
+    /// A cached data key.
+    pub(super) fn key(&self, entry: &EntryId) -> Option<(Arc<DataKey>, Arc<Slot>)> {
+        let slot = self.generation().data_keys.get(entry)?;
+        slot.key(self.clock.now()).map(|key| (key, slot))
+    }
+
+    /// The data key that a session has, for one more seal.
+    pub(super) fn key_to_seal(
+        &self,
+        session: &SessionHash,
+        entry_id: impl FnOnce(&WrappedKey) -> EntryId,
+        bytes: usize,
+    ) -> Option<(Arc<DataKey>, Arc<Slot>)> {
+        let generation = self.generation();
+        let place = generation.sessions.get(session)?;
+        if place.opened == Opened::NotYet {
+            return None;
+        }
+        let slot = generation.data_keys.get(&entry_id(&place.wrapped))?;
+        let key = slot.key_to_seal(bytes, &self.limits, self.clock.now())?;
+        Some((key, slot))
+    }
+
+    /// Keeps a key that was just loaded, for a session, in the generation in which the load began.
+    pub(super) fn put_away(
+        self: &Arc<Cached>,
+        generation: &Generation,
+        key: Arc<DataKey>,
+        sample: Sample,
+        (entry, session): (EntryId, SessionHash),
+        opened: Opened,
+        since: &Since,
+    ) -> Loaded {
+        let now = self.clock.now();
+        self.canary.arm(now);
+        let sample = Arc::new(sample);
+        let tally = generation.samples.enter(&sample);
+        let slot = Slot::new(key.clone(), sample.clone(), tally, &self.limits, now);
+        if self.has_room(since) {
+            generation.keep(entry, slot.clone());
+            self.sweeper.run(self);
+            if opened == Opened::Yes || !generation.sessions.contains_key(&session) {
+                let wrapped = sample.wrapped.clone();
+                generation
+                    .sessions
+                    .insert(session, Place { wrapped, opened });
+            }
+        } else {
+            slot.empty();
+        }
+        // Looked at when it is kept: whoever forgets the session at the same time finds what is kept, or is seen here.
+        if since.outlived(&session) {
+            generation.sessions.invalidate(&session);
+            generation.data_keys.invalidate(&entry);
+        }
+        Loaded { key, slot }
+    }
+
+    /// Notes which wrapped key a session's record has; gives the one that it had before.
+    pub(super) fn remember(
+        &self,
+        (entry, session): (EntryId, SessionHash),
+        wrapped: &WrappedKey,
+        since: &Since,
+    ) -> Option<WrappedKey> {
+        let generation = self.generation();
+        let before = generation.sessions.get(&session);
+        let same = |place: &Place| place.opened == Opened::Yes && place.wrapped == *wrapped;
+        if before.as_ref().is_some_and(same) {
+            return None;
+        }
+        if before.is_some() || self.has_room(since) {
+            let place = Place {
+                wrapped: wrapped.clone(),
+                opened: Opened::Yes,
+            };
+            generation.sessions.insert(session, place);
+        }
+        if since.outlived(&session) {
+            generation.sessions.invalidate(&session);
+            generation.data_keys.invalidate(&entry);
+        }
+        before
+            .map(|place| place.wrapped)
+            .filter(|before| before != wrapped)
+    }
+
+    /// Notes that a session is forgotten; gives the wrapped key that it had.
+    pub(super) fn forget(&self, session: SessionHash) -> Option<WrappedKey> {
+        self.forgotten.note(session);
+        let place = self.generation().sessions.remove(&session);
+        place.map(|place| place.wrapped)
+    }
+
+    pub(super) fn wipe(&self, entry: &EntryId) {
+        self.generation().data_keys.invalidate(entry);
+    }
+
+    /// Nobody finds a key any more when this returns; they are overwritten when what it gives resolves.
+    pub(super) fn clear(&self) -> impl Future<Output = ()> + use<> {
+        let new = Generation::new(&self.limits, &self.counters);
+        let old = {
+            let mut generation = self
+                .generation
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *generation, new)
+        };
+        let wiped = old.wipe();
+        async {
+            let _ = wiped.await;
+        }
+    }
+
+    pub(super) fn sweeper(&self) -> &Sweeper {
+        &self.sweeper
+    }
+
+    /// Ends what runs beside the calls.
+    pub(super) fn end(&self) {
+        self.making.end();
+        self.unwrapping.end();
+        self.sweeper.end();
+    }
+
+    /// A scan keeps what it unwraps where there is room.
+    fn has_room(&self, since: &Since) -> bool {
+        !since.scan || self.entries() < self.limits.max_entries
+    }
+}
+
+impl Drop for Cached {
+    fn drop(&mut self) {
+        drop(self.generation().wipe());
+    }
+}

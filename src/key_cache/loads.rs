@@ -1,0 +1,141 @@
+//! Loads of data keys. Each runs as a task of its own, within the full deadline of a call, whatever becomes of the call that began it: all that want the same
+//! key wait for the one load, each as long as its own deadline and signal let it, and share its failure.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Either, Shared};
+use tokio::task::AbortHandle;
+
+use crate::call::{self, Progress};
+use crate::error::{Cause, Error, Result, Service};
+
+/// The loads under way, by what they load.
+pub(super) struct Loads<K, V>(Arc<Mutex<HashMap<K, Load<V>>>>);
+
+/// One of them.
+#[derive(Clone)]
+struct Load<V> {
+    outcome: Shared<BoxFuture<'static, Result<V>>>,
+    progress: Progress,
+    task: AbortHandle,
+}
+
+/// Takes a load out of the list when it ends: with a result, with a panic, or with the runtime that it ran on.
+struct Listed<K: Eq + Hash, V> {
+    loads: Arc<Mutex<HashMap<K, Load<V>>>>,
+    id: K,
+}
+
+impl<K, V> Default for Loads<K, V> {
+    fn default() -> Loads<K, V> {
+        Loads(Arc::default())
+    }
+}
+
+impl<K, V> Loads<K, V>
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    /// What `find` gives, or what the load of `id` does, which `begin` begins if none is under way. `find` finds what a load has put away that has just ended.
+    pub(super) async fn find_or_load<F, W>(
+        &self,
+        id: &K,
+        limit: Option<Duration>,
+        action: &'static str,
+        find: impl FnOnce() -> Option<F>,
+        begin: impl FnOnce() -> W,
+    ) -> Result<Either<F, V>>
+    where
+        W: Future<Output = Result<V>> + Send + 'static,
+    {
+        let load = {
+            let mut loads = lock(&self.0);
+            match loads.get(id) {
+                Some(load) => load.clone(),
+                None => match find() {
+                    Some(found) => return Ok(Either::Left(found)),
+                    None => {
+                        let load = self.begin(id, limit, action, begin());
+                        loads.insert(id.clone(), load.clone());
+                        load
+                    }
+                },
+            }
+        };
+        call::follow(&load.progress);
+        load.outcome.await.map(Either::Right)
+    }
+
+    fn begin(
+        &self,
+        id: &K,
+        limit: Option<Duration>,
+        action: &'static str,
+        work: impl Future<Output = Result<V>> + Send + 'static,
+    ) -> Load<V> {
+        let listed = Listed {
+            loads: self.0.clone(),
+            id: id.clone(),
+        };
+        let (progress, work) = call::apart(limit, async move {
+            call::waits_for(Service::Kms, action);
+            work.await
+        });
+        let task = tokio::spawn(async move {
+            let _listed = listed;
+            work.await
+        });
+        let abort = task.abort_handle();
+        // A panic, or the end of the runtime: nobody waits for ever.
+        let outcome = task.map(move |ended| {
+            ended.unwrap_or_else(|error| {
+                Err(Error::Unavailable {
+                    service: Service::Kms,
+                    action,
+                    source: Some(Cause::new(
+                        "LoadError",
+                        if error.is_panic() {
+                            "a defect ended it"
+                        } else {
+                            "it was broken off"
+                        },
+                    )),
+                })
+            })
+        });
+        Load {
+            outcome: outcome.boxed().shared(),
+            progress,
+            task: abort,
+        }
+    }
+}
+
+impl<K, V> Loads<K, V> {
+    /// Breaks off all loads: nobody waits for them any more.
+    pub(super) fn end(&self) {
+        let loads: Vec<_> = lock(&self.0)
+            .values()
+            .map(|load| load.task.clone())
+            .collect();
+        for load in loads {
+            load.abort();
+        }
+    }
+}
+
+impl<K: Eq + Hash, V> Drop for Listed<K, V> {
+    fn drop(&mut self) {
+        let load = lock(&self.loads).remove(&self.id);
+        drop(load); // outside the lock: it may hold the last of what it has loaded
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

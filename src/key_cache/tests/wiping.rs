@@ -1,0 +1,164 @@
+//! Keys leave the cache when they must, also without traffic, and none comes back; however many there are, no call waits for that.
+
+use std::time::Instant;
+
+use super::*;
+
+fn numbered(number: u32) -> WrappedKey {
+    WrappedKey(number.to_be_bytes().to_vec())
+}
+
+#[tokio::test]
+async fn a_key_that_was_being_unwrapped_when_its_session_was_forgotten_is_not_kept() {
+    let keys = Counting::new(0);
+    let cache = cache(&keys);
+    let wrapped = WrappedKey(vec![1]);
+    let since = cache.since();
+    let reading = read_since(&cache, &wrapped, &since);
+    let mut reading = pin!(reading);
+    assert!(waits(&mut reading).await);
+    settle().await;
+    cache.forget(&name(&wrapped), &context());
+    keys.gate.add_permits(1);
+    let key = Arc::downgrade(&reading.await.unwrap());
+    cache.remember(&name(&wrapped), &context(), &wrapped, &since);
+    settle().await;
+    assert_eq!(key.strong_count(), 0);
+    assert_eq!(cache.counters().read().entries, 0);
+    keys.gate.add_permits(1);
+    read(&cache, &wrapped).await.unwrap();
+    assert_eq!(keys.calls(), (0, 2), "a read that began later has its own");
+    assert_eq!(cache.counters().read().entries, 1);
+}
+
+#[tokio::test]
+async fn a_session_that_is_forgotten_between_the_load_and_the_end_of_a_read_leaves_no_key() {
+    let keys = Counting::new(9);
+    let cache = cache(&keys);
+    let wrapped = WrappedKey(vec![1]);
+    let since = cache.since();
+    read_since(&cache, &wrapped, &since).await.unwrap();
+    cache.forget(&name(&wrapped), &context());
+    assert_eq!(cache.counters().read().entries, 0, "it was never opened");
+    cache.remember(&name(&wrapped), &context(), &wrapped, &since);
+    read(&cache, &wrapped).await.unwrap();
+    assert_eq!(keys.calls(), (0, 2));
+}
+
+#[tokio::test]
+async fn a_key_that_was_being_unwrapped_when_the_cache_was_emptied_is_not_kept() {
+    let keys = Counting::new(0);
+    let cache = cache(&keys);
+    let wrapped = WrappedKey(vec![1]);
+    let reading = read(&cache, &wrapped);
+    let mut reading = pin!(reading);
+    assert!(waits(&mut reading).await);
+    settle().await;
+    cache.clear().await;
+    keys.gate.add_permits(1);
+    reading.await.unwrap();
+    assert_eq!(cache.counters().read().entries, 0);
+}
+
+#[tokio::test]
+async fn the_key_that_a_session_had_before_is_wiped_when_it_is_read_with_another() {
+    let cache = cache(&Counting::new(9));
+    let (key, old_wrapped) = save(&cache, "a").await;
+    let old = Arc::downgrade(&key);
+    drop(key);
+    let since = cache.since();
+    let new = WrappedKey(vec![7]);
+    assert_ne!(new, old_wrapped);
+    cache.for_read("a", &new, &context(), &since).await.unwrap();
+    assert_eq!(old.strong_count(), 1, "nobody knows yet whether it opens");
+    cache.remember("a", &context(), &new, &since);
+    assert_eq!(old.strong_count(), 0);
+}
+
+#[tokio::test]
+async fn a_scan_drives_out_no_key_that_others_use() {
+    let keys = Counting::new(999);
+    let limits = Limits {
+        max_entries: 10,
+        ..Limits::DEFAULT
+    };
+    let cache = Turned::new(&keys, limits);
+    for hot in 0..9 {
+        read(&cache, &numbered(hot)).await.unwrap();
+    }
+    for session in 100..200 {
+        let since = cache.since_of_scan();
+        let wrapped = numbered(session);
+        read_since(&cache, &wrapped, &since).await.unwrap();
+        cache.remember(&name(&wrapped), &context(), &wrapped, &since);
+    }
+    assert_eq!(keys.calls(), (0, 109));
+    for hot in 0..9 {
+        read(&cache, &numbered(hot)).await.unwrap();
+    }
+    read(&cache, &numbered(100)).await.unwrap();
+    assert_eq!(keys.calls(), (0, 109), "where there was room, it was kept");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_past_their_age_are_wiped_without_traffic() {
+    let limits = Limits {
+        max_age: Duration::from_millis(300),
+        ..Limits::DEFAULT
+    };
+    let cache = Turned::new(&Counting::new(9), limits);
+    for round in 0..2 {
+        let (key, _) = save(&cache, "a").await;
+        let key = {
+            let weak = Arc::downgrade(&key);
+            drop(key);
+            weak
+        };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while key.strong_count() > 0 {
+            assert!(Instant::now() < deadline, "still there in round {round}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(cache.counters().read().entries, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_call_waits_for_a_look_through_a_large_cache() {
+    const KEYS: u32 = 100_000;
+    let keys = Counting::new(KEYS as usize + 99);
+    let limits = Limits {
+        max_entries: u64::from(KEYS),
+        max_age: Duration::from_hours(9),
+        ..Limits::DEFAULT
+    };
+    let cache = Turned::new(&keys, limits);
+    for number in 0..KEYS {
+        read(&cache, &numbered(number)).await.unwrap();
+    }
+    let one = numbered(KEYS - 1);
+    let mut shortest = Duration::MAX;
+    for minute in 1..6 {
+        cache.at(f64::from(minute) * 61.0);
+        let begun = Instant::now();
+        read(&cache, &one).await.unwrap();
+        shortest = shortest.min(begun.elapsed());
+    }
+    assert!(
+        shortest < Duration::from_millis(2),
+        "a call that brought about a check took {shortest:?}"
+    );
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while cache.counters().read().checks_usable < 5 {
+        assert!(Instant::now() < deadline, "no checks");
+        tokio::task::yield_now().await;
+    }
+    let cached = cache.0.cached.as_ref().unwrap();
+    let begun = Instant::now();
+    let wiped = cached.clear();
+    let taken = begun.elapsed();
+    assert!(taken < Duration::from_millis(20), "{taken:?}");
+    assert!(cached.key(&cache.0.entry_id(&one, &context())).is_none());
+    wiped.await;
+    assert_eq!(cache.counters().read().entries, 0);
+}
