@@ -55,7 +55,7 @@ class SessionStoreError extends Error {
     return { statusCode, error, code, message, retryable, retryAfterMillis };
   }
 }
-Object.defineProperty(SessionStoreError.prototype, 'name', { value: 'SessionStoreError', configurable: true });
+Object.defineProperty(SessionStoreError.prototype, 'name', { value: 'SessionStoreError' });
 
 /** A failure found on this side, which the same call will meet again. */
 function failure(code, detail, cause) {

@@ -16,7 +16,7 @@ class InOrder {
    */
   run(sid, work) {
     const before = this.#last.get(sid);
-    const asked = before && monotonic();
+    const asked = monotonic();
     const result = before ? before.then(() => work(monotonic() - asked)) : work();
     const ended = result.then(
       () => {},
@@ -35,7 +35,7 @@ class InOrder {
    * @returns {Promise<number> | undefined}
    */
   before(sid) {
-    const asked = this.#last.has(sid) && monotonic();
+    const asked = monotonic();
     return this.#last.get(sid)?.then(() => monotonic() - asked);
   }
 
