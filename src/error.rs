@@ -113,7 +113,7 @@ pub enum Error {
         /// The IAM action, such as `kms:Decrypt`.
         action: &'static str,
         /// What is wrong with them, naming the setting, where that is known.
-        reason: Option<String>,
+        reason: Option<Box<str>>,
         /// Whether the service that issues credentials failed to, or was too slow.
         retryable: bool,
         /// The error below.

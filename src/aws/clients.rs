@@ -139,7 +139,10 @@ impl AwsClients {
     }
 
     async fn ready(&self, call: &Call<'_>) -> Result<&Made> {
-        let made = self.made.get_or_try_init(|| guarded(self.make())).await?;
+        let made = self
+            .made
+            .get_or_try_init(|| Box::pin(guarded(self.make())))
+            .await?;
         // Calls that read the whole table have no deadline but this one.
         let search = tokio::time::timeout(self.settings.timeouts.call, made.credentials.get());
         match search.await {

@@ -88,7 +88,7 @@ impl NotFound {
         }
         Error::Credentials {
             action,
-            reason: self.reason.clone(),
+            reason: self.reason.as_deref().map(Box::from),
             retryable: self.retryable,
             source: Some(self.cause.clone()),
         }

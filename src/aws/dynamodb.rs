@@ -20,7 +20,7 @@ use aws_sdk_dynamodb::types::{
 use super::AwsClients;
 use super::attributes::{attribute_value, item};
 use super::expressions::{condition_expression, filter_expression, some};
-use super::failure::Call;
+use super::failure::{Call, reply};
 use crate::error::{Cause, Error, Result, Service, Unset};
 use crate::record::{Attribute, Item, SESSION_ID, TTL};
 use crate::session_key::is_table_key;
@@ -161,7 +161,7 @@ impl SessionTable for DynamoDbTable {
             .set_expression_attribute_names(some(condition.names))
             .set_expression_attribute_values(some(condition.values))
             .set_return_values_on_condition_check_failure(refusal);
-        let reply = call.reply(request.send()).await?;
+        let reply = reply(request.send()).await?;
         let outcome = call.written(reply, |error| match error {
             PutItemError::ConditionalCheckFailedException(refused) => Some(refused),
             _ => None,
@@ -186,7 +186,7 @@ impl SessionTable for DynamoDbTable {
             .expression_attribute_names("#ttl", TTL)
             .expression_attribute_values(":ttl", AttributeValue::N(ttl.0.to_string()))
             .set_return_values_on_condition_check_failure(refusal);
-        let reply = call.reply(request.send()).await?;
+        let reply = reply(request.send()).await?;
         let outcome = call.written(reply, |error| match error {
             UpdateItemError::ConditionalCheckFailedException(refused) => Some(refused),
             _ => None,
@@ -208,7 +208,7 @@ impl SessionTable for DynamoDbTable {
             .set_expression_attribute_names(some(condition.names))
             .set_expression_attribute_values(some(condition.values))
             .set_return_values_on_condition_check_failure(refusal);
-        let reply = call.reply(request.send()).await?;
+        let reply = reply(request.send()).await?;
         let outcome = call.written(reply, |error| match error {
             DeleteItemError::ConditionalCheckFailedException(refused) => Some(refused),
             _ => None,

@@ -50,25 +50,29 @@ impl<'a> Call<'a> {
     }
 }
 
+/// Waits for the answer to a request. A panic of the SDK ends here, so that nothing that waits for the same answer goes with it.
+pub(super) fn reply<T, E>(
+    sent: impl Future<Output = Reply<T, E>> + Send,
+) -> impl Future<Output = Result<Reply<T, E>>> + Send {
+    let sent = Box::pin(sent); // of some kilobytes, and wrapped more than once from here on
+    call::guarded(async { Ok(sent.await) })
+}
+
 /// An answer, or the SDK's error.
 pub(super) type Reply<T, E> = std::result::Result<T, SdkError<E>>;
 
 impl Call<'_> {
-    /// Waits for the answer to a request. A panic of the SDK ends here, so that nothing that waits for the same answer goes with it.
-    pub(super) async fn reply<T, E>(
-        &self,
-        sent: impl Future<Output = Reply<T, E>>,
-    ) -> Result<Reply<T, E>> {
-        call::guarded(async { Ok(sent.await) }).await
-    }
-
     /// The answer to a request, or the store's error.
-    pub(super) async fn answer<T, E>(&self, sent: impl Future<Output = Reply<T, E>>) -> Result<T>
+    pub(super) fn answer<T, E>(
+        &self,
+        sent: impl Future<Output = Reply<T, E>> + Send,
+    ) -> impl Future<Output = Result<T>> + Send
     where
+        T: Send,
         E: ProvideErrorMetadata + RequestId + StdError + Send + Sync + 'static,
     {
-        let reply = self.reply(sent).await?;
-        reply.map_err(|error| self.failed(&error))
+        let reply = reply(sent);
+        async { reply.await?.map_err(|error| self.failed(&error)) }
     }
 
     /// An answer without AWS's request id is none of AWS's, whatever its status: a proxy's page, a captive portal.

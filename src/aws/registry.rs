@@ -18,9 +18,9 @@ impl<K: Eq + Hash, V> Registry<K, V> {
             return shared;
         }
         all.retain(|_, shared| shared.strong_count() > 0);
-        let made = Arc::new(make());
-        all.insert(key, Arc::downgrade(&made));
-        made
+        let new = Arc::new(make());
+        all.insert(key, Arc::downgrade(&new));
+        new
     }
 }
 

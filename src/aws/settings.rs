@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aws_config::profile::{self, Profile, ProfileSet};
 use aws_runtime::env_config::EnvConfigValue;
+use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryMode};
 use aws_types::os_shim_internal::{Env, Fs};
 
@@ -33,7 +34,7 @@ impl Settings {
     /// is wrong with them.
     pub(super) async fn read(profile: Option<&str>) -> Settings {
         let (env, fs) = (Env::real(), Fs::real());
-        let files = Default::default();
+        let files = EnvConfigFiles::default();
         let selected = profile.map(|profile| Cow::Owned(profile.to_owned()));
         let profiles = profile::load(&fs, &env, &files, selected).await.ok();
         Settings { env, profiles }
