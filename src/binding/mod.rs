@@ -23,16 +23,16 @@ use objects::{
 };
 use replies::{Replies, Slot};
 
+use crate::assembly;
 use crate::aws::{KmsKeys, Timeouts};
-use crate::backend;
 use crate::call::{self, Requests};
+use crate::closable::{Closable, InUse};
 use crate::config::{DEFAULT_REGION, Environment, StoreConfig};
+use crate::crypto::plaintext::Plaintext;
 use crate::error::{Error, Result};
-use crate::key_cache::{CacheCounters, Clock};
-use crate::lifecycle::{Closable, InUse};
-use crate::mark::{Content, Mark, cookie_hash};
-use crate::plaintext::Plaintext;
-use crate::session_data;
+use crate::keys::cache::{CacheCounters, Clock};
+use crate::record::mark::{Content, Mark, cookie_hash};
+use crate::standalone_envelope;
 use crate::store::{
     Attempt, Comparison, End, Known, Lifetime, Lookup, OnConflict, Outlook, Save, SessionStore,
 };
@@ -78,7 +78,7 @@ fn reply<T, U>(result: Result<T>, convert: impl FnOnce(T) -> U) -> Reply<U> {
 
 async fn with_default_keys<T>(work: impl AsyncFnOnce(KmsKeys) -> Result<T>) -> Result<T> {
     call::guarded(async {
-        let keys = backend::default_keys(&environment())?;
+        let keys = assembly::default_keys(&environment())?;
         call::within(Some(Timeouts::DEFAULT.call), Arc::default(), work(keys)).await
     })
     .await
@@ -88,7 +88,8 @@ async fn with_default_keys<T>(work: impl AsyncFnOnce(KmsKeys) -> Result<T>) -> R
 #[napi]
 pub async fn encrypt(data: String) -> Reply<Envelope> {
     let plaintext = Plaintext::new(data.into_bytes());
-    let result = with_default_keys(async |keys| session_data::encrypt(&keys, plaintext).await);
+    let result =
+        with_default_keys(async |keys| standalone_envelope::encrypt(&keys, plaintext).await);
     reply(result.await, |sealed| Envelope {
         encrypted_data: sealed.encrypted_data,
         encrypted_key: sealed.encrypted_key,
@@ -105,13 +106,13 @@ pub async fn decrypt(
     iv: String,
     auth_tag: String,
 ) -> Reply<Plaintext<String>> {
-    let data = session_data::EncryptionResult {
+    let data = standalone_envelope::EncryptionResult {
         encrypted_data,
         encrypted_key,
         iv,
         auth_tag,
     };
-    let result = with_default_keys(async |keys| session_data::decrypt(&keys, &data).await);
+    let result = with_default_keys(async |keys| standalone_envelope::decrypt(&keys, &data).await);
     reply(result.await, |text| text)
 }
 
@@ -139,7 +140,7 @@ pub fn open_store(
 ) -> NapiResult<Either<NativeStore, Failure>> {
     let opened = StoreConfig::parse(&options, &environment()).and_then(|config| {
         let (lifetime, call_timeout) = (config.lifetime, config.call_timeout());
-        Ok((backend::session_store(config)?, lifetime, call_timeout))
+        Ok((assembly::session_store(config)?, lifetime, call_timeout))
     });
     Ok(match opened {
         Ok((store, lifetime, call_timeout)) => Either::A(NativeStore {
