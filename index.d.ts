@@ -44,7 +44,10 @@ export type SessionStoreErrorCode =
   | 'ERR_TABLE_SCHEMA'
   /** The credentials lack a permission. The detail names the IAM action, and the table or the key. */
   | 'ERR_ACCESS_DENIED'
-  /** No credentials were found in time, or AWS does not accept them (unknown, expired, badly signed). */
+  /**
+   * No credentials were found in time, they cannot sign a request, or AWS does not accept them (unknown, expired, badly signed). Retryable if the service that
+   * issues them (AWS STS, SSO, a container's or an instance's endpoint) did not answer in time or failed.
+   */
   | 'ERR_CREDENTIALS'
   /** The record is not one that this store wrote, or it was changed since, or another KMS key sealed it. Nothing was deleted. */
   | 'ERR_INTEGRITY'
@@ -65,6 +68,8 @@ export type SessionStoreErrorCode =
   | 'ERR_LOCK_TIMEOUT'
   /** As many calls as `maxCallsInFlight` allows are waiting for an answer already. Nothing was sent. Try again later. */
   | 'ERR_OVERLOADED'
+  /** A defect of this package or of a library in it: a panic, whose place stands on the process's standard error. Report it. */
+  | 'ERR_INTERNAL'
   /** The store is closed, or was closed while the call read the whole table. */
   | 'ERR_CLOSED';
 
@@ -300,7 +305,10 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
    * A fleet changes its key in three deployments, `[old, new]`, `[new, old]`, `[new]`; the README says when each may follow.
    */
   kmsKeyArn?: string | string[] | undefined;
-  /** The AWS region of the table and the key. Default {@link AWS_REGION}. */
+  /**
+   * The AWS region of the table; a KMS key is asked in the region of its ARN. Default: the environment's `AWS_REGION`, else the `region` of the profile that
+   * counts (or of its `source_profile`), else `us-east-1`. `AWS_DEFAULT_REGION` is not read.
+   */
   region?: string | undefined;
   /** One URL for both services, for local servers. Default: `AWS_ENDPOINT_URL`, else AWS's own. */
   endpoint?: string | undefined;
@@ -308,7 +316,10 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
   dynamodbEndpoint?: string | undefined;
   /** KMS's URL. Default: `endpoint`, else `AWS_ENDPOINT_URL_KMS`, else `AWS_ENDPOINT_URL`, else AWS's own. */
   kmsEndpoint?: string | undefined;
-  /** The profile of the AWS configuration files; goes before credentials in the environment. Default: the default chain, with `AWS_PROFILE`. */
+  /**
+   * The profile of the AWS configuration files, of any kind: keys, `role_arn` with `source_profile` or `credential_source`, `web_identity_token_file`,
+   * `credential_process` or SSO. Goes before credentials in the environment. Default: the default chain, with `AWS_PROFILE`.
+   */
   profile?: string | undefined;
   /** The ARN of an IAM role to assume for every call. Default: none, the credentials of the default chain are used as they are. */
   roleArn?: string | undefined;
@@ -403,7 +414,7 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
  * `ERR_HTTP_HEADERS_SENT`: that says that a response was sent while its session was being saved, and is one warning a minute. A promise that nobody
  * looks at rejects into the log alone, never into an unhandledRejection. The codes
  * `ERR_KMS_UNAVAILABLE`, `ERR_KMS_THROTTLED`, `ERR_KMS_KEY_UNUSABLE`, `ERR_DYNAMODB_UNAVAILABLE`, `ERR_DYNAMODB_THROTTLED`,
- * `ERR_TABLE_NOT_FOUND`, `ERR_TABLE_SCHEMA`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`, `ERR_OVERLOADED` and `ERR_CLOSED` may come from any of them;
+ * `ERR_TABLE_NOT_FOUND`, `ERR_TABLE_SCHEMA`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`, `ERR_CONFIG`, `ERR_OVERLOADED`, `ERR_INTERNAL` and `ERR_CLOSED` may come from any of them;
  * those named at a method may come from it as well. A session id is a non-empty string of at most 2,048 UTF-8 bytes together
  * with `prefix`, without lone surrogates; another one fails with `ERR_CONFIG`. Methods may be taken out of the store and called on their own.
  * Writes to one session are sent in the order in which they were asked for, and what reads a session (`get`, `update`, `record`) waits for the writes of
@@ -417,7 +428,8 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
  * are never emitted: the store connects with the first call and again when it must, and express-session serves requests without
  * sessions after `disconnect`. An outage is an error of the calls that meet it.
  *
- * Time is `Date.now()`, so a test that fakes the `Date` can turn the store's clock.
+ * Time is `Date.now()`, so a test that fakes the `Date` can turn the store's clock. Fake timers (`setTimeout`, `setImmediate`, `process.nextTick`) leave the store alone: it has its
+ * own, taken when it is loaded. Mock timers of `node:test` must be enabled after that.
  */
 export class DynamoDBSessionStore<T extends SessionData = SessionData> extends EventEmitter {
   /**

@@ -23,6 +23,7 @@ const MESSAGES = {
   ERR_NOT_SAVED: 'the session has not been saved yet; see detail',
   ERR_LOCK_TIMEOUT: 'the lock of the session could not be taken or kept; try again later',
   ERR_OVERLOADED: 'the session store has too many calls to answer; try again later',
+  ERR_INTERNAL: 'the session store has met a defect of its own; see detail',
   ERR_CLOSED: 'the session store is closed; see detail',
 };
 
@@ -54,7 +55,7 @@ class SessionStoreError extends Error {
     return { statusCode, error, code, message, retryable, retryAfterMillis };
   }
 }
-Object.defineProperty(SessionStoreError.prototype, 'name', { value: 'SessionStoreError', configurable: true });
+Object.defineProperty(SessionStoreError.prototype, 'name', { value: 'SessionStoreError' });
 
 /** A failure found on this side, which the same call will meet again. */
 function failure(code, detail, cause) {

@@ -49,7 +49,7 @@ function replacedBy(session) {
   try {
     const request = isFastifySession(session) ? inner(session, 'request') : undefined;
     const current = request?.session;
-    if (current === session || !isFastifySession(current) || current.sessionId === session.sessionId) return undefined;
+    if (!isFastifySession(current) || current.sessionId === session.sessionId) return undefined;
     return { sid: current.sessionId, isReplaced: () => request.session === session };
   } catch {
     return undefined;

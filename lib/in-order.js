@@ -1,5 +1,7 @@
 'use strict';
 
+const { monotonic } = require('./real-time.js');
+
 /** Runs what concerns one session in the order in which it was asked for, so that nobody need await `set` before `destroy`. */
 class InOrder {
   /** Session id to a promise that resolves when the last of its calls has ended. */
@@ -14,8 +16,8 @@ class InOrder {
    */
   run(sid, work) {
     const before = this.#last.get(sid);
-    const asked = before && performance.now();
-    const result = before ? before.then(() => work(performance.now() - asked)) : work();
+    const asked = monotonic();
+    const result = before ? before.then(() => work(monotonic() - asked)) : work();
     const ended = result.then(
       () => {},
       () => {},
@@ -33,8 +35,8 @@ class InOrder {
    * @returns {Promise<number> | undefined}
    */
   before(sid) {
-    const asked = this.#last.has(sid) && performance.now();
-    return this.#last.get(sid)?.then(() => performance.now() - asked);
+    const asked = monotonic();
+    return this.#last.get(sid)?.then(() => monotonic() - asked);
   }
 
   /** Resolves when everything that was asked for until now has ended. */

@@ -3,6 +3,7 @@
 const { Backoff } = require('./backoff.js');
 const { failure, SessionStoreError, unwrap } = require('./errors.js');
 const { abortSignal, callOptions, seconds } = require('./options.js');
+const { clearTimeout, setTimeout } = require('./real-time.js');
 
 /** The bounds of the first and of any wait for a lease of another process, in milliseconds. */
 const FIRST_WAIT = 50;

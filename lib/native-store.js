@@ -2,7 +2,8 @@
 
 const { isNativeError } = require('node:util').types;
 const { openStore } = require('../binding.js');
-const { unwrap } = require('./errors.js');
+const { failure, unwrap } = require('./errors.js');
+const { setImmediate } = require('./real-time.js');
 
 /** Those whose reply comes later. */
 const CALLS = [
@@ -10,6 +11,24 @@ const CALLS = [
   'destroyUnreadable',
   ...['takeLease', 'renewLease', 'releaseLease', 'close'],
 ];
+
+/** An error of napi's, which is none that a caller could have caused. */
+function defect(cause) {
+  return failure(
+    'ERR_INTERNAL',
+    'a defect of connect-dynamodb-kms: an answer did not cross from Rust to JavaScript; see cause',
+    cause,
+  );
+}
+
+/** A call that is answered at once; what napi throws is a defect. */
+function crossing(call) {
+  try {
+    return call();
+  } catch (error) {
+    throw defect(error);
+  }
+}
 
 /** The native side's store with promises: it takes the number of a call, and gives many replies at a time. */
 class NativeStore {
@@ -22,17 +41,16 @@ class NativeStore {
     // The function that the native side keeps must not reach this object, or neither would ever be collected.
     const waiting = new Map();
     this.#waiting = waiting;
-    this.#store = unwrap(
-      openStore(options, (replies) => {
-        for (let i = 0; i < replies.length; i += 2) {
-          const { resolve, reject } = waiting.get(replies[i]);
-          waiting.delete(replies[i]);
-          const reply = replies[i + 1];
-          if (isNativeError(reply)) reject(reply);
-          else resolve(reply);
-        }
-      }),
-    );
+    const deliver = (replies) => {
+      for (let i = 0; i < replies.length; i += 2) {
+        const { resolve, reject } = waiting.get(replies[i]);
+        waiting.delete(replies[i]);
+        const reply = replies[i + 1];
+        if (isNativeError(reply)) reject(defect(reply));
+        else resolve(reply);
+      }
+    };
+    this.#store = unwrap(crossing(() => openStore(options, deliver)));
   }
 
   keyCacheStats() {
@@ -45,11 +63,11 @@ class NativeStore {
 
   /** At once, unlike the calls below; see `Saves.outlook`. */
   outlookOfSave(...args) {
-    return this.#store.outlookOfSave(...args);
+    return crossing(() => this.#store.outlookOfSave(...args));
   }
 
   outlookOfTouch(...args) {
-    return this.#store.outlookOfTouch(...args);
+    return crossing(() => this.#store.outlookOfTouch(...args));
   }
 
   beginClose() {
@@ -67,7 +85,7 @@ class NativeStore {
       NativeStore.prototype[name] = function (...args) {
         const call = ++this.#calls;
         return new Promise((resolve, reject) => {
-          this.#store[name](call, ...args);
+          crossing(() => this.#store[name](call, ...args)); // what it throws rejects the promise
           this.#waiting.set(call, { resolve, reject });
         });
       };

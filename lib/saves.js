@@ -87,7 +87,7 @@ class Saves {
     try {
       const when = [now, seconds, expires, known.ends];
       if (operation === 'touch') return unwrap(this.#native.outlookOfTouch(known.mark, cookieOf(session), ...when));
-      if (known.attempts?.length > 0 || known.untouched === false) return 'write';
+      if (known.attempts || known.untouched === false) return 'write';
       if (known.untouched) return unwrap(this.#native.outlookOfSave(known.mark, cookieOf(session), true, ...when));
       save.json = serialize(session);
       if (save.json.length > COMPARED_AT_ONCE) return 'write';

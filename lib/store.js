@@ -14,6 +14,7 @@ const { LeaseEvents } = require('./lease-events.js');
 const { Locks } = require('./locks.js');
 const { NativeStore } = require('./native-store.js');
 const { abortSignal, callOptions } = require('./options.js');
+const { nextTick } = require('./real-time.js');
 const { Saves } = require('./saves.js');
 const { checkSid, hashOf, fingerprint, revive } = require('./session.js');
 
@@ -133,7 +134,7 @@ class DynamoDBSessionStore extends Base {
       sid,
     );
     if (!signal) return reading;
-    signal.throwIfAborted();
+    if (signal.aborted) throw signal.reason;
     const { abortable } = require('./abortable.js');
     return abortable(signal, reading);
   }
@@ -201,7 +202,7 @@ class DynamoDBSessionStore extends Base {
             known: this.#known,
             read: () => this.#find(sid, Date.now()),
             write: (session, json, known, keepEnd) => this.#saves.rewrite(sid, session, json, known, keepEnd),
-            holds: holdsContent,
+            holds: async (mark, json) => unwrap(await holdsContent(mark, json)),
           },
           { sid: checkSid(sid), held: typeof target === 'string' ? undefined : target, mutate, options },
         ),
@@ -361,7 +362,7 @@ class DynamoDBSessionStore extends Base {
   #conflict(sid, resolution) {
     const session = hashOf(sid);
     this.#log('debug', `conflict in session ${session.slice(0, 8)}: ${resolution}`);
-    process.nextTick(() => this.emit('conflict', { session, resolution }));
+    nextTick(() => this.emit('conflict', { session, resolution }));
   }
 
   #log(level, text) {
@@ -422,10 +423,10 @@ class DynamoDBSessionStore extends Base {
     const [callback] = callbacks;
     if (typeof callback === 'function') {
       promise.then(
-        (value) => process.nextTick(() => this.#call(callback, null, value)),
+        (value) => nextTick(() => this.#call(callback, null, value)),
         // What was thrown may be nothing at all; a callback must see that something was.
         (error) =>
-          process.nextTick(() =>
+          nextTick(() =>
             this.#call(callback, error ?? failure('ERR_CONFIG', `the function given to ${operation} threw ${error}`)),
           ),
       );

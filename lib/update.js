@@ -3,6 +3,7 @@
 const { Backoff, sleep } = require('./backoff.js');
 const { failure, SessionStoreError } = require('./errors.js');
 const { callOptions, seconds } = require('./options.js');
+const { clearTimeout, setTimeout } = require('./real-time.js');
 const { cookieExpires, parse, serialize } = require('./session.js');
 
 /** The bounds of the first and of any wait between two attempts, in milliseconds: about one request's time, and half a second. */
@@ -44,7 +45,7 @@ async function updateSession({ known, read: fetch, write, holds }, { sid, held, 
       if (found === null) return null;
       const { session } = found;
       const read = known.of(sid, session);
-      const before = structuredClone(session.cookie);
+      const before = JSON.parse(JSON.stringify(session.cookie ?? null)); // it came out of JSON
       const expires = cookieExpires(session);
       const given = mutate(session);
       const changed = chosen(isPromise(given) ? await given : given, found);

@@ -1,6 +1,6 @@
 //! From a configuration to a store.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::aws::{AwsClients, DynamoDbTable, KmsKey, KmsKeys};
 use crate::config::{Backend, Environment, KEY_VARIABLE, StoreConfig};
@@ -12,6 +12,9 @@ use crate::session_key::SessionKeys;
 use crate::session_table::SessionTable;
 use crate::store::{RecordPolicy, SessionStore};
 
+/// The clients of [`default_keys`], the last ones that it was asked for.
+static KEPT: Mutex<Option<Arc<AwsClients>>> = Mutex::new(None);
+
 /// The store that `config` describes. Connects to nothing and opens nothing.
 ///
 /// # Errors
@@ -21,13 +24,13 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
     let (table, keys): (Arc<dyn SessionTable>, Arc<dyn DataKeys>) = match config.backend {
         Backend::Aws { table, keys } => {
             let keys = keys.into_iter().map(|key| KmsKey {
-                clients: AwsClients::shared(&key.client),
+                clients: AwsClients::for_store(&key.client),
                 arn: key.arn,
                 unset: key.unset,
             });
             (
                 Arc::new(
-                    DynamoDbTable::new(AwsClients::shared(&table), config.table_name.clone())
+                    DynamoDbTable::new(AwsClients::for_store(&table), config.table_name.clone())
                         .unless_set(config.table_unset),
                 ),
                 Arc::new(KmsKeys::new(keys.collect())?),
@@ -60,8 +63,11 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
 /// # Errors
 /// `ERR_CONFIG` if `KMS_KEY_ARN` is not the ARN of a KMS key.
 pub fn default_keys(environment: &Environment) -> Result<KmsKeys> {
+    let clients = AwsClients::shared(&environment.kms_client_settings()?);
+    // There is no store that would keep them from one call to the next.
+    *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = Some(clients.clone());
     KmsKeys::new(vec![KmsKey {
-        clients: AwsClients::shared(&environment.kms_client_settings()?),
+        clients,
         arn: environment.key_arn.clone(),
         unset: environment.key_unset.then_some(Unset {
             option: None,

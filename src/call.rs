@@ -1,10 +1,12 @@
 //! One call of the store: how long it may take, which service it waits for, and what it has sent.
 
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 
 use crate::error::{Cause, Error, Result, Service};
@@ -124,6 +126,15 @@ pub async fn until<T>(
     CALL.scope(Call::new(requests), bounded).await
 }
 
+/// Makes an error of a panic, which would take the caller's promise, or everything that waits for the same work, with it.
+///
+/// # Errors
+/// Those of `work`; `ERR_INTERNAL` where it panics.
+pub async fn guarded<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let ended = AssertUnwindSafe(work).catch_unwind().await;
+    ended.unwrap_or_else(|_| Err(Error::Internal))
+}
+
 /// Lets work that goes on beside this call count its requests with those of the call.
 pub fn beside<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
     let requests = CALL.try_with(|call| call.requests.clone());
@@ -173,18 +184,23 @@ fn late() -> Error {
         action,
         sent,
     } = CALL.with(|call| call.progress.get());
-    let source = |what| Some(Cause::new("TimeoutError", what));
-    if sent {
-        Error::Unavailable {
-            service,
-            action,
-            source: source("no answer in time"),
-        }
-    } else {
-        Error::Credentials {
-            action,
-            source: source("no credentials in time"),
-        }
+    if !sent {
+        return no_credentials_in_time(action);
+    }
+    Error::Unavailable {
+        service,
+        action,
+        source: Some(Cause::new("TimeoutError", "no answer in time")),
+    }
+}
+
+/// For a call whose time was over before there were credentials; the search for them goes on.
+pub(crate) fn no_credentials_in_time(action: &'static str) -> Error {
+    Error::Credentials {
+        action,
+        reason: None,
+        retryable: true,
+        source: Some(Cause::new("TimeoutError", "no credentials in time")),
     }
 }
 
@@ -310,6 +326,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_panic_is_an_error_for_its_caller() {
+        let error = guarded::<()>(async { panic!("a defect") }).await;
+        let error = error.expect_err("a panic");
+        assert_eq!(error.code(), "ERR_INTERNAL");
+        assert!(!error.retryable());
+        assert_eq!(guarded(async { Ok(7) }).await.expect("no panic"), 7);
+    }
+
+    #[tokio::test]
     async fn a_call_whose_request_never_left_lacked_credentials() {
         let error = ended(async {
             asks(Service::DynamoDb, "dynamodb:GetItem");
@@ -317,6 +342,7 @@ mod tests {
         })
         .await;
         assert_eq!(error.code(), "ERR_CREDENTIALS");
+        assert!(error.retryable(), "the search goes on");
         let error = ended(async {
             asks(Service::DynamoDb, "dynamodb:GetItem");
             sends(Service::DynamoDb, false);

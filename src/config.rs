@@ -18,7 +18,8 @@ use crate::store::{Lifetime, OnConflict, Saving, context_of_records};
 const DEFAULT_KEY_ARN: &str =
     "arn:aws:kms:us-east-1:232282424912:key/afd7365b-7a3a-4ae6-97a6-3dcd0ec9a94a";
 const DEFAULT_TABLE: &str = "mcp-gateway-sessions";
-const DEFAULT_REGION: &str = "us-east-1";
+/// Where neither option, environment nor profile names one.
+pub const DEFAULT_REGION: &str = "us-east-1";
 
 /// The environment variables that name another key and another table.
 pub const KEY_VARIABLE: &str = "KMS_KEY_ARN";
@@ -54,8 +55,8 @@ pub struct Environment {
     pub table: String,
     /// Whether that is the built-in default.
     pub table_unset: bool,
-    /// `AWS_REGION`.
-    pub region: String,
+    /// `AWS_REGION`, if it is set.
+    pub region: Option<String>,
 }
 
 /// A checked configuration. It may hold a secret, so it has no `Debug`.
@@ -123,15 +124,35 @@ impl Environment {
             key_arn: key.unwrap_or_else(|| DEFAULT_KEY_ARN.to_owned()),
             table_unset: table.is_none(),
             table: table.unwrap_or_else(|| DEFAULT_TABLE.to_owned()),
-            region: variable("AWS_REGION").unwrap_or_else(|| DEFAULT_REGION.to_owned()),
+            region: variable("AWS_REGION"),
         }
     }
 
     /// The settings of the shared clients: everything from the environment.
-    #[must_use]
-    pub fn client_settings(&self) -> ClientSettings {
+    ///
+    /// # Errors
+    /// `ERR_CONFIG` if `AWS_REGION` is not the name of a region.
+    pub fn client_settings(&self) -> Result<ClientSettings> {
+        Ok(ClientSettings {
+            region: self.region()?,
+            ..Self::settings_without_region()
+        })
+    }
+
+    /// `AWS_REGION`, checked.
+    fn region(&self) -> Result<Option<String>> {
+        match &self.region {
+            Some(region) if !is_region(region) => Err(Error::Config(
+                "the environment's AWS_REGION must be an AWS region such as us-east-1, without white space"
+                    .into(),
+            )),
+            region => Ok(region.clone()),
+        }
+    }
+
+    fn settings_without_region() -> ClientSettings {
         ClientSettings {
-            region: self.region.clone(),
+            region: None,
             dynamodb_endpoint: None,
             kms_endpoint: None,
             profile: None,
@@ -146,8 +167,8 @@ impl Environment {
     /// `ERR_CONFIG` if `KMS_KEY_ARN` is not the ARN of a KMS key.
     pub fn kms_client_settings(&self) -> Result<ClientSettings> {
         Ok(ClientSettings {
-            region: key_region("the environment's KMS_KEY_ARN", &self.key_arn)?,
-            ..self.client_settings()
+            region: Some(key_region("the environment's KMS_KEY_ARN", &self.key_arn)?),
+            ..Self::settings_without_region()
         })
     }
 }
@@ -610,11 +631,11 @@ impl AwsOptions {
             Some(keys) => keys,
             None => vec![(
                 environment.key_arn.clone(),
-                environment.kms_client_settings()?.region,
+                key_region("the environment's KMS_KEY_ARN", &environment.key_arn)?,
             )],
         };
         let own = ClientSettings {
-            region: self.region.unwrap_or_else(|| environment.region.clone()),
+            region: None,
             dynamodb_endpoint: self.dynamodb_endpoint,
             kms_endpoint: self.kms_endpoint,
             profile: self.profile,
@@ -631,16 +652,16 @@ impl AwsOptions {
             .transpose()?;
         let keys = key_arns.into_iter().map(|(arn, region)| {
             let client = match &shared {
-                Some(shared) if shared.region != region => {
+                Some(shared) if shared.region.as_ref() != Some(&region) => {
                     return Err(Error::Config(format!(
                         "kmsClient is for {}, but kmsKeyArn is in {region}; leave kmsClient out",
-                        shared.region
+                        shared.region.as_deref().unwrap_or_default()
                     )));
                 }
                 Some(shared) => shared.clone(),
                 // A KMS key answers in its own region alone, so that one counts here.
                 None => ClientSettings {
-                    region,
+                    region: Some(region),
                     ..own.clone()
                 },
             };
@@ -648,9 +669,13 @@ impl AwsOptions {
         });
         let keys = keys.collect::<Result<_>>()?;
         let table = if self.shared_table {
-            timely(environment.client_settings())
+            timely(environment.client_settings()?)
         } else {
-            own
+            let region = match self.region {
+                Some(region) => Some(region),
+                None => environment.region()?,
+            };
+            ClientSettings { region, ..own }
         };
         Ok(Backend::Aws { table, keys })
     }
@@ -690,15 +715,16 @@ fn is_table_name(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
 }
 
-fn is_url(url: &str) -> bool {
-    Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-}
-
-fn is_region(region: &str) -> bool {
+/// What can stand in the name of a host.
+pub(crate) fn is_region(region: &str) -> bool {
     !region.is_empty()
         && region
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+pub(crate) fn is_url(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
 /// Whether a KMS key or alias can have this name: the characters of AWS KMS API Reference, "CreateAlias" and "Key identifiers".

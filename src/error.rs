@@ -106,11 +106,16 @@ pub enum Error {
     },
     /// `ERR_CREDENTIALS`: none found, or AWS refuses them.
     #[error(
-        "no usable AWS credentials for {action}; check the environment, the profile, the role of the instance or task, and this machine's clock"
+        "no usable AWS credentials for {action}{}; check the environment, the profile, the role of the instance or task, and this machine's clock",
+        reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default()
     )]
     Credentials {
         /// The IAM action, such as `kms:Decrypt`.
         action: &'static str,
+        /// What is wrong with them, naming the setting, where that is known.
+        reason: Option<Box<str>>,
+        /// Whether the service that issues credentials failed to, or was too slow.
+        retryable: bool,
         /// The error below.
         source: Option<Cause>,
     },
@@ -140,6 +145,11 @@ pub enum Error {
     /// `ERR_SERIALIZATION`.
     #[error("{0}")]
     Serialization(String),
+    /// `ERR_INTERNAL`: a panic.
+    #[error(
+        "a defect of connect-dynamodb-kms or of a library in it; the process's standard error has its place: report it with that"
+    )]
+    Internal,
     /// `ERR_CLOSED`.
     #[error("the session store is closed; make a new one")]
     Closed,
@@ -264,6 +274,7 @@ impl Error {
             Error::SessionTooLarge { .. } => "ERR_SESSION_TOO_LARGE",
             Error::Serialization(_) => "ERR_SERIALIZATION",
             Error::Conflict => "ERR_CONFLICT",
+            Error::Internal => "ERR_INTERNAL",
             Error::Closed => "ERR_CLOSED",
         }
     }
@@ -273,7 +284,13 @@ impl Error {
     pub fn retryable(&self) -> bool {
         matches!(
             self,
-            Error::Unavailable { .. } | Error::LocalFile { .. } | Error::Throttled { .. }
+            Error::Unavailable { .. }
+                | Error::LocalFile { .. }
+                | Error::Throttled { .. }
+                | Error::Credentials {
+                    retryable: true,
+                    ..
+                }
         )
     }
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import type { SessionStoreConfig } from 'connect-dynamodb-kms';
-import { type AwsBackend, type Backend, backends, startAws } from '../support/backends.ts';
+import { type AwsBackend, type Backend, backends, startAws, startLocal } from '../support/backends.ts';
 import { Program } from '../support/program.ts';
 import { StoppingProxy } from '../support/stopping-proxy.ts';
 import { StoreThread } from '../support/store-thread.ts';
@@ -95,6 +95,23 @@ for (const { name, start } of backends) {
     });
   });
 }
+
+describe('the threads of the native side', { ...LIMIT, skip: process.platform !== 'linux' && 'counted in /proc' }, () => {
+  it('are as few after worker threads have ended as before', async (t) => {
+    const backend = await startLocal();
+    t.after(() => backend.stop());
+    const program = new Program('native-threads-program', backend.config, 4);
+    t.after(() => program.end('SIGKILL'));
+    const { lines, stderr } = await program.end();
+    assert.equal(stderr, '');
+    const counts: Array<Record<string, number>> = lines.map((line) => JSON.parse(line));
+    assert.equal(counts.length, 4);
+    for (const { own, other } of counts) {
+      assert.equal(other, 0, `threads of a runtime without our bounds: ${lines}`);
+      assert.ok(own! > 0 && own! <= 2 + 8, `${own} threads`);
+    }
+  });
+});
 
 describe('a worker thread that waits for AWS', LIMIT, () => {
   let backend: AwsBackend;

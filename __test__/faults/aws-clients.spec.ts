@@ -4,15 +4,17 @@ import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
+import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as turn } from 'node:timers/promises';
 import { CreateAliasCommand } from '@aws-sdk/client-kms';
 import type { SessionStoreConfig } from 'connect-dynamodb-kms';
 import { DynamoDBSessionStore, docClient, kmsClient } from 'connect-dynamodb-kms';
 import type { Recorded } from '../support/aws-local.ts';
 import { type AwsBackend, quietLogger, startAws } from '../support/backends.ts';
-import { type Listening, refusingUrl, startCounting, startHttp, startRouting } from '../support/http-server.ts';
+import { type Listening, listen, refusingUrl, startCounting, startHttp, startRouting } from '../support/http-server.ts';
 import { PlainStore } from '../support/plain-store.ts';
 import { inProcess, type Job, valuesInProcess } from '../support/store-process.ts';
 
@@ -417,6 +419,35 @@ describe('the connections', () => {
     assert.deepEqual([dynamodb.connections(), kms.connections()], [1, 1]);
     await Promise.all([two.close(), three.close()]);
     await Promise.all([dynamodb.close(), kms.close()]);
+  });
+
+  it('are let go with the last store that uses them', { timeout: 30_000 }, async () => {
+    // Idle ones are kept for a minute and a half; a gateway may make a store for each of its tenants.
+    const sockets = new Set<Socket>();
+    let ended = 0;
+    const server = createServer((socket) => {
+      const onward = connect(Number(new URL(backend.aws.dynamodb).port), '127.0.0.1');
+      onward.on('error', () => socket.destroy());
+      socket.on('close', () => {
+        ended += 1;
+        onward.destroy();
+      });
+      socket.pipe(onward).pipe(socket);
+    });
+    const listening = await listen(server, sockets);
+    const store = (callMillis: number) => backend.store({ dynamodbEndpoint: listening.url, timeouts: { callMillis } });
+    const [one, same, other] = [store(3001), store(3001), store(3002)];
+    for (const each of [one, same, other]) await each.get('a');
+    assert.equal(sockets.size, 2);
+    await one.close();
+    await same.get('a');
+    await same.close();
+    while (ended < 1) await turn(10);
+    await other.get('a');
+    assert.equal(sockets.size, 1);
+    await other.close();
+    while (ended < 2) await turn(10);
+    await listening.close();
   });
 
   it('of the handles, of a store without settings and of encryptSessionData are the same', async () => {

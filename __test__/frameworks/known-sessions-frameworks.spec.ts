@@ -165,7 +165,7 @@ for (const { name, start } of backends) {
               assert.equal(settled.written, undefined, JSON.stringify(settled));
               assert.equal((await others.store.record(sid))!.authTag, changed.authTag);
               const { note, visits, cookie } = (await others.store.get(sid))!;
-              assert.deepEqual([note, visits, cookie.sameSite], ['the newer one', 10, 'strict']);
+              assert.deepEqual([note, visits, cookie?.sameSite], ['the newer one', 10, 'strict']);
               assert.equal(slow.store.stats().sessions.conflicts, 0);
             });
           }
@@ -279,6 +279,40 @@ for (const { name, start } of backends) {
         assert.equal((await now.get(sid!))?.user, 'ada');
       });
     }
+
+    it('Fastify, until 11.1.1: a slow request that changes nothing does not undo the last of many newer changes of the content', async (t) => {
+      const { others, slow, browser, sid, begin } = await scene(t, earlierFastify, { apart: false });
+      const request = await begin('/slow/read');
+      for (let visits = 1; visits <= 10; visits++) {
+        mock.timers.tick(1000);
+        await browser.post('/visit');
+      }
+      const { written, gone } = await outcomes(slow.store, () => request.end());
+      assert.deepEqual([written, gone], [undefined, undefined]);
+      assert.equal((await others.store.get(sid))!.visits, 10);
+    });
+
+    it('Fastify: the save of a session that did not change is answered before set returns', async (t) => {
+      const { others, browser } = await scene(t, fastify, { apart: false });
+      const { set } = others.store;
+      const atOnce: boolean[] = [];
+      others.store.set = ((sid: string, session: any, callback: (error?: unknown) => void) => {
+        let returned = false;
+        set(sid, session, (error) => {
+          atOnce.push(!returned);
+          callback(error);
+        });
+        returned = true;
+      }) as typeof set;
+      await browser.get('/me');
+      await browser.post('/visit');
+      assert.deepEqual(atOnce, [true, false]);
+    });
+
+    it('Fastify, until 11.1.1: a session that was never saved is replaced by regenerate, too', async (t) => {
+      const { origin } = await earlierFastify.serve(t, backend.store({ prefix: `${++number}:` }));
+      assert.equal((await new Browser(origin).post('/regenerate')).status, 200);
+    });
 
     describe('with maxRecentSessions 2', () => {
       const config = { maxRecentSessions: 2, touchAfter: 0 };

@@ -115,6 +115,24 @@ describe('an application that is made after the import', () => {
     assert.equal((await app.inject('/')).body, 'started');
   });
 
+  it('is guarded with a store of any copy of this package, as Jest loads one for each file of tests', async (t) => {
+    const copies = `
+      const { createRequire } = await import('node:module');
+      const require = createRequire(process.cwd() + '/any.js');
+      const load = () => {
+        for (const file of Object.keys(require.cache)) if (/connect-dynamodb-kms.(index|lib|binding)/.test(file)) delete require.cache[file];
+        return require('connect-dynamodb-kms');
+      };
+      const copies = [load(), load()];
+      if (copies[0].DynamoDBSessionStore === copies[1].DynamoDBSessionStore) throw new Error('one copy');`;
+    for (const copy of [0, 1]) {
+      const store = `new copies[${copy}].DynamoDBSessionStore({ ...${await folder(t)}, logger })`;
+      const { lines, code } = await run(refusingProgram({ before: copies, store }));
+      assert.deepEqual(lines, [{ logged: WARNING }, { status: 401, ran: 0 }]);
+      assert.equal(code, 0);
+    }
+  });
+
   it('loads the guard no earlier than an application', async () => {
     const { lines } = await run(`
       import { createRequire } from 'node:module';

@@ -78,6 +78,7 @@ const TEXTS = [
   'lib/locks.js',
   'lib/native-store.js',
   'lib/options.js',
+  'lib/real-time.js',
   'lib/reply-guard/index.js',
   'lib/reply-guard/places.js',
   'lib/reply-guard/replies.js',

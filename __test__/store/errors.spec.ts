@@ -629,7 +629,8 @@ describe('the errors', () => {
       /type SessionStoreErrorCode =([^;]*);/.exec(types)?.[1] ?? assert.fail('index.d.ts has no SessionStoreErrorCode');
     const documented = [...union.matchAll(/\| '(\w+)'/g)].map(([, code]) => code!);
     assert.deepEqual(documented.sort(), Object.keys(RETRYABLE).sort());
-    assert.deepEqual([...provoked].sort(), documented);
+    const met = documented.filter((code) => code !== 'ERR_INTERNAL'); // a defect, for which aws-settings.spec.ts needs another process
+    assert.deepEqual([...provoked].sort(), met);
     assert.ok(!documented.includes('ENOENT'), 'the frameworks take ENOENT for a missing session');
   });
 });

@@ -13,6 +13,7 @@ import { Gate, sameBrowser } from '../support/framework-apps.ts';
 const COOKIES = {
   'a cookie with an end': { secure: false, maxAge: HOUR, path: '/' },
   'a cookie that ends with the browser': { secure: false, path: '/' },
+  'a cookie that ends on a day': { secure: false, expires: new Date(Date.UTC(2099, 0, 1)), path: '/' },
 };
 
 for (const { name, start } of backends) {

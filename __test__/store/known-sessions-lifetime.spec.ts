@@ -5,7 +5,7 @@ import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:t
 import type { DynamoDBSessionStore, SessionStoreConfig } from 'connect-dynamodb-kms';
 import { type AwsBackend, type Backend, backends, startAws } from '../support/backends.ts';
 import { Browser } from '../support/browser.ts';
-import { expressApp, listen } from '../support/express-app.ts';
+import { earlierFastify, expressWith, fastify } from '../support/framework-apps.ts';
 import { calls, outcomes } from '../support/outcomes.ts';
 
 /** Not on a whole second, so that rounding shows. */
@@ -226,26 +226,27 @@ describe('the end of a known session on the wire', () => {
   }
 });
 
-describe('short sessions of an Express application', () => {
-  for (const maxAge of [500, 1000, 1500, 2500, 5000]) {
-    it(`live on with a maxAge of ${maxAge} ms while they are used`, async (t) => {
-      // Late in a second: Set-Cookie has whole seconds, and a browser would drop a shorter cookie at once.
-      const begin = NOW + 501;
-      mock.timers.enable({ apis: ['Date'], now: begin });
-      t.after(() => mock.timers.reset());
-      const backend = await backends[0]!.start();
-      t.after(() => backend.stop());
-      const { origin, close } = await listen(expressApp(backend.store(), { cookie: { maxAge }, rolling: true }));
-      t.after(close);
-      const browser = new Browser(origin);
-      await browser.post('/login/ada');
-      // The browser forgets cookies by whole seconds, so it is the store alone that is tested here.
-      const cookies = [...browser.cookies];
-      for (let request = 1; request <= 30; request++) {
-        mock.timers.setTime(begin + request * Math.ceil(maxAge * 0.3));
-        for (const [key, value] of cookies) browser.cookies.set(key, value);
-        assert.equal((await browser.get('/me')).status, 200, `request ${request}`);
-      }
-    });
-  }
-});
+for (const { name, serve } of [expressWith(false), fastify, earlierFastify]) {
+  describe(`short sessions of ${name}`, () => {
+    for (const maxAge of [500, 1000, 1500, 2500, 5000]) {
+      it(`live on with a maxAge of ${maxAge} ms while they are used`, async (t) => {
+        // Late in a second: Set-Cookie has whole seconds, and a browser would drop a shorter cookie at once.
+        const begin = NOW + 501;
+        mock.timers.enable({ apis: ['Date'], now: begin });
+        t.after(() => mock.timers.reset());
+        const backend = await backends[0]!.start();
+        t.after(() => backend.stop());
+        const { origin } = await serve(t, backend.store(), { cookie: { maxAge, secure: false, path: '/' }, rolling: true });
+        const browser = new Browser(origin);
+        await browser.post('/login/ada');
+        // The browser forgets cookies by whole seconds, so it is the store alone that is tested here.
+        const cookies = [...browser.cookies];
+        for (let request = 1; request <= 30; request++) {
+          mock.timers.setTime(begin + request * Math.ceil(maxAge * 0.3));
+          for (const [key, value] of cookies) browser.cookies.set(key, value);
+          assert.equal((await browser.get('/me')).status, 200, `request ${request}`);
+        }
+      });
+    }
+  });
+}

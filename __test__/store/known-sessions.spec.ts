@@ -126,6 +126,29 @@ for (const { name, start } of backends) {
       });
     }
 
+    for (const cookie of [null, 'text', [1, 2], { toJSON: 7, path: '/' }, { path: '/', expires: null }]) {
+      it(`a callback gets what was saved and nothing else, with the cookie ${JSON.stringify(cookie)}`, async () => {
+        const { store } = await saved();
+        const session: any = { user: 'ada', cookie };
+        await store.set('any cookie', session);
+        const [got, json] = await new Promise<any>((resolve) =>
+          store.get('any cookie', (error, found) => resolve([error ?? found, JSON.stringify(found)])),
+        );
+        assert.equal(json, JSON.stringify(session));
+        assert.deepStrictEqual(got, session);
+        if (cookie !== null) assert.deepEqual(Reflect.ownKeys(Object(got.cookie)), Reflect.ownKeys(Object(cookie)));
+      });
+    }
+
+    it('an object that only has its id in it, as sessions of @fastify/session do, is a new session', async () => {
+      const { store, other } = await saved();
+      const sid = 'named within';
+      await store.set(sid, { sessionId: sid, user: 'ada' });
+      await other.destroy(sid);
+      assert.deepEqual(await outcomes(store, () => store.set(sid, { sessionId: sid, user: 'bob' })), { written: 1 });
+      assert.equal((await other.get(sid))!.user, 'bob');
+    });
+
     it('get gives what was saved and nothing else, also after a touch that does not move the end past the cookie', async () => {
       const { sid, store, other } = await saved({ touchAfter: 0, ttlSeconds: 600 });
       for (const reader of [store, other, backend.store({ prefix: `${number}:` })]) {

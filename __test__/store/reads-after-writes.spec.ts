@@ -69,6 +69,28 @@ describe('a read', () => {
     assert.deepEqual(await Promise.all(later), [undefined, { user: 'eve' }]);
   });
 
+  for (const [operation, again] of [
+    ['GetItem', (store: DynamoDBSessionStore) => store.get('sid')],
+    ['PutItem', (store: DynamoDBSessionStore) => store.set('sid', { user: 'eve' })],
+  ] as const) {
+    it(`and a write that wait have that much less time for themselves (${operation})`, async (t) => {
+      const timeouts = { attemptMillis: 2000, callMillis: 2000 };
+      const { proxy, store } = await behindProxy(t, { prefix: `less time, ${operation}:`, timeouts });
+      const first = proxy.hold('PutItem', 'request');
+      const saved = store.set('sid', { user: 'ada' });
+      await first.reached;
+      const asked = performance.now();
+      const waiting = failing(again(store), 'ERR_DYNAMODB_UNAVAILABLE');
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      const second = proxy.hold(operation, 'request');
+      first.pass();
+      await saved;
+      await waiting;
+      assert.ok(performance.now() - asked < 3000, 'it had its whole time once more');
+      second.pass();
+    });
+  }
+
   it('of a record waits as well', async (t) => {
     const { proxy, store } = await behindProxy(t, { prefix: 'record:' });
     const stopped = proxy.hold('PutItem', 'request');

@@ -234,6 +234,32 @@ for (const { name, start } of backends) {
       assert.equal(store.stats().sessions.conflicts, 0);
     });
 
+    it('refreshes an object again after the request has saved a change of its own in between', async () => {
+      const [sid, store] = [newSid(), backend.store()];
+      await store.set(sid, { counter: 0, note: 'as it was' });
+      const held: any = (await store.get(sid))!;
+      await store.update(held, count);
+      held.note = 'of the request';
+      await store.set(sid, held);
+      await store.update(held, (session) => {
+        session.note = 'of the update';
+      });
+      assert.deepEqual(held, { counter: 1, note: 'of the update' });
+    });
+
+    it('leaves what the request adds to the object meanwhile, for the save at its end', async () => {
+      const [sid, store] = [newSid(), backend.store()];
+      await store.set(sid, { counter: 0 });
+      const held: any = (await store.get(sid))!;
+      await store.update(held, async (session) => {
+        held.added = 'by the request';
+        session.counter += 1;
+      });
+      assert.deepEqual(held, { counter: 1, added: 'by the request' });
+      await store.set(sid, held);
+      assert.deepEqual(await store.get(sid), held);
+    });
+
     it('refuses an object with unsaved changes, and leaves them and the record alone', async () => {
       const sid = newSid();
       const store = backend.store();

@@ -15,7 +15,7 @@ export const RETRYABLE: Record<SessionStoreErrorCode, boolean> = {
   ERR_TABLE_NOT_FOUND: false,
   ERR_TABLE_SCHEMA: false,
   ERR_ACCESS_DENIED: false,
-  ERR_CREDENTIALS: false,
+  ERR_CREDENTIALS: false, // but of those that a service did not issue in time
   ERR_INTEGRITY: false,
   ERR_VERSION: false,
   ERR_SESSION_TOO_LARGE: false,
@@ -24,6 +24,7 @@ export const RETRYABLE: Record<SessionStoreErrorCode, boolean> = {
   ERR_NOT_SAVED: false,
   ERR_LOCK_TIMEOUT: true,
   ERR_OVERLOADED: true,
+  ERR_INTERNAL: false,
   ERR_CLOSED: false,
 };
 

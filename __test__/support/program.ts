@@ -34,6 +34,11 @@ export class Program {
     this.#process.kill(signal);
   }
 
+  /** Gives it a line on its standard input. */
+  write(line: string): void {
+    this.#process.stdin!.write(`${line}\n`);
+  }
+
   /** The next line that it prints; `undefined` at its end. */
   async next(): Promise<string | undefined> {
     const { value, done } = await this.#lines.next();

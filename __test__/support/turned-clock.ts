@@ -1,7 +1,8 @@
 // The clock and the timers of this process, turned by the test. Which timers are set tells the test how far the program has come, so nothing
-// depends on how long anything takes.
+// depends on how long anything takes. A spec that uses it imports switched-timers.ts first.
 
 import { mock, type TestContext } from 'node:test';
+import { switchTimers } from './switched-timers.ts';
 
 export const START = Date.UTC(2030, 0, 1);
 
@@ -20,7 +21,9 @@ export class TurnedClock {
       this.#note(delay);
       return timer;
     }, mocked);
+    switchTimers({ setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout });
     t.after(() => {
+      switchTimers();
       mock.restoreAll();
       mock.timers.reset();
     });

@@ -271,6 +271,7 @@ const codes: Record<SessionStoreErrorCode, string> = {
   ERR_NOT_SAVED: '',
   ERR_LOCK_TIMEOUT: '',
   ERR_OVERLOADED: '',
+  ERR_INTERNAL: '',
   ERR_CLOSED: '',
 };
 // @ts-expect-error the union is closed

@@ -3,13 +3,18 @@
 const { isPromise, wrapPlaces } = require('./places.js');
 const { AWAITS, SENDS, callOnSend, enterErrorHandler, guardSending } = require('./replies.js');
 
-const GUARD = Symbol('connect-dynamodb-kms.reply-guard');
+/** One for all copies of this package: an application has one guard. */
+const GUARD = Symbol.for('connect-dynamodb-kms.reply-guard');
+
+const ADVICE = 'write `return reply` in all hooks and handlers, or it may run a handler whose hook has refused the request';
 
 /** The guard of one application. */
 class ReplyGuard {
   #app;
   #hasEnded;
   #isWanted;
+  #ownReply;
+  #givenUp = false;
   /** Set by an application that asks for the guard, whatever its store. */
   asked = false;
   reports = new Set();
@@ -31,7 +36,17 @@ class ReplyGuard {
   }
 
   get active() {
-    return this.asked || this.#isWanted();
+    const wanted = this.asked || this.#isWanted();
+    if (!wanted || this.#ownReply === undefined) return wanted;
+    if (!this.#givenUp)
+      this.#app.log.warn(`this application decorates its replies with ${this.#ownReply}, so that it is not guarded; ${ADVICE}`);
+    this.#givenUp = true;
+    return false;
+  }
+
+  /** The application says itself, by this name, how its replies are sent; that works as without a guard. */
+  giveUp(name) {
+    this.#ownReply ??= name;
   }
 
   /** A proxy keeps the name, the kind and the properties of a function, for Fastify and for other hooks. */
@@ -94,6 +109,7 @@ function isGuarded(app) {
  * @param {() => boolean} isWanted whether the guard acts in an application that did not ask for it
  */
 function install(app, isWanted = () => false) {
+  if (isGuarded(app)) return app[GUARD];
   const guard = new ReplyGuard(app, isWanted);
   Object.defineProperty(app, GUARD, { value: guard });
   return guard;

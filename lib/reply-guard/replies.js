@@ -14,11 +14,16 @@ const SAVING = Symbol('saving');
 /** The name of the onSend hook of @fastify/session. */
 const SAVES_SESSION = 'saveSession';
 
-/** The prototype behind the one that has our `send`: Fastify's own, or that of a parent instance. */
-function prototypeBehind(reply, send) {
-  let prototype = Object.getPrototypeOf(reply);
-  while (!Object.hasOwn(prototype, 'send') || prototype.send !== send) prototype = Object.getPrototypeOf(prototype);
-  return Object.getPrototypeOf(prototype);
+/** Those that say whether and how a reply is sent: an application that has its own ones is not guarded. */
+const SENDING = ['send', 'sent', 'then'];
+
+/** The class of an application's replies. Fastify keeps it under a symbol. */
+function replyClass(app) {
+  for (let owner = app; owner !== null; owner = Object.getPrototypeOf(owner)) {
+    const key = Object.getOwnPropertySymbols(owner).find(({ description }) => description === 'fastify.Reply');
+    if (key !== undefined) return app[key];
+  }
+  throw new Error('this version of Fastify keeps its replies elsewhere');
 }
 
 /** An error is about to be answered: what was sent before is not what the client gets. */
@@ -63,22 +68,19 @@ function callOnSend(hook, self, args) {
  * before it goes on to the next hook or the handler, and before it sends again.
  *
  * @param {object} app a Fastify instance; covers its plugins
- * @param {{ active: boolean }} guard whether to do so now
+ * @param {{ active: boolean, giveUp: (name: string) => void }} guard whether to do so now; is told of what the application decorates its replies with
  */
 function guardSending(app, guard) {
-  let fastify;
-  let nativeSent;
-
-  function learn(reply) {
-    fastify = prototypeBehind(reply, send);
-    let owner = fastify;
-    while (!Object.hasOwn(owner, 'sent')) owner = Object.getPrototypeOf(owner);
-    nativeSent = Object.getOwnPropertyDescriptor(owner, 'sent').get;
-  }
+  const { prototype, props } = replyClass(app);
+  const taken = SENDING.find((name) => Object.hasOwn(prototype, name) || props.some(({ key }) => key === name));
+  if (taken !== undefined) throw new Error(`the application has a reply.${taken} of its own`);
+  const fastify = Object.getPrototypeOf(prototype);
+  let owner = fastify;
+  while (!Object.hasOwn(owner, 'sent')) owner = Object.getPrototypeOf(owner);
+  const { get: nativeSent } = Object.getOwnPropertyDescriptor(owner, 'sent');
 
   /** As Fastify says it: hijacked, or the response has ended. */
   function hasEnded(reply) {
-    if (nativeSent === undefined) learn(reply);
     return nativeSent.call(reply);
   }
 
@@ -114,13 +116,11 @@ function guardSending(app, guard) {
   const inTime = (name) =>
     function (first, second) {
       if (this[SAVING] && !(name === 'header' && /^set-cookie$/i.test(first))) return this;
-      if (fastify === undefined) learn(this);
       return fastify[name].call(this, first, second);
     };
 
   /** Waits for the end of the response, which `sent` says too early. */
   function then(fulfilled, rejected) {
-    if (fastify === undefined) learn(this);
     this[AWAITS]++;
     const answered = this[ANSWERED];
     // A client that leaves ends the response unsent. Whoever was refused stays so.
@@ -149,10 +149,17 @@ function guardSending(app, guard) {
   ]) {
     app.decorateReply(name, value);
   }
-  app.decorateReply('send', send);
-  app.decorateReply('sent', { getter: sent });
-  app.decorateReply('then', then);
-  for (const name of ['code', 'status', 'header', 'removeHeader', 'type']) app.decorateReply(name, inTime(name));
+  // Behind what the application decorates its replies with, as Fastify's own are: decorators would take the names.
+  const ours = Object.create(fastify, { sent: { get: sent } });
+  for (const method of [send, then]) ours[method.name] = method;
+  for (const name of ['code', 'status', 'header', 'removeHeader', 'type']) ours[name] = inTime(name);
+  const { decorateReply } = app;
+  app.decorateReply = function (name, ...rest) {
+    const result = decorateReply.call(this, name, ...rest);
+    if (SENDING.includes(name)) guard.giveUp(name);
+    return result;
+  };
+  Object.setPrototypeOf(prototype, ours);
   return { hasEnded };
 }
 

@@ -12,7 +12,7 @@ const VERSION = '27.1.0';
 /** What a mutant's tests may take at least, in seconds, however quick they are without it. */
 const SECONDS = 60;
 /** What the crate is compiled from. */
-const SOURCES = ['Cargo.toml', 'Cargo.lock', 'build.rs', 'src', 'aead', 'tests', 'benches'];
+const SOURCES = ['.cargo', 'Cargo.toml', 'Cargo.lock', 'build.rs', 'src', 'aead', 'tests', 'benches'];
 /** cargo-mutants ends with these where some mutants survived, and where some hung. */
 const SOME_MISSED = 2;
 const SOME_HUNG = 3;

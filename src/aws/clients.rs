@@ -1,29 +1,29 @@
 //! The clients of the AWS SDK: made on first use, one pair for each set of settings in the process, so that stores share connections.
 
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::identity::IdentityCache;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
-use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::SharedCredentialsProvider;
-use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition, TokenBucket};
+use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
 use tokio::sync::OnceCell;
 
 use super::answer_body::BoundedAnswer;
-use super::credentials::LastingSearch;
+use super::credentials::HeldCredentials;
+use super::failure::Call;
+use super::http::{self, LastExchange, Watched};
 use super::no_metrics::NoMetrics;
+use super::registry::Registry;
 use super::request_counter::RequestCounter;
+use super::settings::Settings;
+use super::sources::Sources;
 use super::user_agent::UserAgentOnce;
-use crate::error::Service;
-
-/// The bounds of the random waits before the second attempt and before any. The SDK's own, a second and twenty, are longer than a web request waits: a
-/// service that is asked again too late is not heard at all.
-const FIRST_WAIT: Duration = Duration::from_millis(50);
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+use crate::call::{guarded, no_credentials_in_time};
+use crate::config::DEFAULT_REGION;
+use crate::error::{Result, Service};
 
 /// The retries that a client may make at once are this many tokens by the cost of one; a call that succeeds at once gives a token back. So a client makes
 /// 50 retries in an outage, however long, and one for ten calls that need none: these are the numbers of AWS's SDKs, but for throttling, where theirs allow twice
@@ -31,14 +31,17 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 const RETRY_TOKENS: usize = 500;
 const RETRY_COST: u32 = 10;
 
-static CLIENTS: LazyLock<Mutex<HashMap<ClientSettings, Arc<AwsClients>>>> =
-    LazyLock::new(Mutex::default);
+static CLIENTS: Registry<ClientSettings, AwsClients> = Registry::new();
+
+/// By region, profile and role.
+static CREDENTIALS: Registry<(String, Option<String>, Option<String>), HeldCredentials> =
+    Registry::new();
 
 /// Everything that two stores must agree on to share clients.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClientSettings {
-    /// The region of the services.
-    pub region: String,
+    /// The region of the services, if it is not the profile's or the default.
+    pub region: Option<String>,
     /// `DynamoDB`'s URL, if it is not AWS's own or the environment's.
     pub dynamodb_endpoint: Option<String>,
     /// KMS's URL, if it is not AWS's own or the environment's.
@@ -74,29 +77,42 @@ impl Timeouts {
 /// The clients for one set of settings.
 pub struct AwsClients {
     settings: ClientSettings,
-    made: OnceCell<(aws_sdk_dynamodb::Client, aws_sdk_kms::Client)>,
+    made: OnceCell<Made>,
+    region: OnceLock<String>,
+}
+
+struct Made {
+    dynamodb: aws_sdk_dynamodb::Client,
+    kms: aws_sdk_kms::Client,
+    credentials: Arc<HeldCredentials>,
 }
 
 impl AwsClients {
-    /// The clients for `settings`, the same ones for all who ask. Nothing is read and nothing connects before the first call.
+    /// The clients for `settings`, the same ones for all who ask while somebody has them. Nothing is read and nothing connects before the first call.
     #[must_use]
     pub fn shared(settings: &ClientSettings) -> Arc<AwsClients> {
-        let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
+        CLIENTS.get(settings.clone(), || AwsClients {
+            settings: settings.clone(),
+            made: OnceCell::new(),
+            region: OnceLock::new(),
+        })
+    }
+
+    /// As `shared`, for a store that begins: its first call looks for credentials anew.
+    #[must_use]
+    pub fn for_store(settings: &ClientSettings) -> Arc<AwsClients> {
+        let clients = AwsClients::shared(settings);
+        if let Some(made) = clients.made.get() {
+            made.credentials.read_anew();
+        }
         clients
-            .entry(settings.clone())
-            .or_insert_with(|| {
-                Arc::new(AwsClients {
-                    settings: settings.clone(),
-                    made: OnceCell::new(),
-                })
-            })
-            .clone()
     }
 
     /// The region of these clients.
     #[must_use]
     pub fn region(&self) -> &str {
-        &self.settings.region
+        let region = self.region.get().or(self.settings.region.as_ref());
+        region.map_or(DEFAULT_REGION, String::as_str)
     }
 
     /// The deadlines of these clients.
@@ -105,97 +121,118 @@ impl AwsClients {
         self.settings.timeouts
     }
 
-    /// `DynamoDB`'s client.
-    pub async fn dynamodb(&self) -> &aws_sdk_dynamodb::Client {
-        &self.made().await.0
+    /// `DynamoDB`'s client, and credentials for it: their search does not take of the time that an attempt has.
+    pub(super) async fn dynamodb(&self, call: &Call<'_>) -> Result<&aws_sdk_dynamodb::Client> {
+        Ok(&self.ready(call).await?.dynamodb)
     }
 
-    /// KMS's client.
-    pub async fn kms(&self) -> &aws_sdk_kms::Client {
-        &self.made().await.1
+    /// KMS's client, as above.
+    pub(super) async fn kms(&self, call: &Call<'_>) -> Result<&aws_sdk_kms::Client> {
+        Ok(&self.ready(call).await?.kms)
     }
 
-    async fn made(&self) -> &(aws_sdk_dynamodb::Client, aws_sdk_kms::Client) {
-        self.made
-            .get_or_init(|| async {
-                let settings = &self.settings;
-                let shared = load(settings).await;
-                let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&shared)
-                    .retry_partition(retry_budget("dynamodb"))
-                    .interceptor(UserAgentOnce::default())
-                    .interceptor(NoMetrics)
-                    .interceptor(RequestCounter(Service::DynamoDb))
-                    .interceptor(BoundedAnswer);
-                if let Some(endpoint) = &settings.dynamodb_endpoint {
-                    dynamodb = dynamodb.endpoint_url(endpoint);
-                }
-                let mut kms = aws_sdk_kms::config::Builder::from(&shared)
-                    .retry_partition(retry_budget("kms"))
-                    .interceptor(UserAgentOnce::default())
-                    .interceptor(NoMetrics)
-                    .interceptor(RequestCounter(Service::Kms))
-                    .interceptor(BoundedAnswer);
-                if let Some(endpoint) = &settings.kms_endpoint {
-                    kms = kms.endpoint_url(endpoint);
-                }
-                (
-                    aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
-                    aws_sdk_kms::Client::from_conf(kms.build()),
-                )
-            })
-            .await
-    }
-}
-
-/// The default credential chain (environment, profile, SSO, web identity, ECS and EC2 roles) and, where asked for, a role on top of it.
-async fn load(settings: &ClientSettings) -> SdkConfig {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .region(Region::new(settings.region.clone()))
-        // An attempt has a deadline, so that nothing is left for it to notice, at the price of a task's worth of bookkeeping for every request.
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(settings.timeouts.connect)
-                .operation_attempt_timeout(settings.timeouts.attempt)
-                .operation_timeout(settings.timeouts.call)
-                .build(),
-        );
-    if let Some(profile) = &settings.profile {
-        // Asked for by name, it goes before what happens to stand in the environment, as in AWS's other SDKs.
-        let credentials = ProfileFileCredentialsProvider::builder()
-            .profile_name(profile)
-            .build();
-        loader = loader
-            .profile_name(profile)
-            .credentials_provider(credentials);
-    }
-    let config = with_retries(loader.load().await);
-    let provider = match &settings.role_arn {
-        None => config.credentials_provider(),
-        Some(role_arn) => {
-            let role = AssumeRoleProvider::builder(role_arn)
-                .session_name("connect-dynamodb-kms")
-                .configure(&config)
-                .build()
-                .await;
-            Some(SharedCredentialsProvider::new(role))
+    /// The services do not accept the credentials.
+    pub(super) fn credentials_refused(&self) {
+        if let Some(made) = self.made.get() {
+            made.credentials.refused();
         }
-    };
-    let lasting = provider.map(LastingSearch::by);
-    let mut builder = config.into_builder();
-    builder.set_credentials_provider(lasting.map(SharedCredentialsProvider::new));
-    builder.build()
-}
+    }
 
-/// How requests are repeated. The mode and the number of attempts are the environment's (`AWS_MAX_ATTEMPTS`), else the SDK's: three. The waits are ours.
-fn with_retries(config: SdkConfig) -> SdkConfig {
-    let retries = config
-        .retry_config()
-        .cloned()
-        .unwrap_or_else(RetryConfig::standard)
-        .with_initial_backoff(FIRST_WAIT)
-        .with_max_backoff(LONGEST_WAIT);
-    config.into_builder().retry_config(retries).build()
+    async fn ready(&self, call: &Call<'_>) -> Result<&Made> {
+        let made = self
+            .made
+            .get_or_try_init(|| Box::pin(guarded(self.make())))
+            .await?;
+        // Calls that read the whole table have no deadline but this one.
+        let search = tokio::time::timeout(self.settings.timeouts.call, made.credentials.get());
+        match search.await {
+            Ok(Ok(_)) => Ok(made),
+            Ok(Err(failure)) => Err(failure.for_call(call.action)),
+            Err(_) => Err(no_credentials_in_time(call.action)),
+        }
+    }
+
+    async fn make(&self) -> Result<Made> {
+        let own = &self.settings;
+        let settings = Settings::read(own.profile.as_deref()).await;
+        settings.check_endpoint("dynamodb", own.dynamodb_endpoint.is_some())?;
+        settings.check_endpoint("kms", own.kms_endpoint.is_some())?;
+        let region = match &own.region {
+            Some(region) => Some(region.clone()),
+            None => settings.region()?,
+        };
+        let region = region.unwrap_or_else(|| DEFAULT_REGION.to_owned());
+        let retries = settings.retries()?;
+        let client = http::client(&settings).await?;
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::new(region.clone()))
+            .retry_config(retries.clone())
+            .http_client(client.clone())
+            .no_credentials()
+            .identity_cache(IdentityCache::no_cache()) // ours keeps them
+            // An attempt has a deadline, so that nothing is left for it to notice, at the price of a task's worth of bookkeeping for every request.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        if let Some(profile) = &own.profile {
+            loader = loader.profile_name(profile);
+        }
+        let config = loader.load().await;
+        let sources = Sources {
+            profile: own.profile.clone(),
+            role_arn: own.role_arn.clone(),
+            region: region.clone(),
+            retries,
+            config: config.clone(),
+        };
+        let identity = (region.clone(), own.profile.clone(), own.role_arn.clone());
+        let credentials = CREDENTIALS.get(identity, || {
+            let last: Arc<LastExchange> = Arc::default();
+            let watched = Watched {
+                client,
+                last: last.clone(),
+            };
+            HeldCredentials::new(sources.through(watched), last)
+        });
+        let _ = self.region.set(region);
+        Ok(self.clients(&config, credentials))
+    }
+
+    fn clients(&self, config: &SdkConfig, credentials: Arc<HeldCredentials>) -> Made {
+        let (settings, timeouts) = (&self.settings, &self.settings.timeouts);
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(timeouts.connect)
+            .operation_attempt_timeout(timeouts.attempt)
+            .operation_timeout(timeouts.call)
+            .build();
+        let provider = SharedCredentialsProvider::new(credentials.as_ref().clone());
+        let shared = config.clone().into_builder();
+        let shared = shared
+            .timeout_config(timeouts)
+            .credentials_provider(provider)
+            .build();
+        let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&shared)
+            .retry_partition(retry_budget("dynamodb"))
+            .interceptor(UserAgentOnce::default())
+            .interceptor(NoMetrics)
+            .interceptor(RequestCounter(Service::DynamoDb))
+            .interceptor(BoundedAnswer);
+        if let Some(endpoint) = &settings.dynamodb_endpoint {
+            dynamodb = dynamodb.endpoint_url(endpoint);
+        }
+        let mut kms = aws_sdk_kms::config::Builder::from(&shared)
+            .retry_partition(retry_budget("kms"))
+            .interceptor(UserAgentOnce::default())
+            .interceptor(NoMetrics)
+            .interceptor(RequestCounter(Service::Kms))
+            .interceptor(BoundedAnswer);
+        if let Some(endpoint) = &settings.kms_endpoint {
+            kms = kms.endpoint_url(endpoint);
+        }
+        Made {
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
+            kms: aws_sdk_kms::Client::from_conf(kms.build()),
+            credentials,
+        }
+    }
 }
 
 /// Retries of one client of one service; the SDK's own budget is one for all clients of the process, which would let an outage of one table take the retries

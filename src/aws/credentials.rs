@@ -1,152 +1,333 @@
-//! The search for credentials, which may take longer than the call that needs them has time.
+//! Credentials: where they are looked for, how long they are kept, and when they are looked for again.
 
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{
-    ProvideCredentials, Result as Found, SharedCredentialsProvider, future,
+    ProvideCredentials, Result as Provided, SharedCredentialsProvider, future,
 };
-use tokio::sync::Mutex;
-use tokio::task::JoinHandle;
+use aws_runtime::retries::classifiers::THROTTLING_ERRORS;
+use aws_sdk_kms::error::ErrorMetadata;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::failure::{chain, plain_texts};
+use super::http::LastExchange;
+use crate::call::guarded;
+use crate::error::{Cause, Error};
 
 /// After this a search that hangs is given up, so that the next call begins a new one.
 const SEARCH_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Searches in a task of its own: when the attempt that needs credentials has no more time, the search goes on, and the next attempt, or call, gets what it finds.
-/// The SDK would begin a new one each time, and never come to an end of a search that takes longer than an attempt.
-#[derive(Debug)]
-pub(super) struct LastingSearch {
-    provider: SharedCredentialsProvider,
-    search: Mutex<Option<JoinHandle<Found>>>,
+/// Credentials that end sooner than this are looked for again, as the SDK's own cache does.
+const SOON: Duration = Duration::from_secs(10);
+
+/// How often, at most, a service's refusal makes them looked for again.
+const BETWEEN_REFUSALS: Duration = Duration::from_secs(5);
+
+/// Makes a provider that has read nothing yet: the SDK's own keep what they have read of the configuration files, mistakes included.
+pub(super) type Source =
+    Box<dyn Fn() -> BoxFuture<'static, SharedCredentialsProvider> + Send + Sync>;
+
+type Search = Shared<BoxFuture<'static, Result<Credentials, NotFound>>>;
+
+/// Credentials and the search for them, which all calls share. It runs in a task of its own: when a call that needs credentials has no more time, the search
+/// goes on, and the next call gets what it finds.
+#[derive(Clone)]
+pub(super) struct HeldCredentials(Arc<Inner>);
+
+struct Inner {
+    source: Source,
+    exchange: Arc<LastExchange>,
+    state: Mutex<State>,
 }
 
-impl LastingSearch {
-    pub(super) fn by(provider: SharedCredentialsProvider) -> LastingSearch {
-        LastingSearch {
-            provider,
-            search: Mutex::default(),
+#[derive(Default)]
+struct State {
+    found: Option<Credentials>,
+    /// What has found them, for the next ones: it may know more than it has told, as that of an instance does.
+    provider: Option<SharedCredentialsProvider>,
+    search: Option<(Search, AbortHandle)>,
+    /// Somebody wants them read anew.
+    outdated: bool,
+    /// A service refused them.
+    refused: bool,
+    /// When a refusal last made them looked for again.
+    refusal_heard: Option<Instant>,
+}
+
+/// Why there are none.
+#[derive(Clone, Debug)]
+pub(super) struct NotFound {
+    /// What is wrong with those there are, naming the setting.
+    pub(super) reason: Option<String>,
+    pub(super) retryable: bool,
+    /// The search panicked.
+    pub(super) defect: bool,
+    pub(super) cause: Cause,
+}
+
+impl fmt::Display for NotFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause.fmt(f)
+    }
+}
+
+impl std::error::Error for NotFound {}
+
+impl NotFound {
+    /// The error of a call that needed them.
+    pub(super) fn for_call(&self, action: &'static str) -> Error {
+        if self.defect {
+            return Error::Internal;
+        }
+        Error::Credentials {
+            action,
+            reason: self.reason.as_deref().map(Box::from),
+            retryable: self.retryable,
+            source: Some(self.cause.clone()),
         }
     }
 
-    async fn found(&self) -> Found {
-        let mut search = self.search.lock().await;
-        // Nobody has waited for its end, which may be long ago.
-        if let Some(ended) = search.take_if(|search| search.is_finished())
-            && let Ok(Ok(found)) = ended.await
-            && found.expiry().is_none_or(|end| end > SystemTime::now())
-        {
-            return Ok(found);
+    /// For settings that lead to none.
+    pub(super) fn unusable(reason: String) -> NotFound {
+        NotFound {
+            cause: Cause::new("InvalidCredentials", &reason),
+            reason: Some(reason),
+            retryable: false,
+            defect: false,
         }
-        let running = search.get_or_insert_with(|| {
-            let provider = self.provider.clone();
-            tokio::spawn(async move {
-                let search = provider.provide_credentials();
-                let found = tokio::time::timeout(SEARCH_TIMEOUT, search).await;
-                found.unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(SEARCH_TIMEOUT)))
-            })
+    }
+
+    fn defect() -> NotFound {
+        NotFound {
+            cause: Cause::new("Panic", "the search for credentials ended in a defect"),
+            reason: None,
+            retryable: false,
+            defect: true,
+        }
+    }
+
+    fn failed(error: &CredentialsError, exchange: &LastExchange) -> NotFound {
+        if let Some(known) = chain(error).find_map(|error| error.downcast_ref::<NotFound>()) {
+            return known.clone();
+        }
+        let code = chain(error)
+            .find_map(|error| error.downcast_ref::<ErrorMetadata>())
+            .and_then(ErrorMetadata::code);
+        let throttled = code.is_some_and(|code| THROTTLING_ERRORS.contains(&code));
+        let retryable = match error {
+            CredentialsError::ProviderTimedOut(_) => true,
+            CredentialsError::InvalidConfiguration(_) => false,
+            // Nobody was there to ask: that there are no credentials here is settled, unless somebody was there and did not answer.
+            CredentialsError::CredentialsNotLoaded(_) => exchange.was_unavailable(),
+            _ => exchange.failed() || throttled,
+        };
+        NotFound {
+            reason: None,
+            retryable,
+            defect: false,
+            cause: Cause::new(code.unwrap_or("CredentialsError"), plain_texts(error)),
+        }
+    }
+}
+
+impl HeldCredentials {
+    pub(super) fn new(source: Source, exchange: Arc<LastExchange>) -> HeldCredentials {
+        HeldCredentials(Arc::new(Inner {
+            source,
+            exchange,
+            state: Mutex::default(),
+        }))
+    }
+
+    /// Those that are held, or what a search finds; any number of calls share one.
+    pub(super) async fn get(&self) -> Result<Credentials, NotFound> {
+        let search = {
+            let mut state = self.0.state();
+            if let Some(found) = state.usable() {
+                return Ok(found);
+            }
+            match &state.search {
+                // One whose runtime ended under it has left itself here.
+                Some((search, task)) if !task.is_finished() => search.clone(),
+                _ => self.search(&mut state),
+            }
+        };
+        search.await
+    }
+
+    /// The next call reads the files again.
+    pub(super) fn read_anew(&self) {
+        self.0.state().outdated = true;
+    }
+
+    /// A service does not accept them.
+    pub(super) fn refused(&self) {
+        self.0.state().refused = true;
+    }
+
+    fn search(&self, state: &mut State) -> Search {
+        if state.refused {
+            state.refusal_heard = Some(Instant::now());
+        }
+        let kept = state.provider.take();
+        let provider = kept.filter(|_| !state.outdated && !state.refused);
+        let refused = std::mem::take(&mut state.refused);
+        state.outdated = false;
+        let inner = self.0.clone();
+        let task = tokio::spawn(async move {
+            let work = guarded(async { Ok(inner.find(provider).await) });
+            let found = work.await.unwrap_or_else(|_| Err(NotFound::defect()));
+            inner.ended(found, refused)
         });
-        let found = running.await;
-        *search = None;
-        found.unwrap_or_else(|panic| Err(CredentialsError::unhandled(panic)))
+        let handle = task.abort_handle();
+        let search = async { task.await.unwrap_or_else(|_| Err(NotFound::defect())) };
+        let search = search.boxed().shared();
+        state.search = Some((search.clone(), handle));
+        search
     }
 }
 
-impl ProvideCredentials for LastingSearch {
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn find(
+        &self,
+        provider: Option<SharedCredentialsProvider>,
+    ) -> Result<(Credentials, SharedCredentialsProvider), NotFound> {
+        self.exchange.begin();
+        let search = async {
+            let provider = match provider {
+                Some(provider) => provider,
+                None => (self.source)().await,
+            };
+            (provider.provide_credentials().await, provider)
+        };
+        let (found, provider) = match tokio::time::timeout(SEARCH_TIMEOUT, search).await {
+            Ok((Ok(found), provider)) => (found, provider),
+            Ok((Err(error), _)) => return Err(NotFound::failed(&error, &self.exchange)),
+            Err(_) => {
+                let error = CredentialsError::provider_timed_out(SEARCH_TIMEOUT);
+                return Err(NotFound::failed(&error, &self.exchange));
+            }
+        };
+        check(&found)?;
+        Ok((found, provider))
+    }
+
+    /// Keeps what a search found. One that failed takes nothing away that is still good; the next one begins with the files.
+    fn ended(
+        &self,
+        found: Result<(Credentials, SharedCredentialsProvider), NotFound>,
+        after_refusal: bool,
+    ) -> Result<Credentials, NotFound> {
+        let mut state = self.state();
+        state.search = None;
+        match found {
+            Ok((found, provider)) => {
+                state.provider = Some(provider).filter(|_| lasts(&found, Duration::ZERO));
+                state.found = Some(found.clone());
+                Ok(found)
+            }
+            Err(failure) => match &state.found {
+                Some(found) if !after_refusal && lasts(found, Duration::ZERO) => Ok(found.clone()),
+                _ => {
+                    state.found = None;
+                    Err(failure)
+                }
+            },
+        }
+    }
+}
+
+impl State {
+    fn usable(&self) -> Option<Credentials> {
+        let heard = self.refusal_heard;
+        let hears_refusal =
+            self.refused && heard.is_none_or(|heard| heard.elapsed() >= BETWEEN_REFUSALS);
+        let found = self.found.as_ref()?;
+        let usable = !self.outdated && !hears_refusal && lasts(found, SOON);
+        usable.then(|| found.clone())
+    }
+}
+
+fn lasts(found: &Credentials, time: Duration) -> bool {
+    let end = found.expiry();
+    end.is_none_or(|end| end > SystemTime::now() + time)
+}
+
+/// What cannot stand in the headers of a request: the SDK panics on it. It comes from a file or a secret that ends in a newline.
+fn check(found: &Credentials) -> Result<(), NotFound> {
+    let values = [
+        ("AWS_ACCESS_KEY_ID", Some(found.access_key_id())),
+        ("AWS_SECRET_ACCESS_KEY", Some(found.secret_access_key())),
+        ("AWS_SESSION_TOKEN", found.session_token()),
+    ];
+    for (variable, value) in values {
+        let Some(value) = value else { continue };
+        if is_usable_key(value) {
+            continue;
+        }
+        let own = std::env::var(variable).is_ok_and(|set| set.trim() == value.trim());
+        let name = if own {
+            format!("the environment's {variable}")
+        } else {
+            variable.to_lowercase()
+        };
+        return Err(NotFound::unusable(format!(
+            "{name} holds white space, a line break or another character that no key has"
+        )));
+    }
+    Ok(())
+}
+
+/// Of an access key id, a secret access key or a session token.
+pub(super) fn is_usable_key(value: &str) -> bool {
+    !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// A provider whose credentials are looked at before they sign a request to AWS STS.
+#[derive(Debug)]
+pub(super) struct Checked(pub(super) SharedCredentialsProvider);
+
+impl ProvideCredentials for Checked {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
     {
-        future::ProvideCredentials::new(self.found())
+        future::ProvideCredentials::new(async {
+            let found = self.0.provide_credentials().await?;
+            check(&found).map_err(CredentialsError::invalid_configuration)?;
+            Ok(found)
+        })
     }
+}
 
-    fn fallback_on_interrupt(&self) -> Option<Credentials> {
-        self.provider.fallback_on_interrupt()
+impl fmt::Debug for HeldCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HeldCredentials")
+    }
+}
+
+impl ProvideCredentials for HeldCredentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            let found: Provided = self.get().await.map_err(CredentialsError::provider_error);
+            found
+        })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use tokio::sync::Notify;
-
-    use super::*;
-
-    /// Gives what it is told to, one after the other, each when it is let.
-    #[derive(Debug)]
-    struct Searches {
-        found: Vec<Found>,
-        begun: Arc<AtomicUsize>,
-        go: Arc<Notify>,
-    }
-
-    impl ProvideCredentials for Searches {
-        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
-        where
-            Self: 'a,
-        {
-            let number = self.begun.fetch_add(1, Ordering::Relaxed);
-            future::ProvideCredentials::new(async move {
-                self.go.notified().await;
-                match &self.found[number] {
-                    Ok(found) => Ok(found.clone()),
-                    Err(_) => Err(failed()),
-                }
-            })
-        }
-    }
-
-    fn failed() -> CredentialsError {
-        CredentialsError::not_loaded("for now")
-    }
-
-    fn credentials(access_key_id: &str, ends_in_seconds: u64) -> Credentials {
-        let expiry = SystemTime::now() + Duration::from_secs(ends_in_seconds);
-        Credentials::new(access_key_id, "secret", None, Some(expiry), "a test")
-    }
-
-    /// A search whose caller has gone before it ended, and what the next caller gets, whose own search would give `second`.
-    async fn found_later(first: Found, second: Found) -> (Found, usize) {
-        let (begun, go) = (Arc::default(), Arc::new(Notify::new()));
-        let search = LastingSearch::by(SharedCredentialsProvider::new(Searches {
-            found: vec![first, second],
-            begun: Arc::clone(&begun),
-            go: go.clone(),
-        }));
-        let gone = tokio::time::timeout(Duration::ZERO, search.found()).await;
-        assert!(gone.is_err(), "it has waited");
-        tokio::task::yield_now().await;
-        go.notify_one();
-        while !search.ended().await {
-            tokio::task::yield_now().await;
-        }
-        go.notify_one(); // for the second one, if there is one
-        let found = search.found().await;
-        (found, begun.load(Ordering::Relaxed))
-    }
-
-    impl LastingSearch {
-        async fn ended(&self) -> bool {
-            let search = self.search.lock().await;
-            search.as_ref().is_some_and(JoinHandle::is_finished)
-        }
-    }
-
-    #[tokio::test]
-    async fn what_a_search_has_found_when_nobody_waits_any_more_is_for_the_next() {
-        let (found, begun) = found_later(Ok(credentials("first", 60)), Err(failed())).await;
-        assert_eq!(found.expect("the first").access_key_id(), "first");
-        assert_eq!(begun, 1);
-    }
-
-    #[tokio::test]
-    async fn what_is_out_of_date_or_has_failed_by_then_is_searched_again() {
-        for first in [Ok(credentials("first", 0)), Err(failed())] {
-            let (found, begun) = found_later(first, Ok(credentials("second", 60))).await;
-            assert_eq!(found.expect("the second").access_key_id(), "second");
-            assert_eq!(begun, 2);
-        }
-    }
-}
+mod tests;

@@ -20,7 +20,7 @@ use aws_sdk_dynamodb::types::{
 use super::AwsClients;
 use super::attributes::{attribute_value, item};
 use super::expressions::{condition_expression, filter_expression, some};
-use super::failure::Call;
+use super::failure::{Call, reply};
 use crate::error::{Cause, Error, Result, Service, Unset};
 use crate::record::{Attribute, Item, SESSION_ID, TTL};
 use crate::session_key::is_table_key;
@@ -58,13 +58,12 @@ impl DynamoDbTable {
         DynamoDbTable { unset, ..self }
     }
 
-    async fn client(&self) -> &Client {
-        self.clients.dynamodb().await
+    async fn client(&self, call: &Call<'_>) -> Result<&Client> {
+        self.clients.dynamodb(call).await
     }
 
     fn call(&self, action: &'static str) -> Call<'_> {
-        Call::to(Service::DynamoDb, action, &self.name, self.clients.region())
-            .unless_set(self.unset)
+        Call::to(Service::DynamoDb, action, &self.name, &self.clients).unless_set(self.unset)
     }
 
     fn wrong_schema(&self, reason: impl Into<String>) -> Error {
@@ -97,15 +96,13 @@ impl DynamoDbTable {
             .collect::<std::result::Result<_, _>>()
             .map_err(|error| Error::Config(error.to_string()))?;
         for attempt in 0..=BATCH_RETRIES {
-            let reply = self
-                .client()
-                .await
+            let request = self
+                .client(&call)
+                .await?
                 .batch_write_item()
-                .request_items(&self.name, requests)
-                .send()
-                .await
-                .map_err(|error| call.failed(&error))
-                .and_then(|reply| call.answered(reply))?;
+                .request_items(&self.name, requests);
+            let reply = call.answer(request.send()).await;
+            let reply = reply.and_then(|reply| call.answered(reply))?;
             // A map without entries, if all were processed (DynamoDB API Reference, "BatchWriteItem").
             let unprocessed = reply
                 .unprocessed_items
@@ -134,17 +131,15 @@ impl DynamoDbTable {
 impl SessionTable for DynamoDbTable {
     async fn get(&self, key: &str) -> Result<Option<Item>> {
         let call = self.call("dynamodb:GetItem");
-        let reply = self
-            .client()
-            .await
+        let request = self
+            .client(&call)
+            .await?
             .get_item()
             .table_name(&self.name)
             .key(SESSION_ID, AttributeValue::S(key.to_owned()))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|error| call.failed(&error))
-            .and_then(|reply| call.answered(reply))?;
+            .consistent_read(true);
+        let reply = call.answer(request.send()).await;
+        let reply = reply.and_then(|reply| call.answered(reply))?;
         Ok(reply.item.map(item))
     }
 
@@ -156,18 +151,17 @@ impl SessionTable for DynamoDbTable {
         };
         let condition = condition_expression(condition);
         let refusal = condition.refusal();
-        let reply = self
-            .client()
-            .await
+        let request = self
+            .client(&call)
+            .await?
             .put_item()
             .table_name(&self.name)
             .set_item(Some(item.into_iter().filter_map(attribute_value).collect()))
             .set_condition_expression(condition.text)
             .set_expression_attribute_names(some(condition.names))
             .set_expression_attribute_values(some(condition.values))
-            .set_return_values_on_condition_check_failure(refusal)
-            .send()
-            .await;
+            .set_return_values_on_condition_check_failure(refusal);
+        let reply = reply(request.send()).await?;
         let outcome = call.written(reply, |error| match error {
             PutItemError::ConditionalCheckFailedException(refused) => Some(refused),
             _ => None,
@@ -179,9 +173,9 @@ impl SessionTable for DynamoDbTable {
         let call = self.call("dynamodb:UpdateItem");
         let condition = condition_expression(condition);
         let refusal = condition.refusal();
-        let reply = self
-            .client()
-            .await
+        let request = self
+            .client(&call)
+            .await?
             .update_item()
             .table_name(&self.name)
             .key(SESSION_ID, AttributeValue::S(key.to_owned()))
@@ -191,9 +185,8 @@ impl SessionTable for DynamoDbTable {
             .set_expression_attribute_values(some(condition.values))
             .expression_attribute_names("#ttl", TTL)
             .expression_attribute_values(":ttl", AttributeValue::N(ttl.0.to_string()))
-            .set_return_values_on_condition_check_failure(refusal)
-            .send()
-            .await;
+            .set_return_values_on_condition_check_failure(refusal);
+        let reply = reply(request.send()).await?;
         let outcome = call.written(reply, |error| match error {
             UpdateItemError::ConditionalCheckFailedException(refused) => Some(refused),
             _ => None,
@@ -205,18 +198,17 @@ impl SessionTable for DynamoDbTable {
         let call = self.call("dynamodb:DeleteItem");
         let condition = condition_expression(condition);
         let refusal = condition.refusal();
-        let reply = self
-            .client()
-            .await
+        let request = self
+            .client(&call)
+            .await?
             .delete_item()
             .table_name(&self.name)
             .key(SESSION_ID, AttributeValue::S(key.to_owned()))
             .set_condition_expression(condition.text)
             .set_expression_attribute_names(some(condition.names))
             .set_expression_attribute_values(some(condition.values))
-            .set_return_values_on_condition_check_failure(refusal)
-            .send()
-            .await;
+            .set_return_values_on_condition_check_failure(refusal);
+        let reply = reply(request.send()).await?;
         let outcome = call.written(reply, |error| match error {
             DeleteItemError::ConditionalCheckFailedException(refused) => Some(refused),
             _ => None,
@@ -234,9 +226,9 @@ impl SessionTable for DynamoDbTable {
     async fn scan(&self, scan: &Scan, after: Option<String>) -> Result<Page> {
         let call = self.call("dynamodb:Scan");
         let filter = filter_expression(scan);
-        let reply = self
-            .client()
-            .await
+        let request = self
+            .client(&call)
+            .await?
             .scan()
             .table_name(&self.name)
             .consistent_read(true)
@@ -248,11 +240,9 @@ impl SessionTable for DynamoDbTable {
                 after
                     .clone()
                     .map(|key| HashMap::from([(SESSION_ID.to_owned(), AttributeValue::S(key))])),
-            )
-            .send()
-            .await
-            .map_err(|error| call.failed(&error))
-            .and_then(|reply| call.answered(reply))?;
+            );
+        let reply = call.answer(request.send()).await;
+        let reply = reply.and_then(|reply| call.answered(reply))?;
         let items = reply
             .items
             .ok_or_else(|| call.wrong_answer("it holds no list of items"))?;
@@ -276,15 +266,13 @@ impl SessionTable for DynamoDbTable {
 
     async fn check(&self) -> Result<()> {
         let call = self.call("dynamodb:DescribeTable");
-        let reply = self
-            .client()
-            .await
+        let request = self
+            .client(&call)
+            .await?
             .describe_table()
-            .table_name(&self.name)
-            .send()
-            .await
-            .map_err(|error| call.failed(&error))
-            .and_then(|reply| call.answered(reply))?;
+            .table_name(&self.name);
+        let reply = call.answer(request.send()).await;
+        let reply = reply.and_then(|reply| call.answered(reply))?;
         let Some(table) = reply.table else {
             return Err(self.wrong_schema("DescribeTable says nothing about it"));
         };

@@ -9,6 +9,8 @@ use aws_sdk_dynamodb::types::error::{ProvisionedThroughputExceededException, Thr
 use aws_sdk_kms::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::operation::RequestId;
 
+use super::AwsClients;
+use super::credentials::NotFound;
 use crate::call;
 use crate::error::{Cause, Error, Result, Service, Unset};
 
@@ -21,7 +23,7 @@ pub(super) struct Call<'a> {
     pub resource: &'a str,
     /// Set if nobody named the resource.
     pub unset: Option<Unset>,
-    pub region: &'a str,
+    pub clients: &'a AwsClients,
 }
 
 impl<'a> Call<'a> {
@@ -30,7 +32,7 @@ impl<'a> Call<'a> {
         service: Service,
         action: &'static str,
         resource: &'a str,
-        region: &'a str,
+        clients: &'a AwsClients,
     ) -> Call<'a> {
         call::asks(service, action);
         Call {
@@ -38,7 +40,7 @@ impl<'a> Call<'a> {
             action,
             resource,
             unset: None,
-            region,
+            clients,
         }
     }
 
@@ -48,7 +50,31 @@ impl<'a> Call<'a> {
     }
 }
 
+/// Waits for the answer to a request. A panic of the SDK ends here, so that nothing that waits for the same answer goes with it.
+pub(super) fn reply<T, E>(
+    sent: impl Future<Output = Reply<T, E>> + Send,
+) -> impl Future<Output = Result<Reply<T, E>>> + Send {
+    let sent = Box::pin(sent); // of some kilobytes, and wrapped more than once from here on
+    call::guarded(async { Ok(sent.await) })
+}
+
+/// An answer, or the SDK's error.
+pub(super) type Reply<T, E> = std::result::Result<T, SdkError<E>>;
+
 impl Call<'_> {
+    /// The answer to a request, or the store's error.
+    pub(super) fn answer<T, E>(
+        &self,
+        sent: impl Future<Output = Reply<T, E>> + Send,
+    ) -> impl Future<Output = Result<T>> + Send
+    where
+        T: Send,
+        E: ProvideErrorMetadata + RequestId + StdError + Send + Sync + 'static,
+    {
+        let reply = reply(sent);
+        async { reply.await?.map_err(|error| self.failed(&error)) }
+    }
+
     /// An answer without AWS's request id is none of AWS's, whatever its status: a proxy's page, a captive portal.
     pub(super) fn answered<T: RequestId>(&self, reply: T) -> Result<T> {
         if reply.request_id().is_some() {
@@ -74,9 +100,28 @@ impl Call<'_> {
     {
         let source = Some(cause(error));
         let action = self.action;
-        let never_sent = matches!(error, SdkError::TimeoutError(_)) && !call::sent();
-        if never_sent || has_credentials_error(error) {
-            return Error::Credentials { action, source };
+        let without_reason = |retryable, source| Error::Credentials {
+            action,
+            reason: None,
+            retryable,
+            source,
+        };
+        if let Some(not_found) = chain(error).find_map(|error| error.downcast_ref::<NotFound>()) {
+            return not_found.for_call(action);
+        }
+        if !call::sent() {
+            match error {
+                SdkError::TimeoutError(_) => return without_reason(true, source),
+                // Nothing left this process, and nothing of what it read or was told changes by itself.
+                SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) => {
+                    return Error::Config(format!(
+                        "no request for {action} can be made of these settings; check the region, the endpoints and the AWS variables of the \
+                         environment: {}",
+                        last_of(error)
+                    ));
+                }
+                _ => {}
+            }
         }
         let unavailable = |source| Error::Unavailable {
             service: self.service,
@@ -103,7 +148,10 @@ impl Call<'_> {
                 | "InvalidAccessKeyId"
                 | "OptInRequired",
                 _,
-            ) => Error::Credentials { action, source },
+            ) => {
+                self.clients.credentials_refused();
+                without_reason(false, source)
+            }
             ("AccessDeniedException" | "AccessDenied", service) => Error::AccessDenied {
                 service,
                 action,
@@ -137,7 +185,7 @@ impl Call<'_> {
             },
             ("ResourceNotFoundException", Service::DynamoDb) => Error::TableNotFound {
                 table: self.resource.to_owned(),
-                region: self.region.to_owned(),
+                region: self.clients.region().to_owned(),
                 unset: self.unset,
                 source,
             },
@@ -169,11 +217,9 @@ where
         _ => ("ResponseError", "the answer is not one of this service"),
     };
     let message = error.message().map_or_else(
-        || {
-            std::iter::once(text.to_owned())
-                .chain(chain(error).filter_map(plain_text))
-                .collect::<Vec<_>>()
-                .join(": ")
+        || match plain_texts(error) {
+            texts if texts.is_empty() => text.to_owned(),
+            texts => format!("{text}: {texts}"),
         },
         str::to_owned,
     );
@@ -225,11 +271,21 @@ fn plain_text(error: &(dyn StdError + 'static)) -> Option<String> {
     plain.then(|| error.to_string())
 }
 
-fn has_credentials_error(error: &(dyn StdError + 'static)) -> bool {
-    chain(error).any(<dyn StdError>::is::<CredentialsError>)
+/// All of those.
+pub(super) fn plain_texts(error: &(dyn StdError + 'static)) -> String {
+    let texts: Vec<String> = chain(error).filter_map(plain_text).collect();
+    texts.join(": ")
 }
 
-fn chain<'a>(
+/// What is at the bottom of an error that was there before any request: it can speak of settings alone.
+fn last_of(error: &(dyn StdError + 'static)) -> String {
+    chain(error)
+        .last()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
+pub(super) fn chain<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| {

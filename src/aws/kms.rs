@@ -144,22 +144,20 @@ impl DataKeys for KmsKeys {
 
 impl KmsKey {
     fn call(&self, action: &'static str) -> Call<'_> {
-        Call::to(Service::Kms, action, &self.arn, self.clients.region()).unless_set(self.unset)
+        Call::to(Service::Kms, action, &self.arn, &self.clients).unless_set(self.unset)
     }
 
     async fn generate(&self, context: &EncryptionContext) -> Result<(DataKey, WrappedKey)> {
         let call = self.call("kms:GenerateDataKey");
-        let reply = self
+        let request = self
             .clients
-            .kms()
-            .await
+            .kms(&call)
+            .await?
             .generate_data_key()
             .key_id(&self.arn)
             .key_spec(DataKeySpec::Aes256)
-            .set_encryption_context(pairs(context))
-            .send()
-            .await
-            .map_err(|error| call.failed(&error))?;
+            .set_encryption_context(pairs(context));
+        let reply = call.answer(request.send()).await?;
         let (Some(key), Some(wrapped)) = (reply.plaintext, reply.ciphertext_blob) else {
             return Err(call.wrong_answer("it holds no data key"));
         };
@@ -174,17 +172,15 @@ impl KmsKey {
 
     async fn decrypt(&self, wrapped: &WrappedKey, context: &EncryptionContext) -> Result<DataKey> {
         let call = self.call("kms:Decrypt");
-        let reply = self
+        let request = self
             .clients
-            .kms()
-            .await
+            .kms(&call)
+            .await?
             .decrypt()
             .key_id(&self.arn)
             .ciphertext_blob(Blob::new(wrapped.0.clone()))
-            .set_encryption_context(pairs(context))
-            .send()
-            .await
-            .map_err(|error| call.failed(&error))?;
+            .set_encryption_context(pairs(context));
+        let reply = call.answer(request.send()).await?;
         let key = reply
             .plaintext
             .ok_or_else(|| call.wrong_answer("it holds no plaintext"));

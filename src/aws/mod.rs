@@ -7,9 +7,13 @@ mod credentials;
 mod dynamodb;
 mod expressions;
 mod failure;
+mod http;
 mod kms;
 mod no_metrics;
+mod registry;
 mod request_counter;
+mod settings;
+mod sources;
 mod user_agent;
 
 pub use clients::{AwsClients, ClientSettings, Timeouts};

@@ -5,6 +5,7 @@
 
 mod objects;
 mod replies;
+mod runtime;
 
 use std::future::pending;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::TryFutureExt;
-use napi::bindgen_prelude::{Either, FnArgs, Function, ToNapiValue, create_custom_tokio_runtime};
+use napi::bindgen_prelude::{Either, FnArgs, Function, ToNapiValue};
 use napi::{Env, Result as NapiResult};
 use napi_derive::napi;
 
@@ -25,7 +26,7 @@ use replies::{Replies, Slot};
 use crate::aws::{KmsKeys, Timeouts};
 use crate::backend;
 use crate::call::{self, Requests};
-use crate::config::{Environment, StoreConfig};
+use crate::config::{DEFAULT_REGION, Environment, StoreConfig};
 use crate::error::{Error, Result};
 use crate::key_cache::{CacheCounters, Clock};
 use crate::lifecycle::{Closable, InUse};
@@ -37,21 +38,9 @@ use crate::store::{
 };
 use crate::time::EpochMillis;
 
-/// Two threads keep the sockets and the cipher busy without crowding out the main thread on small machines.
-const RUNTIME_THREADS: usize = 2;
-/// Name look-ups, credential files, and the local mode's file.
-const BLOCKING_THREADS: usize = 8;
-
 #[napi_derive::module_init]
 fn start() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(RUNTIME_THREADS)
-        .max_blocking_threads(BLOCKING_THREADS)
-        .thread_name("connect-dynamodb-kms")
-        .enable_all()
-        .build()
-        .expect("threads for the runtime");
-    create_custom_tokio_runtime(runtime);
+    runtime::register();
 }
 
 /// The constants that the environment may override.
@@ -73,7 +62,7 @@ pub fn defaults() -> Defaults {
     Defaults {
         kms_key_arn: environment.key_arn,
         sessions_table: environment.table,
-        aws_region: environment.region,
+        aws_region: environment.region.unwrap_or_else(|| DEFAULT_REGION.into()),
     }
 }
 
@@ -88,8 +77,11 @@ fn reply<T, U>(result: Result<T>, convert: impl FnOnce(T) -> U) -> Reply<U> {
 }
 
 async fn with_default_keys<T>(work: impl AsyncFnOnce(KmsKeys) -> Result<T>) -> Result<T> {
-    let keys = backend::default_keys(&environment())?;
-    call::within(Some(Timeouts::DEFAULT.call), Arc::default(), work(keys)).await
+    call::guarded(async {
+        let keys = backend::default_keys(&environment())?;
+        call::within(Some(Timeouts::DEFAULT.call), Arc::default(), work(keys)).await
+    })
+    .await
 }
 
 /// Seals a text under a fresh data key of the environment's KMS key.
@@ -165,10 +157,12 @@ pub fn open_store(
 /// Whether a session's JSON holds what the record did that `mark` is of, beside the cookie's expiry. Not on JavaScript's thread, which hashing a large
 /// session would hold.
 #[napi]
-#[allow(clippy::unused_async)] // being async is what brings it to the runtime's threads
-pub async fn holds_content(mark: String, json: String) -> bool {
+pub async fn holds_content(mark: String, json: String) -> Reply<bool> {
     let json = Plaintext::new(json.into_bytes());
-    Mark::decode(&mark).is_ok_and(|mark| Content::of(&json) == mark.content)
+    let compared = call::guarded(async {
+        Ok(Mark::decode(&mark).is_ok_and(|mark| Content::of(&json) == mark.content))
+    });
+    reply(compared.await, |same| same)
 }
 
 /// Whether this is the first call of this function in the process, in whichever of its threads: what it is asked for need be said only once.

@@ -5,11 +5,13 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use futures_util::FutureExt;
-use napi::bindgen_prelude::{FnArgs, Function, JsError, ToNapiValue, spawn};
+use napi::bindgen_prelude::{FnArgs, Function, JsError, ToNapiValue};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
-use napi::{Env, Error as NapiError, Result as NapiResult, Status, sys};
+use napi::{Env, Result as NapiResult, Status, sys};
 
 use super::objects::Failure;
+use super::runtime::spawn;
+use crate::error::Error;
 
 /// Where replies are gathered, and what wakes JavaScript up for them.
 pub(super) struct Replies {
@@ -84,22 +86,23 @@ impl Replies {
     ) -> NapiResult<()> {
         self.begin(env)?;
         let replies = self.clone();
-        spawn(async move {
+        let started = spawn(async move {
             let reply = AssertUnwindSafe(work).catch_unwind().await;
+            let reply = reply.unwrap_or_else(|_| Err(Error::Internal.into()));
             replies.deliver(call, move |env| {
                 // SAFETY: the environment of JavaScript's thread, which calls this.
                 unsafe {
                     match reply {
-                        Ok(Ok(value)) => T::to_napi_value(env, value),
-                        Ok(Err(failure)) => Failure::to_napi_value(env, failure),
-                        Err(_) => Err(NapiError::from_reason(
-                            "a defect of connect-dynamodb-kms; the process's standard error has its place",
-                        )),
+                        Ok(value) => T::to_napi_value(env, value),
+                        Err(failure) => Failure::to_napi_value(env, failure),
                     }
                 }
             });
         });
-        Ok(())
+        if started.is_err() {
+            self.end(env, 1)?;
+        }
+        started
     }
 
     fn deliver(

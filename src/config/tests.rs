@@ -30,8 +30,8 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(config.record_version, Version::V1);
     assert_eq!(config.accept_versions, [Version::V1, Version::V2]);
     let (table, keys, key_arn) = aws(config);
-    assert_eq!(table.region, "us-east-1");
-    assert_eq!(table, keys);
+    assert_eq!(table.region, None, "the profile's, or the default");
+    assert_eq!(keys.region.as_deref(), Some("us-east-1"));
     assert_eq!(key_arn, DEFAULT_KEY_ARN);
 }
 
@@ -45,14 +45,14 @@ fn the_environment_overrides_defaults_and_options_override_the_environment() {
     });
     let config = StoreConfig::parse("{}", &environment).unwrap();
     assert_eq!(config.table_name, "from-env");
-    assert_eq!(aws(config).0.region, "eu-west-1");
+    assert_eq!(aws(config).0.region.as_deref(), Some("eu-west-1"));
     let config = StoreConfig::parse(
         r#"{"tableName": "mine", "region": "ap-south-1"}"#,
         &environment,
     )
     .unwrap();
     assert_eq!(config.table_name, "mine");
-    assert_eq!(aws(config).0.region, "ap-south-1");
+    assert_eq!(aws(config).0.region.as_deref(), Some("ap-south-1"));
 }
 
 #[test]
@@ -61,15 +61,15 @@ fn the_keys_region_is_that_of_its_arn() {
         r#"{"region": "eu-west-1", "kmsKeyArn": "arn:aws:kms:eu-central-1:123456789012:alias/sessions"}"#,
     ));
     assert_eq!(
-        (table.region.as_str(), keys.region.as_str()),
-        ("eu-west-1", "eu-central-1")
+        (table.region.as_deref(), keys.region.as_deref()),
+        (Some("eu-west-1"), Some("eu-central-1"))
     );
 }
 
 #[test]
 fn a_services_own_endpoint_goes_before_the_common_one() {
     let (table, keys, _) = aws(parse(
-        r#"{"endpoint": "http://127.0.0.1:1", "kmsEndpoint": "http://127.0.0.1:2"}"#,
+        r#"{"region": "us-east-1", "endpoint": "http://127.0.0.1:1", "kmsEndpoint": "http://127.0.0.1:2"}"#,
     ));
     assert_eq!(
         table.dynamodb_endpoint.as_deref(),
@@ -188,6 +188,17 @@ fn a_bad_environment_is_named() {
 }
 
 #[test]
+fn a_region_with_white_space_is_refused_where_it_counts() {
+    for region in ["us-east-1\n", " us-east-1", "us east"] {
+        let environment = Environment::new(|name| (name == "AWS_REGION").then(|| region.into()));
+        let error = StoreConfig::parse("{}", &environment).err().expect(region);
+        assert!(error.to_string().contains("AWS_REGION"), "{error}");
+        assert!(StoreConfig::parse(r#"{"region": "eu-west-1"}"#, &environment).is_ok());
+        assert!(StoreConfig::parse(r#"{"local": {"path": "x"}}"#, &environment).is_ok());
+    }
+}
+
+#[test]
 fn local_mode_wins_over_the_options_about_aws() {
     let config = parse(r#"{"local": {"path": "./x"}, "tableName": "mine", "region": "eu-west-1"}"#);
     assert_eq!(config.table_name, "mine");
@@ -202,7 +213,10 @@ fn several_keys_have_a_client_each_in_their_own_region() {
     let Backend::Aws { keys, .. } = config.backend else {
         panic!("local");
     };
-    let regions: Vec<&str> = keys.iter().map(|key| key.client.region.as_str()).collect();
+    let regions: Vec<&str> = keys
+        .iter()
+        .filter_map(|key| key.client.region.as_deref())
+        .collect();
     assert_eq!(regions, ["us-east-1", "eu-west-1"]);
     assert!(keys.iter().all(|key| key.client.kms_endpoint.is_some()));
 }

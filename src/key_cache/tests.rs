@@ -82,7 +82,7 @@ impl DataKeys for Counting {
 struct Turned {
     cache: KeyCache,
     clock: Clock,
-    turned: Mutex<f64>,
+    seconds: Mutex<f64>,
 }
 
 impl std::ops::Deref for Turned {
@@ -98,15 +98,15 @@ impl Turned {
         Turned {
             cache: KeyCache::with(keys.clone(), Some(limits), None, clock.clone()),
             clock,
-            turned: Mutex::new(0.0),
+            seconds: Mutex::new(0.0),
         }
     }
 
     /// Turns the clock to so many seconds after the start.
     fn at(&self, seconds: f64) {
-        let mut turned = self.turned.lock().unwrap();
-        self.clock.turn(Duration::from_secs_f64(seconds - *turned));
-        *turned = seconds;
+        let mut so_far = self.seconds.lock().unwrap();
+        self.clock.turn(Duration::from_secs_f64(seconds - *so_far));
+        *so_far = seconds;
     }
 }
 

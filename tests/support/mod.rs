@@ -84,7 +84,7 @@ fn aws() -> Backend {
     let ready: serde_json::Value = serde_json::from_str(&line).expect("its line of addresses");
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     let clients = AwsClients::shared(&ClientSettings {
-        region: "us-east-1".into(),
+        region: Some("us-east-1".into()),
         dynamodb_endpoint: Some(text(&ready["dynamodb"])),
         kms_endpoint: Some(text(&ready["kms"])),
         profile: None,

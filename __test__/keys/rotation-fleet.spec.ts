@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { CreateAliasCommand, type KMSClient, UpdateAliasCommand } from '@aws-sdk/client-kms';
-import { type AwsBackend, startAws } from './support/backends.ts';
-import { Browser } from './support/browser.ts';
-import { PlainStore } from './support/plain-store.ts';
-import { Program } from './support/program.ts';
-import { TableItems } from './support/table-items.ts';
+import { type AwsBackend, startAws } from '../support/backends.ts';
+import { Browser } from '../support/browser.ts';
+import { PlainStore } from '../support/plain-store.ts';
+import { Program } from '../support/program.ts';
+import { TableItems } from '../support/table-items.ts';
 
 const arn = (resource: string) => `arn:aws:kms:us-east-1:232282424912:${resource}`;
 const OLD = arn('key/aaaaaaaa-0000-0000-0000-000000000000');

@@ -1,0 +1,32 @@
+'use strict';
+
+// The timers of Node.js itself, for what the store does by itself: callbacks, `close`, leases, waits. The tests of an application may replace those of the global object and
+// of `process` by fakes that stand still. `Date` stays the application's: sessions end by it.
+
+const { runInThisContext } = require('node:vm');
+
+/** Node.js's own global object. Jest runs modules in a context with another one, whose timers may be fakes before the first module is loaded. */
+const node = runInThisContext('globalThis');
+
+/** @sinonjs/fake-timers, which Jest and Vitest have inside, notes what a fake stands for. */
+function real(owner, name) {
+  const found = owner[name];
+  return found.clock?.[`_${name}`] ?? found;
+}
+
+const { process } = node;
+const nextTick = real(process, 'nextTick');
+
+/** Milliseconds by a clock that nobody sets. A fake hides the method of the class. */
+function monotonic() {
+  const { performance } = require('node:perf_hooks');
+  return Object.getPrototypeOf(performance).now.call(performance);
+}
+
+module.exports = {
+  setTimeout: real(node, 'setTimeout'),
+  clearTimeout: real(node, 'clearTimeout'),
+  setImmediate: real(node, 'setImmediate'),
+  nextTick: (callback) => nextTick.call(process, callback),
+  monotonic,
+};

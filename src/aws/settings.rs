@@ -1,0 +1,209 @@
+//! What the AWS SDK reads from the environment and the configuration files, checked before it does: it panics on some values, takes no notice of others, and
+//! tells of the rest with the first request.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+use std::time::Duration;
+
+use aws_config::profile::{self, Profile, ProfileSet};
+use aws_runtime::env_config::EnvConfigValue;
+use aws_runtime::env_config::file::EnvConfigFiles;
+use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryMode};
+use aws_types::os_shim_internal::{Env, Fs};
+
+use super::credentials::is_usable_key;
+use crate::config::{is_region, is_url};
+use crate::error::{Error, Result};
+
+/// The bounds of the random waits before the second attempt and before any. The SDK's own, a second and twenty, are longer than a web request waits: a
+/// service that is asked again too late is not heard at all.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// The name of a variable, of its key in a profile, and of the service that may have one of its own.
+struct Setting<'a>(&'a str, &'a str, Option<&'a str>);
+
+/// The environment, and the profile that counts.
+pub(super) struct Settings {
+    env: Env,
+    profiles: Option<ProfileSet>,
+}
+
+impl Settings {
+    /// Reads the configuration files; `profile` goes before `AWS_PROFILE`. Files that cannot be read count as empty here: the search for credentials says what
+    /// is wrong with them.
+    pub(super) async fn read(profile: Option<&str>) -> Settings {
+        let (env, fs) = (Env::real(), Fs::real());
+        let files = EnvConfigFiles::default();
+        let selected = profile.map(|profile| Cow::Owned(profile.to_owned()));
+        let profiles = profile::load(&fs, &env, &files, selected).await.ok();
+        Settings { env, profiles }
+    }
+
+    /// How requests are repeated: `AWS_MAX_ATTEMPTS` and `AWS_RETRY_MODE` or what the profile says, else the SDK's three attempts. The waits are ours.
+    pub(super) fn retries(&self) -> Result<RetryConfig> {
+        let mut retries = RetryConfig::standard()
+            .with_initial_backoff(FIRST_WAIT)
+            .with_max_backoff(LONGEST_WAIT);
+        let attempts = Setting("AWS_MAX_ATTEMPTS", "max_attempts", None);
+        let attempts = self.checked(&attempts, "a whole number from 1", |text| {
+            text.parse().ok().filter(|number: &u32| *number > 0)
+        })?;
+        if let Some(attempts) = attempts {
+            retries = retries.with_max_attempts(attempts);
+        }
+        let mode = Setting("AWS_RETRY_MODE", "retry_mode", None);
+        let mode = self.checked(&mode, "standard or adaptive", |text| {
+            RetryMode::from_str(text).ok()
+        })?;
+        if let Some(mode) = mode {
+            retries = retries.with_retry_mode(mode);
+        }
+        Ok(retries)
+    }
+
+    /// The region of the profile, or of the one that it is based on.
+    pub(super) fn region(&self) -> Result<Option<String>> {
+        let profiles = self.profile_and_sources();
+        let named = profiles.iter().find_map(|profile| {
+            let region = profile.get("region")?;
+            Some((profile.name(), region))
+        });
+        match named {
+            None => Ok(None),
+            Some((_, region)) if is_region(region) => Ok(Some(region.to_owned())),
+            Some((profile, _)) => Err(Error::Config(format!(
+                "the region of the AWS profile {profile} must be an AWS region such as us-east-1"
+            ))),
+        }
+    }
+
+    /// Whether the files have such a profile.
+    pub(super) fn has_profile(&self, name: &str) -> bool {
+        // Files that cannot be read are for the search to tell of.
+        let profiles = self.profiles.as_ref();
+        profiles.is_none_or(|profiles| profiles.get_profile(name).is_some())
+    }
+
+    /// A key in the profile that no request can be signed with: the SDK panics on it.
+    pub(super) fn unusable_key(&self) -> Option<String> {
+        let profiles = self.profile_and_sources();
+        let mut keys = profiles.iter().flat_map(|profile| {
+            let names = [
+                "aws_access_key_id",
+                "aws_secret_access_key",
+                "aws_session_token",
+            ];
+            names.map(|name| (profile.name(), name, profile.get(name)))
+        });
+        keys.find_map(|(profile, name, value)| {
+            let unusable = value.is_some_and(|value| !is_usable_key(value));
+            unusable.then(|| format!("{name} of the AWS profile {profile} holds a character that no key has, or nothing"))
+        })
+    }
+
+    /// The profile that counts, the one that it is based on, and so on.
+    fn profile_and_sources(&self) -> Vec<&Profile> {
+        let mut found: Vec<&Profile> = Vec::new();
+        let Some(profiles) = &self.profiles else {
+            return found;
+        };
+        let mut next = Some(profiles.selected_profile());
+        while let Some(profile) = next.and_then(|name| profiles.get_profile(name)) {
+            if found.iter().any(|seen| seen.name() == profile.name()) {
+                break;
+            }
+            found.push(profile);
+            next = profile.get("source_profile");
+        }
+        found
+    }
+
+    /// Checks what of the environment leads to a service. `own` says whether an option names the service's endpoint; `service` is its name in settings.
+    pub(super) fn check_endpoint(&self, service: &str, own: bool) -> Result<()> {
+        let ignored = Setting(
+            "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+            "ignore_configured_endpoint_urls",
+            None,
+        );
+        let endpoint = if own || self.is_on(&ignored) {
+            None
+        } else {
+            let endpoint = Setting("AWS_ENDPOINT_URL", "endpoint_url", Some(service));
+            self.checked(&endpoint, "an http:// or https:// URL", |url| {
+                is_url(url).then_some(())
+            })?
+        };
+        if !own && endpoint.is_none() {
+            return Ok(());
+        }
+        for setting in [
+            Setting("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint", None),
+            Setting("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint", None),
+        ] {
+            if self.is_on(&setting) {
+                let name = self.name_of(&setting);
+                return Err(Error::Config(format!(
+                    "{name} chooses among AWS's own endpoints, so it cannot be combined with another endpoint of {service}; leave one of them out"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The files whose certificates count beside the system's, each with the name of the setting.
+    pub(super) fn certificate_files(&self) -> Vec<(&'static str, String)> {
+        let bundle = self.value(&Setting("AWS_CA_BUNDLE", "ca_bundle", None));
+        let extra = self.env.get("NODE_EXTRA_CA_CERTS").ok();
+        let files = [("AWS_CA_BUNDLE", bundle), ("NODE_EXTRA_CA_CERTS", extra)];
+        files
+            .into_iter()
+            .filter_map(|(name, path)| Some((name, path.filter(|path| !path.is_empty())?)))
+            .collect()
+    }
+
+    fn value(&self, Setting(variable, key, service): &Setting<'_>) -> Option<String> {
+        let mut setting = EnvConfigValue::new().env(variable).profile(key);
+        if let Some(service) = service {
+            setting = setting.service_id(service);
+        }
+        let found = setting.load(&self.env, self.profiles.as_ref());
+        found.map(|(value, _)| value.into_owned())
+    }
+
+    fn is_on(&self, setting: &Setting<'_>) -> bool {
+        let value = self.value(setting);
+        value.is_some_and(|text| text.trim().eq_ignore_ascii_case("true"))
+    }
+
+    fn checked<T>(
+        &self,
+        setting: &Setting<'_>,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let Some(text) = self.value(setting) else {
+            return Ok(None);
+        };
+        match parse(&text) {
+            Some(value) => Ok(Some(value)),
+            None => Err(Error::Config(format!(
+                "{} must be {expected}",
+                self.name_of(setting)
+            ))),
+        }
+    }
+
+    /// Where a setting that there is comes from.
+    fn name_of(&self, Setting(variable, key, service): &Setting<'_>) -> String {
+        let of_service = service.map(|service| format!("{variable}_{}", service.to_uppercase()));
+        let variables = of_service.into_iter().chain([(*variable).to_owned()]);
+        for variable in variables {
+            if self.env.get(&variable).is_ok() {
+                return format!("the environment's {variable}");
+            }
+        }
+        let profile = self.profiles.as_ref().map(ProfileSet::selected_profile);
+        format!("{key} of the AWS profile {}", profile.unwrap_or("default"))
+    }
+}

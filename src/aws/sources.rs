@@ -1,0 +1,119 @@
+//! Where credentials are looked for.
+
+use std::sync::Arc;
+
+use aws_config::ecs::EcsCredentialsProvider;
+use aws_config::imds::credentials::ImdsCredentialsProvider;
+use aws_config::meta::credentials::CredentialsProviderChain;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use futures_util::FutureExt;
+
+use super::credentials::{Checked, Source};
+use super::http::Watched;
+use super::settings::Settings;
+
+/// What decides where to look.
+#[derive(Clone)]
+pub(super) struct Sources {
+    /// The option `profile`.
+    pub(super) profile: Option<String>,
+    /// The option `roleArn`.
+    pub(super) role_arn: Option<String>,
+    /// Of AWS STS.
+    pub(super) region: String,
+    pub(super) retries: RetryConfig,
+    /// What the environment and the profile say of everything else. It has no deadlines: the search as a whole has one.
+    pub(super) config: SdkConfig,
+}
+
+impl Sources {
+    pub(super) fn through(self, client: Watched) -> Source {
+        let client = Arc::new(client);
+        Box::new(move || self.clone().provider(client.clone()).boxed())
+    }
+
+    /// The default credential chain or that of the profile and, where asked for, a role on top of it.
+    async fn provider(self, client: Arc<Watched>) -> SharedCredentialsProvider {
+        let client = Watched {
+            client: client.client.clone(),
+            last: client.last.clone(),
+        };
+        let config = self.config.into_builder().http_client(client).build();
+        let settings = Settings::read(self.profile.as_deref()).await;
+        if let Some(reason) = settings.unusable_key() {
+            return SharedCredentialsProvider::new(Unusable(reason));
+        }
+        let mut surroundings = ProviderConfig::without_region()
+            .with_region(Some(Region::new(self.region)))
+            .with_behavior_version(Some(BehaviorVersion::latest()))
+            .with_retry_config(self.retries)
+            .with_use_fips(config.use_fips())
+            .with_use_dual_stack(config.use_dual_stack());
+        if let Some(client) = config.http_client() {
+            surroundings = surroundings.with_http_client(client);
+        }
+        let chain = match &self.profile {
+            None => {
+                let chain =
+                    aws_config::default_provider::credentials::DefaultCredentialsChain::builder();
+                let chain = chain
+                    .region(config.region().cloned())
+                    .configure(surroundings);
+                SharedCredentialsProvider::new(chain.build().await)
+            }
+            Some(profile) if !settings.has_profile(profile) => {
+                SharedCredentialsProvider::new(Unusable(format!(
+                    "the AWS profile {profile}, which the option profile names, is in neither of the configuration files"
+                )))
+            }
+            Some(profile) => SharedCredentialsProvider::new(of_profile(profile, &surroundings)),
+        };
+        let Some(role_arn) = self.role_arn else {
+            return chain;
+        };
+        let role = AssumeRoleProvider::builder(role_arn)
+            .session_name("connect-dynamodb-kms")
+            .configure(&config)
+            .build_from_provider(Checked(chain))
+            .await;
+        SharedCredentialsProvider::new(role)
+    }
+}
+
+/// As the default chain with `AWS_PROFILE`, but for the variables with credentials: what is asked for by name goes before what happens to stand in the
+/// environment, as in AWS's other SDKs.
+fn of_profile(profile: &str, surroundings: &ProviderConfig) -> CredentialsProviderChain {
+    let files = ProfileFileCredentialsProvider::builder()
+        .configure(surroundings)
+        .profile_name(profile);
+    let token = WebIdentityTokenCredentialsProvider::builder().configure(surroundings);
+    let container = EcsCredentialsProvider::builder().configure(surroundings);
+    let instance = ImdsCredentialsProvider::builder()
+        .configure(surroundings)
+        .build();
+    CredentialsProviderChain::first_try("Profile", files.build())
+        .or_else("WebIdentityToken", token.build())
+        .or_else("EcsContainer", container.build())
+        .or_else("Ec2InstanceMetadata", instance)
+}
+
+/// For settings that lead to no credentials.
+#[derive(Debug)]
+struct Unusable(String);
+
+impl ProvideCredentials for Unusable {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let reason = super::credentials::NotFound::unusable(self.0.clone());
+        future::ProvideCredentials::ready(Err(CredentialsError::invalid_configuration(reason)))
+    }
+}
