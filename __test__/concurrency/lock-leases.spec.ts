@@ -1,6 +1,6 @@
 // The lease behind withLock() as time passes: renewed, lost, waited for, and given back late. Time is turned by the test.
 
-import './support/switched-timers.ts';
+import '../support/switched-timers.ts';
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';

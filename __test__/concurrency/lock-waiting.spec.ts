@@ -1,6 +1,6 @@
 // Waiting for a lease: at growing intervals, with a deadline and a signal. Time is turned by the test.
 
-import './support/switched-timers.ts';
+import '../support/switched-timers.ts';
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';

@@ -1,6 +1,6 @@
 // What update() keeps to: the end of the session, its arguments, what it may write, its calls of AWS, and its deadline.
 
-import './support/switched-timers.ts';
+import '../support/switched-timers.ts';
 import assert from 'node:assert/strict';
 import { after, before, describe, it, mock } from 'node:test';
 import { type SessionData, SessionStoreError } from 'connect-dynamodb-kms';

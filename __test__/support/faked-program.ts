@@ -27,7 +27,7 @@ if (when === 'before') FAKES[fakes]!();
 const { DynamoDBSessionStore } = createRequire(import.meta.url)('connect-dynamodb-kms');
 if (when === 'after') FAKES[fakes]!();
 
-const store = new DynamoDBSessionStore({ local: { path: folder } });
+const store = new DynamoDBSessionStore({ local: { path: folder }, recordVersion: 2 });
 const visit = (session: any) => {
   session.visits++;
 };

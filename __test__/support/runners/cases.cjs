@@ -17,7 +17,7 @@ module.exports = function cases({ runner, fakes, packages }) {
       beforeEach(() => {
         install();
         folder = mkdtempSync(join(tmpdir(), 'runner-'));
-        store = new DynamoDBSessionStore({ local: { path: folder }, logger });
+        store = new DynamoDBSessionStore({ local: { path: folder }, recordVersion: 2, logger });
       });
       afterEach(() => {
         remove();
