@@ -6,11 +6,11 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::aead::{AES_256_GCM, Aad as TheirAad, LessSafeKey, Nonce, UnboundKey};
 use base64_simd::STANDARD as BASE64;
-use connect_dynamodb_kms::data_keys::{DataKey, WrappedKey};
-use connect_dynamodb_kms::envelope::{Binding, BoundSeal, open, open_bound, seal, seal_bound};
-use connect_dynamodb_kms::plaintext::Plaintext;
+use connect_dynamodb_kms::crypto::data_key::{DataKey, WrappedKey};
+use connect_dynamodb_kms::crypto::envelope::{Aad, BoundSeal, open, open_bound, seal, seal_bound};
+use connect_dynamodb_kms::crypto::plaintext::Plaintext;
 use connect_dynamodb_kms::record::{Bound, EncryptedSessionRecord, Item, Version};
 use connect_dynamodb_kms::time::EpochSeconds;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
@@ -25,7 +25,7 @@ const SIZES: [usize; 4] = [2_000, 16_000, 64_000, 300_000];
 const RAW: &str = "raw";
 const VERSIONS: [(Version, &str); 2] = [(Version::V1, "version 1"), (Version::V2, "version 2")];
 
-const BINDING: Binding<'static> = Binding {
+const AAD: Aad<'static> = Aad {
     not_after: EpochSeconds(1_900_000_000),
     table: "sessions",
     key: "app:iVnKkJYcgUwRBJ3uLMFyOQtSpLzEcm1A",
@@ -47,7 +47,7 @@ fn raw_seal_under(key: &LessSafeKey, iv: [u8; 12], plaintext: &[u8]) -> String {
     let mut buffer = Vec::with_capacity(plaintext.len() + AES_256_GCM.tag_len());
     buffer.extend_from_slice(plaintext);
     let nonce = Nonce::assume_unique_for_key(iv);
-    key.seal_in_place_append_tag(nonce, Aad::empty(), &mut buffer)
+    key.seal_in_place_append_tag(nonce, TheirAad::empty(), &mut buffer)
         .unwrap();
     BASE64.encode_to_string(buffer)
 }
@@ -55,7 +55,8 @@ fn raw_seal_under(key: &LessSafeKey, iv: [u8; 12], plaintext: &[u8]) -> String {
 fn raw_open(key: &LessSafeKey, sealed: &str) -> Vec<u8> {
     let mut buffer = BASE64.decode_to_vec(sealed).unwrap();
     let nonce = Nonce::assume_unique_for_key(RAW_IV);
-    key.open_in_place(nonce, Aad::empty(), &mut buffer).unwrap();
+    key.open_in_place(nonce, TheirAad::empty(), &mut buffer)
+        .unwrap();
     buffer
 }
 
@@ -64,9 +65,9 @@ fn sealed_item(version: Version, key: &DataKey, plaintext: &[u8]) -> Item {
     let (sealed, bound) = match version {
         Version::V1 => (seal(key, payload), None),
         Version::V2 => {
-            let bound = seal_bound(key, payload, &BINDING);
+            let bound = seal_bound(key, payload, &AAD);
             let added = Bound {
-                not_after: BINDING.not_after,
+                not_after: AAD.not_after,
                 salt: bound.salt,
                 commitment: bound.commitment,
             };
@@ -74,7 +75,7 @@ fn sealed_item(version: Version, key: &DataKey, plaintext: &[u8]) -> Item {
         }
     };
     let record = EncryptedSessionRecord {
-        key: BINDING.key.to_owned(),
+        key: AAD.key.to_owned(),
         wrapped_key: WrappedKey(vec![1; 184]),
         sealed,
         ttl: EpochSeconds(1_800_000_000),
@@ -93,7 +94,7 @@ fn opened_item(key: &DataKey, item: Item) -> Plaintext {
                 salt: bound.salt,
                 commitment: bound.commitment,
             };
-            open_bound(key, bound, &BINDING).unwrap()
+            open_bound(key, bound, &AAD).unwrap()
         }
     }
 }

@@ -7,27 +7,21 @@
 
 #![deny(unsafe_code)]
 
+pub mod assembly;
 pub mod aws;
-pub mod backend;
 // The macros of napi expand to unsafe code, and register what Rust never calls by name.
 #[allow(unsafe_code, unreachable_pub, missing_docs)]
 #[cfg_attr(test, allow(dead_code))]
 mod binding;
 pub mod call;
+pub mod closable;
 pub mod config;
-pub mod data_keys;
-pub mod envelope;
+pub mod crypto;
 pub mod error;
-pub mod key_cache;
-pub mod lease;
-pub mod lifecycle;
+pub mod keys;
 pub mod local;
-pub mod mark;
-pub mod plaintext;
 pub mod record;
-pub mod session_data;
-pub mod session_key;
-pub mod session_table;
+pub mod standalone_envelope;
 pub mod store;
 pub mod time;
 

@@ -6,16 +6,17 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use connect_dynamodb_kms::data_keys::{EncryptionContext, WrappedKey};
-use connect_dynamodb_kms::envelope::{Sealed, seal};
-use connect_dynamodb_kms::key_cache::KeyCache;
-use connect_dynamodb_kms::plaintext::Plaintext;
+use connect_dynamodb_kms::crypto::data_key::WrappedKey;
+use connect_dynamodb_kms::crypto::envelope::{Sealed, seal};
+use connect_dynamodb_kms::crypto::plaintext::Plaintext;
+use connect_dynamodb_kms::keys::EncryptionContext;
+use connect_dynamodb_kms::keys::cache::KeyCache;
+use connect_dynamodb_kms::record::partition_key::{IdHashing, SessionKeys};
 use connect_dynamodb_kms::record::{
     AUTH_TAG, Attribute, EncryptedSessionRecord, Item, NOT_AFTER, SESSION_ID, TTL, Version,
     decode_base64,
 };
-use connect_dynamodb_kms::session_key::{IdHashing, SessionKeys};
-use connect_dynamodb_kms::session_table::{Condition, Outcome, Scan};
+use connect_dynamodb_kms::store::session_table::{Condition, Outcome, Scan};
 use connect_dynamodb_kms::store::{Known, Lifetime, Lookup, RecordPolicy, Saving, SessionStore};
 use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
 use support::{SetNew, backends, store, store_with};
@@ -61,7 +62,7 @@ fn everything() -> Scan {
 }
 
 async fn scan_all(
-    table: &dyn connect_dynamodb_kms::session_table::SessionTable,
+    table: &dyn connect_dynamodb_kms::store::session_table::SessionTable,
     scan: &Scan,
 ) -> (Vec<String>, usize) {
     let (mut keys, mut pages, mut after) = (Vec::new(), 0, None);

@@ -6,10 +6,10 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use connect_dynamodb_kms::key_cache::KeyCache;
-use connect_dynamodb_kms::plaintext::Plaintext;
+use connect_dynamodb_kms::crypto::plaintext::Plaintext;
+use connect_dynamodb_kms::keys::cache::KeyCache;
 use connect_dynamodb_kms::record::Version;
-use connect_dynamodb_kms::session_key::{IdHashing, SessionKeys};
+use connect_dynamodb_kms::record::partition_key::{IdHashing, SessionKeys};
 use connect_dynamodb_kms::store::{
     Attempt, End, Known, Lifetime, Lookup, OnConflict, RecordPolicy, Save, Saved, Saving,
     SessionStore,

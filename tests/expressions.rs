@@ -5,11 +5,11 @@
 
 mod support;
 
-use connect_dynamodb_kms::lease::{LEASE_UNTIL, OWNER};
+use connect_dynamodb_kms::record::lease::{LEASE_UNTIL, OWNER};
 use connect_dynamodb_kms::record::{
     AUTH_TAG, Attribute, ENCRYPTED_DATA, ENCRYPTED_KEY, Item, NOT_AFTER, SESSION_ID, TTL, VERSION,
 };
-use connect_dynamodb_kms::session_table::{Condition, Outcome, Scan};
+use connect_dynamodb_kms::store::session_table::{Condition, Outcome, Scan};
 use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
 use proptest::prelude::*;
 use proptest::sample::select;

@@ -7,10 +7,10 @@ mod support;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use connect_dynamodb_kms::crypto::plaintext::Plaintext;
 use connect_dynamodb_kms::error::Result;
-use connect_dynamodb_kms::plaintext::Plaintext;
 use connect_dynamodb_kms::record::{AUTH_TAG, Attribute, Item, TTL, VERSION, Version};
-use connect_dynamodb_kms::session_table::{Condition, Outcome, Page, Scan, SessionTable};
+use connect_dynamodb_kms::store::session_table::{Condition, Outcome, Page, Scan, SessionTable};
 use connect_dynamodb_kms::store::{Attempt, Known, Lookup, OnConflict, Save, Saved, SessionStore};
 use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
 use support::{SetNew, backends, store};

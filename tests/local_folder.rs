@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use connect_dynamodb_kms::local::{LocalFolder, LocalTable};
 use connect_dynamodb_kms::record::{Attribute, Item, SESSION_ID};
-use connect_dynamodb_kms::session_table::{Condition, SessionTable};
+use connect_dynamodb_kms::store::session_table::{Condition, SessionTable};
 
 fn table(path: &str) -> LocalTable {
     LocalTable::new(LocalFolder::new(path).unwrap(), "sessions")

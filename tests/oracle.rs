@@ -2,12 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // clippy takes only #[test] functions for tests
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use connect_dynamodb_kms::data_keys::DataKey;
-use connect_dynamodb_kms::envelope::{
-    Binding, BoundSeal, Iv, Sealed, open, open_bound, seal, seal_bound,
+use aws_lc_rs::aead::{AES_256_GCM, Aad as TheirAad, LessSafeKey, Nonce, UnboundKey};
+use connect_dynamodb_kms::crypto::data_key::DataKey;
+use connect_dynamodb_kms::crypto::envelope::{
+    Aad, BoundSeal, Iv, Sealed, open, open_bound, seal, seal_bound,
 };
-use connect_dynamodb_kms::plaintext::Plaintext;
+use connect_dynamodb_kms::crypto::plaintext::Plaintext;
 use connect_dynamodb_kms::time::EpochSeconds;
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -36,7 +36,7 @@ fn oracle_seals(key: &LessSafeKey, iv: Iv, aad: &[u8], plaintext: &[u8]) -> Seal
     let mut ciphertext = plaintext.to_vec();
     let nonce = Nonce::assume_unique_for_key(iv);
     let tag = key
-        .seal_in_place_separate_tag(nonce, Aad::from(aad), &mut ciphertext)
+        .seal_in_place_separate_tag(nonce, TheirAad::from(aad), &mut ciphertext)
         .unwrap();
     Sealed {
         iv,
@@ -64,28 +64,23 @@ fn version_2_is_sealed_as_another_library_seals_it() {
         let plaintext = text(length);
         // Data beside it of other lengths, too.
         let place = "app:".to_owned() + &"k".repeat(length % 40);
-        let binding = Binding {
+        let aad = Aad {
             not_after: EpochSeconds(1_900_000_000),
             table: "sessions",
             key: &place,
         };
-        let bound = seal_bound(&key, Plaintext::new(plaintext.clone()), &binding);
+        let bound = seal_bound(&key, Plaintext::new(plaintext.clone()), &aad);
         let mut derived = [0; 32];
         Hkdf::<Sha256>::new(Some(&bound.salt), &KEY)
             .expand(b"connect-dynamodb-kms v2 encryption key", &mut derived)
             .unwrap();
-        let expected = oracle_seals(
-            &oracle(&derived),
-            bound.sealed.iv,
-            &binding.aad(),
-            &plaintext,
-        );
+        let expected = oracle_seals(&oracle(&derived), bound.sealed.iv, &aad.bytes(), &plaintext);
         assert!(bound.sealed == expected, "{length}");
         let bound = BoundSeal {
             sealed: expected,
             ..bound
         };
-        let opened = open_bound(&key, bound, &binding).unwrap();
+        let opened = open_bound(&key, bound, &aad).unwrap();
         assert!(*opened == plaintext, "{length}");
     }
 }

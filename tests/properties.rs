@@ -2,14 +2,14 @@
 
 #![allow(clippy::unwrap_used)] // clippy takes only #[test] functions for tests
 
-use connect_dynamodb_kms::data_keys::{DataKey, WrappedKey};
-use connect_dynamodb_kms::envelope::{Binding, Sealed, open, open_bound, seal, seal_bound};
-use connect_dynamodb_kms::plaintext::Plaintext;
+use connect_dynamodb_kms::crypto::data_key::{DataKey, WrappedKey};
+use connect_dynamodb_kms::crypto::envelope::{Aad, Sealed, open, open_bound, seal, seal_bound};
+use connect_dynamodb_kms::crypto::plaintext::Plaintext;
+use connect_dynamodb_kms::record::partition_key::{IdHashing, SessionKeys};
 use connect_dynamodb_kms::record::{
     AUTH_TAG, Attribute, Bound, COMMIT, ENCRYPTED_DATA, ENCRYPTED_KEY, EncryptedSessionRecord,
     ITEM_LIMIT, IV, Item, NOT_AFTER, Name, SALT, SESSION_ID, TTL, VERSION, item_size,
 };
-use connect_dynamodb_kms::session_key::{IdHashing, SessionKeys};
 use connect_dynamodb_kms::time::EpochSeconds;
 use proptest::array::{uniform12, uniform16, uniform32};
 use proptest::collection::{btree_map, vec};
@@ -135,17 +135,17 @@ fn session_keys(prefix: &str, hashing: Hashing) -> SessionKeys {
 }
 
 /// Version 1 and version 2: sealed, it has its length and other bytes; opened, it is what it was.
-fn seals_and_opens(key: [u8; 32], plaintext: &[u8], binding: &Binding<'_>) {
+fn seals_and_opens(key: [u8; 32], plaintext: &[u8], aad: &Aad<'_>) {
     let key = key_of(key);
     let payload = || Plaintext::new(plaintext.to_vec());
     let first = seal(&key, payload());
-    let second = seal_bound(&key, payload(), binding);
+    let second = seal_bound(&key, payload(), aad);
     for sealed in [&first, &second.sealed] {
         assert_eq!(sealed.ciphertext.len(), plaintext.len());
         assert!(plaintext.len() < 16 || sealed.ciphertext != plaintext);
     }
     assert_eq!(*open(&key, first).unwrap(), plaintext);
-    assert_eq!(*open_bound(&key, second, binding).unwrap(), plaintext);
+    assert_eq!(*open_bound(&key, second, aad).unwrap(), plaintext);
 }
 
 proptest! {
@@ -158,8 +158,8 @@ proptest! {
         partition in any::<String>(),
     ) {
         let not_after = EpochSeconds(not_after);
-        let binding = Binding { not_after, table: &table, key: &partition };
-        seals_and_opens(key, &plaintext, &binding);
+        let aad = Aad { not_after, table: &table, key: &partition };
+        seals_and_opens(key, &plaintext, &aad);
     }
 
     #[test]
@@ -171,7 +171,7 @@ proptest! {
     ) {
         let aad = |(not_after, table, key): &(i64, String, String)| {
             let not_after = EpochSeconds(*not_after);
-            Binding { not_after, table, key }.aad()
+            Aad { not_after, table, key }.bytes()
         };
         let text: Vec<char> = one.1.chars().chain(one.2.chars()).collect();
         let at = cut.index(text.len() + 1);
@@ -259,8 +259,8 @@ proptest! {
     #[test]
     fn the_largest_sessions_open_too(key in data_key(), plaintext in large()) {
         let not_after = EpochSeconds(1_900_000_000);
-        let binding = Binding { not_after, table: "sessions", key: "app:one" };
-        seals_and_opens(key, &plaintext, &binding);
+        let aad = Aad { not_after, table: "sessions", key: "app:one" };
+        seals_and_opens(key, &plaintext, &aad);
     }
 }
 

@@ -4,9 +4,9 @@
 
 mod support;
 
-use connect_dynamodb_kms::mark::{Content, Mark};
-use connect_dynamodb_kms::plaintext::Plaintext;
+use connect_dynamodb_kms::crypto::plaintext::Plaintext;
 use connect_dynamodb_kms::record::Version;
+use connect_dynamodb_kms::record::mark::{Content, Mark};
 use connect_dynamodb_kms::store::{
     Attempt, End, Known, Lease, Lookup, OnConflict, Save, Saved, SessionStore,
 };

@@ -10,16 +10,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use base64_simd::STANDARD as BASE64;
-use connect_dynamodb_kms::data_keys::{DataKey, DataKeys, EncryptionContext, WrappedKey};
+use connect_dynamodb_kms::crypto::data_key::{DataKey, WrappedKey};
+use connect_dynamodb_kms::crypto::plaintext::Plaintext;
 use connect_dynamodb_kms::error::Result;
-use connect_dynamodb_kms::key_cache::{KeyCache, Limits};
-use connect_dynamodb_kms::plaintext::Plaintext;
+use connect_dynamodb_kms::keys::cache::{KeyCache, Limits};
+use connect_dynamodb_kms::keys::{DataKeys, EncryptionContext};
+use connect_dynamodb_kms::record::partition_key::{IdHashing, SessionKeys};
 use connect_dynamodb_kms::record::{
     AUTH_TAG, Attribute, COMMIT, ENCRYPTED_DATA, ENCRYPTED_KEY, IV, Item, NOT_AFTER, Name, SALT,
     SESSION_ID, TTL, VERSION, Version,
 };
-use connect_dynamodb_kms::session_key::{IdHashing, SessionKeys};
-use connect_dynamodb_kms::session_table::Condition;
+use connect_dynamodb_kms::store::session_table::Condition;
 use connect_dynamodb_kms::store::{Lookup, RecordPolicy, Saving, SessionStore};
 use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
 use support::{Backend, SetNew, backends, store, store_with};

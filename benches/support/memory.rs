@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use connect_dynamodb_kms::data_keys::{DataKey, DataKeys, EncryptionContext, WrappedKey};
+use connect_dynamodb_kms::crypto::data_key::{DataKey, WrappedKey};
 use connect_dynamodb_kms::error::Result;
+use connect_dynamodb_kms::keys::{DataKeys, EncryptionContext};
 use connect_dynamodb_kms::record::{AUTH_TAG, Attribute, Item, SESSION_ID};
-use connect_dynamodb_kms::session_table::{Condition, Outcome, Page, Scan, SessionTable};
+use connect_dynamodb_kms::store::session_table::{Condition, Outcome, Page, Scan, SessionTable};
 use connect_dynamodb_kms::time::EpochSeconds;
 use zeroize::Zeroizing;
 

@@ -9,14 +9,15 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use connect_dynamodb_kms::data_keys::{DataKey, DataKeys, EncryptionContext};
-use connect_dynamodb_kms::envelope::{Binding, BoundSeal, open_bound, seal_bound};
-use connect_dynamodb_kms::key_cache::{KeyCache, Limits};
-use connect_dynamodb_kms::mark::Mark;
-use connect_dynamodb_kms::plaintext::Plaintext;
+use connect_dynamodb_kms::crypto::data_key::DataKey;
+use connect_dynamodb_kms::crypto::envelope::{Aad, BoundSeal, open_bound, seal_bound};
+use connect_dynamodb_kms::crypto::plaintext::Plaintext;
+use connect_dynamodb_kms::keys::cache::{KeyCache, Limits};
+use connect_dynamodb_kms::keys::{DataKeys, EncryptionContext};
+use connect_dynamodb_kms::record::mark::Mark;
+use connect_dynamodb_kms::record::partition_key::{IdHashing, SessionKeys};
 use connect_dynamodb_kms::record::{EncryptedSessionRecord, Item, Version};
-use connect_dynamodb_kms::session_key::{IdHashing, SessionKeys};
-use connect_dynamodb_kms::session_table::SessionTable;
+use connect_dynamodb_kms::store::session_table::SessionTable;
 use connect_dynamodb_kms::store::{
     Attempt, Known, Lookup, OpenedSession, RecordPolicy, Save, Saved, Saving, SessionStore,
 };
@@ -35,7 +36,7 @@ const END: EpochSeconds = EpochSeconds(1_800_604_800);
 /// Bytes of the session's JSON.
 const SIZE: usize = 2000;
 
-const BINDING: Binding<'static> = Binding {
+const AAD: Aad<'static> = Aad {
     not_after: EpochSeconds(1_801_209_600),
     table: TABLE,
     key: KEY,
@@ -101,7 +102,7 @@ impl Scene {
         runtime.block_on(read).unwrap();
 
         let (data_key, _) = now(keys.generate(&context)).unwrap();
-        let bound = seal_bound(&data_key, Plaintext::new(contents[0].clone()), &BINDING);
+        let bound = seal_bound(&data_key, Plaintext::new(contents[0].clone()), &AAD);
         Scene {
             store,
             cache,
@@ -118,11 +119,11 @@ impl Scene {
 
     fn seal(&mut self) {
         let payload = Plaintext::new(self.contents[0].clone());
-        black_box(seal_bound(&self.data_key, payload, &BINDING));
+        black_box(seal_bound(&self.data_key, payload, &AAD));
     }
 
     fn open(&mut self) {
-        black_box(open_bound(&self.data_key, self.bound.clone(), &BINDING).unwrap());
+        black_box(open_bound(&self.data_key, self.bound.clone(), &AAD).unwrap());
     }
 
     fn write_record(&mut self) {

@@ -2,11 +2,11 @@
 
 #![no_main]
 
-use connect_dynamodb_kms::data_keys::DataKey;
-use connect_dynamodb_kms::envelope::{
-    Binding, BoundSeal, Sealed, open, open_bound, seal, seal_bound,
+use connect_dynamodb_kms::crypto::data_key::DataKey;
+use connect_dynamodb_kms::crypto::envelope::{
+    Aad, BoundSeal, Sealed, open, open_bound, seal, seal_bound,
 };
-use connect_dynamodb_kms::plaintext::Plaintext;
+use connect_dynamodb_kms::crypto::plaintext::Plaintext;
 use connect_dynamodb_kms::time::EpochSeconds;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
@@ -29,7 +29,7 @@ struct Input {
 
 fuzz_target!(|input: Input| {
     let data_key = DataKey::new(Zeroizing::new(input.data_key.to_vec())).expect("32 bytes");
-    let binding = Binding {
+    let aad = Aad {
         not_after: EpochSeconds(input.not_after),
         table: &input.table,
         key: &input.key,
@@ -46,17 +46,17 @@ fuzz_target!(|input: Input| {
     };
     // A tag of 128 bits is not met by chance.
     assert!(open(&data_key, sealed).is_err());
-    assert!(open_bound(&data_key, bound, &binding).is_err());
+    assert!(open_bound(&data_key, bound, &aad).is_err());
 
     let plaintext = || Plaintext::new(input.ciphertext.clone());
     let (at, change) = (usize::from(input.change.0), input.change.1);
     let mut sealed = seal(&data_key, plaintext());
-    let mut bound = seal_bound(&data_key, plaintext(), &binding);
+    let mut bound = seal_bound(&data_key, plaintext(), &aad);
     alter(&mut sealed, at, change);
     alter(&mut bound.sealed, at, change);
     for opened in [
         open(&data_key, sealed),
-        open_bound(&data_key, bound, &binding),
+        open_bound(&data_key, bound, &aad),
     ] {
         match opened {
             Ok(opened) => assert!(change == 0 && *opened == *plaintext()),

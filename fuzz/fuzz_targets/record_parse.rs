@@ -3,8 +3,8 @@
 #![no_main]
 
 use base64_simd::STANDARD as BASE64;
-use connect_dynamodb_kms::data_keys::WrappedKey;
-use connect_dynamodb_kms::envelope::Sealed;
+use connect_dynamodb_kms::crypto::data_key::WrappedKey;
+use connect_dynamodb_kms::crypto::envelope::Sealed;
 use connect_dynamodb_kms::record::{
     AUTH_TAG, Attribute, Bound, COMMIT, ENCRYPTED_DATA, ENCRYPTED_KEY, EncryptedSessionRecord, IV,
     Item, NOT_AFTER, SALT, SESSION_ID, TTL, VERSION,

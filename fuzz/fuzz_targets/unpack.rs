@@ -2,8 +2,8 @@
 
 #![no_main]
 
-use connect_dynamodb_kms::plaintext::Plaintext;
-use connect_dynamodb_kms::session_key::{IdHashing, SessionKeys};
+use connect_dynamodb_kms::crypto::plaintext::Plaintext;
+use connect_dynamodb_kms::record::partition_key::{IdHashing, SessionKeys};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use zeroize::Zeroizing;

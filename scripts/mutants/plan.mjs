@@ -34,7 +34,7 @@ export const specs = {
 };
 
 /** What cargo-mutants changes. */
-export const rust = ['src/store', 'src/record.rs', 'src/envelope.rs', 'src/key_cache'];
+export const rust = ['src/store', 'src/record', 'src/crypto/envelope.rs', 'src/keys/cache'];
 
 /**
  * A fault that no test can notice, or need not.

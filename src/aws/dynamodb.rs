@@ -22,9 +22,9 @@ use super::attributes::{attribute_value, item};
 use super::expressions::{condition_expression, filter_expression, some};
 use super::failure::{Call, reply};
 use crate::error::{Cause, Error, Result, Service, Unset};
+use crate::record::partition_key::is_table_key;
 use crate::record::{Attribute, Item, SESSION_ID, TTL};
-use crate::session_key::is_table_key;
-use crate::session_table::{Condition, Outcome, Page, Scan, SessionTable};
+use crate::store::session_table::{Condition, Outcome, Page, Scan, SessionTable};
 use crate::time::EpochSeconds;
 
 /// How many requests one `BatchWriteItem` holds (Amazon DynamoDB API Reference).

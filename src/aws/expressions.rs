@@ -1,4 +1,4 @@
-//! The conditions and the filter of [`SessionTable`](crate::session_table::SessionTable), in the language of `DynamoDB`'s expressions. They mean what
+//! The conditions and the filter of [`SessionTable`](crate::store::session_table::SessionTable), in the language of `DynamoDB`'s expressions. They mean what
 //! [`Condition::holds`] and [`Scan::admits`] say; `tests/expressions.rs` compares them.
 
 use std::collections::HashMap;
@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 
 use super::attributes::attribute_value;
-use crate::lease::{LEASE_UNTIL, OWNER};
+use crate::record::lease::{LEASE_UNTIL, OWNER};
 use crate::record::{AUTH_TAG, MARKS, NOT_AFTER, SESSION_ID, TTL};
-use crate::session_table::{Condition, Scan};
+use crate::store::session_table::{Condition, Scan};
 use crate::time::EpochSeconds;
 
 /// An expression of the API: its text and what its placeholders stand for.

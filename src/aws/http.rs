@@ -70,8 +70,11 @@ async fn certificates(name: &str, path: &str) -> Result<Vec<u8>> {
     for certificate in CertificateDer::pem_slice_iter(&pem).flatten() {
         let text = BASE64.encode_to_string(&certificate);
         if RootCertStore::empty().add(certificate).is_ok() {
-            readable +=
-                &format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
+            readable.extend([
+                "-----BEGIN CERTIFICATE-----\n",
+                &text,
+                "\n-----END CERTIFICATE-----\n",
+            ]);
         }
     }
     if readable.is_empty() {

@@ -18,8 +18,9 @@ use zeroize::Zeroizing;
 use super::AwsClients;
 use super::failure::Call;
 use crate::call::{self, Progress};
-use crate::data_keys::{DataKey, DataKeys, EncryptionContext, WrappedKey};
+use crate::crypto::data_key::{DataKey, WrappedKey};
 use crate::error::{Error, Result, Service, Unset};
+use crate::keys::{DataKeys, EncryptionContext};
 
 /// One KMS key or alias.
 pub struct KmsKey {

@@ -24,16 +24,16 @@ use objects::{
 };
 use replies::{Replies, Slot};
 
+use crate::assembly;
 use crate::aws::{KmsKeys, Timeouts};
-use crate::backend;
 use crate::call::{self, Requests};
+use crate::closable::{Closable, InUse};
 use crate::config::{DEFAULT_REGION, Environment, StoreConfig};
+use crate::crypto::plaintext::Plaintext;
 use crate::error::{Error, Result};
-use crate::key_cache::{CacheCounters, Clock};
-use crate::lifecycle::{Closable, InUse};
-use crate::mark::{Content, Mark, cookie_hash};
-use crate::plaintext::Plaintext;
-use crate::session_data;
+use crate::keys::cache::{CacheCounters, Clock};
+use crate::record::mark::{Content, Mark, cookie_hash};
+use crate::standalone_envelope;
 use crate::store::{
     Attempt, Comparison, End, Known, Lifetime, Lookup, OnConflict, Outlook, Save, SessionStore,
 };
@@ -86,7 +86,7 @@ async fn with_default_keys<T>(
     work: impl AsyncFnOnce(KmsKeys) -> Result<T>,
 ) -> Result<T> {
     call::guarded(async {
-        let keys = backend::default_keys(&environment(variables))?;
+        let keys = assembly::default_keys(&environment(variables))?;
         call::within(Some(Timeouts::DEFAULT.call), Arc::default(), work(keys)).await
     })
     .await
@@ -98,7 +98,7 @@ async fn with_default_keys<T>(
 pub async fn encrypt(data: String, variables: Variables) -> Reply<Envelope> {
     let plaintext = Plaintext::new(data.into_bytes());
     let result = with_default_keys(&variables, async |keys| {
-        session_data::encrypt(&keys, plaintext).await
+        standalone_envelope::encrypt(&keys, plaintext).await
     });
     reply(result.await, |sealed| Envelope {
         encrypted_data: sealed.encrypted_data,
@@ -118,14 +118,14 @@ pub async fn decrypt(
     auth_tag: String,
     variables: Variables,
 ) -> Reply<Plaintext<String>> {
-    let data = session_data::EncryptionResult {
+    let data = standalone_envelope::EncryptionResult {
         encrypted_data,
         encrypted_key,
         iv,
         auth_tag,
     };
     let result = with_default_keys(&variables, async |keys| {
-        session_data::decrypt(&keys, &data).await
+        standalone_envelope::decrypt(&keys, &data).await
     });
     reply(result.await, |text| text)
 }
@@ -155,7 +155,7 @@ pub fn open_store(
 ) -> NapiResult<Either<NativeStore, Failure>> {
     let opened = StoreConfig::parse(&options, &environment(&variables)).and_then(|config| {
         let (lifetime, call_timeout) = (config.lifetime, config.call_timeout());
-        Ok((backend::session_store(config)?, lifetime, call_timeout))
+        Ok((assembly::session_store(config)?, lifetime, call_timeout))
     });
     Ok(match opened {
         Ok((store, lifetime, call_timeout)) => Either::A(NativeStore {

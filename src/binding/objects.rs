@@ -6,11 +6,11 @@ use napi::{Result as NapiResult, ValueType, sys};
 use napi_derive::napi;
 
 use crate::call::Requests;
+use crate::crypto::plaintext::Plaintext;
 use crate::error::{Error, Result, Service};
-use crate::key_cache::CacheStats;
-use crate::mark::Mark;
-use crate::plaintext::Plaintext;
+use crate::keys::cache::CacheStats;
 use crate::record::EncryptedSessionRecord;
+use crate::record::mark::Mark;
 use crate::store::{Known, Lease, OpenedSession, Saved};
 use crate::time::EpochMillis;
 

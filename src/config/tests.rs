@@ -16,8 +16,8 @@ fn refused(json: &str) -> String {
 
 fn aws(config: StoreConfig) -> (ClientSettings, ClientSettings, String) {
     match config.backend {
-        Backend::Aws { table, keys } => (table, keys[0].client.clone(), keys[0].arn.clone()),
-        Backend::Local { .. } => panic!("local"),
+        BackendOptions::Aws { table, keys } => (table, keys[0].client.clone(), keys[0].arn.clone()),
+        BackendOptions::Local { .. } => panic!("local"),
     }
 }
 
@@ -202,7 +202,7 @@ fn a_region_with_white_space_is_refused_where_it_counts() {
 fn local_mode_wins_over_the_options_about_aws() {
     let config = parse(r#"{"local": {"path": "./x"}, "tableName": "mine", "region": "eu-west-1"}"#);
     assert_eq!(config.table_name, "mine");
-    assert_eq!(config.backend, Backend::Local { path: "./x".into() });
+    assert_eq!(config.backend, BackendOptions::Local { path: "./x".into() });
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn several_keys_have_a_client_each_in_their_own_region() {
     let config = parse(
         r#"{"kmsKeyArn": ["arn:aws:kms:us-east-1:1:key/new", "arn:aws:kms:eu-west-1:2:alias/old"], "kmsEndpoint": "http://127.0.0.1:2"}"#,
     );
-    let Backend::Aws { keys, .. } = config.backend else {
+    let BackendOptions::Aws { keys, .. } = config.backend else {
         panic!("local");
     };
     let regions: Vec<&str> = keys

@@ -16,7 +16,7 @@ use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
-use crate::data_keys::{DATA_KEY_LENGTH, DataKey};
+use crate::crypto::data_key::{DATA_KEY_LENGTH, DataKey};
 use crate::error::{Cause, Error, Result};
 
 type Redb<T> = std::result::Result<T, redb::Error>;

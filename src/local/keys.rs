@@ -8,10 +8,11 @@ use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
 use super::LocalFolder;
-use crate::data_keys::{DATA_KEY_LENGTH, DataKey, DataKeys, EncryptionContext, WrappedKey};
-use crate::envelope::{self, IV_LENGTH, Sealed, TAG_LENGTH, cipher_of};
+use crate::crypto::data_key::{DATA_KEY_LENGTH, DataKey, WrappedKey};
+use crate::crypto::envelope::{self, IV_LENGTH, Sealed, TAG_LENGTH, cipher_of};
+use crate::crypto::plaintext::Plaintext;
 use crate::error::{Error, Result};
-use crate::plaintext::Plaintext;
+use crate::keys::{DataKeys, EncryptionContext};
 
 /// The key file of a folder, as the key encryption key.
 pub struct LocalKeys(Arc<LocalFolder>);

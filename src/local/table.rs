@@ -12,7 +12,7 @@ use super::LocalFolder;
 use super::cleaning::Cleaning;
 use crate::error::Result;
 use crate::record::{Attribute, Item, SESSION_ID, TTL};
-use crate::session_table::{Condition, Outcome, Page, Scan, SessionTable};
+use crate::store::session_table::{Condition, Outcome, Page, Scan, SessionTable};
 use crate::time::{EpochMillis, EpochSeconds};
 
 /// How many items one page of a scan looks at.

@@ -2,8 +2,8 @@
 
 use super::SessionStore;
 use crate::error::Result;
-use crate::lease::{LeaseItem, end_of, owner_of};
-use crate::session_table::{Condition, Outcome};
+use crate::record::lease::{LeaseItem, end_of, owner_of};
+use crate::store::session_table::{Condition, Outcome};
 use crate::time::EpochMillis;
 
 /// What became of a request for a lease.

@@ -1,26 +1,27 @@
-//! What a session store does, over any [`SessionTable`] and any [`DataKeys`](crate::data_keys::DataKeys).
+//! What a session store does, over any [`SessionTable`] and any [`DataKeys`](crate::keys::DataKeys).
 
 mod lease;
 mod removal;
 mod save;
+pub mod session_table;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
-use crate::data_keys::EncryptionContext;
-use crate::envelope::{self, Binding, BoundSeal};
+use crate::crypto::envelope::{self, Aad, BoundSeal};
+use crate::crypto::plaintext::Plaintext;
 use crate::error::{Error, Result};
-use crate::key_cache::{CacheCounters, KeyCache, Since};
-use crate::mark::{Content, Mark};
-use crate::plaintext::Plaintext;
+use crate::keys::EncryptionContext;
+use crate::keys::cache::{CacheCounters, KeyCache, Since};
+use crate::record::mark::{Content, Mark};
+use crate::record::partition_key::SessionKeys;
 use crate::record::{
     AUTH_TAG, Attribute, Bound, EncryptedSessionRecord, ITEM_LIMIT, Item, SESSION_ID, Version,
     has_ended, is_ours, item_size,
 };
-use crate::session_key::SessionKeys;
-use crate::session_table::{Condition, Scan, SessionTable};
+use crate::store::session_table::{Condition, Scan, SessionTable};
 use crate::time::{EpochMillis, EpochSeconds};
 
 pub use self::lease::Lease;
@@ -411,12 +412,12 @@ impl SessionStore {
             Version::V1 => (envelope::seal(&data_key, payload), None),
             Version::V2 => {
                 let not_after = last_end(now, end);
-                let binding = self.binding(not_after, &key);
+                let aad = self.aad(not_after, &key);
                 let BoundSeal {
                     sealed,
                     salt,
                     commitment,
-                } = envelope::seal_bound(&data_key, payload, &binding);
+                } = envelope::seal_bound(&data_key, payload, &aad);
                 let bound = Bound {
                     not_after,
                     salt,
@@ -461,7 +462,7 @@ impl SessionStore {
                     salt,
                     commitment,
                 };
-                envelope::open_bound(&data_key, bound, &self.binding(not_after, &key))?
+                envelope::open_bound(&data_key, bound, &self.aad(not_after, &key))?
             }
         };
         let payload = text(payload)?;
@@ -488,8 +489,8 @@ impl SessionStore {
         })
     }
 
-    fn binding<'a>(&'a self, not_after: EpochSeconds, key: &'a str) -> Binding<'a> {
-        Binding {
+    fn aad<'a>(&'a self, not_after: EpochSeconds, key: &'a str) -> Aad<'a> {
+        Aad {
             not_after,
             table: &self.policy.table_name,
             key,

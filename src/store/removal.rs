@@ -4,9 +4,9 @@
 use super::SessionStore;
 use super::save::{OnConflict, Saved};
 use crate::error::{Error, Result};
-use crate::key_cache::Since;
-use crate::mark::Mark;
-use crate::session_table::{Condition, Outcome};
+use crate::keys::cache::Since;
+use crate::record::mark::Mark;
+use crate::store::session_table::{Condition, Outcome};
 
 impl SessionStore {
     /// Removes a session as its save would have written it: on the same condition, which what the caller knows as its `own` fulfils, too; a conflict

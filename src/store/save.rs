@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::SessionStore;
-use crate::envelope::AuthTag;
+use crate::crypto::envelope::AuthTag;
+use crate::crypto::plaintext::Plaintext;
 use crate::error::{Error, Result};
-use crate::key_cache::Since;
-use crate::mark::{Content, Hash, Mark};
-use crate::plaintext::Plaintext;
+use crate::keys::cache::Since;
+use crate::record::mark::{Content, Hash, Mark};
 use crate::record::{AUTH_TAG, Attribute, EncryptedSessionRecord, Item, TTL, has_ended};
-use crate::session_table::{Condition, Outcome};
+use crate::store::session_table::{Condition, Outcome};
 use crate::time::{EpochMillis, EpochSeconds};
 
 /// How often a touch tries, while others write the session.

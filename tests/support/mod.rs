@@ -11,14 +11,14 @@ use std::sync::{Arc, LazyLock};
 use connect_dynamodb_kms::aws::{
     AwsClients, ClientSettings, DynamoDbTable, KmsKey, KmsKeys, Timeouts,
 };
-use connect_dynamodb_kms::data_keys::DataKeys;
+use connect_dynamodb_kms::crypto::plaintext::Plaintext;
 use connect_dynamodb_kms::error::Result;
-use connect_dynamodb_kms::key_cache::{KeyCache, Limits};
+use connect_dynamodb_kms::keys::DataKeys;
+use connect_dynamodb_kms::keys::cache::{KeyCache, Limits};
 use connect_dynamodb_kms::local::{LocalFolder, LocalKeys, LocalTable};
-use connect_dynamodb_kms::plaintext::Plaintext;
 use connect_dynamodb_kms::record::Version;
-use connect_dynamodb_kms::session_key::{IdHashing, SessionKeys};
-use connect_dynamodb_kms::session_table::SessionTable;
+use connect_dynamodb_kms::record::partition_key::{IdHashing, SessionKeys};
+use connect_dynamodb_kms::store::session_table::SessionTable;
 use connect_dynamodb_kms::store::{
     Attempt, End, Known, RecordPolicy, Save, Saved, Saving, SessionStore,
 };

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Limits;
 use super::clock::Moment;
 use super::samples::{Sample, Tally};
-use crate::data_keys::DataKey;
+use crate::crypto::data_key::DataKey;
 
 /// Where the cache keeps a data key. moka frees what it lets go of when it pleases; the slot is emptied at once.
 pub(super) struct Slot {

@@ -1,5 +1,9 @@
 //! The record: what one session looks like in the table, in versions 1 and 2. Pure: items in, records out, and back.
 
+pub mod lease;
+pub mod mark;
+pub mod partition_key;
+
 use std::borrow::{Borrow, Cow};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,8 +11,8 @@ use std::ops::Deref;
 
 use base64_simd::STANDARD as BASE64;
 
-use crate::data_keys::WrappedKey;
-use crate::envelope::{Commitment, IV_LENGTH, Salt, Sealed, TAG_LENGTH};
+use crate::crypto::data_key::WrappedKey;
+use crate::crypto::envelope::{Commitment, IV_LENGTH, Salt, Sealed, TAG_LENGTH};
 use crate::error::{Error, Result};
 use crate::time::{EpochMillis, EpochSeconds};
 

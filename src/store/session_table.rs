@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::error::Result;
-use crate::lease::{end_of, owner_of};
+use crate::record::lease::{end_of, owner_of};
 use crate::record::{AUTH_TAG, Attribute, Item, NOT_AFTER, SESSION_ID, TTL, is_ours, number};
 use crate::time::{EpochMillis, EpochSeconds};
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::data_keys::{EncryptionContext, WrappedKey};
+use crate::crypto::data_key::WrappedKey;
+use crate::keys::EncryptionContext;
 
 /// A wrapped key that was unwrapped, or made, without its data key.
 pub(super) struct Sample {

@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::aws::{AwsClients, DynamoDbTable, KmsKey, KmsKeys};
-use crate::config::{Backend, Environment, KEY_VARIABLE, StoreConfig};
-use crate::data_keys::DataKeys;
+use crate::config::{BackendOptions, Environment, KEY_VARIABLE, StoreConfig};
 use crate::error::{Result, Unset};
-use crate::key_cache::{Clock, KeyCache};
+use crate::keys::DataKeys;
+use crate::keys::cache::{Clock, KeyCache};
 use crate::local::{LocalFolder, LocalKeys, LocalTable};
-use crate::session_key::SessionKeys;
-use crate::session_table::SessionTable;
+use crate::record::partition_key::SessionKeys;
+use crate::store::session_table::SessionTable;
 use crate::store::{RecordPolicy, SessionStore};
 
 /// The clients of [`default_keys`], the last ones that it was asked for.
@@ -22,7 +22,7 @@ static KEPT: Mutex<Option<Arc<AwsClients>>> = Mutex::new(None);
 pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
     let load_limit = config.call_timeout();
     let (table, keys): (Arc<dyn SessionTable>, Arc<dyn DataKeys>) = match config.backend {
-        Backend::Aws { table, keys } => {
+        BackendOptions::Aws { table, keys } => {
             let keys = keys.into_iter().map(|key| KmsKey {
                 clients: AwsClients::for_store(&key.client),
                 arn: key.arn,
@@ -36,7 +36,7 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
                 Arc::new(KmsKeys::new(keys.collect())?),
             )
         }
-        Backend::Local { path } => {
+        BackendOptions::Local { path } => {
             let folder = LocalFolder::new(&path)?;
             (
                 Arc::new(LocalTable::new(folder.clone(), &config.table_name)),

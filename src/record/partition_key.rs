@@ -11,8 +11,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::crypto::plaintext::Plaintext;
 use crate::error::{Error, Result};
-use crate::plaintext::Plaintext;
 
 /// The longest partition key, in bytes (Amazon DynamoDB Developer Guide, "Constraints").
 const KEY_LIMIT: usize = 2048;

@@ -27,8 +27,9 @@ use self::samples::Sample;
 use self::slot::Slot;
 use self::stats::{Counters, count};
 use crate::call;
-use crate::data_keys::{DataKey, DataKeys, EncryptionContext, WrappedKey};
+use crate::crypto::data_key::{DataKey, WrappedKey};
 use crate::error::Result;
+use crate::keys::{DataKeys, EncryptionContext};
 
 pub use self::clock::{Clock, Moment};
 pub use self::stats::{CacheCounters, CacheStats};

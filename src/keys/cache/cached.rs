@@ -13,7 +13,7 @@ use super::slot::Slot;
 use super::stats::Counters;
 use super::sweeper::Sweeper;
 use super::{EntryId, Limits, SessionHash, Since};
-use crate::data_keys::{DataKey, WrappedKey};
+use crate::crypto::data_key::{DataKey, WrappedKey};
 
 pub(super) struct Cached {
     pub(super) limits: Limits,

@@ -13,7 +13,7 @@ use super::samples::Samples;
 use super::slot::Slot;
 use super::stats::{Counters, count};
 use super::{EntryId, Limits, SessionHash};
-use crate::data_keys::WrappedKey;
+use crate::crypto::data_key::WrappedKey;
 
 /// How often keys past their age are looked for, as a part of the age, and at least.
 const SWEEPS: u32 = 20;

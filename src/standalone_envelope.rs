@@ -2,10 +2,11 @@
 
 use base64_simd::STANDARD as BASE64;
 
-use crate::data_keys::{DataKeys, EncryptionContext, WrappedKey};
-use crate::envelope::{self, Sealed};
+use crate::crypto::data_key::WrappedKey;
+use crate::crypto::envelope::{self, Sealed};
+use crate::crypto::plaintext::Plaintext;
 use crate::error::Result;
-use crate::plaintext::Plaintext;
+use crate::keys::{DataKeys, EncryptionContext};
 use crate::record::{decode_base64, decode_base64_array};
 use crate::store::text;
 

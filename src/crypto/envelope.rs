@@ -10,9 +10,9 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::data_keys::{DATA_KEY_LENGTH, DataKey};
+use crate::crypto::data_key::{DATA_KEY_LENGTH, DataKey};
+use crate::crypto::plaintext::Plaintext;
 use crate::error::{Error, Result};
-use crate::plaintext::Plaintext;
 use crate::time::EpochSeconds;
 
 /// Bytes of a GCM initialisation vector: the 96 bits that SP 800-38D §8.2 recommends.
@@ -47,7 +47,7 @@ pub type Commitment = [u8; 32];
 
 /// What a version 2 record is sealed for. It opens as nothing else.
 #[derive(Clone, Copy)]
-pub struct Binding<'a> {
+pub struct Aad<'a> {
     /// The last moment that the session may live to, whatever its `ttl` says.
     pub not_after: EpochSeconds,
     /// The name of the table.
@@ -78,14 +78,14 @@ const ENCRYPTION_LABEL: &[u8] = b"connect-dynamodb-kms v2 encryption key";
 /// HKDF's `info` for the commitment.
 const COMMITMENT_LABEL: &[u8] = b"connect-dynamodb-kms v2 key commitment";
 
-impl Binding<'_> {
+impl Aad<'_> {
     /// The additional authenticated data: label, version, suite, `notAfter`, table and partition key, each behind its length in bytes as 32 bits,
     /// all numbers big-endian.
     ///
     /// # Panics
     /// If a field has 4 GiB or more.
     #[must_use]
-    pub fn aad(&self) -> Vec<u8> {
+    pub fn bytes(&self) -> Vec<u8> {
         let fields: [&[u8]; 6] = [
             AAD_LABEL,
             &AAD_VERSION.to_be_bytes(),
@@ -142,12 +142,12 @@ pub fn open(key: &DataKey, sealed: Sealed) -> Result<Plaintext> {
 /// # Panics
 /// As [`seal`].
 #[must_use]
-pub fn seal_bound(key: &DataKey, plaintext: Plaintext, binding: &Binding<'_>) -> BoundSeal {
+pub fn seal_bound(key: &DataKey, plaintext: Plaintext, aad: &Aad<'_>) -> BoundSeal {
     let derived = lock(key)
         .get_or_insert_with(|| Arc::new(derive(key, &random())))
         .clone();
     BoundSeal {
-        sealed: encrypt(&derived.cipher, &binding.aad(), plaintext),
+        sealed: encrypt(&derived.cipher, &aad.bytes(), plaintext),
         salt: derived.salt,
         commitment: derived.commitment,
     }
@@ -157,7 +157,7 @@ pub fn seal_bound(key: &DataKey, plaintext: Plaintext, binding: &Binding<'_>) ->
 ///
 /// # Errors
 /// `ERR_INTEGRITY` if it was sealed under another data key or for another place, or was changed.
-pub fn open_bound(key: &DataKey, bound: BoundSeal, binding: &Binding<'_>) -> Result<Plaintext> {
+pub fn open_bound(key: &DataKey, bound: BoundSeal, aad: &Aad<'_>) -> Result<Plaintext> {
     let last = lock(key)
         .clone()
         .filter(|derived| derived.salt == bound.salt);
@@ -166,7 +166,7 @@ pub fn open_bound(key: &DataKey, bound: BoundSeal, binding: &Binding<'_>) -> Res
     if !bool::from(derived.commitment.ct_eq(&bound.commitment)) {
         return Err(Error::integrity());
     }
-    let plaintext = decrypt(&derived.cipher, &binding.aad(), bound.sealed)?;
+    let plaintext = decrypt(&derived.cipher, &aad.bytes(), bound.sealed)?;
     // Only what a genuine record was sealed with is kept, and sealed with again.
     if !known {
         *lock(key) = Some(derived);
@@ -312,8 +312,8 @@ mod tests {
         assert_eq!(*open(&key, sealed).unwrap(), expected);
     }
 
-    fn binding(key: &str) -> Binding<'_> {
-        Binding {
+    fn aad(key: &str) -> Aad<'_> {
+        Aad {
             not_after: EpochSeconds(1_800_000_000),
             table: "sessions",
             key,
@@ -322,80 +322,80 @@ mod tests {
 
     #[test]
     fn what_was_sealed_for_a_place_opens_there_and_nowhere_else() {
-        let bound = seal_bound(&key(1), plaintext(), &binding("app:a"));
-        let opened = |key: &DataKey, binding: &Binding<'_>| open_bound(key, bound.clone(), binding);
-        assert_eq!(*opened(&key(1), &binding("app:a")).unwrap(), *plaintext());
-        assert!(opened(&key(1), &binding("app:b")).is_err());
-        assert!(opened(&key(2), &binding("app:a")).is_err());
-        let elsewhere = Binding {
+        let bound = seal_bound(&key(1), plaintext(), &aad("app:a"));
+        let opened = |key: &DataKey, aad: &Aad<'_>| open_bound(key, bound.clone(), aad);
+        assert_eq!(*opened(&key(1), &aad("app:a")).unwrap(), *plaintext());
+        assert!(opened(&key(1), &aad("app:b")).is_err());
+        assert!(opened(&key(2), &aad("app:a")).is_err());
+        let elsewhere = Aad {
             table: "others",
-            ..binding("app:a")
+            ..aad("app:a")
         };
         assert!(opened(&key(1), &elsewhere).is_err());
-        let longer = Binding {
+        let longer = Aad {
             not_after: EpochSeconds(1_800_000_001),
-            ..binding("app:a")
+            ..aad("app:a")
         };
         assert_eq!(
             opened(&key(1), &longer).err().unwrap().code(),
             "ERR_INTEGRITY"
         );
         // A table and a session that only together read the same.
-        let shifted = Binding {
+        let shifted = Aad {
             table: "sessionsa",
             key: "pp:a",
-            ..binding("")
+            ..aad("")
         };
         assert!(opened(&key(1), &shifted).is_err());
     }
 
     #[test]
     fn a_changed_salt_commitment_or_envelope_does_not_open() {
-        let bound = seal_bound(&key(1), plaintext(), &binding("a"));
+        let bound = seal_bound(&key(1), plaintext(), &aad("a"));
         let mut changed = bound.clone();
         changed.salt[0] ^= 1;
-        assert!(open_bound(&key(1), changed, &binding("a")).is_err());
+        assert!(open_bound(&key(1), changed, &aad("a")).is_err());
         let mut changed = bound.clone();
         changed.commitment[31] ^= 1;
-        assert!(open_bound(&key(1), changed, &binding("a")).is_err());
+        assert!(open_bound(&key(1), changed, &aad("a")).is_err());
         let mut changed = bound;
         changed.sealed.tag[0] ^= 1;
-        assert!(open_bound(&key(1), changed, &binding("a")).is_err());
+        assert!(open_bound(&key(1), changed, &aad("a")).is_err());
     }
 
     #[test]
     fn the_salt_stays_with_the_data_key_and_the_iv_does_not() {
         let first = key(1);
-        let [a, b] = [(), ()].map(|()| seal_bound(&first, plaintext(), &binding("a")));
+        let [a, b] = [(), ()].map(|()| seal_bound(&first, plaintext(), &aad("a")));
         assert_eq!((a.salt, a.commitment), (b.salt, b.commitment));
         assert_ne!(a.sealed.iv, b.sealed.iv);
         // Another holder of the same data key takes a salt of its own, until it has opened a record.
         let second = key(1);
-        let own = seal_bound(&second, plaintext(), &binding("a"));
+        let own = seal_bound(&second, plaintext(), &aad("a"));
         assert_ne!(own.salt, a.salt);
-        assert!(open_bound(&second, a.clone(), &binding("a")).is_ok());
-        let after = seal_bound(&second, plaintext(), &binding("a"));
+        assert!(open_bound(&second, a.clone(), &aad("a")).is_ok());
+        let after = seal_bound(&second, plaintext(), &aad("a"));
         assert_eq!((after.salt, after.commitment), (a.salt, a.commitment));
-        assert!(open_bound(&first, after, &binding("a")).is_ok());
+        assert!(open_bound(&first, after, &aad("a")).is_ok());
     }
 
     #[test]
     fn a_salt_that_somebody_else_chose_is_never_sealed_with() {
         let key = key(1);
-        let genuine = seal_bound(&key, plaintext(), &binding("a"));
+        let genuine = seal_bound(&key, plaintext(), &aad("a"));
         let mut forged = genuine.clone();
         forged.salt = [0; 16];
-        assert!(open_bound(&key, forged.clone(), &binding("a")).is_err());
+        assert!(open_bound(&key, forged.clone(), &aad("a")).is_err());
         forged.commitment = derive(&key, &forged.salt).commitment;
-        assert!(open_bound(&key, forged, &binding("a")).is_err());
-        let next = seal_bound(&key, plaintext(), &binding("a"));
+        assert!(open_bound(&key, forged, &aad("a")).is_err());
+        let next = seal_bound(&key, plaintext(), &aad("a"));
         assert_eq!(next.salt, genuine.salt);
     }
 
     #[test]
     fn the_aad_has_the_documented_bytes() {
-        let hex: String = binding("app:a")
-            .aad()
+        let hex: String = aad("app:a")
+            .bytes()
             .iter()
             .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         assert_eq!(
@@ -433,7 +433,7 @@ mod tests {
                 .try_into()
                 .unwrap(),
         };
-        let opened = open_bound(&key, bound, &binding("app:a")).unwrap();
+        let opened = open_bound(&key, bound, &aad("app:a")).unwrap();
         assert_eq!(*opened, br#"{"user":"ada"}"#);
     }
 }

@@ -9,9 +9,9 @@ use zeroize::Zeroizing;
 
 use crate::aws::{ClientSettings, Timeouts};
 use crate::error::{Error, Result, Unset};
-use crate::key_cache::Limits;
+use crate::keys::cache::Limits;
 use crate::record::Version;
-use crate::session_key::{IdHashing, SessionKeys};
+use crate::record::partition_key::{IdHashing, SessionKeys};
 use crate::store::{Lifetime, OnConflict, Saving, context_of_records};
 
 /// The key, table and region of the gateway that this store was first written for.
@@ -82,13 +82,13 @@ pub struct StoreConfig {
     /// `touchAfter` and `onConflict`.
     pub saving: Saving,
     /// Everything else.
-    pub backend: Backend,
+    pub backend: BackendOptions,
 }
 
 /// Where records lie and what wraps their keys.
 #[allow(clippy::large_enum_variant)] // made once for each store
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Backend {
+pub enum BackendOptions {
     /// `DynamoDB` and KMS.
     Aws {
         /// The settings of the client for the table.
@@ -181,8 +181,8 @@ impl StoreConfig {
     #[must_use]
     pub fn call_timeout(&self) -> Option<Duration> {
         match &self.backend {
-            Backend::Aws { table, .. } => Some(table.timeouts.call),
-            Backend::Local { .. } => None,
+            BackendOptions::Aws { table, .. } => Some(table.timeouts.call),
+            BackendOptions::Local { .. } => None,
         }
     }
 
@@ -232,7 +232,7 @@ impl StoreConfig {
         let aws = options.aws()?;
         options.end()?;
         let backend = match local {
-            Some(path) => Backend::Local { path },
+            Some(path) => BackendOptions::Local { path },
             None => aws.backend(environment)?,
         };
         Ok(StoreConfig {
@@ -622,7 +622,7 @@ struct AwsOptions {
 }
 
 impl AwsOptions {
-    fn backend(self, environment: &Environment) -> Result<Backend> {
+    fn backend(self, environment: &Environment) -> Result<BackendOptions> {
         let unset = (self.keys.is_none() && environment.key_unset).then_some(Unset {
             option: Some("kmsKeyArn"),
             variable: KEY_VARIABLE,
@@ -677,7 +677,7 @@ impl AwsOptions {
             };
             ClientSettings { region, ..own }
         };
-        Ok(Backend::Aws { table, keys })
+        Ok(BackendOptions::Aws { table, keys })
     }
 }
 

@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, Visitor};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use crate::envelope::AuthTag;
+use crate::crypto::envelope::AuthTag;
 use crate::error::{Error, Result as StoreResult};
 use crate::record::{Attribute, Version};
 use crate::time::EpochSeconds;

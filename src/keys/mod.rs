@@ -1,65 +1,12 @@
-//! Data keys: what makes and unwraps them, and the type that holds one.
+//! Data keys: what makes and unwraps them.
+
+pub mod cache;
 
 use std::collections::BTreeMap;
 
+use crate::crypto::data_key::{DataKey, WrappedKey};
+use crate::error::Result;
 use async_trait::async_trait;
-use zeroize::Zeroizing;
-
-use crate::envelope::Ciphers;
-use crate::error::{Error, Result};
-
-/// The length of a data key in bytes: AES-256's (FIPS 197).
-pub const DATA_KEY_LENGTH: usize = 32;
-
-/// A data key in the clear, with the ciphers made of it. Neither `Clone` nor `Debug`; all of it is overwritten when it is dropped.
-pub struct DataKey {
-    bytes: Zeroizing<Vec<u8>>,
-    pub(crate) ciphers: Ciphers,
-}
-
-impl DataKey {
-    /// Takes over the very buffer that holds the key, so that no second copy stays behind.
-    ///
-    /// # Errors
-    /// `ERR_INTEGRITY` if it is not 32 bytes long.
-    pub fn new(bytes: Zeroizing<Vec<u8>>) -> Result<DataKey> {
-        if bytes.len() == DATA_KEY_LENGTH {
-            Ok(DataKey {
-                bytes,
-                ciphers: Ciphers::default(),
-            })
-        } else {
-            Err(Error::integrity())
-        }
-    }
-
-    /// The key's 32 bytes.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-/// A data key as it lies in the record: encrypted by the key encryption key. An opaque text for anybody but KMS.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct WrappedKey(pub Vec<u8>);
-
-/// What KMS takes as `CiphertextBlob` (AWS KMS API Reference, "Decrypt"); it refuses other lengths as a malformed request.
-const WRAPPED_KEY_LENGTHS: std::ops::RangeInclusive<usize> = 1..=6144;
-
-impl WrappedKey {
-    /// From a record.
-    ///
-    /// # Errors
-    /// `ERR_INTEGRITY` for a length that KMS would not even try.
-    pub fn from_stored(bytes: Vec<u8>) -> Result<WrappedKey> {
-        if WRAPPED_KEY_LENGTHS.contains(&bytes.len()) {
-            Ok(WrappedKey(bytes))
-        } else {
-            Err(Error::integrity())
-        }
-    }
-}
 
 /// What a data key is wrapped for: the encryption context of KMS. It is no secret: it stands in `CloudTrail` in plaintext.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,27 +76,7 @@ pub trait DataKeys: Send + Sync {
 
 #[cfg(test)]
 mod tests {
-    use zeroize::ZeroizeOnDrop;
-
     use super::*;
-    use crate::envelope::cipher_of;
-
-    fn overwritten_on_drop<T: ZeroizeOnDrop>(_: &T) {}
-
-    #[test]
-    fn the_bytes_of_a_data_key_are_overwritten_when_it_is_dropped() {
-        let key = DataKey::new(Zeroizing::new(vec![1; DATA_KEY_LENGTH])).unwrap();
-        overwritten_on_drop(&key.bytes);
-        assert_eq!(key.bytes(), [1; DATA_KEY_LENGTH]);
-        overwritten_on_drop(cipher_of(&key));
-    }
-
-    #[test]
-    fn a_wrapped_key_has_a_length_that_kms_takes() {
-        assert!(WrappedKey::from_stored(vec![]).is_err());
-        assert!(WrappedKey::from_stored(vec![0; 6144]).is_ok());
-        assert!(WrappedKey::from_stored(vec![0; 6145]).is_err());
-    }
 
     #[test]
     fn two_contexts_never_have_the_same_canonical_bytes() {
