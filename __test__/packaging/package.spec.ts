@@ -67,6 +67,7 @@ const TEXTS = [
   'lib/cli/source-files.js',
   'lib/cli/usage-error.js',
   'lib/config.js',
+  'lib/environment.js',
   'lib/errors.js',
   'lib/express-session.js',
   'lib/failures.js',
