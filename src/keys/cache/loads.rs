@@ -84,27 +84,20 @@ where
         };
         let (progress, work) = call::apart(limit, async move {
             call::waits_for(Service::Kms, action);
-            work.await
+            call::guarded(work).await
         });
         let task = tokio::spawn(async move {
             let _listed = listed;
             work.await
         });
         let abort = task.abort_handle();
-        // A panic, or the end of the runtime: nobody waits for ever.
+        // Broken off, or ended with its runtime: nobody waits for ever.
         let outcome = task.map(move |ended| {
-            ended.unwrap_or_else(|error| {
+            ended.unwrap_or_else(|_| {
                 Err(Error::Unavailable {
                     service: Service::Kms,
                     action,
-                    source: Some(Cause::new(
-                        "LoadError",
-                        if error.is_panic() {
-                            "a defect ended it"
-                        } else {
-                            "it was broken off"
-                        },
-                    )),
+                    source: Some(Cause::new("LoadError", "it was broken off")),
                 })
             })
         });
