@@ -55,16 +55,14 @@ where
     {
         let load = {
             let mut loads = lock(&self.0);
-            match loads.get(id) {
-                Some(load) => load.clone(),
-                None => match find() {
-                    Some(found) => return Ok(Either::Left(found)),
-                    None => {
-                        let load = self.begin(id, limit, action, begin());
-                        loads.insert(id.clone(), load.clone());
-                        load
-                    }
-                },
+            if let Some(load) = loads.get(id) {
+                load.clone()
+            } else if let Some(found) = find() {
+                return Ok(Either::Left(found));
+            } else {
+                let load = self.begin(id, limit, action, begin());
+                loads.insert(id.clone(), load.clone());
+                load
             }
         };
         call::follow(&load.progress);
