@@ -2,7 +2,6 @@
 
 const { EventEmitter } = require('node:events');
 const { firstWithoutRecordVersion, holdsContent } = require('../binding.js');
-const { Checks } = require('./checks.js');
 const { readConfig } = require('./config.js');
 const { SessionStoreError, failure, unwrap } = require('./errors.js');
 const { ExpressSessions } = require('./express-session.js');
@@ -15,8 +14,10 @@ const { Locks } = require('./locks.js');
 const { NativeStore } = require('./native-store.js');
 const { abortSignal, callOptions } = require('./options.js');
 const { nextTick } = require('./real-time.js');
+const { RevocationChecks } = require('./revocation-checks.js');
 const { Saves } = require('./saves.js');
-const { checkSid, hashOf, fingerprint, revive } = require('./session.js');
+const { checkSid, hashOf, fingerprint } = require('./session-ids.js');
+const { revive } = require('./session-json.js');
 
 /** express-session's Store, where that package is found, so that a store is an instance of it. The store needs nothing of it: it may not be the application's copy. */
 function baseClass() {
@@ -64,7 +65,7 @@ class DynamoDBSessionStore extends Base {
   #closing = false;
   #leases = new LeaseEvents(this.#failures);
   #expressSessions = new ExpressSessions(super.createSession);
-  #checks = new Checks(() => this.#native.keyCacheStats(), this.#failures);
+  #checks = new RevocationChecks(() => this.#native.keyCacheStats(), this.#failures);
 
   constructor(config = {}) {
     super();

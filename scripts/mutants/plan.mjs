@@ -27,8 +27,9 @@ export const specs = {
   'lib/update.js': ['update-returns', 'update-limits', 'update', 'update-http'],
   'lib/fastify-session.js': ['ids-that-return', 'known-sessions', 'known-sessions-frameworks', 'reply-guard-install'],
   'lib/locks.js': ['locks', 'lock-waiting', 'lock-leases'],
-  'lib/checks.js': ['failure-reports', 'key-cache'],
-  'lib/session.js': ['session-data', 'get-set'],
+  'lib/revocation-checks.js': ['failure-reports', 'key-cache'],
+  'lib/session-json.js': ['session-data', 'get-set'],
+  'lib/session-ids.js': ['get-set', 'failure-reports', 'errors'],
   'lib/errors.js': ['error-detail', 'errors'],
   'lib/failures.js': ['failure-reports'],
 };
