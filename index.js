@@ -11,11 +11,11 @@ const { kmsKeyArn: KMS_KEY_ARN, sessionsTable: SESSIONS_TABLE, awsRegion: AWS_RE
 
 // Loaded when they are needed, which is seldom. Functions, not getters: whoever imports this from a module finds names by reading them in the source.
 function encryptSessionData(data) {
-  return require('./lib/session-data.js').encryptSessionData(data);
+  return require('./lib/envelope.js').encryptSessionData(data);
 }
 
 function decryptSessionData(encryptedData, encryptedKey, iv, authTag) {
-  return require('./lib/session-data.js').decryptSessionData(encryptedData, encryptedKey, iv, authTag);
+  return require('./lib/envelope.js').decryptSessionData(encryptedData, encryptedKey, iv, authTag);
 }
 
 function guardReplies(app, options) {
