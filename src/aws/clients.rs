@@ -147,8 +147,8 @@ impl AwsClients {
         let search = tokio::time::timeout(self.settings.timeouts.call, made.credentials.get());
         match search.await {
             Ok(Ok(_)) => Ok(made),
-            Ok(Err(failure)) => Err(failure.for_call(call.action)),
-            Err(_) => Err(no_credentials_in_time(call.action)),
+            Ok(Err(failure)) => Err(failure.for_call(call.service, call.action)),
+            Err(_) => Err(no_credentials_in_time(call.service, call.action)),
         }
     }
 
