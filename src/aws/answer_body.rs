@@ -1,4 +1,4 @@
-//! What the body of an answer must be before anybody takes it for one: there, and no larger than the services' answers are.
+//! Checks the bodies of AWS's answers: there must be one, and it must not be too large.
 
 use aws_sdk_dynamodb::config::interceptors::{
     AfterDeserializationInterceptorContextRef, BeforeDeserializationInterceptorContextMut,
@@ -9,13 +9,16 @@ use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::Limited;
 
-/// In bytes. A page of a Scan holds 1 MB of items (Amazon DynamoDB Developer Guide, "Scanning tables"), of which JSON makes six times as much at the very most,
-/// where every byte is a control character. Everything else is smaller.
+/// In bytes. A page of a Scan holds 1 MB of items (Amazon DynamoDB Developer Guide, "Scanning
+/// tables"). JSON needs at most six times as much, if every byte is a control character. All other
+/// answers are smaller.
 const LONGEST: usize = 8 * 1024 * 1024;
 
-/// Refuses answers that say that all is well and have no body, since both services answer every request with an object in JSON: the SDK takes an empty
-/// one for an object without any of the fields that may be left out, and so an empty answer to `GetItem` for "there is no such item". And stops
-/// reading answers that go on and on, which would fill the memory until the deadline.
+/// Refuses successful answers without a body, and stops reading answers that are too large.
+///
+/// Both services answer every request with a JSON object. The SDK reads an empty body as an object
+/// without any optional field, so an empty answer to `GetItem` would mean "there is no such item".
+/// An endless answer would fill the memory until the deadline.
 #[derive(Debug)]
 pub(super) struct BoundedAnswer;
 
@@ -32,7 +35,7 @@ impl Intercept for BoundedAnswer {
         _settings: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let body = context.response_mut().body_mut();
-        // A length that was announced is kept by the connection, and spares the usual answer the counting.
+        // The connection enforces an announced length, so the usual answer need not be counted.
         let announced = body.content_length();
         if announced.is_none_or(|length| length > LONGEST as u64) {
             let whole = std::mem::replace(body, SdkBody::taken());

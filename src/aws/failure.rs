@@ -1,4 +1,4 @@
-//! What an error of the AWS SDK means to the caller of the store.
+//! Translates errors of the AWS SDK into errors of the store.
 
 use std::error::Error as StdError;
 
@@ -44,13 +44,14 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// To a resource that may be the built-in default.
+    /// A call to a resource that may be the built-in default.
     pub(super) fn unless_set(self, unset: Option<Unset>) -> Call<'a> {
         Call { unset, ..self }
     }
 }
 
-/// Waits for the answer to a request. A panic of the SDK ends here, so that nothing that waits for the same answer goes with it.
+/// Waits for the answer to a request. Catches a panic of the SDK, so that it does not spread to
+/// others that wait for the same answer.
 pub(super) fn reply<T, E>(
     sent: impl Future<Output = Reply<T, E>> + Send,
 ) -> impl Future<Output = Result<Reply<T, E>>> + Send {
@@ -75,7 +76,8 @@ impl Call<'_> {
         async { reply.await?.map_err(|error| self.failed(&error)) }
     }
 
-    /// An answer without AWS's request id is none of AWS's, whatever its status: a proxy's page, a captive portal.
+    /// An answer without AWS's request id does not come from AWS, whatever its status: it is a
+    /// proxy's page or a captive portal.
     pub(super) fn answered<T: RequestId>(&self, reply: T) -> Result<T> {
         if reply.request_id().is_some() {
             Ok(reply)
@@ -84,7 +86,7 @@ impl Call<'_> {
         }
     }
 
-    /// For an answer that cannot be one to what was asked.
+    /// An answer that does not fit the request.
     pub(super) fn wrong_answer(&self, what: &str) -> Error {
         Error::Unavailable {
             service: self.service,
@@ -112,7 +114,7 @@ impl Call<'_> {
         if !call::sent() {
             match error {
                 SdkError::TimeoutError(_) => return without_reason(true, source),
-                // Nothing left this process, and nothing of what it read or was told changes by itself.
+                // Nothing was sent, and the settings that were read do not change by themselves.
                 SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) => {
                     return Error::Config(format!(
                         "no request for {action} can be made of these settings; check the region, the endpoints and the AWS variables of the \
@@ -132,7 +134,8 @@ impl Call<'_> {
             return unavailable(source);
         };
         match (code, self.service) {
-            // AWS General Reference, "Common Errors"; the names differ between the services' protocols.
+            // AWS General Reference, "Common Errors"; the names differ between the services'
+            // protocols.
             (
                 "UnrecognizedClientException"
                 | "InvalidClientTokenId"
@@ -199,8 +202,9 @@ impl Call<'_> {
     }
 }
 
-/// AWS's own words, or else the kind of failure and what the operating system or the credential chain says. Nothing else of the SDK's texts:
-/// some quote whole requests, session ids and all.
+/// AWS's own message; if there is none, the kind of failure and what the operating system or the
+/// credential chain says. Other texts of the SDK are left out: some quote whole requests with
+/// session ids.
 fn cause<E>(error: &SdkError<E>) -> Cause
 where
     E: ProvideErrorMetadata + RequestId + StdError + Send + Sync + 'static,
@@ -231,15 +235,15 @@ where
     }
 }
 
-/// How long the service asks its callers to wait: AWS's own header in milliseconds, or that of RFC 9110 in seconds, which proxies send; its other form, a date, is
-/// not read.
+/// How long the service asks its callers to wait: AWS's header in milliseconds, or the
+/// `Retry-After` of RFC 9110 in seconds, which proxies send. Its other form, a date, is not read.
 fn retry_after_millis(response: &HttpResponse) -> Option<u32> {
     let number = |name| response.headers().get(name)?.trim().parse::<u32>().ok();
     number("x-amz-retry-after")
         .or_else(|| number("retry-after").map(|seconds| seconds.saturating_mul(1000)))
 }
 
-/// `DynamoDB` tells what was too much: the table's capacity, the account's, or that of one key.
+/// `DynamoDB` says which limit was exceeded: that of the table, of the account, or of one key.
 fn with_reasons(message: String, error: &(dyn StdError + 'static)) -> String {
     let reasons = chain(error).find_map(|error| {
         let throttled = error
@@ -263,7 +267,7 @@ fn with_reasons(message: String, error: &(dyn StdError + 'static)) -> String {
     }
 }
 
-/// The text of errors that know nothing of the request.
+/// The texts of errors that contain nothing of the request.
 fn plain_text(error: &(dyn StdError + 'static)) -> Option<String> {
     let plain = error.is::<std::io::Error>()
         || error.is::<CredentialsError>()
@@ -277,7 +281,7 @@ pub(super) fn plain_texts(error: &(dyn StdError + 'static)) -> String {
     texts.join(": ")
 }
 
-/// What is at the bottom of an error that was there before any request: it can speak of settings alone.
+/// The innermost cause of an error that happened before any request: it can only mention settings.
 fn last_of(error: &(dyn StdError + 'static)) -> String {
     chain(error)
         .last()

@@ -1,4 +1,5 @@
-//! Spares the SDK its metrics: it puts them together for every request, and there is no meter here that would take them.
+//! Turns the SDK's metrics off. It prepares them for every request, though no meter would receive
+//! them.
 
 use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
@@ -6,8 +7,9 @@ use aws_sdk_dynamodb::error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 
-/// Takes the names of service and operation away once the request is written. Its `X-Amz-Target` is made of them; after that, nothing reads them but the
-/// metrics (aws-smithy-runtime 1.16: `client/metrics.rs` and `client/telemetry_bytes.rs`), which measure nothing, or without names, where there are none.
+/// Removes the names of service and operation once the request is written. Its `X-Amz-Target` is
+/// made of them. After that, only the metrics read them (aws-smithy-runtime 1.16:
+/// `client/metrics.rs` and `client/telemetry_bytes.rs`), and do without if they are missing.
 #[derive(Debug)]
 pub(super) struct NoMetrics;
 

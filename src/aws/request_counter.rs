@@ -1,4 +1,4 @@
-//! Counts requests where they leave: the SDK tells nobody how often it tried.
+//! Counts requests as they are sent, because the SDK does not report how often it tried.
 
 use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
@@ -9,7 +9,7 @@ use aws_smithy_runtime_api::client::retries::RequestAttempts;
 use crate::call;
 use crate::error::Service;
 
-/// Counts the requests to a service in the call that sends them.
+/// Counts the requests to a service for the call that sends them.
 #[derive(Debug)]
 pub(super) struct RequestCounter(pub(super) Service);
 

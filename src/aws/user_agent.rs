@@ -1,4 +1,5 @@
-//! The user agent, made once: the SDK puts it together from the environment, the features and the connector for every single request.
+//! Makes the user agent once per client. The SDK builds it from the environment, the features and
+//! the connector for every request.
 
 use std::sync::OnceLock;
 
@@ -12,7 +13,7 @@ use aws_smithy_runtime_api::client::interceptors::{disable_interceptor, dyn_disp
 
 const HEADERS: [&str; 2] = ["user-agent", "x-amz-user-agent"];
 
-/// Lets the SDK make the headers of a client's first request, and gives the same ones to all others.
+/// Lets the SDK make the headers of a client's first request, and reuses them for all others.
 #[derive(Debug, Default)]
 pub(super) struct UserAgentOnce(OnceLock<[String; 2]>);
 
