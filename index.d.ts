@@ -921,15 +921,15 @@ export type UnreturnedRepliesOptions = GuardRepliesOptions;
 export type UnreturnedReplies = GuardedReplies;
 
 /**
- * The environment's `KMS_KEY_ARN` when this module was loaded, else
+ * `KMS_KEY_ARN` in the environment of this thread when this module was loaded, else
  * `arn:aws:kms:us-east-1:232282424912:key/afd7365b-7a3a-4ae6-97a6-3dcd0ec9a94a`.
  */
 export const KMS_KEY_ARN: string;
 
-/** The environment's `SESSIONS_TABLE` when this module was loaded, else `mcp-gateway-sessions`. */
+/** `SESSIONS_TABLE` in the environment of this thread when this module was loaded, else `mcp-gateway-sessions`. */
 export const SESSIONS_TABLE: string;
 
-/** The environment's `AWS_REGION` when this module was loaded, else `us-east-1`. */
+/** `AWS_REGION` in the environment of this thread when this module was loaded, else `us-east-1`. */
 export const AWS_REGION: string;
 
 /** The process's KMS client with the environment's settings, created on first use. */

@@ -52,20 +52,20 @@ pub enum Error {
     /// `ERR_KMS_KEY_UNUSABLE`: the key is disabled, pending deletion, absent, or of another kind.
     #[error(
         "the KMS key {key} cannot be used for {action}; it must exist in this region, be enabled, and be a symmetric encryption key: \
-         check its state, or correct kmsKeyArn{}", Unset::hint(*.unset)
+         check its state, or correct kmsKeyArn{}", Unset::hint(.unset.as_deref().copied())
     )]
     KmsKeyUnusable {
         /// The ARN of the key.
         key: String,
         /// Set if nobody named a key, and this is the built-in default.
-        unset: Option<Unset>,
+        unset: Option<Box<Unset>>,
         /// The IAM action, such as `kms:Decrypt`.
         action: &'static str,
         /// The error below.
         source: Option<Cause>,
     },
     /// `ERR_ACCESS_DENIED`: the credentials lack an IAM action.
-    #[error("the credentials may not do {action} on {resource}; allow it in the role's IAM policy{}{}", match .service { Service::Kms => " and in the key's policy", Service::DynamoDb => "" }, Unset::hint(*.unset))]
+    #[error("the credentials may not do {action} on {resource}; allow it in the role's IAM policy{}{}", match .service { Service::Kms => " and in the key's policy", Service::DynamoDb => "" }, Unset::hint(.unset.as_deref().copied()))]
     AccessDenied {
         /// Which service.
         service: Service,
@@ -74,21 +74,21 @@ pub enum Error {
         /// The ARN of the key, or the name of the table.
         resource: String,
         /// Set if nobody named it, and it is the built-in default.
-        unset: Option<Unset>,
+        unset: Option<Box<Unset>>,
         /// The error below.
         source: Option<Cause>,
     },
     /// `ERR_TABLE_NOT_FOUND`.
     #[error(
-        "the DynamoDB table {table} does not exist in this account and region ({region}); create it, or correct tableName or region{}", Unset::hint(*.unset)
+        "the DynamoDB table {table} does not exist in this account and region ({region}); create it, or correct tableName or region{}", Unset::hint(.unset.as_deref().copied())
     )]
     TableNotFound {
         /// The name of the table.
         table: String,
         /// The region that was asked.
-        region: String,
+        region: Box<str>,
         /// Set if nobody named a table, and this is the built-in default.
-        unset: Option<Unset>,
+        unset: Option<Box<Unset>>,
         /// The error below.
         source: Option<Cause>,
     },

@@ -159,7 +159,7 @@ impl Call<'_> {
                 service,
                 action,
                 resource: self.resource.to_owned(),
-                unset: self.unset,
+                unset: self.unset.map(Box::new),
                 source,
             },
             (code, service) if THROTTLING_ERRORS.contains(&code) => Error::Throttled {
@@ -182,14 +182,14 @@ impl Call<'_> {
                 Service::Kms,
             ) => Error::KmsKeyUnusable {
                 key: self.resource.to_owned(),
-                unset: self.unset,
+                unset: self.unset.map(Box::new),
                 action,
                 source,
             },
             ("ResourceNotFoundException", Service::DynamoDb) => Error::TableNotFound {
                 table: self.resource.to_owned(),
-                region: self.clients.region().to_owned(),
-                unset: self.unset,
+                region: self.clients.region().into(),
+                unset: self.unset.map(Box::new),
                 source,
             },
             ("ValidationException", Service::DynamoDb) => Error::TableSchema {

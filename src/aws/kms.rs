@@ -111,7 +111,7 @@ impl DataKeys for KmsKeys {
                 if next < self.keys.len() {
                     sleep(self.patience).await;
                 } else {
-                    pending().await
+                    pending::<()>().await;
                 }
             };
             match select(asked.next(), pin!(patience)).await {

@@ -92,7 +92,10 @@ impl Replies {
         let replies = self.clone();
         let started = spawn(async move {
             let reply = AssertUnwindSafe(work).catch_unwind().await;
-            let reply = reply.unwrap_or_else(|_| Err(Error::Internal.into()));
+            let reply = match reply {
+                Ok(reply) => reply,
+                Err(_) => Err(Error::Internal.into()),
+            };
             replies.deliver(call, move |env| {
                 // SAFETY: the environment of JavaScript's thread, which makes this call.
                 unsafe {

@@ -107,7 +107,7 @@ impl Cached {
         let tally = generation.samples.enter(&sample);
         let slot = Slot::new(key.clone(), sample.clone(), tally, &self.limits, now);
         if self.has_room(since) {
-            generation.keep(entry, slot.clone());
+            generation.keep(entry, &slot);
             self.sweeper.run(self);
             if opened == Opened::Yes || !generation.sessions.contains_key(&session) {
                 let wrapped = sample.wrapped.clone();

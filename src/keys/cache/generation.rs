@@ -47,7 +47,7 @@ pub(super) fn sweep_interval(limits: &Limits) -> Duration {
 
 impl Generation {
     pub(super) fn new(limits: &Limits, counters: &Arc<Counters>) -> Arc<Generation> {
-        let max_age = limits.max_age - sweep_interval(limits);
+        let max_age = limits.max_age.saturating_sub(sweep_interval(limits));
         let listener = counters.clone();
         Arc::new(Generation {
             data_keys: Cache::builder()
@@ -68,11 +68,11 @@ impl Generation {
     }
 
     /// Caches a key, unless the cache was emptied since the load began.
-    pub(super) fn keep(&self, entry: EntryId, slot: Arc<Slot>) {
+    pub(super) fn keep(&self, entry: EntryId, slot: &Arc<Slot>) {
         count(&self.counters.entries);
         self.data_keys.insert(entry, slot.clone());
         if self.over.load(Ordering::SeqCst) {
-            release(&slot, &self.counters);
+            release(slot, &self.counters);
         }
     }
 

@@ -58,16 +58,14 @@ where
     {
         let load = {
             let mut loads = lock(&self.0);
-            match loads.get(id) {
-                Some(load) => load.clone(),
-                None => match find() {
-                    Some(found) => return Ok(Either::Left(found)),
-                    None => {
-                        let load = self.begin(id, limit, action, begin());
-                        loads.insert(id.clone(), load.clone());
-                        load
-                    }
-                },
+            if let Some(load) = loads.get(id) {
+                load.clone()
+            } else if let Some(found) = find() {
+                return Ok(Either::Left(found));
+            } else {
+                let load = self.begin(id, limit, action, begin());
+                loads.insert(id.clone(), load.clone());
+                load
             }
         };
         call::follow(&load.progress);
@@ -87,27 +85,20 @@ where
         };
         let (progress, work) = call::apart(limit, async move {
             call::waits_for(Service::Kms, action);
-            work.await
+            call::guarded(work).await
         });
         let task = tokio::spawn(async move {
             let _listed = listed;
             work.await
         });
         let abort = task.abort_handle();
-        // After a panic or the end of the runtime, nobody may wait forever.
+        // Stopped, or ended with its runtime: nobody may wait forever.
         let outcome = task.map(move |ended| {
-            ended.unwrap_or_else(|error| {
+            ended.unwrap_or_else(|_| {
                 Err(Error::Unavailable {
                     service: Service::Kms,
                     action,
-                    source: Some(Cause::new(
-                        "LoadError",
-                        if error.is_panic() {
-                            "a defect ended it"
-                        } else {
-                            "it was broken off"
-                        },
-                    )),
+                    source: Some(Cause::new("LoadError", "it was broken off")),
                 })
             })
         });
