@@ -46,6 +46,7 @@ const TEXTS = [
   'docs/platforms.md',
   'docs/record-format.md',
   'docs/scaling.md',
+  'docs/testing.md',
   'index.d.ts',
   'index.js',
   'lib/abortable.js',

@@ -1,4 +1,5 @@
-//! The clients of the AWS SDK: made on first use, one pair for each set of settings in the process, so that stores share connections.
+//! The clients of the AWS SDK: made on first use, one pair for each set of settings in the process,
+//! so that stores share connections.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -22,9 +23,10 @@ use crate::call::{guarded, no_credentials_in_time};
 use crate::config::DEFAULT_REGION;
 use crate::error::{Result, Service};
 
-/// The retries that a client may make at once are this many tokens by the cost of one; a call that succeeds at once gives a token back. So a client makes
-/// 50 retries in an outage, however long, and one for ten calls that need none: these are the numbers of AWS's SDKs, but for throttling, where theirs allow twice
-/// as many.
+/// The retry budget of a client, in tokens. A retry costs some, and a call that succeeds at once
+/// returns one. During an outage, however long, a client makes 50 retries, and earns one for every
+/// ten calls that need none. These are the numbers of AWS's SDKs, except for throttling, for which
+/// theirs allow twice as many.
 const RETRY_TOKENS: usize = 500;
 const RETRY_COST: u32 = 10;
 
@@ -34,16 +36,16 @@ static CLIENTS: Registry<ClientSettings, AwsClients> = Registry::new();
 static CREDENTIALS: Registry<(String, Option<String>, Option<String>), HeldCredentials> =
     Registry::new();
 
-/// Everything that two stores must agree on to share clients.
+/// Everything that two stores must have in common to share clients.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClientSettings {
-    /// The region of the services, if it is not the profile's or the default.
+    /// The region of the services; `None` for the profile's or the default.
     pub region: Option<String>,
-    /// `DynamoDB`'s URL, if it is not AWS's own or the environment's.
+    /// `DynamoDB`'s URL; `None` for the environment's or AWS's own.
     pub dynamodb_endpoint: Option<String>,
-    /// KMS's URL, if it is not AWS's own or the environment's.
+    /// KMS's URL; `None` for the environment's or AWS's own.
     pub kms_endpoint: Option<String>,
-    /// The profile of the AWS configuration files, if it is not the environment's.
+    /// The profile of the AWS configuration files; `None` for the environment's.
     pub profile: Option<String>,
     /// The role to assume.
     pub role_arn: Option<String>,
@@ -63,7 +65,7 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    /// For web requests: a service in the same region answers in milliseconds.
+    /// Short, because web requests wait: a service in the same region answers in milliseconds.
     pub const DEFAULT: Timeouts = Timeouts {
         connect: Duration::from_secs(1),
         attempt: Duration::from_secs(2),
@@ -85,7 +87,8 @@ struct Made {
 }
 
 impl AwsClients {
-    /// The clients for `settings`, the same ones for all who ask while somebody has them. Nothing is read and nothing connects before the first call.
+    /// The clients for `settings`, shared by all callers as long as one of them holds them. Nothing
+    /// is read and nothing connects before the first call.
     #[must_use]
     pub fn shared(settings: &ClientSettings) -> Arc<AwsClients> {
         CLIENTS.get(settings.clone(), || AwsClients {
@@ -95,7 +98,7 @@ impl AwsClients {
         })
     }
 
-    /// As `shared`, for a store that begins: its first call looks for credentials anew.
+    /// Like `shared`, for a new store: its first call looks for credentials anew.
     #[must_use]
     pub fn for_store(settings: &ClientSettings) -> Arc<AwsClients> {
         let clients = AwsClients::shared(settings);
@@ -118,7 +121,8 @@ impl AwsClients {
         self.settings.timeouts
     }
 
-    /// `DynamoDB`'s client, and credentials for it: their search does not take of the time that an attempt has.
+    /// `DynamoDB`'s client with credentials. Looking for credentials does not count towards the
+    /// time of an attempt.
     pub(super) async fn dynamodb(&self, call: &Call<'_>) -> Result<&aws_sdk_dynamodb::Client> {
         Ok(&self.ready(call).await?.dynamodb)
     }
@@ -140,7 +144,7 @@ impl AwsClients {
             .made
             .get_or_try_init(|| Box::pin(guarded(self.make())))
             .await?;
-        // Calls that read the whole table have no deadline but this one.
+        // The only deadline of calls that read the whole table.
         let search = tokio::time::timeout(self.settings.timeouts.call, made.credentials.get());
         match search.await {
             Ok(Ok(_)) => Ok(made),
@@ -167,7 +171,8 @@ impl AwsClients {
             .http_client(client.clone())
             .no_credentials()
             .identity_cache(IdentityCache::no_cache()) // ours keeps them
-            // An attempt has a deadline, so that nothing is left for it to notice, at the price of a task's worth of bookkeeping for every request.
+            // Stalled-stream protection is off: each attempt has a deadline, and the protection
+            // costs a task for every request.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         if let Some(profile) = &own.profile {
             loader = loader.profile_name(profile);
@@ -230,8 +235,8 @@ impl AwsClients {
     }
 }
 
-/// Retries of one client of one service; the SDK's own budget is one for all clients of the process, which would let an outage of one table take the retries
-/// of all others.
+/// Each client of each service has its own retry budget. The SDK's budget is shared by all clients
+/// of the process, so an outage of one table would use up the retries of all others.
 fn retry_budget(service: &'static str) -> RetryPartition {
     let tokens = TokenBucket::builder()
         .capacity(RETRY_TOKENS)

@@ -1,4 +1,4 @@
-//! What an error of the AWS SDK means to the caller of the store.
+//! Translates errors of the AWS SDK into errors of the store.
 
 use std::error::Error as StdError;
 
@@ -109,13 +109,14 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// To a resource that may be the built-in default.
+    /// A call to a resource that may be the built-in default.
     pub(super) fn unless_set(self, unset: Option<Unset>) -> Call<'a> {
         Call { unset, ..self }
     }
 }
 
-/// Waits for the answer to a request. A panic of the SDK ends here, so that nothing that waits for the same answer goes with it.
+/// Waits for the answer to a request. Catches a panic of the SDK, so that it does not spread to
+/// others that wait for the same answer.
 pub(super) fn reply<T, E>(
     sent: impl Future<Output = Reply<T, E>> + Send,
 ) -> impl Future<Output = Result<Reply<T, E>>> + Send {
@@ -140,7 +141,8 @@ impl Call<'_> {
         async { reply.await?.map_err(|error| self.failed(&error)) }
     }
 
-    /// An answer without AWS's request id is none of AWS's, whatever its status: a proxy's page, a captive portal.
+    /// An answer without AWS's request id does not come from AWS, whatever its status: it is a
+    /// proxy's page or a captive portal.
     pub(super) fn answered<T: RequestId>(&self, reply: T) -> Result<T> {
         if reply.request_id().is_some() {
             Ok(reply)
@@ -149,7 +151,7 @@ impl Call<'_> {
         }
     }
 
-    /// For an answer that cannot be one to what was asked.
+    /// An answer that does not fit the request.
     pub(super) fn wrong_answer(&self, what: &str) -> Error {
         let cause = Cause::new("WrongReply", format!("the answer: {what}"));
         self.error(Kind::Unavailable).because(cause).into()
@@ -209,8 +211,9 @@ impl Call<'_> {
     }
 }
 
-/// AWS's own words, or else the kind of failure and what the operating system or the credential chain says. Nothing else of the SDK's texts:
-/// some quote whole requests, session ids and all.
+/// AWS's own message; if there is none, the kind of failure and what the operating system or the
+/// credential chain says. Other texts of the SDK are left out: some quote whole requests with
+/// session ids.
 fn cause<E>(error: &SdkError<E>) -> Cause
 where
     E: ProvideErrorMetadata + RequestId + StdError + Send + Sync + 'static,
@@ -241,15 +244,15 @@ where
     }
 }
 
-/// How long the service asks its callers to wait: AWS's own header in milliseconds, or that of RFC 9110 in seconds, which proxies send; its other form, a date, is
-/// not read.
+/// How long the service asks its callers to wait: AWS's header in milliseconds, or the
+/// `Retry-After` of RFC 9110 in seconds, which proxies send. Its other form, a date, is not read.
 fn retry_after_millis(response: &HttpResponse) -> Option<u32> {
     let number = |name| response.headers().get(name)?.trim().parse::<u32>().ok();
     number("x-amz-retry-after")
         .or_else(|| number("retry-after").map(|seconds| seconds.saturating_mul(1000)))
 }
 
-/// `DynamoDB` tells what was too much: the table's capacity, the account's, or that of one key.
+/// `DynamoDB` says which limit was exceeded: that of the table, of the account, or of one key.
 fn with_reasons(message: String, error: &(dyn StdError + 'static)) -> String {
     let reasons = chain(error).find_map(|error| {
         let throttled = error
@@ -273,7 +276,7 @@ fn with_reasons(message: String, error: &(dyn StdError + 'static)) -> String {
     }
 }
 
-/// The text of errors that know nothing of the request.
+/// The texts of errors that contain nothing of the request.
 fn plain_text(error: &(dyn StdError + 'static)) -> Option<String> {
     let plain = error.is::<std::io::Error>()
         || error.is::<CredentialsError>()
@@ -287,7 +290,7 @@ pub(super) fn plain_texts(error: &(dyn StdError + 'static)) -> String {
     texts.join(": ")
 }
 
-/// What is at the bottom of an error that was there before any request: it can speak of settings alone.
+/// The innermost cause of an error that happened before any request: it can only mention settings.
 fn last_of(error: &(dyn StdError + 'static)) -> String {
     chain(error)
         .last()

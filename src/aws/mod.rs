@@ -1,4 +1,4 @@
-//! AWS: clients made once, and the two traits of the store on them.
+//! AWS: the clients, and the store's two traits on `DynamoDB` and KMS.
 
 mod attributes;
 mod clients;

@@ -1,7 +1,8 @@
-//! What Node.js sees: arguments in, replies and error data out. Everything else is in the other modules.
+//! What Node.js sees: arguments in, replies and error data out. Everything else is in the other
+//! modules.
 //!
-//! A failure comes as a value ([`Failure`]), never as a rejected promise: napi's errors do not carry our codes. The facade (`lib/`) turns it
-//! into a `SessionStoreError`.
+//! A failure is a value ([`Failure`]), never a rejected promise, because napi's errors cannot carry
+//! the store's codes. The facade (`lib/`) turns it into a `SessionStoreError`.
 
 mod objects;
 mod replies;
@@ -44,7 +45,7 @@ fn start() {
     runtime::register();
 }
 
-/// The constants that the environment may override.
+/// The constants that the environment can override.
 #[napi(object, object_from_js = false)]
 pub struct Defaults {
     pub kms_key_arn: String,
@@ -59,7 +60,7 @@ fn environment(variables: &Variables) -> Environment {
     Environment::new(|name| variables.get(name).cloned())
 }
 
-/// `KMS_KEY_ARN`, `SESSIONS_TABLE` and `AWS_REGION`, or what stands in for them.
+/// `KMS_KEY_ARN`, `SESSIONS_TABLE` and `AWS_REGION`, or their defaults.
 #[napi(catch_unwind)]
 #[allow(clippy::needless_pass_by_value, clippy::implicit_hasher)] // napi hands over what it made
 pub fn defaults(variables: Variables) -> Defaults {
@@ -92,7 +93,7 @@ async fn with_default_keys<T>(
     .await
 }
 
-/// Seals a text under a fresh data key of the environment's KMS key.
+/// Seals a text under a new data key of the environment's KMS key.
 #[napi]
 #[allow(clippy::implicit_hasher)] // napi makes the map
 pub async fn encrypt(data: String, variables: Variables) -> Reply<Envelope> {
@@ -141,8 +142,9 @@ pub struct NativeStore {
     call_timeout: Option<Duration>,
 }
 
-/// Checks the options (JSON) and makes a store; does no I/O. `deliver` is called with the replies of its calls: an array of a call's number, its
-/// reply, and so on. It must not throw, and must not hold the store, or neither is ever freed.
+/// Checks the options (JSON) and makes a store; does no I/O. `deliver` is called with the replies
+/// to its calls, as an array: the number of a call, its reply, and so on. It must not throw. It
+/// must not hold a reference to the store, or neither is ever freed.
 #[napi(
     catch_unwind,
     ts_args_type = "options: string, variables: Record<string, string>, deliver: (replies: unknown[]) => void"
@@ -170,8 +172,8 @@ pub fn open_store(
     })
 }
 
-/// Whether a session's JSON holds what the record did that `mark` is of, beside the cookie's expiry. Not on JavaScript's thread, which hashing a large
-/// session would hold.
+/// Whether a session's JSON has the content that `mark` is of, ignoring the cookie's expiry. It
+/// hashes off JavaScript's thread, which a large session would block.
 #[napi]
 pub async fn holds_content(mark: String, json: String) -> Reply<bool> {
     let json = Plaintext::new(json.into_bytes());
@@ -181,14 +183,16 @@ pub async fn holds_content(mark: String, json: String) -> Reply<bool> {
     reply(compared.await, |same| same)
 }
 
-/// Whether this is the first call of this function in the process, in whichever of its threads: what it is asked for need be said only once.
+/// Whether this is the first call of this function in the process, in any of its threads. Used for
+/// a warning that is given once a process.
 #[napi]
 pub fn first_without_record_version() -> bool {
     static SAID: AtomicBool = AtomicBool::new(false);
     !SAID.swap(true, Ordering::Relaxed)
 }
 
-/// For tests, which have no hour: turns the clock on that ages of cached data keys and revocation checks go by. It never goes back, so that keys leave sooner.
+/// For tests: advances the clock of the ages of cached data keys and of the revocation checks. The
+/// clock never goes back, so keys can only leave sooner.
 #[napi(catch_unwind)]
 pub fn turn_key_clock(seconds: f64) {
     if let Ok(by) = Duration::try_from_secs_f64(seconds) {
@@ -196,8 +200,9 @@ pub fn turn_key_clock(seconds: f64) {
     }
 }
 
-/// `call` is the number that the reply comes with; `now` and `cookie_expires` are epoch milliseconds; `ttl_seconds` stands in for the configured one;
-/// `waited` is how many milliseconds of its deadline the call has spent behind others.
+/// `call` is the number that the reply is delivered with. `now` and `cookie_expires` are epoch
+/// milliseconds. `ttl_seconds` overrides the configured value. `waited` is how many milliseconds of
+/// its deadline the call has already spent waiting for other calls.
 #[napi]
 impl NativeStore {
     #[napi(catch_unwind)]
@@ -273,8 +278,9 @@ impl NativeStore {
         self.replies.run(env, call, saved)
     }
 
-    /// What a save of a session of the record `mark` is to do: `write`, `extend`, `shorten` or `settled`. `json` is the whole session, or its cookie alone if the caller knows
-    /// that the rest is what it was. It hashes `json` on JavaScript's thread.
+    /// What saving a session of the record `mark` will have to do: `write`, `extend`, `shorten` or
+    /// `settled`. `json` is the whole session, or only its cookie if the caller knows that the rest
+    /// did not change. It hashes `json` on JavaScript's thread.
     #[napi(
         catch_unwind,
         ts_return_type = "'write' | 'extend' | 'shorten' | 'settled' | Failure"
@@ -306,7 +312,7 @@ impl NativeStore {
         )
     }
 
-    /// As `outlook_of_save`, of a touch; `cookie` is the JSON of the session's cookie.
+    /// As `outlook_of_save`, for a touch. `cookie` is the JSON of the session's cookie.
     #[napi(
         catch_unwind,
         ts_return_type = "'write' | 'extend' | 'shorten' | 'settled' | Failure"
@@ -457,7 +463,8 @@ impl NativeStore {
         self.requests.as_ref().into()
     }
 
-    /// From now on, what has no deadline has that of a call. `close` follows, when the calls that wait for their turn have ended.
+    /// From now on, calls without a deadline have that of a call. `close` follows when the calls
+    /// that wait for their turn have ended.
     #[napi(catch_unwind)]
     pub fn begin_close(&self) {
         self.store.begin_close();
@@ -505,7 +512,8 @@ impl NativeStore {
         self.replies.run(env, call, work.map_err(Failure::from))
     }
 
-    /// A call of the store, which was entered as soon as it was made, so that one made before `close` is one in flight.
+    /// A call of the store. It counts as in flight as soon as it is made, also if `close` follows
+    /// at once.
     fn within<T, F>(
         &self,
         limit: Option<Duration>,
@@ -519,8 +527,8 @@ impl NativeStore {
         async move { call::within(limit, requests, work?).await }
     }
 
-    /// Starts a call that reads the whole table. That may take long, so it has no deadline: each of its requests has one, and the whole once the store is
-    /// being closed.
+    /// Starts a call that reads the whole table. It can take long and has no deadline of its own:
+    /// each of its requests has one, and so has the whole call once the store is being closed.
     fn run_while_open<T, F>(
         &self,
         env: Env,
@@ -537,7 +545,7 @@ impl NativeStore {
         self.replies.run(env, call, work.map_err(Failure::from))
     }
 
-    /// Resolves as much time after closing began as one call has.
+    /// Resolves when closing has lasted as long as the deadline of one call.
     fn last_moment(&self) -> impl Future<Output = ()> + use<> {
         let (closing, limit) = (self.store.closing(), self.call_timeout);
         async move {
@@ -549,7 +557,7 @@ impl NativeStore {
         }
     }
 
-    /// How much of the deadline is left to a call that has waited for its turn.
+    /// How much of its deadline is left to a call that has waited for its turn.
     fn left(&self, waited: Option<f64>) -> Option<Duration> {
         let waited = Duration::try_from_secs_f64(waited.unwrap_or(0.0) / 1000.0);
         self.call_timeout

@@ -6,7 +6,7 @@ use zeroize::Zeroize;
 
 use crate::error::{Error, Result};
 
-/// A buffer that can be emptied without giving its room back.
+/// A buffer that can be emptied without freeing its memory.
 pub trait Buffer: Zeroize + Default {
     /// Sets the length to 0.
     fn clear(&mut self);
@@ -24,19 +24,21 @@ impl Buffer for String {
     }
 }
 
-/// A session's JSON, or the payload around it, in the clear. Neither `Clone` nor `Debug`; overwritten when it is dropped.
+/// A session's JSON, or the payload around it, in the clear. Neither `Clone` nor `Debug`. It is
+/// overwritten when it is dropped.
 ///
-/// `Zeroizing` does the same, but overwrites the bytes of a vector one by one, which takes as long as the cipher.
+/// `Zeroizing` does the same, but overwrites the bytes of a vector one by one, which takes as long
+/// as the cipher.
 #[derive(Default)]
 pub struct Plaintext<T: Buffer = Vec<u8>>(T);
 
 impl<T: Buffer> Plaintext<T> {
-    /// Takes over the very buffer, so that no second copy stays behind.
+    /// Takes over the buffer itself, so that no second copy remains.
     pub fn new(buffer: T) -> Plaintext<T> {
         Plaintext(buffer)
     }
 
-    /// Gives the buffer away; whoever has it overwrites it.
+    /// Gives the buffer away. The new owner overwrites it.
     #[must_use]
     pub fn take(mut self) -> T {
         std::mem::take(&mut self.0)
@@ -59,7 +61,7 @@ impl<T: Buffer> DerefMut for Plaintext<T> {
 
 impl<T: Buffer> Drop for Plaintext<T> {
     fn drop(&mut self) {
-        // What an empty buffer has is room, and zeroize overwrites room in one go.
+        // An empty buffer is all spare capacity, which zeroize overwrites in one go.
         self.0.clear();
         self.0.zeroize();
     }

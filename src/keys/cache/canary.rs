@@ -1,5 +1,6 @@
-//! The revocation canary: while keys are used from the cache, one of them is unwrapped again now and then. If KMS refuses, somebody took
-//! the key away, and the whole cache goes.
+//! The schedule of revocation checks. While keys are used from the cache, one of them is unwrapped
+//! again from time to time. If KMS refuses, the right to use the KMS key was taken away, and the
+//! whole cache is emptied.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,7 +22,7 @@ const NEVER: u64 = u64::MAX;
 pub(super) enum Verdict {
     Usable,
     Revoked,
-    /// KMS did not answer, or not now: nothing is known.
+    /// KMS did not answer, or not now: the result is unknown.
     Unknown,
 }
 
@@ -41,7 +42,7 @@ impl Canary {
             .compare_exchange(NEVER, first, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Whether a check is due at `now`; of concurrent callers one alone is told so.
+    /// Whether a check is due at `now`. Only one of several concurrent callers gets `true`.
     pub(super) fn due(&self, now: Moment) -> bool {
         let next = self.next.load(Ordering::Relaxed);
         let Moment(following) = now.plus(self.interval);
