@@ -2,19 +2,20 @@
 
 const native = require('./binding.js');
 const { kmsClient, docClient } = require('./lib/config.js');
+const { environment } = require('./lib/environment.js');
 const { SessionStoreError } = require('./lib/errors.js');
 const { guardNewApplications } = require('./lib/fastify-app.js');
 const { DynamoDBSessionStore } = require('./lib/store.js');
 
-const { kmsKeyArn: KMS_KEY_ARN, sessionsTable: SESSIONS_TABLE, awsRegion: AWS_REGION } = native.defaults();
+const { kmsKeyArn: KMS_KEY_ARN, sessionsTable: SESSIONS_TABLE, awsRegion: AWS_REGION } = native.defaults(environment());
 
 // Loaded when they are needed, which is seldom. Functions, not getters: whoever imports this from a module finds names by reading them in the source.
 function encryptSessionData(data) {
-  return require('./lib/session-data.js').encryptSessionData(data);
+  return require('./lib/envelope.js').encryptSessionData(data);
 }
 
 function decryptSessionData(encryptedData, encryptedKey, iv, authTag) {
-  return require('./lib/session-data.js').decryptSessionData(encryptedData, encryptedKey, iv, authTag);
+  return require('./lib/envelope.js').decryptSessionData(encryptedData, encryptedKey, iv, authTag);
 }
 
 function guardReplies(app, options) {

@@ -1,7 +1,7 @@
 'use strict';
 
 const { carriedBy, giveWith, isFastifySession, isReplacement, wasLoaded } = require('./fastify-session.js');
-const { cookieExpires } = require('./session.js');
+const { cookieExpires } = require('./session-json.js');
 
 /** The property by which a session tells its record through frameworks that copy it; never in its JSON. */
 const REVISION = 'sessionRevision';

@@ -1,6 +1,6 @@
 'use strict';
 
-const { fingerprint } = require('./session.js');
+const { fingerprint } = require('./session-ids.js');
 
 const TEXTS = {
   lost: () => 'the lease ended before its task did; the signal of the task is aborted',

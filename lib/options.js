@@ -23,6 +23,12 @@ function callOptions(call, options = {}, known) {
   return values;
 }
 
+/** The options and the callback at the end of a call that takes both, either or none; `callback` is an array that is empty without one. */
+function splitOptions(rest) {
+  const [options, ...callback] = rest;
+  return typeof options === 'function' ? { options: undefined, callback: rest } : { options, callback };
+}
+
 /** A number of seconds, up to an hour. */
 function seconds(standard, least) {
   return {
@@ -39,4 +45,4 @@ const abortSignal = {
   holds: (value) => typeof value?.aborted === 'boolean' && typeof value.addEventListener === 'function',
 };
 
-module.exports = { abortSignal, callOptions, seconds };
+module.exports = { abortSignal, callOptions, seconds, splitOptions };

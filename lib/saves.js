@@ -2,7 +2,8 @@
 
 const { failure, unwrap } = require('./errors.js');
 const { replacedBy } = require('./fastify-session.js');
-const { checkSid, serialize, cookieExpires } = require('./session.js');
+const { checkSid } = require('./session-ids.js');
+const { serialize, cookieExpires } = require('./session-json.js');
 
 /**
  * How many characters of JSON are compared on JavaScript's thread, so that a caller need not wait: stringifying and hashing them takes less than 0.1 ms

@@ -4,7 +4,7 @@ const { Backoff, sleep } = require('./backoff.js');
 const { failure, SessionStoreError } = require('./errors.js');
 const { callOptions, seconds } = require('./options.js');
 const { clearTimeout, setTimeout } = require('./real-time.js');
-const { cookieExpires, parse, serialize } = require('./session.js');
+const { cookieExpires, parse, serialize } = require('./session-json.js');
 
 /** The bounds of the first and of any wait between two attempts, in milliseconds: about one request's time, and half a second. */
 const FIRST_WAIT = 10;

@@ -5,10 +5,10 @@ use base64_simd::STANDARD as BASE64;
 use crate::crypto::data_key::WrappedKey;
 use crate::crypto::envelope::{self, Sealed};
 use crate::crypto::plaintext::Plaintext;
+use crate::crypto::plaintext::text;
 use crate::error::Result;
 use crate::keys::{DataKeys, EncryptionContext};
 use crate::record::{decode_base64, decode_base64_array};
-use crate::store::text;
 
 /// The four attributes of a version 1 record that hold the envelope, in base64.
 pub struct EncryptionResult {

@@ -7,6 +7,7 @@ mod objects;
 mod replies;
 mod runtime;
 
+use std::collections::HashMap;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,14 +52,18 @@ pub struct Defaults {
     pub aws_region: String,
 }
 
-fn environment() -> Environment {
-    Environment::new(|name| std::env::var(name).ok())
+/// The environment's variables by name, as the calling thread of JavaScript has them: a worker may have an environment of its own.
+type Variables = HashMap<String, String>;
+
+fn environment(variables: &Variables) -> Environment {
+    Environment::new(|name| variables.get(name).cloned())
 }
 
 /// `KMS_KEY_ARN`, `SESSIONS_TABLE` and `AWS_REGION`, or what stands in for them.
 #[napi(catch_unwind)]
-pub fn defaults() -> Defaults {
-    let environment = environment();
+#[allow(clippy::needless_pass_by_value, clippy::implicit_hasher)] // napi hands over what it made
+pub fn defaults(variables: Variables) -> Defaults {
+    let environment = environment(&variables);
     Defaults {
         kms_key_arn: environment.key_arn,
         sessions_table: environment.table,
@@ -76,9 +81,12 @@ fn reply<T, U>(result: Result<T>, convert: impl FnOnce(T) -> U) -> Reply<U> {
     })
 }
 
-async fn with_default_keys<T>(work: impl AsyncFnOnce(KmsKeys) -> Result<T>) -> Result<T> {
+async fn with_default_keys<T>(
+    variables: &Variables,
+    work: impl AsyncFnOnce(KmsKeys) -> Result<T>,
+) -> Result<T> {
     call::guarded(async {
-        let keys = assembly::default_keys(&environment())?;
+        let keys = assembly::default_keys(&environment(variables))?;
         call::within(Some(Timeouts::DEFAULT.call), Arc::default(), work(keys)).await
     })
     .await
@@ -86,10 +94,12 @@ async fn with_default_keys<T>(work: impl AsyncFnOnce(KmsKeys) -> Result<T>) -> R
 
 /// Seals a text under a fresh data key of the environment's KMS key.
 #[napi]
-pub async fn encrypt(data: String) -> Reply<Envelope> {
+#[allow(clippy::implicit_hasher)] // napi makes the map
+pub async fn encrypt(data: String, variables: Variables) -> Reply<Envelope> {
     let plaintext = Plaintext::new(data.into_bytes());
-    let result =
-        with_default_keys(async |keys| standalone_envelope::encrypt(&keys, plaintext).await);
+    let result = with_default_keys(&variables, async |keys| {
+        standalone_envelope::encrypt(&keys, plaintext).await
+    });
     reply(result.await, |sealed| Envelope {
         encrypted_data: sealed.encrypted_data,
         encrypted_key: sealed.encrypted_key,
@@ -100,11 +110,13 @@ pub async fn encrypt(data: String) -> Reply<Envelope> {
 
 /// Opens what `encrypt` gave.
 #[napi]
+#[allow(clippy::implicit_hasher)] // as above
 pub async fn decrypt(
     encrypted_data: String,
     encrypted_key: String,
     iv: String,
     auth_tag: String,
+    variables: Variables,
 ) -> Reply<Plaintext<String>> {
     let data = standalone_envelope::EncryptionResult {
         encrypted_data,
@@ -112,7 +124,9 @@ pub async fn decrypt(
         iv,
         auth_tag,
     };
-    let result = with_default_keys(async |keys| standalone_envelope::decrypt(&keys, &data).await);
+    let result = with_default_keys(&variables, async |keys| {
+        standalone_envelope::decrypt(&keys, &data).await
+    });
     reply(result.await, |text| text)
 }
 
@@ -131,14 +145,15 @@ pub struct NativeStore {
 /// reply, and so on. It must not throw, and must not hold the store, or neither is ever freed.
 #[napi(
     catch_unwind,
-    ts_args_type = "options: string, deliver: (replies: unknown[]) => void"
+    ts_args_type = "options: string, variables: Record<string, string>, deliver: (replies: unknown[]) => void"
 )]
-#[allow(clippy::needless_pass_by_value)] // napi hands over what it made
+#[allow(clippy::needless_pass_by_value, clippy::implicit_hasher)] // napi hands over what it made
 pub fn open_store(
     options: String,
+    variables: Variables,
     deliver: Function<'_, FnArgs<(Vec<Slot>,)>, ()>,
 ) -> NapiResult<Either<NativeStore, Failure>> {
-    let opened = StoreConfig::parse(&options, &environment()).and_then(|config| {
+    let opened = StoreConfig::parse(&options, &environment(&variables)).and_then(|config| {
         let (lifetime, call_timeout) = (config.lifetime, config.call_timeout());
         Ok((assembly::session_store(config)?, lifetime, call_timeout))
     });

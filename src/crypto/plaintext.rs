@@ -4,6 +4,8 @@ use std::ops::{Deref, DerefMut};
 
 use zeroize::Zeroize;
 
+use crate::error::{Error, Result};
+
 /// A buffer that can be emptied without giving its room back.
 pub trait Buffer: Zeroize + Default {
     /// Sets the length to 0.
@@ -61,6 +63,21 @@ impl<T: Buffer> Drop for Plaintext<T> {
         self.0.clear();
         self.0.zeroize();
     }
+}
+
+/// The plaintext as text, without a second copy of it.
+///
+/// # Errors
+/// `ERR_SERIALIZATION` if it is no UTF-8.
+pub fn text(plaintext: Plaintext) -> Result<Plaintext<String>> {
+    String::from_utf8(plaintext.take())
+        .map(Plaintext::new)
+        .map_err(|error| {
+            drop(Plaintext::new(error.into_bytes()));
+            Error::Serialization(
+                "what was sealed is not text in UTF-8; another program wrote it".into(),
+            )
+        })
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ impl Cleaning {
         }
     }
 
-    /// Ends a removal that is under way, and waits for it.
+    /// Ends a removal that is under way behind the page that it is at, and waits for it.
     pub(super) async fn end(&self) {
         self.ended.store(true, Ordering::Relaxed);
         let task = {
@@ -79,7 +79,7 @@ async fn remove_ended(
     ended: Arc<AtomicBool>,
 ) {
     let mut after = None;
-    while !ended.load(Ordering::Relaxed) {
+    loop {
         let table = table.clone();
         let page = folder
             .database(move |database| remove_page(database, &table, after.as_deref(), now))
@@ -88,6 +88,10 @@ async fn remove_ended(
         let Ok(Some(last)) = page else {
             return;
         };
+        // Looked at behind a page, so that a program that opens a store for one call removes something, too.
+        if ended.load(Ordering::Relaxed) {
+            return;
+        }
         after = Some(last);
     }
 }

@@ -82,23 +82,19 @@ where
         };
         let (progress, work) = call::apart(limit, async move {
             call::waits_for(Service::Kms, action);
-            work.await
+            call::guarded(work).await
         });
         let task = tokio::spawn(async move {
             let _listed = listed;
             work.await
         });
         let abort = task.abort_handle();
-        // A panic, or the end of the runtime: nobody waits for ever.
+        // Broken off, or ended with its runtime: nobody waits for ever.
         let outcome = task.map(move |ended| {
-            ended.unwrap_or_else(|error| {
-                let how = if error.is_panic() {
-                    "a defect ended it"
-                } else {
-                    "it was broken off"
-                };
+            ended.unwrap_or_else(|_| {
                 let failed = ServiceError::new(Service::Kms, action, Kind::Unavailable);
-                Err(failed.because(Cause::new("LoadError", how)).into())
+                let broken_off = Cause::new("LoadError", "it was broken off");
+                Err(failed.because(broken_off).into())
             })
         });
         Load {

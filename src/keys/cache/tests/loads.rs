@@ -66,7 +66,9 @@ async fn a_load_that_panics_fails_for_all_that_wait() {
     assert!(waits(&mut waiting).await);
     keys.gate.add_permits(9);
     for ended in waiting.await {
-        assert!(ended.is_err());
+        let error = ended.err().unwrap();
+        assert_eq!(error.code(), "ERR_INTERNAL", "no outage of KMS");
+        assert!(!error.retryable());
     }
     assert_eq!(keys.calls(), (0, 1));
     keys.panics.store(false, Ordering::SeqCst);

@@ -2,24 +2,6 @@
 
 const { failure } = require('./errors.js');
 
-function checkSid(sid) {
-  if (typeof sid !== 'string' || !sid.isWellFormed()) {
-    throw failure('ERR_CONFIG', 'a session id must be a string without lone surrogates');
-  }
-  return sid;
-}
-
-/** Names a session in logs and events without giving its id away. */
-function hashOf(sid) {
-  // Loaded when it is needed, which is seldom: it would be a sixth of the time that loading this package takes.
-  return require('node:crypto').createHash('sha256').update(sid).digest('hex');
-}
-
-/** For a line of the log, which may be about no session in particular. */
-function fingerprint(sid) {
-  return typeof sid === 'string' ? ` of session ${hashOf(sid).slice(0, 8)}` : '';
-}
-
 function serialize(session) {
   if (session === null || typeof session !== 'object') throw failure('ERR_SERIALIZATION', 'a session must be an object');
   let json;
@@ -72,4 +54,4 @@ function revive({ json, ttl }, now) {
   return session;
 }
 
-module.exports = { checkSid, hashOf, fingerprint, serialize, parse, cookieExpires, revive };
+module.exports = { serialize, parse, cookieExpires, revive };

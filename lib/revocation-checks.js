@@ -4,7 +4,7 @@
 const INTERVAL = 60_000;
 
 /** Tells of revocation checks that went wrong. They run beside the calls, so that no call fails with what they find. */
-class Checks {
+class RevocationChecks {
   #read;
   #failures;
   #looked = Date.now();
@@ -37,4 +37,4 @@ class Checks {
   }
 }
 
-module.exports = { Checks };
+module.exports = { RevocationChecks };

@@ -1,0 +1,191 @@
+'use strict';
+
+const { SessionStoreError, failure } = require('./errors.js');
+const { nextTick } = require('./real-time.js');
+const { fingerprint } = require('./session-ids.js');
+
+/** The log's line for ERR_HTTP_HEADERS_SENT out of a callback. */
+const LATE_RESPONSE =
+  'a request was answered twice (ERR_HTTP_HEADERS_SENT): an async handler or hook answered without returning the reply, while its session was being saved; ' +
+  'see docs/migrating.md of connect-dynamodb-kms';
+
+/**
+ * What every call of a store runs through: it is refused if the store is closed or overloaded,
+ * counted while it runs, answered by a callback or a promise, and reported if it fails.
+ *
+ * Calls of `withLock` (`task`) are counted apart from the others (`call`), or the tasks that wait
+ * for a lease would keep the one that has it from reading its session.
+ * @typedef {'call' | 'task'} Kind
+ */
+class Calls {
+  #limit;
+  #failures;
+  #onEnd;
+  #closed = false;
+  /** @type {Record<Kind, number>} */
+  #inFlight = { call: 0, task: 0 };
+
+  /**
+   * @param {object} parts
+   * @param {number} parts.limit how many calls of a kind may be in flight.
+   * @param {import('./failures.js').Failures} parts.failures counts and logs those that fail.
+   * @param {() => void} parts.onEnd is called after each call.
+   */
+  constructor({ limit, failures, onEnd }) {
+    this.#limit = limit;
+    this.#failures = failures;
+    this.#onEnd = onEnd;
+  }
+
+  get isClosed() {
+    return this.#closed;
+  }
+
+  get isFull() {
+    return this.#inFlight.call >= this.#limit;
+  }
+
+  /** How many calls of each kind are in flight. */
+  get inFlight() {
+    return { ...this.#inFlight };
+  }
+
+  /** Refuses every call from now on. */
+  close() {
+    this.#closed = true;
+  }
+
+  /**
+   * Runs a call.
+   * @template T
+   * @param {string} operation the name of the method, for the log.
+   * @param {() => Promise<T>} work
+   * @param {unknown[]} callbacks the caller's callback first, if it gave one.
+   * @param {unknown} [sid] the session that it is about, for the log.
+   * @param {Kind} [kind]
+   * @returns {Promise<T> | undefined} a promise if the caller gave no callback.
+   */
+  run(operation, work, callbacks, sid, kind = 'call') {
+    const open = async () => {
+      if (this.#closed) throw failure('ERR_CLOSED', 'the session store is closed; make a new one');
+      if (this.#inFlight[kind] >= this.#limit) throw this.#overloaded();
+      return this.#counted(work, kind);
+    };
+    return this.answer(operation, open(), callbacks, sid);
+  }
+
+  /**
+   * Runs what no caller waits for: its failure is reported alone.
+   * @param {string} what for the log.
+   * @param {string} sid
+   * @param {() => Promise<unknown>} work
+   */
+  runInBackground(what, sid, work) {
+    this.#counted(work, 'call').catch((error) => this.report(what, sid, error));
+  }
+
+  /**
+   * Counts a request of a task whose caller has gone.
+   * @param {Promise<unknown>} request never rejects.
+   */
+  countTask(request) {
+    this.#inFlight.task++;
+    request.finally(() => this.#inFlight.task--);
+  }
+
+  /**
+   * Answers a call that runs already, and reports it if it fails.
+   * @template T
+   * @param {string} operation
+   * @param {Promise<T>} result
+   * @param {unknown[]} callbacks
+   * @param {unknown} [sid]
+   */
+  answer(operation, result, callbacks, sid) {
+    const promise = result.catch((error) => {
+      this.report(operation, sid, error);
+      throw error;
+    });
+    return this.deliver(operation, promise, callbacks);
+  }
+
+  /**
+   * Counts and logs a failure.
+   * @param {string} operation
+   * @param {unknown} sid
+   * @param {unknown} error
+   */
+  report(operation, sid, error) {
+    const ours = error instanceof SessionStoreError ? error : undefined;
+    if (ours) this.#failures.count(ours.code);
+    this.#failures.log(`${operation} ${ours?.code ?? ''}`, () => {
+      // Another error is the caller's own: what it says is not ours to tell.
+      const what = ours ? `${ours.code}: ${ours.detail}` : 'the function that it was given failed, or the signal gave up';
+      return `${operation}${fingerprint(sid)} failed: ${what}`;
+    });
+  }
+
+  /**
+   * Answers a caller with a callback, which runs from a clean stack, or with a promise.
+   * @template T
+   * @param {string} operation
+   * @param {Promise<T>} promise
+   * @param {unknown[]} callbacks
+   */
+  deliver(operation, promise, [callback]) {
+    if (typeof callback === 'function') {
+      promise.then(
+        (value) => nextTick(() => this.callBack(callback, null, value)),
+        // What was thrown may be nothing at all; a callback must see that something was.
+        (error) =>
+          nextTick(() =>
+            this.callBack(callback, error ?? failure('ERR_CONFIG', `the function given to ${operation} threw ${error}`)),
+          ),
+      );
+      return undefined;
+    }
+    // Some callers look at no promise, as express-session that calls destroy(sid, undefined): the log has the failure, the process goes on.
+    promise.catch(() => {});
+    return promise;
+  }
+
+  /**
+   * Calls a callback. What it throws is its own, and never makes it run twice: it goes on to whoever
+   * is above. But the framework's error that the headers have left says that a response was sent
+   * while the session was being saved, and is nobody's to catch: the process lives.
+   * @param {Function} callback
+   * @param {unknown[]} answer
+   */
+  callBack(callback, ...answer) {
+    try {
+      callback(...answer);
+    } catch (error) {
+      if (error?.code !== 'ERR_HTTP_HEADERS_SENT') throw error;
+      this.#failures.log('late response', () => LATE_RESPONSE);
+    }
+  }
+
+  /**
+   * @template T
+   * @param {() => Promise<T>} work
+   * @param {Kind} kind
+   */
+  async #counted(work, kind) {
+    this.#inFlight[kind]++;
+    try {
+      return await work();
+    } finally {
+      this.#inFlight[kind]--;
+      this.#onEnd();
+    }
+  }
+
+  #overloaded() {
+    const detail =
+      `${this.#limit} calls are waiting for an answer, as many as maxCallsInFlight allows; try again later, ` +
+      'and look for what keeps DynamoDB or KMS from answering';
+    return new SessionStoreError({ code: 'ERR_OVERLOADED', detail });
+  }
+}
+
+module.exports = { Calls };
