@@ -1,145 +1,224 @@
 /**
- * connect-dynamodb-kms: an express-session compatible session store on DynamoDB. Every session is sealed with AES-256-GCM under a
- * data key of its own, and AWS KMS wraps the data key.
+ * connect-dynamodb-kms: a session store on DynamoDB for express-session and @fastify/session. Every
+ * session is sealed with AES-256-GCM under its own data key, and AWS KMS wraps that key.
  */
 
 import { EventEmitter } from 'node:events';
 
-/** A session as the web framework hands it over: anything that `JSON.stringify` can write, with the framework's `cookie`. */
+/**
+ * A session as the web framework passes it: anything that `JSON.stringify` can write, with the
+ * framework's `cookie`.
+ */
 export interface SessionData {
   /** The framework's cookie. */
   cookie?: SessionCookie;
   [key: string]: any;
 }
 
-/** The cookie of a session, as express-session and @fastify/session have it. The store reads `expires` alone and keeps everything. */
+/**
+ * The cookie of a session, as in express-session and @fastify/session. The store reads only
+ * `expires`, and keeps everything.
+ */
 export interface SessionCookie {
-  /** Ends the session: a `Date`, or a string or number that `new Date()` reads. In a session that `get` gave, it is a string. */
+  /**
+   * When the session ends: a `Date`, or a string or number that `new Date()` accepts. It is a
+   * string in a session that `get` returned.
+   */
   expires?: Date | string | number | null | undefined;
   /** The cookie's lifetime in milliseconds when it was set. */
   originalMaxAge?: number | null | undefined;
   [key: string]: any;
 }
 
-/** Every `code` that a {@link SessionStoreError} of this package carries; one for each thing that a caller can do about it. */
+/**
+ * Every `code` of a {@link SessionStoreError}. There is one code for each thing that a caller can
+ * do about a failure.
+ */
 export type SessionStoreErrorCode =
   /**
-   * An option, an argument such as the session id, or the folder of the local mode cannot be used (another process has it open, its key file
-   * is open to others or lost). The detail names it and says what to do.
+   * An option, an argument such as the session id, or the folder of local mode cannot be used. (The
+   * folder: another process has it open, or its key file is lost or readable by others.) `detail`
+   * names it and says what to do.
    */
   | 'ERR_CONFIG'
-  /** KMS did not answer within {@link Timeouts}. Sessions whose data key is cached still open. Try again. */
+  /**
+   * KMS did not answer within {@link Timeouts}. Sessions whose data key is cached can still be
+   * opened. Try again.
+   */
   | 'ERR_KMS_UNAVAILABLE'
-  /** KMS refuses for now because of its request quota. Try again later, or raise the quota. */
+  /** KMS refused the request because of its request quota. Try again later, or raise the quota. */
   | 'ERR_KMS_THROTTLED'
-  /** The KMS key is disabled, pending deletion, absent, or not a symmetric encryption key. Enable it, or correct `kmsKeyArn`. */
+  /**
+   * The KMS key is disabled, pending deletion, missing, or not a symmetric encryption key. Enable
+   * it, or correct `kmsKeyArn`.
+   */
   | 'ERR_KMS_KEY_UNUSABLE'
-  /** DynamoDB did not answer within {@link Timeouts}, or the file of the local mode cannot be used. Try again. */
+  /**
+   * DynamoDB did not answer within {@link Timeouts}, or the file of local mode cannot be used. Try
+   * again.
+   */
   | 'ERR_DYNAMODB_UNAVAILABLE'
-  /** DynamoDB refuses for now because of the table's or the account's capacity. Try again later, or raise the capacity. */
+  /**
+   * DynamoDB refused the request because of the capacity of the table or the account. Try again
+   * later, or raise the capacity.
+   */
   | 'ERR_DYNAMODB_THROTTLED'
-  /** The table does not exist in this account and region. Create it, or correct `tableName` or `region`. */
+  /**
+   * The table does not exist in this account and region. Create it, or correct `tableName` or
+   * `region`.
+   */
   | 'ERR_TABLE_NOT_FOUND'
-  /** The table's key is not `sessionId` of type String without a sort key, or its status is not ACTIVE. */
+  /**
+   * The table's key is not `sessionId` of type String without a sort key, or its status is not
+   * ACTIVE.
+   */
   | 'ERR_TABLE_SCHEMA'
-  /** The credentials lack a permission. The detail names the IAM action, and the table or the key. */
+  /** The credentials lack a permission. `detail` names the IAM action, and the table or the key. */
   | 'ERR_ACCESS_DENIED'
   /**
-   * No credentials were found in time, they cannot sign a request, or AWS does not accept them (unknown, expired, badly signed). Retryable if the service that
-   * issues them (AWS STS, SSO, a container's or an instance's endpoint) did not answer in time or failed.
+   * No credentials were found in time, they cannot sign a request, or AWS rejects them (unknown,
+   * expired or badly signed). Retryable if the service that issues them (AWS STS, SSO, or the
+   * endpoint of a container or an instance) failed or did not answer in time.
    */
   | 'ERR_CREDENTIALS'
-  /** The record is not one that this store wrote, or it was changed since, or another KMS key sealed it. Nothing was deleted. */
+  /**
+   * This store did not write the record, or the record was changed since, or another KMS key sealed
+   * it. Nothing was deleted.
+   */
   | 'ERR_INTEGRITY'
-  /** The record has a version that `acceptVersions` leaves out, or that this release does not know. Add it there, or upgrade the package. */
+  /**
+   * `acceptVersions` leaves out the record's version, or this release does not know it. Add it
+   * there, or upgrade the package.
+   */
   | 'ERR_VERSION'
-  /** The sealed session would not fit into a DynamoDB item (409,600 bytes). The detail has both sizes. Nothing was sent. */
+  /**
+   * The sealed session would not fit into a DynamoDB item (409,600 bytes). `detail` has both sizes.
+   * Nothing was sent.
+   */
   | 'ERR_SESSION_TOO_LARGE'
   /** The session cannot be written as JSON, or what was sealed is not a JSON object. */
   | 'ERR_SERIALIZATION'
   /**
-   * Somebody else has changed the session since it was read (`onConflict: 'error'`, {@link DynamoDBSessionStore.update}), or the session given to
-   * `update` has changes that are not saved. Read it again and repeat the change. Retryable from `update` whose deadline passed.
+   * Somebody else has changed the session since it was read (with `onConflict: 'error'`, or in
+   * {@link DynamoDBSessionStore.update}), or the session given to `update` has unsaved changes.
+   * Read it again and repeat the change. Retryable from an `update` whose deadline passed.
    */
   | 'ERR_CONFLICT'
   /** The session given to {@link DynamoDBSessionStore.update} was never saved. Save it first. */
   | 'ERR_NOT_SAVED'
-  /** Another holder kept the lease for as long as {@link DynamoDBSessionStore.withLock} waited. Try again. */
+  /**
+   * Another holder kept the lease for as long as {@link DynamoDBSessionStore.withLock} waited. Try
+   * again.
+   */
   | 'ERR_LOCK_TIMEOUT'
-  /** As many calls as `maxCallsInFlight` allows are waiting for an answer already. Nothing was sent. Try again later. */
+  /**
+   * As many calls as `maxCallsInFlight` allows are already waiting for an answer. Nothing was sent.
+   * Try again later.
+   */
   | 'ERR_OVERLOADED'
-  /** A defect of this package or of a library in it: a panic, whose place stands on the process's standard error. Report it. */
+  /**
+   * A defect of this package or of a library in it: a panic. The process's standard error shows
+   * where it happened. Report it.
+   */
   | 'ERR_INTERNAL'
   /** The store is closed, or was closed while the call read the whole table. */
   | 'ERR_CLOSED';
 
 /**
- * The error of every failing call of this package. Nothing in it holds a key, a session's content or a whole session id.
+ * The error of every failing call of this package. It never contains a key, the content of a
+ * session or a whole session id.
  *
- * `message` is for whoever made the request: web frameworks send it to the browser. It is the same text for each code, and names no table, key, account, region,
- * path or option. `detail` and `cause` are for the operator. `inspect`, `console.error` and pino show both; a response in which a framework or `JSON.stringify` writes
- * the error holds neither. What copies an error property by property (`{ ...error }`) copies `detail`, too: do not send that.
+ * `message` is for the client that made the request: web frameworks send it to the browser. Each
+ * code has one message, which names no table, key, account, region, path or option. `detail` and
+ * `cause` are for the operator. `inspect`, `console.error` and pino show both. They are not in a
+ * response for which a framework or `JSON.stringify` writes the error. A copy of all properties
+ * (`{ ...error }`) contains `detail`: do not send it.
  */
 export class SessionStoreError extends Error {
   readonly name: 'SessionStoreError';
   readonly code: SessionStoreErrorCode;
-  /** What kind of failure it is, safe to show to a visitor. */
+  /** The kind of failure, safe to show to a visitor. */
   readonly message: string;
-  /** What failed and what to do about it, with the table, the key's ARN, the IAM action, the option or the folder that it is about. Also in the store's log. */
+  /**
+   * What failed and what to do about it. Names the table, the key's ARN, the IAM action, the option
+   * or the folder concerned. It is also in the store's log.
+   */
   readonly detail: string;
-  /** Whether the same call may succeed later without anybody changing anything. */
+  /** Whether the same call can succeed later without anybody changing anything. */
   readonly retryable: boolean;
-  /** The status that Fastify, Express and Koa answer a request with that ends in this error: 503 if it is retryable, else 500. */
+  /**
+   * The status with which Fastify, Express and Koa answer a request that fails with this error: 503
+   * if it is retryable, else 500.
+   */
   readonly statusCode: 500 | 503;
-  /** How many milliseconds the service asks its callers to wait before they try again (`x-amz-retry-after`, `Retry-After` in seconds), where it says so. */
+  /**
+   * How many milliseconds the service asks its callers to wait before they try again (its headers
+   * `x-amz-retry-after`, or `Retry-After` in seconds), if it says so.
+   */
   readonly retryAfterMillis?: number;
-  /** The error below, such as AWS's: `name` is its code (`AccessDeniedException`), with `message` and, where there is one, `requestId`. */
+  /**
+   * The underlying error, such as AWS's: `name` is its code (`AccessDeniedException`). It has
+   * `message` and, if there is one, `requestId`.
+   */
   readonly cause?: unknown;
-  /** For `JSON.stringify` and `response.json(error)`: without `detail` and `cause`. */
+  /** For `JSON.stringify` and `response.json(error)`. Leaves out `detail` and `cause`. */
   toJSON(): Pick<SessionStoreError, 'statusCode' | 'code' | 'message' | 'retryable' | 'retryAfterMillis'>;
   /**
-   * Makes an error as the store's calls fail with, for the tests of an application. `message`, `statusCode` and, if it is left out, `retryable` follow from `code`.
-   * @throws {TypeError} for a code that this package does not have.
+   * Makes an error like those of the store, for the tests of an application. `message` and
+   * `statusCode` follow from `code`, and so does `retryable` if it is left out.
+   * @throws {TypeError} if this package has no such code.
    */
   constructor(failure: SessionStoreFailure);
 }
 
-/** What a {@link SessionStoreError} is made of. */
+/** The properties of a new {@link SessionStoreError}. */
 export interface SessionStoreFailure {
   code: SessionStoreErrorCode;
   /** Default `''`. */
   detail?: string | undefined;
-  /** Default: as the store's own error of this code. `ERR_CONFLICT` is retryable from `update` alone; the default is `false`. */
+  /**
+   * Default: as in the store's own errors of this code. `ERR_CONFLICT` is retryable only from
+   * `update`, so its default is `false`.
+   */
   retryable?: boolean | undefined;
   retryAfterMillis?: number | undefined;
   cause?: unknown;
 }
 
-/** The item in the DynamoDB table; docs/record-format.md describes it. All strings but `sessionId` are base64; version 2 stores them as bytes. */
+/**
+ * The item in the DynamoDB table, described in docs/record-format.md. All strings except
+ * `sessionId` are base64. Version 2 stores them as bytes.
+ */
 export interface EncryptedSessionRecord {
-  /** The table's HASH key: `prefix` and the session id, or a hash of it under `hashSessionIds`. */
+  /**
+   * The table's partition key: `prefix` and the session id, or a hash of the id with
+   * `hashSessionIds`.
+   */
   sessionId: string;
   /** The session's JSON, encrypted. */
   encryptedData: string;
   /** The session's data key, wrapped by KMS. */
   encryptedKey: string;
-  /** The 12 bytes that AES-256-GCM was started with; new for every write. */
+  /** The 12-byte initialization vector of AES-256-GCM, new for every write. */
   iv: string;
-  /** AES-256-GCM's authentication tag, 16 bytes; new for every write. */
+  /** The 16-byte authentication tag of AES-256-GCM, new for every write. */
   authTag: string;
-  /** When the session ends, in epoch seconds: the attribute for DynamoDB's Time to Live. */
+  /** When the session ends, in epoch seconds. DynamoDB's Time to Live reads this attribute. */
   ttl: number;
   /** 1 or 2. */
   version: number;
-  /** Version 2: the last moment that the session may live to, in epoch seconds. */
+  /** Version 2: the latest end that a touch can give the session, in epoch seconds. */
   notAfter?: number;
-  /** Version 2: the 16 bytes that the keys were derived with; random, and kept while the data key is in memory. */
+  /**
+   * Version 2: the 16 random bytes from which the keys are derived. They stay the same while the
+   * data key is in memory.
+   */
   salt?: string;
-  /** Version 2: what ties the record to its data key, 32 bytes. */
+  /** Version 2: the 32 bytes that commit the record to its data key. */
   commit?: string;
 }
 
-/** What {@link encryptSessionData} gives, all base64. */
+/** The result of {@link encryptSessionData}, all base64. */
 export interface EncryptionResult {
   encryptedData: string;
   encryptedKey: string;
@@ -152,112 +231,137 @@ export interface AwsClientHandle {
   readonly service: 'kms' | 'dynamodb';
 }
 
-/** Where the store logs to: `console`, pino, or anything with these two methods. Called with one string. */
+/**
+ * Where the store logs: `console`, pino, or any object with these two methods. Each is called with
+ * one string.
+ */
 export interface SessionStoreLogger {
-  /** Failing calls: at most one line a minute for each operation and code, with the number of those that were left out since the last one. */
+  /**
+   * Failing calls: at most one line a minute for each operation and code, with the number of
+   * failures that were left out since the last line.
+   */
   warn(message: string): void;
-  /** Every expired session that was asked for. */
+  /** Every request for an expired session. */
   debug(message: string): void;
 }
 
-/** What bounds the cache of data keys. Each is a whole number from 1. */
+/** The limits of the cache of data keys. Each is a whole number, at least 1. */
 export interface KeyCacheLimits {
-  /** How many data keys are kept. Default 10,000. */
+  /** The largest number of cached data keys. Default 10,000. */
   maxEntries?: number | undefined;
-  /** How many seconds a data key is kept at most, less up to a tenth at random; use does not prolong it. Default 3,600. */
+  /**
+   * The longest time in seconds that a data key is cached, less up to a tenth at random. Use does
+   * not extend it. Default 3,600.
+   */
   maxAgeSeconds?: number | undefined;
-  /** How many times a process seals under one data key, counted anew each time that it reads the key. Default 1,048,576 (2^20). */
+  /**
+   * How many times a process seals under one data key. Counting restarts each time the process
+   * reads the key. Default 1,048,576 (2^20).
+   */
   maxSealsPerKey?: number | undefined;
   /** How many bytes a process seals under one data key. Default 68,719,476,736 (2^36). */
   maxBytesPerKey?: number | undefined;
   /**
-   * How many seconds pass at least between two revocation checks: while there is traffic, one cached key is unwrapped again, and if KMS refuses, the
-   * whole cache is emptied. Default 60.
+   * The least time in seconds between two revocation checks. A check happens while there is
+   * traffic: one cached key is unwrapped again, and if KMS refuses, the whole cache is emptied.
+   * Default 60.
    */
   revocationCheckSeconds?: number | undefined;
 }
 
 /**
- * How long a call may take, in milliseconds: whole numbers from 1 to 60,000. Each is a part of the next, and must not exceed it; one that is left out is its
- * default, or less where the next one is less.
+ * How long a call may take, in milliseconds: whole numbers from 1 to 60,000. Each limit is part of
+ * the next and must not exceed it. A limit that is left out has its default, or the value of the
+ * next limit if that is lower.
  */
 export interface Timeouts {
-  /** To connect, TLS included. Default 1,000. */
+  /** To connect, including TLS. Default 1,000. */
   connectMillis?: number | undefined;
-  /** For one attempt of a request, connecting included. Default 2,000. */
+  /** For one attempt of a request, including connecting. Default 2,000. */
   attemptMillis?: number | undefined;
   /**
-   * For a call of the store with all its requests, their retries, and whatever it waits for: credentials, or the data key that another call is unwrapping. `all`, `ids`,
-   * `length` and `clear` have it for each of their requests instead; `update` for each read and each write; `withLock` for each request about the lease. Default 5,000.
+   * For a whole call of the store: all its requests, their retries, and whatever it waits for, such
+   * as credentials or a data key that another call is unwrapping. For `all`, `ids`, `length` and
+   * `clear`, it limits each of their requests instead. For `update`, it limits each read and each
+   * write, and for `withLock` each request about the lease. Default 5,000.
    */
   callMillis?: number | undefined;
 }
 
-/** Requests of a store to one service. */
+/** The requests of a store to one service. */
 export interface RequestCounts {
-  /** All of them. */
+  /** All requests. */
   sent: number;
   /** Those that repeated an earlier one, by the AWS SDK's rules. */
   retries: number;
 }
 
-/** What {@link DynamoDBSessionStore.stats} gives: counts since the store was made. */
+/** The result of {@link DynamoDBSessionStore.stats}: counts since the store was created. */
 export interface SessionStoreStats {
   keyCache: {
     /** Data keys in the cache now. */
     entries: number;
-    /** Uses of a cached data key. */
+    /** Uses that found their data key in the cache. */
     hits: number;
-    /** Uses that found none. */
+    /** Uses that did not. */
     misses: number;
     /** Data keys that KMS made or unwrapped. */
     loads: number;
-    /** Calls to make or unwrap one that failed. */
+    /** Failed attempts to have one made or unwrapped. */
     loadFailures: number;
-    /** Data keys that were let go of: for room, for age, or because a session was destroyed. */
+    /**
+     * Data keys that left the cache: to make room, because of their age, or because a session was
+     * destroyed.
+     */
     evictions: number;
     /** Revocation checks that found the key usable. */
     checksUsable: number;
-    /** Revocation checks that found it taken away; each emptied the cache. */
+    /** Revocation checks that KMS refused. Each emptied the cache. */
     checksRevoked: number;
-    /** Revocation checks that got no answer; nothing was done. */
+    /** Revocation checks that got no answer. The cache was kept. */
     checksUnknown: number;
   };
-  /** What became of sessions that were saved, touched or updated. */
+  /** The outcomes for sessions that were saved, touched or updated. */
   sessions: {
-    /** Written whole: new ones, and known ones whose content had changed. */
+    /** Written whole: new sessions, and known ones whose content had changed. */
     written: number;
     /** Unchanged, and their end was moved. */
     extended: number;
-    /** Unchanged, and their end was near enough: nothing was sent. */
+    /** Unchanged, and their end did not need to move: nothing was sent. */
     unchanged: number;
-    /** Gone by then (logged out, or expired and unchanged), and left so; or saved with an end that has passed, and removed. */
+    /**
+     * Already gone (logged out, or expired and unchanged) and left so; or saved with an end that
+     * has passed, and removed.
+     */
     gone: number;
     /** Changed by somebody else since they were read, whatever `onConflict` made of it. */
     conflicts: number;
   };
-  /** What became of the leases of `withLock`; each is told in the log, too. */
+  /** The outcomes of leases of `withLock`. Each is logged, too. */
   leases: {
-    /** Ended before their task did. */
+    /** Leases that ended before their task did. */
     lost: number;
-    /** Renewals that failed; each is tried again as long as the lease lasts. */
+    /** Failed renewals. Each is retried as long as the lease lasts. */
     notRenewed: number;
-    /** Leases that could not be given back, and ended by themselves. */
+    /** Leases that could not be released, and ended by themselves. */
     notReleased: number;
   };
-  /** What was sent to AWS, revocation checks included. */
+  /** The requests sent to AWS, including revocation checks. */
   requests: { dynamodb: RequestCounts; kms: RequestCounts };
-  /** Failed calls by their code; a code that never came is not there. */
+  /** Failed calls by code. A code that never occurred is missing. */
   errors: Partial<Record<SessionStoreErrorCode, number>>;
-  /** Calls that wait for an answer now, without `withLock`. */
+  /** Calls that wait for an answer now, except `withLock`. */
   callsInFlight: number;
-  /** Calls of `withLock` whose task runs now, or waits for the lease, and those that gave up while a request of theirs is still under way. */
+  /**
+   * Calls of `withLock` whose task runs now or waits for the lease, and those that gave up while
+   * one of their requests is still under way.
+   */
   tasksInFlight: number;
 }
 
-/** What the event `conflict` tells. */
+/** The argument of the event `conflict`. */
 export interface SessionConflict {
-  /** The SHA-256 of the session id in hexadecimal digits; logs show the first 8. */
+  /** The SHA-256 of the session id in hexadecimal digits. Logs show the first 8. */
   session: string;
   /** What `onConflict` made of it. */
   resolution: 'overwritten' | 'refused' | 'dropped';
@@ -265,11 +369,14 @@ export interface SessionConflict {
 
 /** Options of {@link DynamoDBSessionStore.get}. */
 export interface GetOptions {
-  /** Ends the waiting: the promise rejects with the signal's reason at once. */
+  /** Stops waiting when it aborts: the promise rejects with the signal's reason at once. */
   signal?: AbortSignal | undefined;
 }
 
-/** What {@link DynamoDBSessionStore.update} calls: changes the session in place and gives nothing, or gives the whole session to write. */
+/**
+ * The function given to {@link DynamoDBSessionStore.update}. It changes the session in place and
+ * returns nothing, or returns the whole session to write.
+ */
 // biome-ignore lint/suspicious/noConfusingVoidType: a function without a return is what most callers write
 export type SessionMutation<T> = (session: T) => T | undefined | void | PromiseLike<T | undefined | void>;
 
@@ -281,11 +388,14 @@ export interface UpdateOptions {
 
 /** Options of {@link DynamoDBSessionStore.withLock}. */
 export interface LockOptions {
-  /** How many seconds the lease lasts if its holder dies, 1 to 3,600; it is renewed while the task runs. Default 10. */
+  /**
+   * How many seconds the lease lasts if its holder dies, 1 to 3,600. It is renewed while the task
+   * runs. Default 10.
+   */
   leaseSeconds?: number | undefined;
   /** How many seconds to wait for the lease, 0 to 3,600. Default 10. */
   waitSeconds?: number | undefined;
-  /** Ends the waiting, and aborts the task's signal. */
+  /** Stops waiting for the lease when it aborts, and aborts the task's signal. */
   signal?: AbortSignal | undefined;
 }
 
@@ -294,230 +404,338 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
   /** The DynamoDB table. Default {@link SESSIONS_TABLE}. */
   tableName?: string | undefined;
   /**
-   * How many seconds a session lives at most after a save or a touch, 1 to 315,360,000 (ten years), or a function of the session that gives
-   * them. An earlier `cookie.expires` ends it earlier. Default: the session lives as long as its cookie, ten years at most, or 604,800 seconds (7 days)
-   * where the cookie has no end.
+   * The longest life of a session after a save or a touch, in seconds, 1 to 315,360,000 (ten
+   * years); or a function of the session that returns it. An earlier `cookie.expires` ends the
+   * session earlier. Default: the session lives as long as its cookie, at most ten years, or
+   * 604,800 seconds (7 days) if the cookie has no expiry.
    */
   ttlSeconds?: number | ((session: T) => number) | undefined;
   /**
-   * The KMS key that wraps the data keys: a key ARN or an alias ARN. Of a list the first wraps and all unwrap, for a change of the key or the
-   * account: a session moves to the first with its next save. KMS is called in the region of each ARN. Default {@link KMS_KEY_ARN}.
-   * A fleet changes its key in three deployments, `[old, new]`, `[new, old]`, `[new]`; the README says when each may follow.
+   * The KMS key that wraps the data keys: the ARN of a key or of an alias. If it is a list, the
+   * first key wraps and all of them unwrap, to change the key or the account: the next save of a
+   * session moves it to the first key. KMS is called in the region of each ARN. To change the key
+   * of a fleet, deploy `[old, new]`, `[new, old]` and `[new]`; docs/data-keys.md says when each
+   * step may follow. Default {@link KMS_KEY_ARN}.
    */
   kmsKeyArn?: string | string[] | undefined;
   /**
-   * The AWS region of the table; a KMS key is asked in the region of its ARN. Default: the environment's `AWS_REGION`, else the `region` of the profile that
-   * counts (or of its `source_profile`), else `us-east-1`. `AWS_DEFAULT_REGION` is not read.
+   * The AWS region of the table. (KMS is called in the region of the key's ARN.) Default: the
+   * environment's `AWS_REGION`, else the `region` of the profile in use or of its `source_profile`,
+   * else `us-east-1`. `AWS_DEFAULT_REGION` is not read.
    */
   region?: string | undefined;
   /** One URL for both services, for local servers. Default: `AWS_ENDPOINT_URL`, else AWS's own. */
   endpoint?: string | undefined;
-  /** DynamoDB's URL. Default: `endpoint`, else `AWS_ENDPOINT_URL_DYNAMODB`, else `AWS_ENDPOINT_URL`, else AWS's own. */
+  /**
+   * DynamoDB's URL. Default: `endpoint`, else `AWS_ENDPOINT_URL_DYNAMODB`, else `AWS_ENDPOINT_URL`,
+   * else AWS's own.
+   */
   dynamodbEndpoint?: string | undefined;
-  /** KMS's URL. Default: `endpoint`, else `AWS_ENDPOINT_URL_KMS`, else `AWS_ENDPOINT_URL`, else AWS's own. */
+  /**
+   * KMS's URL. Default: `endpoint`, else `AWS_ENDPOINT_URL_KMS`, else `AWS_ENDPOINT_URL`, else
+   * AWS's own.
+   */
   kmsEndpoint?: string | undefined;
   /**
-   * The profile of the AWS configuration files, of any kind: keys, `role_arn` with `source_profile` or `credential_source`, `web_identity_token_file`,
-   * `credential_process` or SSO. Goes before credentials in the environment. Default: the default chain, with `AWS_PROFILE`.
+   * The profile of the AWS configuration files, of any kind: keys, `role_arn` with `source_profile`
+   * or `credential_source`, `web_identity_token_file`, `credential_process` or SSO. It takes
+   * precedence over credentials in the environment. Default: the default chain, with `AWS_PROFILE`.
    */
   profile?: string | undefined;
-  /** The ARN of an IAM role to assume for every call. Default: none, the credentials of the default chain are used as they are. */
+  /**
+   * The ARN of an IAM role to assume for every call. Default: none; the credentials of the default
+   * chain are used as they are.
+   */
   roleArn?: string | undefined;
   /**
-   * Stands before every session id in the table, so that several applications share one: each lists, reads and clears its own sessions alone. End it with `:` or `#`; one
-   * that does not, such as `app`, stands as `app%:`. Behind a prefix, an id that starts as a longer prefix would, such as `admin:x`, is escaped (docs/record-format.md). Default: '', the whole table: such a store lists and clears
-   * the sessions of every prefix, with their keys as ids, unless `hashSessionIds` is set. At most 1,024 bytes.
+   * Comes before every session id in the table, at most 1,024 bytes. Stores with different prefixes
+   * share a table, and each lists, reads and clears only its own sessions. End it with `:` or `#`:
+   * a prefix without such an end, such as `app`, is written as `app%:`. After a prefix, an id that
+   * looks like the start of a longer prefix, such as `admin:x`, is escaped (docs/record-format.md).
+   *
+   * Default: `''`, the whole table. Such a store lists and clears the sessions of every prefix,
+   * with their keys as ids, unless `hashSessionIds` is set.
    */
   prefix?: string | undefined;
   /**
-   * `true` (default): a session keeps its data key, and data keys are cached in memory within {@link KeyCacheLimits}. `'strict'`: the same with
-   * 1,000 entries, 60 seconds, 1,024 seals, 1 GiB and a check every 10 seconds. `false`: a new data key at every save, an unwrapping at every
-   * read.
+   * - `true` (default): a session keeps its data key, and data keys are cached in memory within
+   *   {@link KeyCacheLimits}.
+   * - `'strict'`: the same, with limits of 1,000 entries, 60 seconds, 1,024 seals and 1 GiB, and a
+   *   revocation check every 10 seconds.
+   * - `false`: a new data key at every save, and a Decrypt at every read.
    */
   keyCache?: boolean | 'strict' | KeyCacheLimits | undefined;
   /**
-   * The version of the records that the store writes. Default 1, the interchange format of plain implementations. 2 is bound to its table,
-   * session and end of life, and committed to its data key: take it for every new table. Left out, the first store of a process says so at `warn`.
+   * The version of the records that the store writes. Use 2 for every new table: its records are
+   * bound to their table, session and end of life, and committed to their data key. Default 1, the
+   * interchange format with plain implementations. If it is left out, the first store of a process
+   * logs a warning.
    */
   recordVersion?: 1 | 2 | undefined;
   /**
-   * The versions that the store reads; must contain `recordVersion`. Others fail with `ERR_VERSION`, unless the session has
-   * ended: that is no session in whatever version. Default [1, 2].
+   * The versions that the store reads, which must include `recordVersion`. Other versions fail with
+   * `ERR_VERSION`, unless the session has ended: an ended session of any version reads as no
+   * session. Default [1, 2].
    */
   acceptVersions?: Array<1 | 2> | undefined;
   /**
-   * Joins the KMS encryption context of version 2 records (which has `purpose`, `table` and `v`). It stands in CloudTrail in plaintext, and must
-   * not change while there are sessions.
+   * Added to the KMS encryption context of version 2 records, which has `purpose`, `table` and `v`.
+   * CloudTrail shows it in plaintext. It must not change while there are sessions.
    */
   encryptionContext?: Record<string, string> | undefined;
   /**
-   * `true`: the table holds the SHA-256 of session ids in place of the ids. With a secret of at least 16 bytes: their HMAC-SHA256, for ids short
-   * enough to be guessed. `ids` then opens every session. Default `false`. A change makes the sessions that there are unknown.
+   * `true`: the table holds the SHA-256 of session ids instead of the ids. `{ secret }`, at least
+   * 16 bytes: it holds their HMAC-SHA256, for ids that are short enough to be guessed. `ids` then
+   * opens every session. After a change of this option, existing sessions are not found. Default
+   * `false`.
    */
   hashSessionIds?: boolean | { secret: string } | undefined;
   /**
-   * How many seconds pass at least between two moves of the end of a session whose content does not change; never more than a tenth of its
-   * lifetime. 0 moves it with every request. Default 60.
+   * The least time in seconds between two moves of the end of a session whose content does not
+   * change, but never more than a tenth of its lifetime. 0 moves it with every request. Default 60.
    */
   touchAfter?: number | undefined;
   /**
-   * What a save does to a session that somebody else has changed since it was read. `'overwrite'` (default): the last write wins. `'error'`: it fails with
-   * `ERR_CONFLICT`. `'drop'`: it does nothing. The event `conflict` tells of each. With the latter two, `get` adds the property `sessionRevision` to
-   * sessions, which never appears in their JSON: it carries the revision through frameworks that copy sessions.
+   * What a save does if somebody else has changed the session since it was read:
+   * - `'overwrite'` (default): the last write wins.
+   * - `'error'`: the save fails with `ERR_CONFLICT`.
+   * - `'drop'`: the save succeeds and writes nothing.
+   *
+   * Each emits the event `conflict`. With `'error'` and `'drop'`, `get` adds the property
+   * `sessionRevision` to sessions. It carries the revision through frameworks that copy sessions,
+   * and never appears in the session's JSON.
    */
   onConflict?: 'overwrite' | 'error' | 'drop' | undefined;
   /**
-   * What a read makes of a record that fails its integrity check. `'error'` (default): it fails with `ERR_INTEGRITY`, and so does every request of that browser
-   * until its cookie is gone. `'missing'`: there is no session. `'destroy'`: the record is removed as well, if it is one of the store's kind and nobody writes it
-   * meanwhile; so are records that a wrong configuration cannot open: another `kmsKeyArn` or `encryptionContext`. Each is counted in `stats().errors` and logged once a minute.
+   * The result of reading a record that fails its integrity check:
+   * - `'error'` (default): the read fails with `ERR_INTEGRITY`, as does every request of that
+   *   browser until its cookie is gone.
+   * - `'missing'`: there is no session.
+   * - `'destroy'`: there is no session, and the record is removed if it has the form of this
+   *   store's records and nobody writes it meanwhile. This also removes records that a wrong
+   *   `kmsKeyArn` or `encryptionContext` cannot open.
+   *
+   * Each failed check is counted in `stats().errors` and logged once a minute.
    */
   onIntegrityFailure?: 'error' | 'missing' | 'destroy' | undefined;
   /**
-   * How many sessions' records are remembered by their id, for frameworks that copy sessions and whose copies do not tell what they were read from
-   * (@fastify/session up to 11.1.1). Between the read and the save of one request there must not be reads of more other sessions than this, or the save is
-   * taken for one of a new session. Default 10,000 (about 3 MB).
+   * For how many sessions the store remembers the record by session id. Frameworks need this that
+   * copy sessions without a trace of what the copy was read from (@fastify/session up to 11.1.1).
+   * If more other sessions than this are read between the read and the save of one request, the
+   * save is taken for one of a new session. Default 10,000 (about 3 MB).
    */
   maxRecentSessions?: number | undefined;
-  /** How long calls of AWS may take. */
+  /** How long calls to AWS may take. */
   timeouts?: Timeouts | undefined;
   /**
-   * How many calls may wait for an answer at a time, those that wait for an earlier write of their session included; one more fails with
-   * `ERR_OVERLOADED` at once, so that an outage does not fill the memory. Calls of `withLock` are counted apart, up to the same number, so that
-   * those that wait for a lease do not stop what the task under it does. Default 1,000 (about 100 MB while none is answered).
+   * How many calls may wait for an answer at a time, including those that wait for an earlier write
+   * of their session. One more fails with `ERR_OVERLOADED` at once, so that an outage does not fill
+   * the memory. Calls of `withLock` are counted separately, up to the same number, so that calls
+   * that wait for a lease do not block the calls of its holder. Default 1,000 (about 100 MB while
+   * none is answered).
    */
   maxCallsInFlight?: number | undefined;
   /**
-   * Whether the Fastify applications of this process are guarded as {@link guardReplies} says, once this store is made. Default `true`. With `false`, an
-   * application that relies on the session store in memory may run the handlers that its hooks refuse.
+   * Whether the Fastify applications of this process are guarded, as described at
+   * {@link guardReplies}, once this store is created. With `false`, an application that was written
+   * for the in-memory store may run the handlers of requests that its hooks refuse. Default `true`.
    */
   guardReplies?: boolean | undefined;
   /** Default: `console`. */
   logger?: SessionStoreLogger | undefined;
-  /** The shared handle {@link kmsClient}. It has the environment's settings, so it excludes `region`, `profile`, `roleArn` and KMS endpoints. */
+  /**
+   * The shared handle {@link kmsClient}. It uses the environment's settings, so it cannot be
+   * combined with `region`, `profile`, `roleArn` or KMS endpoints.
+   */
   kmsClient?: AwsClientHandle | undefined;
-  /** The shared handle {@link docClient}. It has the environment's settings, so it excludes `region`, `profile`, `roleArn` and DynamoDB endpoints. */
+  /**
+   * The shared handle {@link docClient}. It uses the environment's settings, so it cannot be
+   * combined with `region`, `profile`, `roleArn` or DynamoDB endpoints.
+   */
   docClient?: AwsClientHandle | undefined;
   /**
-   * Local mode, for development and tests: no AWS account and no network. `path` is a folder, made on first use, for `sessions.redb` and
-   * the `key` file (mode 0600) that wraps the data keys; a folder that holds nothing else gets a `.gitignore` that leaves it out. One process at a time. The options
-   * about AWS are checked, but not used.
+   * Local mode, for development and tests: no AWS account and no network. `path` is a folder,
+   * created on first use, for `sessions.redb` and the file `key` (mode 0600) that wraps the data
+   * keys. A folder that holds nothing else gets a `.gitignore` that excludes it. One process at a
+   * time can use it. The options about AWS are checked, but not used.
    */
   local?: { path: string } | undefined;
 }
 
 /**
- * The session store. It is express-session's `Store` where that package is installed beside this one, else an `EventEmitter`.
+ * The session store. It extends express-session's `Store` if that package is installed beside this
+ * one, else `EventEmitter`.
  *
- * Every method takes a callback and returns nothing, or returns a promise when it is given none. A callback runs exactly once: before the call
- * returns where `set` or `touch` has nothing to wait for, and asynchronously everywhere else. No method throws of itself; failures reach the callback or
- * the promise as {@link SessionStoreError}. What a callback throws goes on to whoever is above it, as from the frameworks' own stores, but for
- * `ERR_HTTP_HEADERS_SENT`: that says that a response was sent while its session was being saved, and is one warning a minute. A promise that nobody
- * looks at rejects into the log alone, never into an unhandledRejection. The codes
- * `ERR_KMS_UNAVAILABLE`, `ERR_KMS_THROTTLED`, `ERR_KMS_KEY_UNUSABLE`, `ERR_DYNAMODB_UNAVAILABLE`, `ERR_DYNAMODB_THROTTLED`,
- * `ERR_TABLE_NOT_FOUND`, `ERR_TABLE_SCHEMA`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`, `ERR_CONFIG`, `ERR_OVERLOADED`, `ERR_INTERNAL` and `ERR_CLOSED` may come from any of them;
- * those named at a method may come from it as well. A session id is a non-empty string of at most 2,048 UTF-8 bytes together
- * with `prefix`, without lone surrogates; another one fails with `ERR_CONFIG`. Methods may be taken out of the store and called on their own.
- * Writes to one session are sent in the order in which they were asked for, and what reads a session (`get`, `update`, `record`) waits for the writes of
- * it that this process was asked for before.
+ * **Callbacks and promises.** Every method takes a callback and returns nothing, or returns a
+ * promise if it gets no callback. A callback runs exactly once: before the method returns if `set`
+ * or `touch` has nothing to wait for, and asynchronously otherwise. No method throws; failures are
+ * passed to the callback or the promise as {@link SessionStoreError}. The store does not catch what
+ * a callback throws, like the frameworks' own stores, with one exception: `ERR_HTTP_HEADERS_SENT`
+ * means that a response was sent while its session was being saved, and becomes one warning a
+ * minute. A promise that nobody handles rejects into the log alone and never causes an
+ * `unhandledRejection`. Methods can be taken out of the store and called on their own.
  *
- * A session is *known* if this process has read or written it: express-session's and @fastify/session's own objects, and any object that `get` gave,
- * that was saved. A known session that is gone from the table stays gone; its payload is written again only if its content has changed. A plain object
- * that the store does not know is a new session, also after `destroy`.
+ * **Errors.** Any method can fail with `ERR_KMS_UNAVAILABLE`, `ERR_KMS_THROTTLED`,
+ * `ERR_KMS_KEY_UNUSABLE`, `ERR_DYNAMODB_UNAVAILABLE`, `ERR_DYNAMODB_THROTTLED`,
+ * `ERR_TABLE_NOT_FOUND`, `ERR_TABLE_SCHEMA`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`, `ERR_CONFIG`,
+ * `ERR_OVERLOADED`, `ERR_INTERNAL` and `ERR_CLOSED`, and with the codes that its own documentation
+ * names.
  *
- * Event `conflict` ({@link SessionConflict}): a save met a session that somebody else has changed since it was read. `connect`, `disconnect` and `error`
- * are never emitted: the store connects with the first call and again when it must, and express-session serves requests without
+ * **Session ids.** A session id is a non-empty string without lone surrogates, at most 2,048 UTF-8
+ * bytes together with `prefix`. Any other id fails with `ERR_CONFIG`.
+ *
+ * **Order.** Writes to one session are sent in the order in which they were requested. Calls that
+ * read a session (`get`, `update`, `record`) wait for the writes of that session that this process
+ * was asked for before.
+ *
+ * **Known sessions.** A session is *known* if this process has read or written it: the session
+ * objects of express-session and @fastify/session, and any object that `get` returned or that was
+ * saved. A known session that is gone from the table stays gone, and one that is there is written
+ * again only if its content has changed. A plain object that the store does not know is a new
+ * session, also after `destroy`.
+ *
+ * **Events.** `conflict` ({@link SessionConflict}): a save found that somebody else has changed the
+ * session since it was read. `connect`, `disconnect` and `error` are never emitted: the store
+ * connects with the first call and again when it must, and express-session serves requests without
  * sessions after `disconnect`. An outage is an error of the calls that meet it.
  *
- * Time is `Date.now()`, so a test that fakes the `Date` can turn the store's clock. Fake timers (`setTimeout`, `setImmediate`, `process.nextTick`) leave the store alone: it has its
- * own, taken when it is loaded. Mock timers of `node:test` must be enabled after that.
+ * **Time.** The store uses `Date.now()`, so a test that fakes `Date` can move the store's clock.
+ * Fake timers (`setTimeout`, `setImmediate`, `process.nextTick`) do not affect the store: it keeps
+ * the real ones from when it was loaded. Enable the mock timers of `node:test` after that.
  */
 export class DynamoDBSessionStore<T extends SessionData = SessionData> extends EventEmitter {
   /**
-   * Checks the options; connects to nothing, opens nothing.
-   * @throws {SessionStoreError} `ERR_CONFIG`, whose `detail` names the option that is unknown, mistyped or contradicts another.
+   * Checks the options. Connects to nothing and opens nothing.
+   * @throws {SessionStoreError} `ERR_CONFIG`, whose `detail` names the option that is unknown, has
+   *   a wrong type or value, or contradicts another.
    */
   constructor(config?: SessionStoreConfig<T>);
 
   /**
-   * Reads a session: a new object, equal to what `JSON.parse(JSON.stringify(session))` made of the saved one; `cookie.expires` moves only
-   * if a touch extended the session past it. `null` if there is none or it has expired. One consistent GetItem; a KMS Decrypt
-   * only if the data key is not cached.
+   * Reads a session. Sends one consistent GetItem, and a KMS Decrypt only if the data key is not
+   * cached.
+   * @returns a new object, equal to `JSON.parse(JSON.stringify(session))` of the saved one, except
+   *   that `cookie.expires` is later if a touch extended the session past it; `null` if there is no
+   *   session or it has expired.
+   *
    * Fails with `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_SERIALIZATION`, `ERR_CONFIG`.
    */
   get(sid: string, callback: (error: any, session?: T | null) => void): void;
-  /** As the frameworks' types have it: their session is the one that the application declares. */
+  /**
+   * The signature that the frameworks' types have: their session type is the one that the
+   * application declares.
+   */
   get(sid: string, callback: (error: any, session?: any) => void): void;
   get(sid: string, options?: GetOptions): Promise<T | null>;
 
   /**
-   * Saves a session. A new one, or a known one whose content has changed: one PutItem; KMS is asked for a data key only if none is cached for it. A known one
-   * whose content is the same, the cookie's expiry apart: as {@link touch}. A known one that is gone: nothing, and that is a success. (One that has ended
-   * and that DynamoDB has not deleted yet is gone, too, unless its content has changed: then it is saved.) It
-   * ends `ttlSeconds` from now or at `cookie.expires`, whichever comes first. If that has passed, as of `cookie.expires = new Date(0)`, the session is removed: one
-   * DeleteItem, on the condition that the save would have had.
+   * Saves a session, which then ends after `ttlSeconds` or at `cookie.expires`, whichever comes
+   * first. The store sends:
+   * - for a new session, and for a known one whose content has changed: one PutItem. KMS is asked
+   *   for a data key only if none is cached for the session.
+   * - for a known session whose content is the same, apart from the cookie's expiry: what
+   *   {@link touch} sends.
+   * - for a known session that is gone: nothing, and the call succeeds. A session that has ended is
+   *   gone, too, even if DynamoDB has not deleted it yet, unless its content has changed: then it
+   *   is saved.
+   * - for a session whose new end has passed, as with `cookie.expires = new Date(0)`: one
+   *   DeleteItem, on the same condition as the save would have had. The session is removed.
    *
-   * With a callback, a known session whose content is the same (up to 16,384 characters of JSON, any size behind @fastify/session) or that is known to be
-   * gone is answered before `set` returns. If its end is due, that moves in the background: in order with the session's other writes, counted in
-   * `stats().callsInFlight`, waited for by {@link DynamoDBSessionStore.close}, left out while `maxCallsInFlight` calls wait; its failure is counted and
-   * logged, and is never the caller's. New and changed sessions, and those to be sealed again, are answered when they are stored.
-   * Fails with `ERR_SERIALIZATION`, `ERR_SESSION_TOO_LARGE`, `ERR_CONFIG`, and under `onConflict: 'error'` with `ERR_CONFLICT`, in which cases
-   * nothing is written.
+   * With a callback, `set` calls back before it returns if the session is known to be gone, or is
+   * known and its content is the same (compared up to 16,384 characters of JSON, and behind
+   * @fastify/session at any size). If its end is due to move, the store moves it in the background:
+   *   in order with the session's other writes, counted in `stats().callsInFlight`, and awaited by
+   *   {@link DynamoDBSessionStore.close}. The move is skipped while `maxCallsInFlight` calls wait.
+   *   If it fails, the failure is counted and logged, but not passed to the caller. New and changed
+   *   sessions, and those that must be sealed again, call back when they are stored.
+   *
+   * Fails with `ERR_SERIALIZATION`, `ERR_SESSION_TOO_LARGE`, `ERR_CONFIG`, and with
+   * `onConflict: 'error'` also with `ERR_CONFLICT`. Nothing is written then.
    */
   set(sid: string, session: T, callback: ((error?: any) => void) | undefined): void;
   set(sid: string, session: T): Promise<void>;
 
   /**
-   * Moves a session's end as `set` would, without rewriting its content: one UpdateItem of `ttl`, or nothing within `touchAfter`. Where a record of version 2 does not let
-   * the session live that long (after twice its lifetime), it is sealed again, on condition that nobody wrote it meanwhile. A session that is gone stays
-   * gone, one that has ended stays so, and both are a success. One whose new end has passed is removed. A known session whose cookie has changed (its path,
-   * its lifetime, all but its moving end), or that must be sealed again, is saved as by `set`. With a callback, every other known session is answered
-   * before `touch` returns.
+   * Moves a session's end as `set` would, without rewriting its content: one UpdateItem of `ttl`,
+   * or nothing within `touchAfter`.
+   * - A session that is gone stays gone, and one that has ended stays ended. Both are a success.
+   * - A session whose new end has passed is removed.
+   * - A record of version 2 limits how long touches can extend the session (to twice its lifetime).
+   *   Past that limit, the session is sealed again, on condition that nobody has written it
+   *   meanwhile.
+   * - A known session whose cookie has changed (its path, its lifetime, anything but its moving
+   *   expiry), or that must be sealed again, is saved as by `set`.
+   *
+   * With a callback, `touch` calls back before it returns for every other known session.
+   *
    * Fails with `ERR_CONFIG`; where it saves, as `set` does.
    */
   touch(sid: string, session: T, callback: ((error?: any) => void) | undefined): void;
   touch(sid: string, session: T): Promise<void>;
 
-  /** Removes a session and wipes its cached data key. Removing one that is gone is a success. Fails with `ERR_CONFIG`. */
+  /**
+   * Removes a session and wipes its cached data key. Succeeds if the session is already gone. Fails
+   * with `ERR_CONFIG`.
+   */
   destroy(sid: string, callback: ((error?: any) => void) | undefined): void;
   destroy(sid: string): Promise<void>;
 
   /**
-   * Every live session of this store (its `prefix`), each with its `id` as an extra property. Reads the whole table: for small tables
-   * and administration.
-   * Fails with `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_SERIALIZATION` if one of the records cannot be opened.
+   * Returns every live session of this store (its `prefix`), each with its `id` as an extra
+   * property. Reads the whole table: for small tables and administration.
+   *
+   * Fails with `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_SERIALIZATION` if one of the records cannot be
+   * opened.
    */
   all(callback: (error: any, sessions?: Array<T & { id: string }>) => void): void;
-  /** As the frameworks' types have it: their session is the one that the application declares. */
+  /**
+   * The signature that the frameworks' types have: their session type is the one that the
+   * application declares.
+   */
   all(callback: (error: any, sessions?: any) => void): void;
   all(): Promise<Array<T & { id: string }>>;
 
   /**
-   * The ids of every live session of this store. Reads the whole table's keys and asks nothing of KMS; under `hashSessionIds` it opens every
-   * session, and fails as `all` does.
+   * Returns the ids of every live session of this store. Reads the keys of the whole table, without
+   * KMS. With `hashSessionIds`, it opens every session instead, and fails as `all` does.
    */
   ids(callback: (error: any, ids?: string[]) => void): void;
   ids(): Promise<string[]>;
 
-  /** How many live sessions this store has. Reads the whole table's keys; asks nothing of KMS. */
+  /**
+   * Returns the number of live sessions of this store. Reads the keys of the whole table, without
+   * KMS.
+   */
   length(callback: (error: any, length?: number) => void): void;
   length(): Promise<number>;
 
-  /** Removes every session of this store, expired ones too, in batches. Other items of the table stay. */
+  /**
+   * Removes every session of this store, including expired ones, in batches. Other items of the
+   * table stay.
+   */
   clear(callback: ((error?: any) => void) | undefined): void;
   clear(): Promise<void>;
 
   /**
-   * Changes a session safely: reads it, calls `mutate` with it, and writes it on condition that nobody else has, again and again until that holds. `mutate`
-   * changes the session in place and returns nothing, or returns the whole session to write; at once or as a promise. It may be called several times; if it
-   * throws, the call fails with what it threw and nothing is written. What it returns besides having changed the session, as `(s) => (s.n = 1)` does, and an object
-   * without the cookie that the session has are refused with `ERR_CONFIG`, and what is no object with `ERR_SERIALIZATION`; nothing is written then. The session keeps its end, unless
-   * `mutate` changes `cookie.expires`; to a moment that has passed, it removes the session.
-   * @param target a session id, or the session object of the current request (`request.session`): that object then holds what was
-   * written, so that the save at the end of the request does not undo it. It must not have unsaved changes (`ERR_CONFLICT`), and must have been saved once
-   * (`ERR_NOT_SAVED`): a first request, or one after `regenerate`, saves its session first.
-   * @returns the session as it was written; `null` if there is none, or it was removed.
-   * Fails with `ERR_CONFLICT` (retryable) at the deadline, `ERR_SERIALIZATION`, `ERR_SESSION_TOO_LARGE`, `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_NOT_SAVED`,
-   * `ERR_CONFIG`.
+   * Changes a session safely: reads it, calls `mutate` with it, and writes it on condition that
+   * nobody else has written meanwhile. If somebody has, it starts again, so `mutate` can be called
+   * several times. The session keeps its end, unless `mutate` changes `cookie.expires`. If that is
+   * changed to a moment that has passed, the session is removed.
+   * @param target a session id, or the session object of the current request (`request.session`).
+   *   That object then holds what was written, so that the save at the end of the request does not
+   *   undo it. It must have no unsaved changes (`ERR_CONFLICT`), and must have been saved once
+   *   (`ERR_NOT_SAVED`): the first request of a session, or one after `regenerate`, saves its
+   *   session first.
+   * @param mutate changes the session in place and returns nothing, or returns the whole session to
+   *   write, directly or as a promise. If it throws, the call fails with what it threw, and nothing
+   *   is written.
+   * @returns the session as it was written; `null` if there is none, or if it was removed.
+   *
+   * Fails, and writes nothing, with `ERR_CONFIG` if `mutate` changes the session and returns
+   * something else, as `(s) => (s.n = 1)` does, or returns an object without the cookie that the
+   * session has; with `ERR_SERIALIZATION` if it returns something that is not an object. Fails with
+   * `ERR_CONFLICT` (retryable) at the deadline, and with `ERR_SERIALIZATION`,
+   * `ERR_SESSION_TOO_LARGE`, `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_NOT_SAVED`, `ERR_CONFIG`.
    */
   update(target: string | object, mutate: SessionMutation<T>, options?: UpdateOptions): Promise<T | null>;
   update(target: string | object, mutate: SessionMutation<T>, callback: (error: any, session?: T | null) => void): void;
@@ -529,12 +747,16 @@ export class DynamoDBSessionStore<T extends SessionData = SessionData> extends E
   ): void;
 
   /**
-   * Runs `task` while no other process runs one for the same session, for work such as refreshing an OAuth token once: takes a lease in the same
-   * table, renews it while the task runs, and gives it back. A holder that dies frees it when the lease ends. Not reentrant.
+   * Runs `task` while no other process runs one for the same session, for work such as refreshing
+   * an OAuth token once. It takes a lease in the same table, renews it while the task runs, and
+   * releases it. If the holder dies, the lease ends by itself. Not reentrant.
    * @param target a session id, or the session object of the current request (`request.session`).
-   * @param task gets a signal that aborts if the lease is lost (another process may have it then) or `options.signal` aborts.
-   * @returns what `task` gives.
-   * Fails with what `task` throws, with `ERR_LOCK_TIMEOUT` (retryable) after `waitSeconds`, with the reason of `options.signal`, with `ERR_CONFIG`.
+   * @param task gets a signal that aborts if the lease is lost (another process may then hold it)
+   *   or if `options.signal` aborts.
+   * @returns the result of `task`.
+   *
+   * Fails with what `task` throws, with `ERR_LOCK_TIMEOUT` (retryable) after `waitSeconds`, with
+   * the reason of `options.signal`, and with `ERR_CONFIG`.
    */
   withLock<R>(target: string | object, task: (signal: AbortSignal) => R | PromiseLike<R>, options?: LockOptions): Promise<R>;
   withLock<R>(
@@ -550,26 +772,29 @@ export class DynamoDBSessionStore<T extends SessionData = SessionData> extends E
   ): void;
 
   /**
-   * For a readiness probe: succeeds if the table is ACTIVE with the right key schema, and the KMS key makes and unwraps a data key
-   * (DescribeTable, GenerateDataKey, Decrypt).
+   * For a readiness probe. Succeeds if the table is ACTIVE and has the right key schema, and the
+   * KMS key makes and unwraps a data key (DescribeTable, GenerateDataKey, Decrypt).
    */
   ping(callback: ((error?: any) => void) | undefined): void;
   ping(): Promise<void>;
 
   /**
-   * The record as it lies in the table, still sealed, or `null`: for support and for showing what a reader of the table sees.
+   * Returns the record as it is in the table, still sealed, or `null`. It is for support, and shows
+   * what a reader of the table sees.
+   *
    * Fails with `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_CONFIG`.
    */
   record(sid: string, callback: (error: any, record?: EncryptedSessionRecord | null) => void): void;
   record(sid: string): Promise<EncryptedSessionRecord | null>;
 
-  /** What happened so far. Also of a closed store. */
+  /** Returns the counters of this store. Also works on a closed store. */
   stats(): SessionStoreStats;
 
   /**
-   * Refuses further calls (`ERR_CLOSED`), waits for those in flight, and wipes the cached data keys. May be called again. Calls end by their deadline;
-   * `all`, `ids`, `length` and `clear`, which have none as a whole, fail with `ERR_CLOSED` when `callMillis` have passed since. It does not wait for the
-   * tasks of `withLock`: their leases end by themselves.
+   * Refuses further calls (`ERR_CLOSED`), waits for those in flight, and wipes the cached data
+   * keys. Can be called again. Calls end by their deadline; `all`, `ids`, `length` and `clear`,
+   * which have none as a whole, fail with `ERR_CLOSED` after `callMillis`. `close` does not wait
+   * for the tasks of `withLock`: their leases end by themselves.
    */
   close(callback: ((error?: any) => void) | undefined): void;
   close(): Promise<void>;
@@ -589,76 +814,100 @@ export class DynamoDBSessionStore<T extends SessionData = SessionData> extends E
   prependOnceListener(event: 'conflict', listener: (conflict: SessionConflict) => void): this;
   prependOnceListener(event: string | symbol, listener: (...args: any[]) => void): this;
 
-  /** As express-session's `Store` has it. */
+  /** As in express-session's `Store`. */
   regenerate(req: any, callback: (error?: any) => any): void;
-  /** As express-session's `Store` has it. */
+  /** As in express-session's `Store`. */
   load(sid: string, callback: (error: any, session?: any) => any): void;
   /**
-   * As express-session's `Store` has it: makes the session object of a request. Its classes are those of the express-session that the store was given to. A process whose
-   * first request comes with a cookie learns them by asking the application's `genid` for an id that nobody uses.
-   * @throws {SessionStoreError} `ERR_CONFIG` if the store was given to no middleware of express-session.
+   * As in express-session's `Store`: creates the session object of a request. Its classes are those
+   * of the express-session that the store was given to. A process whose first request comes with a
+   * cookie learns these classes by asking the application's `genid` for an id, which is not used.
+   * @throws {SessionStoreError} `ERR_CONFIG` if the store was not given to a middleware of
+   *   express-session.
    */
   createSession(req: any, session: any): any;
 }
 
 /**
- * Encrypts a text with AES-256-GCM under a fresh data key from KMS ({@link KMS_KEY_ARN}, GenerateDataKey). It has the deadlines of {@link Timeouts}'
- * defaults, but is no call of a store: nothing bounds how many wait, counts or logs them.
+ * Encrypts a text with AES-256-GCM under a new data key from KMS ({@link KMS_KEY_ARN},
+ * GenerateDataKey). The call has the default {@link Timeouts}, but belongs to no store: it is not
+ * limited by `maxCallsInFlight`, not counted and not logged.
  * @param data the text, without lone surrogates.
- * @throws {SessionStoreError} (rejects) `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`; `ERR_SERIALIZATION` if `data` is no well-formed string.
+ * @throws {SessionStoreError} (rejects) `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`;
+ *   `ERR_SERIALIZATION` if `data` is not a well-formed string.
  */
 export function encryptSessionData(data: string): Promise<EncryptionResult>;
 
 /**
- * Decrypts what {@link encryptSessionData} gave, or the four attributes of a version 1 record, all canonical base64.
- * @throws {SessionStoreError} (rejects) `ERR_INTEGRITY` if anything was changed or malformed; `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`.
+ * Decrypts the result of {@link encryptSessionData}, or the four attributes of a version 1 record,
+ * all canonical base64.
+ * @throws {SessionStoreError} (rejects) `ERR_INTEGRITY` if anything was changed or malformed;
+ *   `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`.
  */
 export function decryptSessionData(encryptedData: string, encryptedKey: string, iv: string, authTag: string): Promise<string>;
 
-/** What {@link guardReplies} needs of a Fastify 5 application; every `FastifyInstance` has it. */
+/** What {@link guardReplies} needs of a Fastify 5 application. Every `FastifyInstance` has it. */
 export interface FastifyApplication {
   addHook(name: 'onRoute', hook: (route: any) => void): unknown;
   log: { warn(message: string): void };
 }
 
-/** What {@link guardReplies} may be told. */
+/** The options of {@link guardReplies}. */
 export interface GuardRepliesOptions {
   /**
-   * Gets the name of each place that is found, once:
-   * - a handler by its route, such as `GET /users/:id` (`GET|POST /both` for a route of two methods);
-   * - a route's hook, such as `onRequest hook of GET /admin`, `preHandler hook (requireUser) of GET /admin`, or `preHandler hook 2 of GET /admin` for one
+   * Called once for each place that is found, with its name:
+   * - a handler by its route, such as `GET /users/:id` (`GET|POST /both` for a route of two
+   *   methods);
+   * - a route's hook, such as `onRequest hook of GET /admin`,
+   *   `preHandler hook (requireUser) of GET /admin`, or `preHandler hook 2 of GET /admin` for one
    *   without a name in an array;
-   * - a hook of `addHook`, such as `onRequest hook (requireUser) of all routes` or `onRequest hook of all routes under /admin`;
+   * - a hook of `addHook`, such as `onRequest hook (requireUser) of all routes` or
+   *   `onRequest hook of all routes under /admin`;
    * - `error handler of …` and `not-found handler of …`.
    *
-   * What it throws, or a promise of it that rejects, is ignored. Default: one line for `app.log.warn`, which goes nowhere in an application without a logger.
+   * If it throws, or returns a promise that rejects, that is ignored. Default: one line for
+   * `app.log.warn`, which is lost in an application without a logger.
    */
   report?: ((place: string) => unknown) | undefined;
 }
 
-/** What {@link guardReplies} found so far. */
+/** What {@link guardReplies} has found so far. */
 export interface GuardedReplies {
-  /** The names of the hooks and handlers, in the order in which they were found. It grows while the application runs. */
+  /**
+   * The names of the hooks and handlers, in the order in which they were found. The array grows
+   * while the application runs.
+   */
   readonly routes: readonly string[];
 }
 
 /**
- * Lets a reply of a Fastify 5 application count as sent as soon as `reply.send()` or `reply.redirect()` has returned, as it does with the session
- * store in memory. Behind a store that calls back later, Fastify takes an async hook that refuses a request without returning the reply for passed, and
- * **runs the handler that it protects**; then the process ends with `ERR_HTTP_HEADERS_SENT`.
+ * Makes a reply of a Fastify 5 application count as sent as soon as `reply.send()` or
+ * `reply.redirect()` has returned, as it does with the in-memory session store. Behind a store that
+ * calls back later, Fastify assumes that an async hook has passed if it refuses a request without
+ * returning the reply, and **runs the handler that the hook protects**. The process then ends with
+ * `ERR_HTTP_HEADERS_SENT`.
  *
- * With the guard, no later hook and no handler runs after an answer, whoever gave it: hooks of routes, instances and plugins (`onRequest`, `preParsing`,
- * `preValidation`, `preHandler`, with callbacks as well), decorators such as those of @fastify/passport and @fastify/auth, handlers, error handlers and
- * not-found handlers. A second answer is ignored, and an error that is thrown after an answer is too, also when the client has left meanwhile. A header or payload that
- * cannot be sent gives a 500, as with the store in memory, and not an uncaught exception. Async hooks and handlers that answered without returning or
- * awaiting the reply are reported. Other hooks and handlers run as they would without it.
+ * With the guard:
+ * - After an answer, no later hook and no handler runs, whichever of these answered: hooks of
+ *   routes, instances and plugins (`onRequest`, `preParsing`, `preValidation`, `preHandler`, also
+ *   with callbacks), decorators such as those of @fastify/passport and @fastify/auth, handlers,
+ *   error handlers and not-found handlers.
+ * - A second answer is ignored, and so is an error that is thrown after an answer, even if the
+ *   client has disconnected meanwhile.
+ * - A header or payload that cannot be sent gives a 500, as with the in-memory store, and not an
+ *   uncaught exception.
+ * - Async hooks and handlers that answered without returning or awaiting the reply are reported.
+ * - Other hooks and handlers run as they would without it.
  *
- * **Not needed in general**: every application that is made after this package was imported has the guard. It acts as soon as the process has made a
- * {@link DynamoDBSessionStore}, unless with `guardReplies: false`. Call it to be told of the places, to have them found while the store is
- * still another one, or in an application that was made before the import; then it must come before hooks and routes.
- * @param app the application. If it has the guard already, this attaches `report`, at any time.
- * @throws {TypeError} `app` is no Fastify instance, or `report` is not a function.
- * @throws {Error} the application has no guard and has started already, or replaces `reply.send` by itself; the error of Fastify is its `cause`.
+ * **You rarely need to call it**: every application that is created after the import of this
+ * package has the guard. It is active once the process has created a {@link DynamoDBSessionStore},
+ * unless that has `guardReplies: false`. Call it to be told of the places, to find them while the
+ * store is still another one, or to guard an application that was created before the import. In
+ * that last case, call it before hooks and routes are registered.
+ * @param app the application. If it has the guard already, this call adds `report`, at any time.
+ * @throws {TypeError} if `app` is not a Fastify instance, or `report` is not a function.
+ * @throws {Error} if the application has no guard and has started already, or replaces `reply.send`
+ *   itself. The `cause` is Fastify's error.
  */
 export function guardReplies(app: FastifyApplication, options?: GuardRepliesOptions): GuardedReplies;
 
@@ -671,17 +920,20 @@ export type UnreturnedRepliesOptions = GuardRepliesOptions;
 /** @deprecated The former name of {@link GuardedReplies}. */
 export type UnreturnedReplies = GuardedReplies;
 
-/** The environment's `KMS_KEY_ARN` when this module was loaded, else `arn:aws:kms:us-east-1:232282424912:key/afd7365b-7a3a-4ae6-97a6-3dcd0ec9a94a`. */
+/**
+ * `KMS_KEY_ARN` in the environment of this thread when this module was loaded, else
+ * `arn:aws:kms:us-east-1:232282424912:key/afd7365b-7a3a-4ae6-97a6-3dcd0ec9a94a`.
+ */
 export const KMS_KEY_ARN: string;
 
-/** The environment's `SESSIONS_TABLE` when this module was loaded, else `mcp-gateway-sessions`. */
+/** `SESSIONS_TABLE` in the environment of this thread when this module was loaded, else `mcp-gateway-sessions`. */
 export const SESSIONS_TABLE: string;
 
-/** The environment's `AWS_REGION` when this module was loaded, else `us-east-1`. */
+/** `AWS_REGION` in the environment of this thread when this module was loaded, else `us-east-1`. */
 export const AWS_REGION: string;
 
-/** The process's KMS client with the environment's settings, made on first use. */
+/** The process's KMS client with the environment's settings, created on first use. */
 export const kmsClient: AwsClientHandle;
 
-/** The process's DynamoDB client with the environment's settings, made on first use. */
+/** The process's DynamoDB client with the environment's settings, created on first use. */
 export const docClient: AwsClientHandle;

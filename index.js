@@ -2,11 +2,12 @@
 
 const native = require('./binding.js');
 const { kmsClient, docClient } = require('./lib/config.js');
+const { environment } = require('./lib/environment.js');
 const { SessionStoreError } = require('./lib/errors.js');
 const { guardNewApplications } = require('./lib/fastify-app.js');
 const { DynamoDBSessionStore } = require('./lib/store.js');
 
-const { kmsKeyArn: KMS_KEY_ARN, sessionsTable: SESSIONS_TABLE, awsRegion: AWS_REGION } = native.defaults();
+const { kmsKeyArn: KMS_KEY_ARN, sessionsTable: SESSIONS_TABLE, awsRegion: AWS_REGION } = native.defaults(environment());
 
 // Loaded when they are needed, which is seldom. Functions, not getters: whoever imports this from a module finds names by reading them in the source.
 /** @param {string} data */

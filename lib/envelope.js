@@ -1,6 +1,7 @@
 'use strict';
 
 const native = require('../binding.js');
+const { environment } = require('./environment.js');
 const { failure, unwrap } = require('./errors.js');
 
 /**
@@ -11,7 +12,7 @@ async function encryptSessionData(data) {
   if (typeof data !== 'string' || !data.isWellFormed()) {
     throw failure('ERR_SERIALIZATION', 'the data must be a string without lone surrogates');
   }
-  return unwrap(await native.encrypt(data));
+  return unwrap(await native.encrypt(data, environment()));
 }
 
 /**
@@ -27,7 +28,7 @@ async function decryptSessionData(encryptedData, encryptedKey, iv, authTag) {
   if (!parts.every((part) => typeof part === 'string')) {
     throw failure('ERR_INTEGRITY', 'encryptedData, encryptedKey, iv and authTag must be base64 strings');
   }
-  return unwrap(await native.decrypt(...parts));
+  return unwrap(await native.decrypt(...parts, environment()));
 }
 
 module.exports = { encryptSessionData, decryptSessionData };

@@ -2,6 +2,7 @@
 
 const { isNativeError } = require('node:util').types;
 const { openStore } = require('../binding.js');
+const { environment } = require('./environment.js');
 const { failure, unwrap } = require('./errors.js');
 const { setImmediate } = require('./real-time.js');
 
@@ -113,7 +114,7 @@ class NativeStore {
         else resolve(reply);
       }
     };
-    this.#store = unwrap(crossing(() => openStore(options, deliver)));
+    this.#store = unwrap(crossing(() => openStore(options, environment(), deliver)));
   }
 
   /**

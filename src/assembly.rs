@@ -1,4 +1,4 @@
-//! From a configuration to a store.
+//! Makes a store from a configuration.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,13 +12,13 @@ use crate::record::partition_key::SessionKeys;
 use crate::store::session_table::SessionTable;
 use crate::store::{RecordPolicy, SessionStore};
 
-/// The clients of [`default_keys`], the last ones that it was asked for.
+/// The clients that [`default_keys`] used last.
 static KEPT: Mutex<Option<Arc<AwsClients>>> = Mutex::new(None);
 
 /// The store that `config` describes. Connects to nothing and opens nothing.
 ///
 /// # Errors
-/// `ERR_CONFIG` if the folder of the local mode has an unusable name.
+/// `ERR_CONFIG` if the folder of local mode has an unusable name.
 pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
     let load_limit = config.call_timeout();
     let (table, keys): (Arc<dyn SessionTable>, Arc<dyn DataKeys>) = match config.backend {
@@ -64,7 +64,7 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
 /// `ERR_CONFIG` if `KMS_KEY_ARN` is not the ARN of a KMS key.
 pub fn default_keys(environment: &Environment) -> Result<KmsKeys> {
     let clients = AwsClients::shared(&environment.kms_client_settings()?);
-    // There is no store that would keep them from one call to the next.
+    // Without a store, nothing else would keep the clients from one call to the next.
     *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = Some(clients.clone());
     KmsKeys::new(vec![KmsKey {
         clients,

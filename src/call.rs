@@ -1,4 +1,5 @@
-//! One call of the store: how long it may take, which service it waits for, and what it has sent.
+//! One call of the store: its deadline, the service that it waits for, and the requests that it has
+//! sent.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 
-use crate::error::{Cause, Error, Result, Service};
+use crate::error::{Cause, Error, Kind, Result, Service, ServiceError};
 
 tokio::task_local! {
     static CALL: Call;
@@ -26,7 +27,7 @@ pub struct Progress(Arc<Mutex<State>>);
 
 struct State {
     wait: Wait,
-    /// That of work that goes on apart from the call, while the call waits for that.
+    /// The progress of separate work that the call waits for.
     followed: Option<Progress>,
 }
 
@@ -34,7 +35,7 @@ struct State {
 struct Wait {
     service: Service,
     action: &'static str,
-    /// Whether a request has left. Until then there is nothing to wait for but credentials.
+    /// Whether a request has been sent. Until then, the call can only be waiting for credentials.
     sent: bool,
 }
 
@@ -79,11 +80,13 @@ impl Requests {
     }
 }
 
-/// Runs `work` as a call that ends after `limit`, whatever it does then: reads files, looks for credentials, or waits for what another call
-/// has asked for. `None` is for work that waits for nobody, as in local mode. What it sends is counted in `requests`.
+/// Runs `work` as a call that ends after `limit`, whatever it is doing: reading files, looking for
+/// credentials, or waiting for the result of another call. `None` is for work that waits for
+/// nobody, as in local mode. Its requests are counted in `requests`.
 ///
 /// # Errors
-/// Those of `work`; at the limit `ERR_DYNAMODB_UNAVAILABLE`, `ERR_KMS_UNAVAILABLE` or `ERR_CREDENTIALS`, by what it waited for.
+/// Those of `work`; at the limit `ERR_DYNAMODB_UNAVAILABLE`, `ERR_KMS_UNAVAILABLE` or
+/// `ERR_CREDENTIALS`, depending on what it waited for.
 pub async fn within<T>(
     limit: Option<Duration>,
     requests: Arc<Requests>,
@@ -92,8 +95,9 @@ pub async fn within<T>(
     Call::new(requests).run(limit, work).await
 }
 
-/// Prepares work for a task of its own, that several calls may wait for and none of them ends. It ends after `limit`, and counts its requests with those of
-/// this call. Who waits for it follows its progress.
+/// Prepares work that runs in a task of its own, so that several calls can wait for it and the end
+/// of none of them stops it. It ends after `limit`, and its requests are counted with those of this
+/// call. Callers that wait for it follow its progress.
 pub fn apart<T>(
     limit: Option<Duration>,
     work: impl Future<Output = Result<T>>,
@@ -103,15 +107,16 @@ pub fn apart<T>(
     (call.progress.clone(), call.run(limit, work))
 }
 
-/// Notes that the call waits for what such work waits for.
+/// Notes that the call waits for whatever the separate work waits for.
 pub fn follow(progress: &Progress) {
     let _ = CALL.try_with(|call| call.progress.follow(progress.clone()));
 }
 
-/// Runs `work` as a call that nothing but its requests bounds, until the store that it uses is closed and `last` resolves.
+/// Runs `work` as a call that is limited only by its requests, until its store is closed and `last`
+/// resolves.
 ///
 /// # Errors
-/// Those of `work`; `ERR_CLOSED` if `last` was sooner.
+/// Those of `work`; `ERR_CLOSED` if `last` resolves first.
 pub async fn until<T>(
     last: impl Future<Output = ()>,
     requests: Arc<Requests>,
@@ -126,16 +131,17 @@ pub async fn until<T>(
     CALL.scope(Call::new(requests), bounded).await
 }
 
-/// Makes an error of a panic, which would take the caller's promise, or everything that waits for the same work, with it.
+/// Turns a panic into an error. Otherwise the panic would drop the caller's promise and everything
+/// else that waits for the same work.
 ///
 /// # Errors
-/// Those of `work`; `ERR_INTERNAL` where it panics.
+/// Those of `work`; `ERR_INTERNAL` if it panics.
 pub async fn guarded<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let ended = AssertUnwindSafe(work).catch_unwind().await;
     ended.unwrap_or_else(|_| Err(Error::Internal))
 }
 
-/// Lets work that goes on beside this call count its requests with those of the call.
+/// Lets work that continues beside this call count its requests with those of the call.
 pub fn beside<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
     let requests = CALL.try_with(|call| call.requests.clone());
     CALL.scope(Call::new(requests.unwrap_or_default()), work)
@@ -146,7 +152,7 @@ pub fn asks(service: Service, action: &'static str) {
     wait(service, action, false);
 }
 
-/// Notes that the call waits for this, which another call may have asked for.
+/// Notes that the call waits for this, even if another call has requested it.
 pub fn waits_for(service: Service, action: &'static str) {
     wait(service, action, true);
 }
@@ -185,23 +191,20 @@ fn late() -> Error {
         sent,
     } = CALL.with(|call| call.progress.get());
     if !sent {
-        return no_credentials_in_time(action);
+        return no_credentials_in_time(service, action);
     }
-    Error::Unavailable {
-        service,
-        action,
-        source: Some(Cause::new("TimeoutError", "no answer in time")),
-    }
+    let late = Cause::new("TimeoutError", "no answer in time");
+    ServiceError::new(service, action, Kind::Unavailable)
+        .because(late)
+        .into()
 }
 
 /// For a call whose time was over before there were credentials; the search for them goes on.
-pub(crate) fn no_credentials_in_time(action: &'static str) -> Error {
-    Error::Credentials {
-        action,
-        reason: None,
-        retryable: true,
-        source: Some(Cause::new("TimeoutError", "no credentials in time")),
-    }
+pub(crate) fn no_credentials_in_time(service: Service, action: &'static str) -> Error {
+    let late = Cause::new("TimeoutError", "no credentials in time");
+    ServiceError::new(service, action, Kind::CredentialsLate)
+        .because(late)
+        .into()
 }
 
 impl Call {
@@ -232,7 +235,8 @@ impl Call {
             if limit.is_zero() {
                 return Err(late());
             }
-            // The limit is looked at first: the SDK's own deadline, which may pass in the same moment, would be a failure for all that wait for the same key.
+            // The limit is checked first. Otherwise the SDK's own deadline, which can pass at the
+            // same moment, would fail all that wait for the same key.
             match select(pin!(tokio::time::sleep(limit)), pin!(work)).await {
                 Either::Left(_) => Err(late()),
                 Either::Right((result, _)) => result,

@@ -8,14 +8,14 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 
-/// Something that can be used by many calls at a time until it is closed.
+/// A value that many calls can use at a time until it is closed.
 pub struct Closable<T> {
     inner: Arc<RwLock<Option<T>>>,
     /// Since when it is being closed.
     closing: watch::Sender<Option<Instant>>,
 }
 
-/// The use of it by one call; closing waits until this is dropped.
+/// One call's use of the value. Closing waits until this is dropped.
 pub type InUse<T> = OwnedRwLockReadGuard<Option<T>, T>;
 
 impl<T> Closable<T> {
@@ -27,17 +27,17 @@ impl<T> Closable<T> {
         }
     }
 
-    /// What is inside, for one call. At once, so that whoever called before somebody closed it is served.
+    /// The value, for one call. Taken at once, so that a call made before `close` is served.
     ///
     /// # Errors
-    /// `ERR_CLOSED` if it is closed, or waits for calls in flight to be.
+    /// `ERR_CLOSED` if it is closed, or waits for calls in flight so that it can be.
     pub fn enter(&self) -> Result<InUse<T>> {
         let guard = self.inner.clone().try_read_owned();
         let guard = guard.map_err(|_| Error::Closed)?;
         OwnedRwLockReadGuard::try_map(guard, Option::as_ref).map_err(|_| Error::Closed)
     }
 
-    /// Tells those who wait for [`Closable::closing`]; `close` follows.
+    /// Informs those who wait for [`Closable::closing`]; `close` follows.
     pub fn begin_close(&self) {
         self.closing.send_if_modified(|since| {
             let first = since.is_none();
@@ -46,7 +46,7 @@ impl<T> Closable<T> {
         });
     }
 
-    /// Resolves once it is being closed; gives since when.
+    /// Resolves once it is being closed, with the moment when that began.
     pub fn closing(&self) -> impl Future<Output = Instant> + use<T> {
         let mut closing = self.closing.subscribe();
         async move {
@@ -59,7 +59,7 @@ impl<T> Closable<T> {
         }
     }
 
-    /// Waits for the calls in flight, then gives what was inside; `None` if it was closed before.
+    /// Waits for the calls in flight, then returns the value; `None` if it was already closed.
     pub fn close(&self) -> impl Future<Output = Option<T>> + use<T> {
         self.begin_close();
         let inner = self.inner.clone();

@@ -1,14 +1,14 @@
-//! The envelope on its own: a text in, four base64 strings out, and back.
+//! The envelope on its own: encrypts a text into four base64 strings, and decrypts it.
 
 use base64_simd::STANDARD as BASE64;
 
 use crate::crypto::data_key::WrappedKey;
 use crate::crypto::envelope::{self, Sealed};
 use crate::crypto::plaintext::Plaintext;
+use crate::crypto::plaintext::text;
 use crate::error::Result;
 use crate::keys::{DataKeys, EncryptionContext};
 use crate::record::{decode_base64, decode_base64_array};
-use crate::store::text;
 
 /// The four attributes of a version 1 record that hold the envelope, in base64.
 pub struct EncryptionResult {
@@ -22,7 +22,7 @@ pub struct EncryptionResult {
     pub auth_tag: String,
 }
 
-/// Seals `plaintext` under a fresh data key.
+/// Seals `plaintext` under a new data key.
 ///
 /// # Errors
 /// Those of [`DataKeys::generate`].
@@ -37,10 +37,11 @@ pub async fn encrypt(keys: &dyn DataKeys, plaintext: Plaintext) -> Result<Encryp
     })
 }
 
-/// Opens what [`encrypt`] gave. Everything is checked before KMS is asked.
+/// Opens the result of [`encrypt`]. Everything is checked before KMS is called.
 ///
 /// # Errors
-/// `ERR_INTEGRITY` if anything was changed or malformed, `ERR_SERIALIZATION` if it is no UTF-8, and those of [`DataKeys::decrypt`].
+/// `ERR_INTEGRITY` if anything was changed or malformed, `ERR_SERIALIZATION` if it is not UTF-8,
+/// and those of [`DataKeys::decrypt`].
 pub async fn decrypt(keys: &dyn DataKeys, data: &EncryptionResult) -> Result<Plaintext<String>> {
     let sealed = Sealed {
         iv: decode_base64_array(&data.iv)?,

@@ -1,6 +1,7 @@
-//! Points in time. They come in with every call, from the caller's clock, so that a test can turn it.
+//! Points in time. Every call brings the time of its caller's clock, so that a test can set it.
 
-/// Whole seconds since 1970-01-01T00:00:00Z, the unit of the `ttl` attribute (`DynamoDB` Time to Live takes no other).
+/// Whole seconds since 1970-01-01T00:00:00Z, the unit of the `ttl` attribute (`DynamoDB` Time to
+/// Live takes no other).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EpochSeconds(pub i64);
 
@@ -23,7 +24,7 @@ impl EpochMillis {
 }
 
 impl EpochMillis {
-    /// In decimal notation, without parts of a millisecond, as an attribute of an item holds it.
+    /// In decimal notation, without fractions of a millisecond, as in an attribute of an item.
     #[must_use]
     pub fn number(self) -> String {
         format!("{:.0}", self.0.floor())
@@ -31,7 +32,7 @@ impl EpochMillis {
 }
 
 impl EpochSeconds {
-    /// Whether this moment is past, or is this very moment, at `now`.
+    /// Whether this moment has passed at `now`, or is `now`.
     #[must_use]
     pub fn reached(self, now: EpochMillis) -> bool {
         now.floor() >= self
@@ -44,7 +45,8 @@ impl EpochSeconds {
     }
 }
 
-/// Rounds down. `as` saturates at the ends of `i64` and takes NaN as 0; both are far from any moment that a `Date` can hold.
+/// Rounds down. `as` saturates at the limits of `i64` and converts NaN to 0; both are far from any
+/// moment that a `Date` can hold.
 #[allow(clippy::cast_possible_truncation)]
 fn whole(seconds: f64) -> i64 {
     seconds.floor() as i64

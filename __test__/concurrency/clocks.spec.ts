@@ -37,15 +37,15 @@ for (const { name, start } of backends) {
         const [writer, reader] = [0, 0].map(() => backend.store({ recordVersion, acceptVersions: [1, 2], ttlSeconds: 1800 }));
         const sid = `ends-${++sids}`;
         await at(0, () => writer.set(sid, { user: 'Ada' }));
-        // Ahead: up to the difference too early, never too late.
-        assert.ok(await at(SKEW + 19 * MINUTE, () => reader.get(sid)));
-        assert.equal(await at(SKEW + 21 * MINUTE, () => reader.get(sid)), null);
-        // Behind: up to the difference too late, and no later.
-        assert.ok(await at(39 * MINUTE - SKEW, () => reader.get(sid)));
-        assert.equal(await at(41 * MINUTE - SKEW, () => reader.get(sid)), null);
+        // Ahead: up to the difference too early, never too late. Behind: up to the difference too late, and no later.
+        const [ahead, behind] = [(minutes: number) => SKEW + minutes * MINUTE, (minutes: number) => minutes * MINUTE - SKEW];
+        for (const moment of [ahead(19), behind(39)]) assert.ok(await at(moment, () => reader.get(sid)));
+        for (const moment of [ahead(21), behind(41)]) assert.equal(await at(moment, () => reader.get(sid)), null);
       });
 
-      it(`a session that lives shorter than the difference is gone for whoever is ahead, and stays in the table: version ${recordVersion}`, async () => {
+      it(`a session that lives shorter than the difference is gone for whoever is ahead, and stays in the table: version ${recordVersion}`, {
+        skip: name === 'local mode' && 'its instances are in one process, and the next call of any removes what has ended',
+      }, async () => {
         const [writer, reader] = [0, 0].map(() => backend.store({ recordVersion, acceptVersions: [1, 2], ttlSeconds: 300 }));
         const sid = `short-${++sids}`;
         await at(0, () => writer.set(sid, { user: 'Ada' }));
@@ -168,7 +168,7 @@ describe('cached data keys', () => {
   it('are judged when they are used, not by the moment at which a long scan began', async (t) => {
     const proxy = await StoppingProxy.start(backend.aws.dynamodb);
     t.after(() => proxy.close());
-    const store = backend.store({ dynamodbEndpoint: proxy.url, ttlSeconds: 7200 });
+    const store = backend.store({ dynamodbEndpoint: proxy.url, prefix: 'scanned:', ttlSeconds: 7200 });
     await at(0, () => store.set('before', { user: 'Ada' }));
     const scan = proxy.hold('Scan', 'answer');
     const all = at(0, () => store.all());

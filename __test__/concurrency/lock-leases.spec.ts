@@ -145,6 +145,22 @@ describe('a lease', LIMIT, () => {
     assert.deepEqual(await scene.item(), { until: 3_600_000, owner: 'somebody else' });
   });
 
+  it('that a refused renewal loses counts as lost once, also after its end has passed', async (t) => {
+    const clock = new TurnedClock(t);
+    const logger = quietLogger();
+    const store = scene.backend.store({ logger });
+    const { signal, end } = await hold(store, SID, { leaseSeconds: LENGTH / 1000 });
+    await scene.takeAway(3_600_000);
+    const aborted = new Promise((resolve) => signal.addEventListener('abort', resolve));
+    await clock.timer(RENEWAL);
+    clock.tick(RENEWAL);
+    await aborted;
+    clock.tick(LENGTH); // the timer of the end that the lease had before the refusal
+    await end();
+    assert.deepEqual(store.stats().leases, { lost: 1, notRenewed: 0, notReleased: 0 });
+    assert.equal(logger.lines.filter((line) => line.includes('the lease ended before its task did')).length, 1);
+  });
+
   it('that was lost while a renewal was under way is not renewed again, so that others get it', async (t) => {
     const clock = new TurnedClock(t);
     const { proxy, store } = await scene.proxied(t);

@@ -56,6 +56,12 @@ for (const { name, start } of backends) {
       return { browser, sid, slow };
     }
 
+    /** Nobody has written the record since; local mode has removed it, or will soon. */
+    async function assertEnded(store: DynamoDBSessionStore, sid: string, ended: unknown): Promise<void> {
+      const record = await store.record(sid);
+      if (record !== null || name !== 'local mode') assert.deepEqual(record, ended);
+    }
+
     it('a Fastify request that changes nothing and outlives its session does not bring it back, though another one found it ended', async (t) => {
       const store = backend.store();
       const { browser, sid, slow } = await gateway(t, store);
@@ -64,7 +70,7 @@ for (const { name, start } of backends) {
       const ended = await store.record(sid);
       assert.equal(await store.get(sid), null);
       await request.finish();
-      assert.deepEqual(await store.record(sid), ended);
+      await assertEnded(store, sid, ended);
       assert.equal((await browser.get('/me')).status, 401);
     });
 
@@ -78,7 +84,7 @@ for (const { name, start } of backends) {
         session.touch();
         return session.save();
       });
-      assert.deepEqual(await store.record(sid), ended);
+      await assertEnded(store, sid, ended);
       assert.equal((await browser.get('/me')).status, 401);
     });
 

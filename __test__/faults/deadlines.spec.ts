@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { after, before, describe, it, type TestContext } from 'node:test';
 import type { SessionStoreConfig, SessionStoreErrorCode } from 'connect-dynamodb-kms';
 import { type AwsBackend, startAws } from '../support/backends.ts';
 import { startBlackHole, startTrickling } from '../support/bad-servers.ts';
@@ -14,8 +14,8 @@ import { type Listening, startSilent } from '../support/http-server.ts';
 import { StoppingProxy } from '../support/stopping-proxy.ts';
 import { inProcess } from '../support/store-process.ts';
 
-/** A tenth of the default deadlines. */
-const timeouts = { connectMillis: 100, attemptMillis: 200, callMillis: 500 };
+/** About a fifth of the default deadlines: a server that answers has answered by then, also on a busy machine. */
+const timeouts = { connectMillis: 250, attemptMillis: 500, callMillis: 1000 };
 /** Milliseconds that a test may take: less than one call under the default deadline. */
 const LIMIT = { timeout: 4500 };
 
@@ -128,24 +128,29 @@ describe('a deadline', () => {
     }
   });
 
-  it('of a call covers all its requests together', async () => {
-    const silent = await startSilent();
-    const kms = await StoppingProxy.start(backend.aws.kms);
-    try {
-      const config = { dynamodbEndpoint: silent.url, kmsEndpoint: kms.url, timeouts: { attemptMillis: 1500, callMillis: 1500 } };
-      const ended: string[] = [];
-      const generating = kms.hold('GenerateDataKey', 'answer');
-      const saving = failing(backend.store(config).set('slow', { cookie: {} }), 'ERR_DYNAMODB_UNAVAILABLE');
-      const first = saving.then(() => ended.push('two requests'));
-      await generating.reached;
-      await sleep(700); // of the 1,500 that the call has
-      const second = failing(backend.store(config).get('sid'), 'ERR_DYNAMODB_UNAVAILABLE').then(() => ended.push('one request'));
-      generating.pass();
-      await Promise.all([first, second]);
-      assert.deepEqual(ended, ['two requests', 'one request']);
-    } finally {
-      await Promise.all([silent.close(), kms.close()]);
-    }
+  /** A store whose calls to both services proxies can stop, and whose clients are made and connected. */
+  async function proxied(t: TestContext, callMillis: number) {
+    const [dynamodb, kms] = await Promise.all([StoppingProxy.start(backend.aws.dynamodb), StoppingProxy.start(backend.aws.kms)]);
+    t.after(() => Promise.all([dynamodb.close(), kms.close()]));
+    const config = { dynamodbEndpoint: dynamodb.url, kmsEndpoint: kms.url };
+    const store = backend.store({ ...config, timeouts: { connectMillis: callMillis, attemptMillis: callMillis, callMillis } });
+    await store.ping();
+    return { dynamodb, kms, store };
+  }
+
+  it('of a call covers all its requests together', async (t) => {
+    const { dynamodb, kms, store } = await proxied(t, 2500);
+    const held = [dynamodb.hold('PutItem', 'request'), dynamodb.hold('GetItem', 'request')];
+    const generating = kms.hold('GenerateDataKey', 'answer');
+    const ended: string[] = [];
+    const first = failing(store.set('slow', { cookie: {} }), 'ERR_DYNAMODB_UNAVAILABLE').then(() => ended.push('two requests'));
+    await generating.reached;
+    await sleep(1200); // of the 2,500 that the call has
+    const second = failing(store.get('sid'), 'ERR_DYNAMODB_UNAVAILABLE').then(() => ended.push('one request'));
+    generating.pass();
+    await Promise.all([first, second]);
+    assert.deepEqual(ended, ['two requests', 'one request']);
+    for (const { pass } of held) pass();
   });
 
   it('of a call covers its wait for earlier writes of the session', async () => {
@@ -169,22 +174,22 @@ describe('a deadline', () => {
     }
   });
 
-  it("of a call does not end another call's wait for the same data key", async () => {
+  it("of a call does not end another call's wait for the same data key", async (t) => {
     await backend.store().set('shared', { cookie: {} });
-    const kms = await StoppingProxy.start(backend.aws.kms);
-    try {
-      const store = backend.store({ kmsEndpoint: kms.url, timeouts: { attemptMillis: 3000, callMillis: 3000 } });
-      const asked = kms.hold('Decrypt', 'request');
-      const early = failing(store.get('shared'), 'ERR_KMS_UNAVAILABLE');
-      await asked.reached;
-      await sleep(1500);
-      const late = store.get('shared');
-      await early;
-      assert.deepEqual(await late, { cookie: {} });
-      asked.pass();
-    } finally {
-      await kms.close();
-    }
+    const { dynamodb, kms, store } = await proxied(t, 3000);
+    await backend.aws.reset();
+    const read = dynamodb.hold('GetItem', 'answer');
+    const asked = kms.hold('Decrypt', 'request');
+    const early = failing(store.get('shared'), 'ERR_KMS_UNAVAILABLE');
+    await read.reached;
+    await sleep(1500); // of the 3,000 that the call has; the load of the data key has as many of its own
+    read.pass();
+    await asked.reached;
+    const late = store.get('shared');
+    await early;
+    asked.pass();
+    assert.deepEqual(await late, { cookie: {} });
+    assert.equal((await backend.aws.calls())['kms:Decrypt'], 1);
   });
 
   it('of a call is over for the next one: the store goes on', LIMIT, async () => {

@@ -147,6 +147,10 @@ describe('the README and the pages in docs', () => {
     assert.equal(await output('methods'), "1 [ 'a' ] [ { cookie: {}, user: 'ada', id: 'a' } ]\nnull\n");
   });
 
+  it('runs the test of an application', async () => {
+    assert.equal(await output('testing'), 'ada\n503\n');
+  });
+
   it('runs the envelope', async () => {
     assert.equal(await output('envelope'), 'a refresh token\n');
   });

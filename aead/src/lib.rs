@@ -1,17 +1,19 @@
-//! AES-256-GCM (NIST SP 800-38D) of the crate `aes-gcm`, for bytes in place.
+//! AES-256-GCM (NIST SP 800-38D) of the crate `aes-gcm`, in place.
 //!
-//! `aes-gcm` and what it is made of are generic, so that their code is compiled in the crate that names the types, and as that crate is. The rest of the store
-//! is compiled for size, in which the same code takes twenty times as long; so it has a crate of its own.
+//! This is a crate of its own so that it can be compiled for speed. `aes-gcm` is generic, so its
+//! code is compiled with the settings of the crate that names the types. The rest of the store is
+//! compiled for size, in which this code takes twenty times as long.
 
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit};
 use zeroize::ZeroizeOnDrop;
 
-/// The round keys of AES-256 and the table of GHASH that belong to a key. Both are overwritten when they are dropped.
+/// The round keys of AES-256 and the table of GHASH that belong to a key. Both are overwritten when
+/// they are dropped.
 pub struct Cipher(Aes256Gcm);
 
 impl ZeroizeOnDrop for Cipher {}
 
-/// The tag does not belong to key, IV, additional data and ciphertext.
+/// The tag does not match key, IV, additional data and ciphertext.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrongTag;
 
@@ -22,7 +24,7 @@ impl Cipher {
         Cipher(Aes256Gcm::new(key.into()))
     }
 
-    /// Encrypts `buffer` and gives the tag. An IV must never come twice under one key.
+    /// Encrypts `buffer` and returns the tag. An IV must never be used twice under one key.
     ///
     /// # Panics
     /// Above GCM's limit of 64 GiB.
@@ -32,7 +34,8 @@ impl Cipher {
         tag.expect("fewer bytes than GCM's limit").into()
     }
 
-    /// Decrypts `buffer` if the tag is right, which is compared in constant time; else it stays as it is.
+    /// Compares the tag in constant time, then decrypts `buffer`. If the tag is wrong, `buffer`
+    /// does not change.
     ///
     /// # Errors
     /// The tag is wrong.

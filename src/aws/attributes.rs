@@ -1,4 +1,4 @@
-//! Attributes as the SDK has them, and as the store has them.
+//! Converts attributes between the SDK's types and the store's.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,5 @@
-//! The clients of the AWS SDK: made on first use, one pair for each set of settings in the process, so that stores share connections.
+//! The clients of the AWS SDK: made on first use, one pair for each set of settings in the process,
+//! so that stores share connections.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -11,23 +12,21 @@ use aws_sdk_dynamodb::config::SharedCredentialsProvider;
 use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
 use tokio::sync::OnceCell;
 
-use super::answer_body::BoundedAnswer;
 use super::credentials::HeldCredentials;
 use super::failure::Call;
 use super::http::{self, LastExchange, Watched};
-use super::no_metrics::NoMetrics;
+use super::interceptors::interceptors;
 use super::registry::Registry;
-use super::request_counter::RequestCounter;
 use super::settings::Settings;
 use super::sources::Sources;
-use super::user_agent::UserAgentOnce;
 use crate::call::{guarded, no_credentials_in_time};
 use crate::config::DEFAULT_REGION;
 use crate::error::{Result, Service};
 
-/// The retries that a client may make at once are this many tokens by the cost of one; a call that succeeds at once gives a token back. So a client makes
-/// 50 retries in an outage, however long, and one for ten calls that need none: these are the numbers of AWS's SDKs, but for throttling, where theirs allow twice
-/// as many.
+/// The retry budget of a client, in tokens. A retry costs some, and a call that succeeds at once
+/// returns one. During an outage, however long, a client makes 50 retries, and earns one for every
+/// ten calls that need none. These are the numbers of AWS's SDKs, except for throttling, for which
+/// theirs allow twice as many.
 const RETRY_TOKENS: usize = 500;
 const RETRY_COST: u32 = 10;
 
@@ -37,16 +36,16 @@ static CLIENTS: Registry<ClientSettings, AwsClients> = Registry::new();
 static CREDENTIALS: Registry<(String, Option<String>, Option<String>), HeldCredentials> =
     Registry::new();
 
-/// Everything that two stores must agree on to share clients.
+/// Everything that two stores must have in common to share clients.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClientSettings {
-    /// The region of the services, if it is not the profile's or the default.
+    /// The region of the services; `None` for the profile's or the default.
     pub region: Option<String>,
-    /// `DynamoDB`'s URL, if it is not AWS's own or the environment's.
+    /// `DynamoDB`'s URL; `None` for the environment's or AWS's own.
     pub dynamodb_endpoint: Option<String>,
-    /// KMS's URL, if it is not AWS's own or the environment's.
+    /// KMS's URL; `None` for the environment's or AWS's own.
     pub kms_endpoint: Option<String>,
-    /// The profile of the AWS configuration files, if it is not the environment's.
+    /// The profile of the AWS configuration files; `None` for the environment's.
     pub profile: Option<String>,
     /// The role to assume.
     pub role_arn: Option<String>,
@@ -66,7 +65,7 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    /// For web requests: a service in the same region answers in milliseconds.
+    /// Short, because web requests wait: a service in the same region answers in milliseconds.
     pub const DEFAULT: Timeouts = Timeouts {
         connect: Duration::from_secs(1),
         attempt: Duration::from_secs(2),
@@ -88,7 +87,8 @@ struct Made {
 }
 
 impl AwsClients {
-    /// The clients for `settings`, the same ones for all who ask while somebody has them. Nothing is read and nothing connects before the first call.
+    /// The clients for `settings`, shared by all callers as long as one of them holds them. Nothing
+    /// is read and nothing connects before the first call.
     #[must_use]
     pub fn shared(settings: &ClientSettings) -> Arc<AwsClients> {
         CLIENTS.get(settings.clone(), || AwsClients {
@@ -98,7 +98,7 @@ impl AwsClients {
         })
     }
 
-    /// As `shared`, for a store that begins: its first call looks for credentials anew.
+    /// Like `shared`, for a new store: its first call looks for credentials anew.
     #[must_use]
     pub fn for_store(settings: &ClientSettings) -> Arc<AwsClients> {
         let clients = AwsClients::shared(settings);
@@ -121,7 +121,8 @@ impl AwsClients {
         self.settings.timeouts
     }
 
-    /// `DynamoDB`'s client, and credentials for it: their search does not take of the time that an attempt has.
+    /// `DynamoDB`'s client with credentials. Looking for credentials does not count towards the
+    /// time of an attempt.
     pub(super) async fn dynamodb(&self, call: &Call<'_>) -> Result<&aws_sdk_dynamodb::Client> {
         Ok(&self.ready(call).await?.dynamodb)
     }
@@ -143,12 +144,12 @@ impl AwsClients {
             .made
             .get_or_try_init(|| Box::pin(guarded(self.make())))
             .await?;
-        // Calls that read the whole table have no deadline but this one.
+        // The only deadline of calls that read the whole table.
         let search = tokio::time::timeout(self.settings.timeouts.call, made.credentials.get());
         match search.await {
             Ok(Ok(_)) => Ok(made),
-            Ok(Err(failure)) => Err(failure.for_call(call.action)),
-            Err(_) => Err(no_credentials_in_time(call.action)),
+            Ok(Err(failure)) => Err(failure.for_call(call.service, call.action)),
+            Err(_) => Err(no_credentials_in_time(call.service, call.action)),
         }
     }
 
@@ -170,7 +171,8 @@ impl AwsClients {
             .http_client(client.clone())
             .no_credentials()
             .identity_cache(IdentityCache::no_cache()) // ours keeps them
-            // An attempt has a deadline, so that nothing is left for it to notice, at the price of a task's worth of bookkeeping for every request.
+            // Stalled-stream protection is off: each attempt has a deadline, and the protection
+            // costs a task for every request.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         if let Some(profile) = &own.profile {
             loader = loader.profile_name(profile);
@@ -210,20 +212,18 @@ impl AwsClients {
             .credentials_provider(provider)
             .build();
         let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&shared)
-            .retry_partition(retry_budget("dynamodb"))
-            .interceptor(UserAgentOnce::default())
-            .interceptor(NoMetrics)
-            .interceptor(RequestCounter(Service::DynamoDb))
-            .interceptor(BoundedAnswer);
+            .retry_partition(retry_budget("dynamodb"));
+        for interceptor in interceptors(Service::DynamoDb) {
+            dynamodb.push_interceptor(interceptor);
+        }
         if let Some(endpoint) = &settings.dynamodb_endpoint {
             dynamodb = dynamodb.endpoint_url(endpoint);
         }
-        let mut kms = aws_sdk_kms::config::Builder::from(&shared)
-            .retry_partition(retry_budget("kms"))
-            .interceptor(UserAgentOnce::default())
-            .interceptor(NoMetrics)
-            .interceptor(RequestCounter(Service::Kms))
-            .interceptor(BoundedAnswer);
+        let mut kms =
+            aws_sdk_kms::config::Builder::from(&shared).retry_partition(retry_budget("kms"));
+        for interceptor in interceptors(Service::Kms) {
+            kms.push_interceptor(interceptor);
+        }
         if let Some(endpoint) = &settings.kms_endpoint {
             kms = kms.endpoint_url(endpoint);
         }
@@ -235,8 +235,8 @@ impl AwsClients {
     }
 }
 
-/// Retries of one client of one service; the SDK's own budget is one for all clients of the process, which would let an outage of one table take the retries
-/// of all others.
+/// Each client of each service has its own retry budget. The SDK's budget is shared by all clients
+/// of the process, so an outage of one table would use up the retries of all others.
 fn retry_budget(service: &'static str) -> RetryPartition {
     let tokens = TokenBucket::builder()
         .capacity(RETRY_TOKENS)

@@ -1,4 +1,4 @@
-//! Credentials: where they are looked for, how long they are kept, and when they are looked for again.
+//! Where credentials are looked for, how long they are kept, and when they are looked for again.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,25 +19,27 @@ use tokio::time::Instant;
 use super::failure::{chain, plain_texts};
 use super::http::LastExchange;
 use crate::call::guarded;
-use crate::error::{Cause, Error};
+use crate::error::{Cause, Error, Kind, Service, ServiceError};
 
-/// After this a search that hangs is given up, so that the next call begins a new one.
+/// A search that takes longer is given up, so that the next call begins a new one.
 const SEARCH_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Credentials that end sooner than this are looked for again, as the SDK's own cache does.
+/// Credentials that expire within this time are looked for again, as in the SDK's own cache.
 const SOON: Duration = Duration::from_secs(10);
 
-/// How often, at most, a service's refusal makes them looked for again.
+/// The least time between two searches that a service's refusal causes.
 const BETWEEN_REFUSALS: Duration = Duration::from_secs(5);
 
-/// Makes a provider that has read nothing yet: the SDK's own keep what they have read of the configuration files, mistakes included.
+/// Makes a provider that has read nothing yet. The SDK's own providers keep what they have read of
+/// the configuration files, including mistakes.
 pub(super) type Source =
     Box<dyn Fn() -> BoxFuture<'static, SharedCredentialsProvider> + Send + Sync>;
 
 type Search = Shared<BoxFuture<'static, Result<Credentials, NotFound>>>;
 
-/// Credentials and the search for them, which all calls share. It runs in a task of its own: when a call that needs credentials has no more time, the search
-/// goes on, and the next call gets what it finds.
+/// Credentials and the search for them, shared by all calls. The search runs in a task of its own:
+/// if the call that needs credentials times out, the search continues, and the next call gets its
+/// result.
 #[derive(Clone)]
 pub(super) struct HeldCredentials(Arc<Inner>);
 
@@ -50,21 +52,22 @@ struct Inner {
 #[derive(Default)]
 struct State {
     found: Option<Credentials>,
-    /// What has found them, for the next ones: it may know more than it has told, as that of an instance does.
+    /// The provider that found the current credentials, kept for the next search: it can have state
+    /// of its own, as the provider for instances does.
     provider: Option<SharedCredentialsProvider>,
     search: Option<(Search, AbortHandle)>,
     /// Somebody wants them read anew.
     outdated: bool,
     /// A service refused them.
     refused: bool,
-    /// When a refusal last made them looked for again.
+    /// When a refusal last caused a search.
     refusal_heard: Option<Instant>,
 }
 
 /// Why there are none.
 #[derive(Clone, Debug)]
 pub(super) struct NotFound {
-    /// What is wrong with those there are, naming the setting.
+    /// What is wrong with the credentials that were found. Names the setting.
     pub(super) reason: Option<String>,
     pub(super) retryable: bool,
     /// The search panicked.
@@ -82,16 +85,18 @@ impl std::error::Error for NotFound {}
 
 impl NotFound {
     /// The error of a call that needed them.
-    pub(super) fn for_call(&self, action: &'static str) -> Error {
+    pub(super) fn for_call(&self, service: Service, action: &'static str) -> Error {
         if self.defect {
             return Error::Internal;
         }
-        Error::Credentials {
-            action,
-            reason: self.reason.as_deref().map(Box::from),
-            retryable: self.retryable,
-            source: Some(self.cause.clone()),
-        }
+        let kind = if self.retryable {
+            Kind::CredentialsLate
+        } else {
+            Kind::Credentials
+        };
+        let failed = ServiceError::new(service, action, kind).because(self.cause.clone());
+        let reason = self.reason.clone();
+        ServiceError { reason, ..failed }.into()
     }
 
     /// For settings that lead to none.
@@ -124,7 +129,8 @@ impl NotFound {
         let retryable = match error {
             CredentialsError::ProviderTimedOut(_) => true,
             CredentialsError::InvalidConfiguration(_) => false,
-            // Nobody was there to ask: that there are no credentials here is settled, unless somebody was there and did not answer.
+            // Nobody could be asked, so it is certain that there are no credentials here. If a
+            // service was reached but did not answer, it is not.
             CredentialsError::CredentialsNotLoaded(_) => exchange.was_unavailable(),
             _ => exchange.failed() || throttled,
         };
@@ -146,7 +152,8 @@ impl HeldCredentials {
         }))
     }
 
-    /// Those that are held, or what a search finds; any number of calls share one.
+    /// The credentials that are held, or the result of a search. Any number of calls share one
+    /// search.
     pub(super) async fn get(&self) -> Result<Credentials, NotFound> {
         let search = {
             let mut state = self.0.state();
@@ -154,7 +161,7 @@ impl HeldCredentials {
                 return Ok(found);
             }
             match &state.search {
-                // One whose runtime ended under it has left itself here.
+                // A search whose runtime has ended has cleared itself here.
                 Some((search, task)) if !task.is_finished() => search.clone(),
                 _ => self.search(&mut state),
             }
@@ -223,7 +230,8 @@ impl Inner {
         Ok((found, provider))
     }
 
-    /// Keeps what a search found. One that failed takes nothing away that is still good; the next one begins with the files.
+    /// Keeps the result of a search. A failed search leaves credentials that are still valid, and
+    /// the next search reads the files again.
     fn ended(
         &self,
         found: Result<(Credentials, SharedCredentialsProvider), NotFound>,
@@ -264,7 +272,8 @@ fn lasts(found: &Credentials, time: Duration) -> bool {
     end.is_none_or(|end| end > SystemTime::now() + time)
 }
 
-/// What cannot stand in the headers of a request: the SDK panics on it. It comes from a file or a secret that ends in a newline.
+/// A character that cannot be in a header of a request: the SDK panics on it. It comes from a file
+/// or a secret that ends in a newline.
 fn check(found: &Credentials) -> Result<(), NotFound> {
     let values = [
         ("AWS_ACCESS_KEY_ID", Some(found.access_key_id())),
@@ -289,12 +298,12 @@ fn check(found: &Credentials) -> Result<(), NotFound> {
     Ok(())
 }
 
-/// Of an access key id, a secret access key or a session token.
+/// Checks an access key id, a secret access key or a session token.
 pub(super) fn is_usable_key(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// A provider whose credentials are looked at before they sign a request to AWS STS.
+/// A provider whose credentials are checked before they sign a request to AWS STS.
 #[derive(Debug)]
 pub(super) struct Checked(pub(super) SharedCredentialsProvider);
 

@@ -21,7 +21,7 @@ use super::AwsClients;
 use super::attributes::{attribute_value, item};
 use super::expressions::{condition_expression, filter_expression, some};
 use super::failure::{Call, reply};
-use crate::error::{Cause, Error, Result, Service, Unset};
+use crate::error::{Cause, Error, Kind, Result, Service, ServiceError, Unset};
 use crate::record::partition_key::is_table_key;
 use crate::record::{Attribute, Item, SESSION_ID, TTL};
 use crate::store::session_table::{Condition, Outcome, Page, Scan, SessionTable};
@@ -30,7 +30,8 @@ use crate::time::EpochSeconds;
 /// How many requests one `BatchWriteItem` holds (Amazon DynamoDB API Reference).
 const BATCH: usize = 25;
 
-/// How often a batch is sent again for what `DynamoDB` left unprocessed, each time after twice the wait of the time before: 6.3 s in all.
+/// How often a batch is sent again with the items that `DynamoDB` left unprocessed. Each wait is
+/// twice the one before: 6.3 s in all.
 const BATCH_RETRIES: u32 = 7;
 const FIRST_BATCH_WAIT: Duration = Duration::from_millis(50);
 
@@ -52,7 +53,7 @@ impl DynamoDbTable {
         }
     }
 
-    /// The same, whose errors say what would have named it.
+    /// Lets errors say which option and variable would have named the table, if neither was set.
     #[must_use]
     pub fn unless_set(self, unset: Option<Unset>) -> DynamoDbTable {
         DynamoDbTable { unset, ..self }
@@ -66,16 +67,9 @@ impl DynamoDbTable {
         Call::to(Service::DynamoDb, action, &self.name, &self.clients).unless_set(self.unset)
     }
 
-    fn wrong_schema(&self, reason: impl Into<String>) -> Error {
-        Error::TableSchema {
-            table: self.name.clone(),
-            reason: reason.into(),
-            source: None,
-        }
-    }
-
-    /// What a refused write met. DynamoDB tells it with the refusal; servers that do not know `ReturnValuesOnConditionCheckFailure` do not, and theirs would
-    /// be taken for one that met nothing.
+    /// What a refused write met. `DynamoDB` returns the item with the refusal. Servers that do not
+    /// know `ReturnValuesOnConditionCheckFailure` do not, so the item is read: otherwise the
+    /// refusal would look like one that met no item.
     async fn told(&self, outcome: Outcome, key: &str) -> Result<Outcome> {
         match outcome {
             Outcome::Refused(None) => Ok(Outcome::Refused(self.get(key).await?)),
@@ -103,11 +97,11 @@ impl DynamoDbTable {
                 .request_items(&self.name, requests);
             let reply = call.answer(request.send()).await;
             let reply = reply.and_then(|reply| call.answered(reply))?;
-            // A map without entries, if all were processed (DynamoDB API Reference, "BatchWriteItem").
+            // An empty map if all were processed (DynamoDB API Reference, "BatchWriteItem").
             let unprocessed = reply
                 .unprocessed_items
                 .ok_or_else(|| call.wrong_answer("it does not say what was left unprocessed"))?;
-            // The table may come back under its ARN; there is only one in the request.
+            // The answer may name the table by its ARN; the request has only one table.
             requests = unprocessed.into_values().flatten().collect();
             if requests.is_empty() {
                 return Ok(());
@@ -116,14 +110,9 @@ impl DynamoDbTable {
                 tokio::time::sleep(FIRST_BATCH_WAIT * 2_u32.pow(attempt)).await;
             }
         }
-        Err(Error::Throttled {
-            service: Service::DynamoDb,
-            action: call.action,
-            source: Some(Cause::new(
-                "UnprocessedItems",
-                format!("{} items were left unprocessed", requests.len()),
-            )),
-        })
+        let left = format!("{} items were left unprocessed", requests.len());
+        let left = Cause::new("UnprocessedItems", left);
+        Err(call.error(Kind::Throttled).because(left).into())
     }
 }
 
@@ -246,7 +235,7 @@ impl SessionTable for DynamoDbTable {
         let items = reply
             .items
             .ok_or_else(|| call.wrong_answer("it holds no list of items"))?;
-        // Passed by, it would be a session that is not there.
+        // If it were ignored, its session would look missing.
         let keyed = |item: &HashMap<_, _>| matches!(item.get(SESSION_ID), Some(AttributeValue::S(key)) if is_table_key(key));
         if !items.iter().all(keyed) {
             return Err(call.wrong_answer("it holds an item without the key of this table"));
@@ -274,26 +263,32 @@ impl SessionTable for DynamoDbTable {
         let reply = call.answer(request.send()).await;
         let reply = reply.and_then(|reply| call.answered(reply))?;
         let Some(table) = reply.table else {
-            return Err(self.wrong_schema("DescribeTable says nothing about it"));
+            return Err(call.wrong_schema("DescribeTable says nothing about it"));
         };
-        // A table that is UPDATING (its capacity, an index) serves reads and writes.
+        // A table that is UPDATING (its capacity, an index) still serves reads and writes.
         match &table.table_status {
             Some(TableStatus::Active | TableStatus::Updating) => {}
             status => {
                 let status = status.as_ref().map_or("unknown", TableStatus::as_str);
-                return Err(self.wrong_schema(format!("its status is {status}")));
+                return Err(call.wrong_schema(format!("its status is {status}")));
             }
         }
         if has_session_key(&table) {
             Ok(())
         } else {
-            Err(self.wrong_schema("its key schema is another one"))
+            Err(call.wrong_schema("its key schema is another one"))
         }
     }
 }
 
 impl Call<'_> {
-    /// `refusal` takes the failed condition out of the operation's own error.
+    fn wrong_schema(&self, reason: impl Into<String>) -> Error {
+        let reason = Some(reason.into());
+        let failed = self.error(Kind::TableSchema);
+        ServiceError { reason, ..failed }.into()
+    }
+
+    /// `refusal` extracts the failed condition from the error of the operation.
     fn written<T, E>(
         &self,
         reply: std::result::Result<T, SdkError<E>>,

@@ -1,5 +1,6 @@
-//! The conditions and the filter of [`SessionTable`](crate::store::session_table::SessionTable), in the language of `DynamoDB`'s expressions. They mean what
-//! [`Condition::holds`] and [`Scan::admits`] say; `tests/expressions.rs` compares them.
+//! The conditions and the filter of [`SessionTable`](crate::store::session_table::SessionTable) as
+//! `DynamoDB` expressions. They mean the same as [`Condition::holds`] and [`Scan::admits`];
+//! `tests/expressions.rs` compares them.
 
 use std::collections::HashMap;
 
@@ -11,7 +12,7 @@ use crate::record::{AUTH_TAG, MARKS, NOT_AFTER, SESSION_ID, TTL};
 use crate::store::session_table::{Condition, Scan};
 use crate::time::EpochSeconds;
 
-/// An expression of the API: its text and what its placeholders stand for.
+/// An expression of the API: its text and the values of its placeholders.
 #[derive(Default)]
 pub(super) struct Expression {
     pub(super) text: Option<String>,
@@ -20,7 +21,7 @@ pub(super) struct Expression {
 }
 
 impl Expression {
-    /// A refused condition tells what there is instead.
+    /// If the condition is refused, return the item that is there.
     pub(super) fn refusal(&self) -> Option<ReturnValuesOnConditionCheckFailure> {
         let conditional = self.text.is_some();
         conditional.then_some(ReturnValuesOnConditionCheckFailure::AllOld)

@@ -1,4 +1,4 @@
-//! What an error of the AWS SDK means to the caller of the store.
+//! Translates errors of the AWS SDK into errors of the store.
 
 use std::error::Error as StdError;
 
@@ -12,7 +12,72 @@ use aws_sdk_kms::operation::RequestId;
 use super::AwsClients;
 use super::credentials::NotFound;
 use crate::call;
-use crate::error::{Cause, Error, Result, Service, Unset};
+use crate::error::{Cause, Error, Kind, Resource, Result, Service, ServiceError, Unset};
+
+/// What an error code means, and the service that says it; none for those that both say. Both say the "Common Errors" of the AWS General Reference, under names
+/// that differ between their protocols.
+const MEANINGS: [(&[&str], Option<Service>, Kind); 6] = [
+    (
+        &[
+            "UnrecognizedClientException",
+            "InvalidClientTokenId",
+            "InvalidSignatureException",
+            "SignatureDoesNotMatch",
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "RequestExpired",
+            "MissingAuthenticationToken",
+            "MissingAuthenticationTokenException",
+            "IncompleteSignature",
+            "IncompleteSignatureException",
+            "InvalidAccessKeyId",
+            "OptInRequired",
+        ],
+        None,
+        Kind::Credentials,
+    ),
+    (
+        &["AccessDeniedException", "AccessDenied"],
+        None,
+        Kind::AccessDenied,
+    ),
+    (THROTTLING_ERRORS, None, Kind::Throttled),
+    (
+        // KMS API Reference, "GenerateDataKey" and "Decrypt": Errors.
+        &[
+            "NotFoundException",
+            "DisabledException",
+            "KMSInvalidStateException",
+            "InvalidKeyUsageException",
+            "InvalidArnException",
+            "UnsupportedOperationException",
+            "ValidationException",
+        ],
+        Some(Service::Kms),
+        Kind::KeyUnusable,
+    ),
+    (
+        &["ResourceNotFoundException"],
+        Some(Service::DynamoDb),
+        Kind::TableNotFound,
+    ),
+    (
+        &["ValidationException"],
+        Some(Service::DynamoDb),
+        Kind::TableSchema,
+    ),
+];
+
+/// KMS's codes for a wrapped key that is not of the key that was asked. That says something of the session, not of the service.
+const OTHER_KEY: [&str; 2] = ["InvalidCiphertextException", "IncorrectKeyException"];
+
+/// What an error code means. One that is not known says "not now".
+fn kind(code: &str, service: Service) -> Kind {
+    let meaning = MEANINGS
+        .iter()
+        .find(|(codes, of, _)| of.is_none_or(|of| of == service) && codes.contains(&code));
+    meaning.map_or(Kind::Unavailable, |(_, _, kind)| *kind)
+}
 
 /// A call to AWS, to say what failed.
 pub(super) struct Call<'a> {
@@ -44,13 +109,14 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// To a resource that may be the built-in default.
+    /// A call to a resource that may be the built-in default.
     pub(super) fn unless_set(self, unset: Option<Unset>) -> Call<'a> {
         Call { unset, ..self }
     }
 }
 
-/// Waits for the answer to a request. A panic of the SDK ends here, so that nothing that waits for the same answer goes with it.
+/// Waits for the answer to a request. Catches a panic of the SDK, so that it does not spread to
+/// others that wait for the same answer.
 pub(super) fn reply<T, E>(
     sent: impl Future<Output = Reply<T, E>> + Send,
 ) -> impl Future<Output = Result<Reply<T, E>>> + Send {
@@ -75,7 +141,8 @@ impl Call<'_> {
         async { reply.await?.map_err(|error| self.failed(&error)) }
     }
 
-    /// An answer without AWS's request id is none of AWS's, whatever its status: a proxy's page, a captive portal.
+    /// An answer without AWS's request id does not come from AWS, whatever its status: it is a
+    /// proxy's page or a captive portal.
     pub(super) fn answered<T: RequestId>(&self, reply: T) -> Result<T> {
         if reply.request_id().is_some() {
             Ok(reply)
@@ -84,12 +151,21 @@ impl Call<'_> {
         }
     }
 
-    /// For an answer that cannot be one to what was asked.
+    /// An answer that does not fit the request.
     pub(super) fn wrong_answer(&self, what: &str) -> Error {
-        Error::Unavailable {
-            service: self.service,
-            action: self.action,
-            source: Some(Cause::new("WrongReply", format!("the answer: {what}"))),
+        let cause = Cause::new("WrongReply", format!("the answer: {what}"));
+        self.error(Kind::Unavailable).because(cause).into()
+    }
+
+    /// An error of this call.
+    pub(super) fn error(&self, kind: Kind) -> ServiceError {
+        ServiceError {
+            resource: Resource {
+                name: self.resource.to_owned(),
+                region: self.clients.region().to_owned(),
+                unset: self.unset,
+            },
+            ..ServiceError::new(self.service, self.action, kind)
         }
     }
 
@@ -98,20 +174,16 @@ impl Call<'_> {
     where
         E: ProvideErrorMetadata + RequestId + StdError + Send + Sync + 'static,
     {
-        let source = Some(cause(error));
         let action = self.action;
-        let without_reason = |retryable, source| Error::Credentials {
-            action,
-            reason: None,
-            retryable,
-            source,
-        };
         if let Some(not_found) = chain(error).find_map(|error| error.downcast_ref::<NotFound>()) {
-            return not_found.for_call(action);
+            return not_found.for_call(self.service, action);
         }
+        let cause = cause(error);
         if !call::sent() {
             match error {
-                SdkError::TimeoutError(_) => return without_reason(true, source),
+                SdkError::TimeoutError(_) => {
+                    return self.error(Kind::CredentialsLate).because(cause).into();
+                }
                 // Nothing left this process, and nothing of what it read or was told changes by itself.
                 SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) => {
                     return Error::Config(format!(
@@ -123,84 +195,25 @@ impl Call<'_> {
                 _ => {}
             }
         }
-        let unavailable = |source| Error::Unavailable {
-            service: self.service,
-            action,
-            source,
-        };
-        let Some(code) = error.code() else {
-            return unavailable(source);
-        };
-        match (code, self.service) {
-            // AWS General Reference, "Common Errors"; the names differ between the services' protocols.
-            (
-                "UnrecognizedClientException"
-                | "InvalidClientTokenId"
-                | "InvalidSignatureException"
-                | "SignatureDoesNotMatch"
-                | "ExpiredToken"
-                | "ExpiredTokenException"
-                | "RequestExpired"
-                | "MissingAuthenticationToken"
-                | "MissingAuthenticationTokenException"
-                | "IncompleteSignature"
-                | "IncompleteSignatureException"
-                | "InvalidAccessKeyId"
-                | "OptInRequired",
-                _,
-            ) => {
-                self.clients.credentials_refused();
-                without_reason(false, source)
-            }
-            ("AccessDeniedException" | "AccessDenied", service) => Error::AccessDenied {
-                service,
-                action,
-                resource: self.resource.to_owned(),
-                unset: self.unset,
-                source,
-            },
-            (code, service) if THROTTLING_ERRORS.contains(&code) => Error::Throttled {
-                service,
-                action,
-                source,
-            },
-            ("InvalidCiphertextException" | "IncorrectKeyException", Service::Kms) => {
-                Error::Integrity { source }
-            }
-            // KMS API Reference, "GenerateDataKey" and "Decrypt": Errors.
-            (
-                "NotFoundException"
-                | "DisabledException"
-                | "KMSInvalidStateException"
-                | "InvalidKeyUsageException"
-                | "InvalidArnException"
-                | "UnsupportedOperationException"
-                | "ValidationException",
-                Service::Kms,
-            ) => Error::KmsKeyUnusable {
-                key: self.resource.to_owned(),
-                unset: self.unset,
-                action,
-                source,
-            },
-            ("ResourceNotFoundException", Service::DynamoDb) => Error::TableNotFound {
-                table: self.resource.to_owned(),
-                region: self.clients.region().to_owned(),
-                unset: self.unset,
-                source,
-            },
-            ("ValidationException", Service::DynamoDb) => Error::TableSchema {
-                table: self.resource.to_owned(),
-                reason: format!("it refuses {action}"),
-                source,
-            },
-            _ => unavailable(source),
+        let code = error.code().unwrap_or_default();
+        if self.service == Service::Kms && OTHER_KEY.contains(&code) {
+            return Error::Integrity {
+                source: Some(cause),
+            };
         }
+        let mut failed = self.error(kind(code, self.service)).because(cause);
+        match failed.kind {
+            Kind::Credentials => self.clients.credentials_refused(),
+            Kind::TableSchema => failed.reason = Some(format!("it refuses {action}")),
+            _ => {}
+        }
+        failed.into()
     }
 }
 
-/// AWS's own words, or else the kind of failure and what the operating system or the credential chain says. Nothing else of the SDK's texts:
-/// some quote whole requests, session ids and all.
+/// AWS's own message; if there is none, the kind of failure and what the operating system or the
+/// credential chain says. Other texts of the SDK are left out: some quote whole requests with
+/// session ids.
 fn cause<E>(error: &SdkError<E>) -> Cause
 where
     E: ProvideErrorMetadata + RequestId + StdError + Send + Sync + 'static,
@@ -231,15 +244,15 @@ where
     }
 }
 
-/// How long the service asks its callers to wait: AWS's own header in milliseconds, or that of RFC 9110 in seconds, which proxies send; its other form, a date, is
-/// not read.
+/// How long the service asks its callers to wait: AWS's header in milliseconds, or the
+/// `Retry-After` of RFC 9110 in seconds, which proxies send. Its other form, a date, is not read.
 fn retry_after_millis(response: &HttpResponse) -> Option<u32> {
     let number = |name| response.headers().get(name)?.trim().parse::<u32>().ok();
     number("x-amz-retry-after")
         .or_else(|| number("retry-after").map(|seconds| seconds.saturating_mul(1000)))
 }
 
-/// `DynamoDB` tells what was too much: the table's capacity, the account's, or that of one key.
+/// `DynamoDB` says which limit was exceeded: that of the table, of the account, or of one key.
 fn with_reasons(message: String, error: &(dyn StdError + 'static)) -> String {
     let reasons = chain(error).find_map(|error| {
         let throttled = error
@@ -263,7 +276,7 @@ fn with_reasons(message: String, error: &(dyn StdError + 'static)) -> String {
     }
 }
 
-/// The text of errors that know nothing of the request.
+/// The texts of errors that contain nothing of the request.
 fn plain_text(error: &(dyn StdError + 'static)) -> Option<String> {
     let plain = error.is::<std::io::Error>()
         || error.is::<CredentialsError>()
@@ -277,7 +290,7 @@ pub(super) fn plain_texts(error: &(dyn StdError + 'static)) -> String {
     texts.join(": ")
 }
 
-/// What is at the bottom of an error that was there before any request: it can speak of settings alone.
+/// The innermost cause of an error that happened before any request: it can only mention settings.
 fn last_of(error: &(dyn StdError + 'static)) -> String {
     chain(error)
         .last()

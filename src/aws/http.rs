@@ -1,5 +1,5 @@
-//! The HTTP client of the SDK: the SDK's own default with certificates that the environment adds, and, for the services that issue credentials, with an eye on
-//! whether they answer.
+//! The HTTP client of the SDK: the SDK's default with the certificates that the environment adds.
+//! For the services that issue credentials, it also notes whether they answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -26,8 +26,9 @@ use super::failure::chain;
 use super::settings::Settings;
 use crate::error::{Error, Result};
 
-/// The SDK's default client (aws-smithy-runtime 1.16: `default_https_client`), which trusts the system's certificates, and those of the files that
-/// `AWS_CA_BUNDLE` and `NODE_EXTRA_CA_CERTS` name.
+/// The SDK's default client (aws-smithy-runtime 1.16: `default_https_client`). It trusts the
+/// system's certificates, and those in the files that `AWS_CA_BUNDLE` and `NODE_EXTRA_CA_CERTS`
+/// name.
 pub(super) async fn client(settings: &Settings) -> Result<SharedHttpClient> {
     let mut trusted = TrustStore::default();
     for (name, path) in settings.certificate_files() {
@@ -52,7 +53,8 @@ pub(super) async fn client(settings: &Settings) -> Result<SharedHttpClient> {
     )
 }
 
-/// The certificates of a file, those that the TLS library can read: it panics on others. There must be some.
+/// Those certificates of a file that the TLS library can read: it panics on others. A file without
+/// any is an error.
 async fn certificates(name: &str, path: &str) -> Result<Vec<u8>> {
     let refused = |what: &str| {
         Error::Config(format!(
@@ -88,9 +90,9 @@ async fn certificates(name: &str, path: &str) -> Result<Vec<u8>> {
 pub(super) struct LastExchange(AtomicU8);
 
 const ANSWERED: u8 = 0;
-/// There is nobody who answers, as where a laptop asks for the role of an instance.
+/// Nobody answers, for example if a laptop asks for the role of an instance.
 const NOT_REACHED: u8 = 1;
-/// There is somebody who does not answer in time, or answers that he cannot.
+/// A service was reached, but did not answer in time or reported a failure.
 const UNAVAILABLE: u8 = 2;
 
 impl LastExchange {
@@ -99,7 +101,7 @@ impl LastExchange {
         self.0.store(ANSWERED, Ordering::Relaxed);
     }
 
-    /// Whether a service was reached and did not do its work.
+    /// Whether a service was reached and failed.
     pub(super) fn was_unavailable(&self) -> bool {
         self.0.load(Ordering::Relaxed) == UNAVAILABLE
     }
@@ -110,7 +112,7 @@ impl LastExchange {
     }
 }
 
-/// A client that notes in a [`LastExchange`] how its requests end.
+/// A client that notes the outcome of its requests in a [`LastExchange`].
 #[derive(Debug)]
 pub(super) struct Watched {
     pub(super) client: SharedHttpClient,
@@ -159,7 +161,7 @@ struct WatchedConnector {
 
 impl HttpConnector for WatchedConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        // What a deadline of the SDK breaks off stays as this.
+        // Stays if a deadline of the SDK stops the request.
         self.last.0.store(UNAVAILABLE, Ordering::Relaxed);
         let (answer, last) = (self.connector.call(request), self.last.clone());
         HttpConnectorFuture::new(async move {
@@ -178,7 +180,7 @@ impl HttpConnector for WatchedConnector {
     }
 }
 
-/// As opposed to a time-out of a request that was sent.
+/// A time-out while connecting, not one of a request that was sent.
 fn while_connecting(error: &ConnectorError) -> bool {
     chain(error).any(|error| error.to_string().contains("connect timeout"))
 }

@@ -28,18 +28,19 @@ pub struct KmsKey {
     pub clients: Arc<AwsClients>,
     /// Its ARN.
     pub arn: String,
-    /// Set if nobody named a key, and this is the built-in default.
+    /// Set if no key was configured, and this is the built-in default.
     pub unset: Option<Unset>,
 }
 
-/// The key encryption keys: the first wraps, all may unwrap, so that sessions live through a change of the key or of the account.
+/// The key encryption keys. The first one wraps and all of them unwrap, so that sessions survive a
+/// change of the key or of the account.
 pub struct KmsKeys {
     keys: Vec<KmsKey>,
-    /// How long a key is waited for before the next one is asked, too.
+    /// How long to wait for one key before the next one is asked as well.
     patience: Duration,
 }
 
-/// KMS answers within milliseconds, from another region within some hundreds.
+/// KMS answers within milliseconds, or some hundred milliseconds from another region.
 const LONGEST_PATIENCE: Duration = Duration::from_millis(500);
 
 impl KmsKeys {
@@ -51,7 +52,7 @@ impl KmsKeys {
         let Some(call) = keys.iter().map(|key| key.clients.timeouts().call).min() else {
             return Err(Error::Config("kmsKeyArn must name at least one key".into()));
         };
-        // The last key has half of a call's deadline, though no other answers.
+        // Even if no other key answers, the last one has half of a call's deadline.
         let turns = u32::try_from(keys.len()).unwrap_or(u32::MAX);
         Ok(KmsKeys {
             patience: LONGEST_PATIENCE.min(call / 2 / turns),
@@ -59,7 +60,7 @@ impl KmsKeys {
         })
     }
 
-    /// What a call follows that waits for this key, and what asks it.
+    /// The progress of asking one key, which the waiting call follows, and the request itself.
     fn ask<'a>(
         &'a self,
         index: usize,
@@ -84,8 +85,8 @@ impl DataKeys for KmsKeys {
         self.keys[0].generate(context).await
     }
 
-    /// Asks the keys one after the other: a wrapped key does not tell which one it is of. One that fails, or does not answer soon, does not stand in the way
-    /// of the others.
+    /// Asks the keys one after the other, because a wrapped key does not say which key wrapped it.
+    /// A key that fails, or does not answer soon, does not block the others.
     async fn decrypt(
         &self,
         wrapped: &WrappedKey,
@@ -110,7 +111,7 @@ impl DataKeys for KmsKeys {
                 if next < self.keys.len() {
                     sleep(self.patience).await;
                 } else {
-                    pending().await
+                    pending::<()>().await;
                 }
             };
             match select(asked.next(), pin!(patience)).await {
@@ -119,7 +120,8 @@ impl DataKeys for KmsKeys {
                 Either::Left((None, _)) | Either::Right(_) => {}
             }
         }
-        // "Not of this key" says less than any other failure: the key that cannot answer may be the one.
+        // "Not of this key" is the least informative failure: a key that could not answer may be
+        // the right one.
         let refusal = |error: &Error| matches!(error, Error::Integrity { .. });
         let mut failures = failures.into_iter().flatten();
         let first = failures.next().unwrap_or_else(Error::integrity);
@@ -164,7 +166,7 @@ impl KmsKey {
         };
         let key =
             data_key(key).map_err(|_| call.wrong_answer("it holds no data key of 256 bits"))?;
-        // One that cannot be unwrapped again would be found when its session is read.
+        // A key that cannot be unwrapped must be found now, not when its session is read.
         let wrapped = WrappedKey::from_stored(wrapped.into_inner())
             .map_err(|_| call.wrong_answer("it holds no wrapped data key"))?;
         self.check_answer(&call, reply.key_id.as_deref())?;
@@ -185,7 +187,7 @@ impl KmsKey {
         let key = reply
             .plaintext
             .ok_or_else(|| call.wrong_answer("it holds no plaintext"));
-        // A ciphertext of the same KMS key that holds something else than 32 bytes was not made by this store.
+        // A ciphertext of the right KMS key that does not hold 32 bytes was not made by this store.
         let key = data_key(key?)?;
         self.check_answer(&call, reply.key_id.as_deref())?;
         Ok(key)
@@ -200,8 +202,9 @@ impl KmsKey {
     }
 }
 
-/// Whether KMS may answer with the key ARN `answered` when it was asked for `asked`: the same key, a replica of the same multi-Region
-/// key, or, for an alias, a key of the same account and region, which is all that an alias tells.
+/// Whether KMS may answer with the key ARN `answered` if it was asked for `asked`. They must be the
+/// same key, or replicas of one multi-Region key. If `asked` is an alias, account and region must
+/// match, because an alias says nothing else about its key.
 fn stands_for(asked: &str, answered: &str) -> bool {
     let (Some(asked), Some(answered)) = (parts(asked), parts(answered)) else {
         return false;

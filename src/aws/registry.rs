@@ -1,4 +1,4 @@
-//! Things that are shared by all who ask for the same, for as long as somebody has them.
+//! Values that are shared by all who ask for the same key, as long as one of them holds the value.
 
 use std::collections::HashMap;
 use std::hash::Hash;

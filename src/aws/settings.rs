@@ -1,5 +1,6 @@
-//! What the AWS SDK reads from the environment and the configuration files, checked before it does: it panics on some values, takes no notice of others, and
-//! tells of the rest with the first request.
+//! Checks what the AWS SDK reads from the environment and the configuration files, before the SDK
+//! does. The SDK panics on some values, ignores others, and reports the rest only with the first
+//! request.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -15,12 +16,12 @@ use super::credentials::is_usable_key;
 use crate::config::{is_region, is_url};
 use crate::error::{Error, Result};
 
-/// The bounds of the random waits before the second attempt and before any. The SDK's own, a second and twenty, are longer than a web request waits: a
-/// service that is asked again too late is not heard at all.
+/// The limits of the random waits: before the second attempt, and before any attempt. The SDK's
+/// limits, one second and twenty, are longer than a web request can wait.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// The name of a variable, of its key in a profile, and of the service that may have one of its own.
+/// The name of a variable, of its key in a profile, and of the service that may have its own.
 struct Setting<'a>(&'a str, &'a str, Option<&'a str>);
 
 /// The environment, and the profile that counts.
@@ -30,8 +31,8 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Reads the configuration files; `profile` goes before `AWS_PROFILE`. Files that cannot be read count as empty here: the search for credentials says what
-    /// is wrong with them.
+    /// Reads the configuration files. `profile` takes precedence over `AWS_PROFILE`. Files that
+    /// cannot be read count as empty here; the search for credentials reports them.
     pub(super) async fn read(profile: Option<&str>) -> Settings {
         let (env, fs) = (Env::real(), Fs::real());
         let files = EnvConfigFiles::default();
@@ -40,7 +41,8 @@ impl Settings {
         Settings { env, profiles }
     }
 
-    /// How requests are repeated: `AWS_MAX_ATTEMPTS` and `AWS_RETRY_MODE` or what the profile says, else the SDK's three attempts. The waits are ours.
+    /// How requests are retried: `AWS_MAX_ATTEMPTS` and `AWS_RETRY_MODE`, else the profile's
+    /// settings, else the SDK's three attempts. The waits are the store's own.
     pub(super) fn retries(&self) -> Result<RetryConfig> {
         let mut retries = RetryConfig::standard()
             .with_initial_backoff(FIRST_WAIT)
@@ -62,7 +64,7 @@ impl Settings {
         Ok(retries)
     }
 
-    /// The region of the profile, or of the one that it is based on.
+    /// The region of the profile, or of the profile that it is based on.
     pub(super) fn region(&self) -> Result<Option<String>> {
         let profiles = self.profile_and_sources();
         let named = profiles.iter().find_map(|profile| {
@@ -80,12 +82,12 @@ impl Settings {
 
     /// Whether the files have such a profile.
     pub(super) fn has_profile(&self, name: &str) -> bool {
-        // Files that cannot be read are for the search to tell of.
+        // The search for credentials reports files that cannot be read.
         let profiles = self.profiles.as_ref();
         profiles.is_none_or(|profiles| profiles.get_profile(name).is_some())
     }
 
-    /// A key in the profile that no request can be signed with: the SDK panics on it.
+    /// A key in the profile that cannot sign a request: the SDK panics on it.
     pub(super) fn unusable_key(&self) -> Option<String> {
         let profiles = self.profile_and_sources();
         let mut keys = profiles.iter().flat_map(|profile| {
@@ -102,7 +104,7 @@ impl Settings {
         })
     }
 
-    /// The profile that counts, the one that it is based on, and so on.
+    /// The profile in use, the one that it is based on, and so on.
     fn profile_and_sources(&self) -> Vec<&Profile> {
         let mut found: Vec<&Profile> = Vec::new();
         let Some(profiles) = &self.profiles else {
@@ -119,7 +121,8 @@ impl Settings {
         found
     }
 
-    /// Checks what of the environment leads to a service. `own` says whether an option names the service's endpoint; `service` is its name in settings.
+    /// Checks the settings of the environment that decide how a service is reached. `own` says
+    /// whether an option names the service's endpoint. `service` is its name in settings.
     pub(super) fn check_endpoint(&self, service: &str, own: bool) -> Result<()> {
         let ignored = Setting(
             "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
@@ -151,7 +154,8 @@ impl Settings {
         Ok(())
     }
 
-    /// The files whose certificates count beside the system's, each with the name of the setting.
+    /// The files whose certificates are trusted in addition to the system's, each with the name of
+    /// its setting.
     pub(super) fn certificate_files(&self) -> Vec<(&'static str, String)> {
         let bundle = self.value(&Setting("AWS_CA_BUNDLE", "ca_bundle", None));
         let extra = self.env.get("NODE_EXTRA_CA_CERTS").ok();

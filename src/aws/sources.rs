@@ -29,7 +29,8 @@ pub(super) struct Sources {
     /// Of AWS STS.
     pub(super) region: String,
     pub(super) retries: RetryConfig,
-    /// What the environment and the profile say of everything else. It has no deadlines: the search as a whole has one.
+    /// All other settings of the environment and the profile. No deadlines: the search as a whole
+    /// has one.
     pub(super) config: SdkConfig,
 }
 
@@ -39,7 +40,8 @@ impl Sources {
         Box::new(move || self.clone().provider(client.clone()).boxed())
     }
 
-    /// The default credential chain or that of the profile and, where asked for, a role on top of it.
+    /// The default credential chain or that of the profile, and on top of it a role if one is
+    /// configured.
     async fn provider(self, client: Arc<Watched>) -> SharedCredentialsProvider {
         let client = Watched {
             client: client.client.clone(),
@@ -87,8 +89,8 @@ impl Sources {
     }
 }
 
-/// As the default chain with `AWS_PROFILE`, but for the variables with credentials: what is asked for by name goes before what happens to stand in the
-/// environment, as in AWS's other SDKs.
+/// Like the default chain with `AWS_PROFILE`, but without the variables that hold credentials: a
+/// profile that was named explicitly takes precedence over the environment, as in AWS's other SDKs.
 fn of_profile(profile: &str, surroundings: &ProviderConfig) -> CredentialsProviderChain {
     let files = ProfileFileCredentialsProvider::builder()
         .configure(surroundings)

@@ -1,12 +1,14 @@
-//! What Node.js sees: arguments in, replies and error data out. Everything else is in the other modules.
+//! What Node.js sees: arguments in, replies and error data out. Everything else is in the other
+//! modules.
 //!
-//! A failure comes as a value ([`Failure`]), never as a rejected promise: napi's errors do not carry our codes. The facade (`lib/`) turns it
-//! into a `SessionStoreError`.
+//! A failure is a value ([`Failure`]), never a rejected promise, because napi's errors cannot carry
+//! the store's codes. The facade (`lib/`) turns it into a `SessionStoreError`.
 
 mod objects;
 mod replies;
 mod runtime;
 
+use std::collections::HashMap;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,7 +45,7 @@ fn start() {
     runtime::register();
 }
 
-/// The constants that the environment may override.
+/// The constants that the environment can override.
 #[napi(object, object_from_js = false)]
 pub struct Defaults {
     pub kms_key_arn: String,
@@ -51,14 +53,18 @@ pub struct Defaults {
     pub aws_region: String,
 }
 
-fn environment() -> Environment {
-    Environment::new(|name| std::env::var(name).ok())
+/// The environment's variables by name, as the calling thread of JavaScript has them: a worker may have an environment of its own.
+type Variables = HashMap<String, String>;
+
+fn environment(variables: &Variables) -> Environment {
+    Environment::new(|name| variables.get(name).cloned())
 }
 
-/// `KMS_KEY_ARN`, `SESSIONS_TABLE` and `AWS_REGION`, or what stands in for them.
+/// `KMS_KEY_ARN`, `SESSIONS_TABLE` and `AWS_REGION`, or their defaults.
 #[napi(catch_unwind)]
-pub fn defaults() -> Defaults {
-    let environment = environment();
+#[allow(clippy::needless_pass_by_value, clippy::implicit_hasher)] // napi hands over what it made
+pub fn defaults(variables: Variables) -> Defaults {
+    let environment = environment(&variables);
     Defaults {
         kms_key_arn: environment.key_arn,
         sessions_table: environment.table,
@@ -76,20 +82,25 @@ fn reply<T, U>(result: Result<T>, convert: impl FnOnce(T) -> U) -> Reply<U> {
     })
 }
 
-async fn with_default_keys<T>(work: impl AsyncFnOnce(KmsKeys) -> Result<T>) -> Result<T> {
+async fn with_default_keys<T>(
+    variables: &Variables,
+    work: impl AsyncFnOnce(KmsKeys) -> Result<T>,
+) -> Result<T> {
     call::guarded(async {
-        let keys = assembly::default_keys(&environment())?;
+        let keys = assembly::default_keys(&environment(variables))?;
         call::within(Some(Timeouts::DEFAULT.call), Arc::default(), work(keys)).await
     })
     .await
 }
 
-/// Seals a text under a fresh data key of the environment's KMS key.
+/// Seals a text under a new data key of the environment's KMS key.
 #[napi]
-pub async fn encrypt(data: String) -> Reply<Envelope> {
+#[allow(clippy::implicit_hasher)] // napi makes the map
+pub async fn encrypt(data: String, variables: Variables) -> Reply<Envelope> {
     let plaintext = Plaintext::new(data.into_bytes());
-    let result =
-        with_default_keys(async |keys| standalone_envelope::encrypt(&keys, plaintext).await);
+    let result = with_default_keys(&variables, async |keys| {
+        standalone_envelope::encrypt(&keys, plaintext).await
+    });
     reply(result.await, |sealed| Envelope {
         encrypted_data: sealed.encrypted_data,
         encrypted_key: sealed.encrypted_key,
@@ -100,11 +111,13 @@ pub async fn encrypt(data: String) -> Reply<Envelope> {
 
 /// Opens what `encrypt` gave.
 #[napi]
+#[allow(clippy::implicit_hasher)] // as above
 pub async fn decrypt(
     encrypted_data: String,
     encrypted_key: String,
     iv: String,
     auth_tag: String,
+    variables: Variables,
 ) -> Reply<Plaintext<String>> {
     let data = standalone_envelope::EncryptionResult {
         encrypted_data,
@@ -112,7 +125,9 @@ pub async fn decrypt(
         iv,
         auth_tag,
     };
-    let result = with_default_keys(async |keys| standalone_envelope::decrypt(&keys, &data).await);
+    let result = with_default_keys(&variables, async |keys| {
+        standalone_envelope::decrypt(&keys, &data).await
+    });
     reply(result.await, |text| text)
 }
 
@@ -127,18 +142,20 @@ pub struct NativeStore {
     call_timeout: Option<Duration>,
 }
 
-/// Checks the options (JSON) and makes a store; does no I/O. `deliver` is called with the replies of its calls: an array of a call's number, its
-/// reply, and so on. It must not throw, and must not hold the store, or neither is ever freed.
+/// Checks the options (JSON) and makes a store; does no I/O. `deliver` is called with the replies
+/// to its calls, as an array: the number of a call, its reply, and so on. It must not throw. It
+/// must not hold a reference to the store, or neither is ever freed.
 #[napi(
     catch_unwind,
-    ts_args_type = "options: string, deliver: (replies: unknown[]) => void"
+    ts_args_type = "options: string, variables: Record<string, string>, deliver: (replies: unknown[]) => void"
 )]
-#[allow(clippy::needless_pass_by_value)] // napi hands over what it made
+#[allow(clippy::needless_pass_by_value, clippy::implicit_hasher)] // napi hands over what it made
 pub fn open_store(
     options: String,
+    variables: Variables,
     deliver: Function<'_, FnArgs<(Vec<Slot>,)>, ()>,
 ) -> NapiResult<Either<NativeStore, Failure>> {
-    let opened = StoreConfig::parse(&options, &environment()).and_then(|config| {
+    let opened = StoreConfig::parse(&options, &environment(&variables)).and_then(|config| {
         let (lifetime, call_timeout) = (config.lifetime, config.call_timeout());
         Ok((assembly::session_store(config)?, lifetime, call_timeout))
     });
@@ -155,8 +172,8 @@ pub fn open_store(
     })
 }
 
-/// Whether a session's JSON holds what the record did that `mark` is of, beside the cookie's expiry. Not on JavaScript's thread, which hashing a large
-/// session would hold.
+/// Whether a session's JSON has the content that `mark` is of, ignoring the cookie's expiry. It
+/// hashes off JavaScript's thread, which a large session would block.
 #[napi]
 pub async fn holds_content(mark: String, json: String) -> Reply<bool> {
     let json = Plaintext::new(json.into_bytes());
@@ -166,14 +183,16 @@ pub async fn holds_content(mark: String, json: String) -> Reply<bool> {
     reply(compared.await, |same| same)
 }
 
-/// Whether this is the first call of this function in the process, in whichever of its threads: what it is asked for need be said only once.
+/// Whether this is the first call of this function in the process, in any of its threads. Used for
+/// a warning that is given once a process.
 #[napi]
 pub fn first_without_record_version() -> bool {
     static SAID: AtomicBool = AtomicBool::new(false);
     !SAID.swap(true, Ordering::Relaxed)
 }
 
-/// For tests, which have no hour: turns the clock on that ages of cached data keys and revocation checks go by. It never goes back, so that keys leave sooner.
+/// For tests: advances the clock of the ages of cached data keys and of the revocation checks. The
+/// clock never goes back, so keys can only leave sooner.
 #[napi(catch_unwind)]
 pub fn turn_key_clock(seconds: f64) {
     if let Ok(by) = Duration::try_from_secs_f64(seconds) {
@@ -181,8 +200,9 @@ pub fn turn_key_clock(seconds: f64) {
     }
 }
 
-/// `call` is the number that the reply comes with; `now` and `cookie_expires` are epoch milliseconds; `ttl_seconds` stands in for the configured one;
-/// `waited` is how many milliseconds of its deadline the call has spent behind others.
+/// `call` is the number that the reply is delivered with. `now` and `cookie_expires` are epoch
+/// milliseconds. `ttl_seconds` overrides the configured value. `waited` is how many milliseconds of
+/// its deadline the call has already spent waiting for other calls.
 #[napi]
 impl NativeStore {
     #[napi(catch_unwind)]
@@ -258,8 +278,9 @@ impl NativeStore {
         self.replies.run(env, call, saved)
     }
 
-    /// What a save of a session of the record `mark` is to do: `write`, `extend`, `shorten` or `settled`. `json` is the whole session, or its cookie alone if the caller knows
-    /// that the rest is what it was. It hashes `json` on JavaScript's thread.
+    /// What saving a session of the record `mark` will have to do: `write`, `extend`, `shorten` or
+    /// `settled`. `json` is the whole session, or only its cookie if the caller knows that the rest
+    /// did not change. It hashes `json` on JavaScript's thread.
     #[napi(
         catch_unwind,
         ts_return_type = "'write' | 'extend' | 'shorten' | 'settled' | Failure"
@@ -291,7 +312,7 @@ impl NativeStore {
         )
     }
 
-    /// As `outlook_of_save`, of a touch; `cookie` is the JSON of the session's cookie.
+    /// As `outlook_of_save`, for a touch. `cookie` is the JSON of the session's cookie.
     #[napi(
         catch_unwind,
         ts_return_type = "'write' | 'extend' | 'shorten' | 'settled' | Failure"
@@ -442,7 +463,8 @@ impl NativeStore {
         self.requests.as_ref().into()
     }
 
-    /// From now on, what has no deadline has that of a call. `close` follows, when the calls that wait for their turn have ended.
+    /// From now on, calls without a deadline have that of a call. `close` follows when the calls
+    /// that wait for their turn have ended.
     #[napi(catch_unwind)]
     pub fn begin_close(&self) {
         self.store.begin_close();
@@ -490,7 +512,8 @@ impl NativeStore {
         self.replies.run(env, call, work.map_err(Failure::from))
     }
 
-    /// A call of the store, which was entered as soon as it was made, so that one made before `close` is one in flight.
+    /// A call of the store. It counts as in flight as soon as it is made, also if `close` follows
+    /// at once.
     fn within<T, F>(
         &self,
         limit: Option<Duration>,
@@ -504,8 +527,8 @@ impl NativeStore {
         async move { call::within(limit, requests, work?).await }
     }
 
-    /// Starts a call that reads the whole table. That may take long, so it has no deadline: each of its requests has one, and the whole once the store is
-    /// being closed.
+    /// Starts a call that reads the whole table. It can take long and has no deadline of its own:
+    /// each of its requests has one, and so has the whole call once the store is being closed.
     fn run_while_open<T, F>(
         &self,
         env: Env,
@@ -522,7 +545,7 @@ impl NativeStore {
         self.replies.run(env, call, work.map_err(Failure::from))
     }
 
-    /// Resolves as much time after closing began as one call has.
+    /// Resolves when closing has lasted as long as the deadline of one call.
     fn last_moment(&self) -> impl Future<Output = ()> + use<> {
         let (closing, limit) = (self.store.closing(), self.call_timeout);
         async move {
@@ -534,7 +557,7 @@ impl NativeStore {
         }
     }
 
-    /// How much of the deadline is left to a call that has waited for its turn.
+    /// How much of its deadline is left to a call that has waited for its turn.
     fn left(&self, waited: Option<f64>) -> Option<Duration> {
         let waited = Duration::try_from_secs_f64(waited.unwrap_or(0.0) / 1000.0);
         self.call_timeout

@@ -1,4 +1,4 @@
-//! What crosses between Rust and JavaScript beside strings and numbers.
+//! The objects that cross between Rust and JavaScript, besides strings and numbers.
 
 use base64_simd::STANDARD as BASE64;
 use napi::bindgen_prelude::{Either, Null, ToNapiValue, TypeName};
@@ -61,7 +61,7 @@ impl TypeName for Plaintext<String> {
     }
 }
 
-/// To JavaScript; our copy is wiped as soon as JavaScript has its own.
+/// To JavaScript. Our copy is wiped as soon as JavaScript has its own.
 impl ToNapiValue for Plaintext<String> {
     unsafe fn to_napi_value(env: sys::napi_env, value: Self) -> NapiResult<sys::napi_value> {
         // SAFETY: the same environment, handed through.
@@ -69,7 +69,7 @@ impl ToNapiValue for Plaintext<String> {
     }
 }
 
-/// A session on its way to JavaScript, or word of one that has ended.
+/// A session on its way to JavaScript, or the information that it has ended.
 #[napi(object, object_from_js = false)]
 pub struct Session {
     /// Where the caller does not know it.
@@ -114,13 +114,14 @@ impl From<OpenedSession> for Session {
 /// What the facade knows of a session's record.
 #[napi(object, object_to_js = false)]
 pub struct KnownSession {
-    /// What the record was; `null` if the session is gone.
+    /// The record's mark; `null` if the session is gone.
     pub mark: Either<String, Null>,
     /// The marks of records that failed saves may have written in its place.
     pub attempts: Option<Vec<String>>,
-    /// Whether the content beside the cookie is what was read, if that is known.
+    /// Whether the content apart from the cookie is the one that was read, if that is known.
     pub untouched: Option<bool>,
-    /// When it was to end, in epoch milliseconds, if `mark` is of what the caller has.
+    /// When the record was to end, in epoch milliseconds, if `mark` is of the revision that the
+    /// caller has.
     pub ends: Option<f64>,
     /// Whether the session keeps its end.
     pub keep_end: Option<bool>,
@@ -147,7 +148,7 @@ impl KnownSession {
     }
 }
 
-/// What became of a session that was saved or touched.
+/// The outcome of saving or touching a session.
 #[napi(object, object_from_js = false)]
 pub struct SaveReply {
     /// `written`, `extended`, `unchanged`, `gone` or `dropped`.
@@ -180,7 +181,7 @@ impl From<Saved> for SaveReply {
 #[napi(object, object_from_js = false)]
 pub struct LeaseReply {
     pub held: bool,
-    /// When the lease of somebody else ends, in epoch milliseconds.
+    /// When the lease of another holder ends, in epoch milliseconds.
     pub until: Option<f64>,
 }
 
@@ -208,7 +209,7 @@ pub struct Envelope {
     pub auth_tag: String,
 }
 
-/// A record as it lies in the table, bytes in base64.
+/// A record as it is in the table, bytes in base64.
 #[napi(object, object_from_js = false)]
 pub struct StoredRecord {
     pub session_id: String,

@@ -1,5 +1,6 @@
-//! Replies on their way to JavaScript. A call has a number; its reply goes into a batch, and JavaScript's thread is woken once for all that
-//! is in it by then. A promise of napi's own would cost a thread-safe function, a second task and a wake-up for every call.
+//! Delivers replies to JavaScript in batches. Each call has a number. Its reply goes into a batch,
+//! and JavaScript's thread is woken once for all replies in it. A promise of napi's own would cost
+//! a thread-safe function, a second task and a wake-up for every call.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -13,7 +14,7 @@ use super::objects::Failure;
 use super::runtime::spawn;
 use crate::error::Error;
 
-/// Where replies are gathered, and what wakes JavaScript up for them.
+/// Collects replies, and wakes JavaScript for them.
 pub(super) struct Replies {
     ready: Arc<Mutex<Vec<Slot>>>,
     waker: Mutex<Waker>,
@@ -26,19 +27,21 @@ struct Waker {
 }
 
 type Arguments = FnArgs<(Vec<Slot>,)>;
-/// Weak: a store that nobody calls keeps no process alive.
+/// Weak: an idle store does not keep the process alive.
 type Deliver = ThreadsafeFunction<(), (), Arguments, Status, false, true>;
 
-/// An element of the array that JavaScript gets: the number of a call, or the reply that follows it.
+/// An element of the array that JavaScript gets: the number of a call, or the reply that follows
+/// it.
 pub(crate) enum Slot {
     Call(f64),
     Reply(Box<dyn FnOnce(sys::napi_env) -> NapiResult<sys::napi_value> + Send>),
 }
 
 impl ToNapiValue for Slot {
-    /// A reply that cannot be made is an `Error`, so that one of them does not take the others with it.
+    /// A reply that cannot be converted becomes an `Error`, so that the rest of the batch is
+    /// delivered.
     unsafe fn to_napi_value(env: sys::napi_env, slot: Slot) -> NapiResult<sys::napi_value> {
-        // SAFETY: the environment of the call, handed through.
+        // SAFETY: the environment of this very call, passed through.
         unsafe {
             match slot {
                 Slot::Call(number) => f64::to_napi_value(env, number),
@@ -51,7 +54,8 @@ impl ToNapiValue for Slot {
 }
 
 impl Replies {
-    /// `deliver` is called with an array: the number of a call, its reply, and so on. It must not throw, and must not hold the store.
+    /// `deliver` is called with an array: the number of a call, its reply, and so on. It must not
+    /// throw, and must not hold a reference to the store.
     pub(super) fn to(deliver: &Function<'_, Arguments, ()>) -> NapiResult<Arc<Replies>> {
         let ready: Arc<Mutex<Vec<Slot>>> = Arc::default();
         let itself: Arc<OnceLock<Weak<Replies>>> = Arc::default();
@@ -77,7 +81,7 @@ impl Replies {
         Ok(replies)
     }
 
-    /// Runs a call on the runtime and delivers what it gives, a failure as its data.
+    /// Runs a call on the runtime and delivers its result, or the data of its failure.
     pub(super) fn run<T: ToNapiValue + Send + 'static>(
         self: &Arc<Self>,
         env: Env,
@@ -88,9 +92,12 @@ impl Replies {
         let replies = self.clone();
         let started = spawn(async move {
             let reply = AssertUnwindSafe(work).catch_unwind().await;
-            let reply = reply.unwrap_or_else(|_| Err(Error::Internal.into()));
+            let reply = match reply {
+                Ok(reply) => reply,
+                Err(_) => Err(Error::Internal.into()),
+            };
             replies.deliver(call, move |env| {
-                // SAFETY: the environment of JavaScript's thread, which calls this.
+                // SAFETY: the environment of JavaScript's thread, which makes this call.
                 unsafe {
                     match reply {
                         Ok(value) => T::to_napi_value(env, value),
@@ -117,7 +124,7 @@ impl Replies {
             first
         };
         if first {
-            // Refused only while its environment ends; then nobody waits any more.
+            // Refused only while the environment ends. Nobody waits for replies then.
             lock(&self.waker)
                 .deliver
                 .call((), ThreadsafeFunctionCallMode::NonBlocking);

@@ -1,5 +1,6 @@
-//! The threads that calls run on: as few as are set here, in every environment (main or worker thread) that loads the addon. napi's own runtime takes these
-//! bounds for the first environment alone, and makes one without bounds when a later one loads the addon again.
+//! The threads that calls run on, at most as many as are set here, in every environment (main or
+//! worker thread) that loads the addon. napi's own runtime applies such limits only to the first
+//! environment, and makes a runtime without limits if another one loads the addon later.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,11 +13,12 @@ use napi::bindgen_prelude::{
 use napi::{Error as NapiError, Result as NapiResult};
 use tokio::runtime::{Builder, Runtime};
 
-/// Two threads keep the sockets and the cipher busy without crowding out the main thread on small machines.
+/// Two threads keep the sockets and the cipher busy without crowding out the main thread on small
+/// machines.
 const THREADS: usize = 2;
-/// Name look-ups, credential files, and the local mode's file.
+/// For name look-ups, credential files, and the file of local mode.
 const BLOCKING_THREADS: usize = 8;
-/// How long the end of the last environment waits for what runs.
+/// How long the end of the last environment waits for running work.
 const SHUTDOWN: Duration = Duration::from_secs(1);
 
 static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
@@ -39,7 +41,8 @@ pub(super) fn spawn(work: impl Future<Output = ()> + Send + 'static) -> NapiResu
 
 struct Threads;
 
-// SAFETY: registration pins the addon's image, so that nothing that a task leaves behind (a thread that is still busy, a waker) can outlive its code.
+// SAFETY: registration pins the addon's image, so anything that a task leaves behind (a busy
+// thread, a waker) cannot outlive its code.
 unsafe impl AsyncRuntime for Threads {
     fn spawn(&self, task: AsyncRuntimeTask) -> Result<(), AsyncRuntimeRejection<AsyncRuntimeTask>> {
         match &*runtime() {

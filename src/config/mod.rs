@@ -727,7 +727,7 @@ pub(crate) fn is_url(url: &str) -> bool {
     Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
-/// Whether a KMS key or alias can have this name: the characters of AWS KMS API Reference, "CreateAlias" and "Key identifiers".
+/// Whether a KMS key or alias can have this name: the characters of AWS KMS API Reference, "`CreateAlias`" and "Key identifiers".
 fn is_key_resource(resource: &str) -> bool {
     let named = |name: &str, others: &[u8]| {
         let usual = |byte: u8| byte.is_ascii_alphanumeric() || others.contains(&byte);

@@ -8,14 +8,15 @@ use crate::error::{Error, Result};
 /// The length of a data key in bytes: AES-256's (FIPS 197).
 pub const DATA_KEY_LENGTH: usize = 32;
 
-/// A data key in the clear, with the ciphers made of it. Neither `Clone` nor `Debug`; all of it is overwritten when it is dropped.
+/// A data key in the clear, with the ciphers made from it. Neither `Clone` nor `Debug`. All of it
+/// is overwritten when it is dropped.
 pub struct DataKey {
     bytes: Zeroizing<Vec<u8>>,
     pub(crate) ciphers: Ciphers,
 }
 
 impl DataKey {
-    /// Takes over the very buffer that holds the key, so that no second copy stays behind.
+    /// Takes over the buffer that holds the key, so that no second copy remains.
     ///
     /// # Errors
     /// `ERR_INTEGRITY` if it is not 32 bytes long.
@@ -37,18 +38,20 @@ impl DataKey {
     }
 }
 
-/// A data key as it lies in the record: encrypted by the key encryption key. An opaque text for anybody but KMS.
+/// A data key as it is in the record, encrypted by the key encryption key. Only KMS can interpret
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WrappedKey(pub Vec<u8>);
 
-/// What KMS takes as `CiphertextBlob` (AWS KMS API Reference, "Decrypt"); it refuses other lengths as a malformed request.
+/// The lengths that KMS accepts as `CiphertextBlob` (AWS KMS API Reference, "Decrypt"). It refuses
+/// others as malformed requests.
 const WRAPPED_KEY_LENGTHS: std::ops::RangeInclusive<usize> = 1..=6144;
 
 impl WrappedKey {
     /// From a record.
     ///
     /// # Errors
-    /// `ERR_INTEGRITY` for a length that KMS would not even try.
+    /// `ERR_INTEGRITY` for a length that KMS would refuse.
     pub fn from_stored(bytes: Vec<u8>) -> Result<WrappedKey> {
         if WRAPPED_KEY_LENGTHS.contains(&bytes.len()) {
             Ok(WrappedKey(bytes))

@@ -1,4 +1,5 @@
-//! Sealing and opening with AES-256-GCM (NIST SP 800-38D). Pure: a data key and bytes in, bytes out.
+//! Sealing and opening with AES-256-GCM (NIST SP 800-38D). Pure: a data key and bytes in, bytes
+//! out.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -15,7 +16,7 @@ use crate::crypto::plaintext::Plaintext;
 use crate::error::{Error, Result};
 use crate::time::EpochSeconds;
 
-/// Bytes of a GCM initialisation vector: the 96 bits that SP 800-38D §8.2 recommends.
+/// Bytes of a GCM initialization vector: the 96 bits that SP 800-38D §8.2 recommends.
 pub const IV_LENGTH: usize = 12;
 
 /// Bytes of a GCM authentication tag: the full 128 bits.
@@ -38,17 +39,17 @@ pub struct Sealed {
     pub tag: AuthTag,
 }
 
-/// Random bytes that a version 2 record's keys are derived with: the same for as long as a process has the data key at hand, so that what is
-/// derived can be kept too.
+/// Random bytes from which the keys of a version 2 record are derived. A process keeps them as long
+/// as the data key, so that the derived keys can be kept too.
 pub type Salt = [u8; 16];
 
-/// What shows which data key a version 2 record was sealed under, without telling it.
+/// Commits a version 2 record to its data key, without revealing the key.
 pub type Commitment = [u8; 32];
 
-/// What a version 2 record is sealed for. It opens as nothing else.
+/// What a version 2 record is bound to. It cannot be opened as anything else.
 #[derive(Clone, Copy)]
 pub struct Aad<'a> {
-    /// The last moment that the session may live to, whatever its `ttl` says.
+    /// The latest moment to which the session can live, whatever its `ttl` says.
     pub not_after: EpochSeconds,
     /// The name of the table.
     pub table: &'a str,
@@ -67,7 +68,7 @@ pub struct BoundSeal {
     pub commitment: Commitment,
 }
 
-/// The first field of the AAD; no other data is ever authenticated under it.
+/// The first field of the AAD. No other data is ever authenticated under this label.
 const AAD_LABEL: &[u8] = b"connect-dynamodb-kms session";
 /// The record's version in the AAD.
 const AAD_VERSION: u16 = 2;
@@ -79,8 +80,8 @@ const ENCRYPTION_LABEL: &[u8] = b"connect-dynamodb-kms v2 encryption key";
 const COMMITMENT_LABEL: &[u8] = b"connect-dynamodb-kms v2 key commitment";
 
 impl Aad<'_> {
-    /// The additional authenticated data: label, version, suite, `notAfter`, table and partition key, each behind its length in bytes as 32 bits,
-    /// all numbers big-endian.
+    /// The additional authenticated data: label, version, suite, `notAfter`, table and partition
+    /// key. Each comes after its length in bytes as 32 bits. All numbers are big-endian.
     ///
     /// # Panics
     /// If a field has 4 GiB or more.
@@ -104,7 +105,8 @@ impl Aad<'_> {
     }
 }
 
-/// What is made of a data key, once and kept with it: AES's round keys and GCM's table. Both are overwritten when they are dropped (`zeroize` of `aes-gcm`).
+/// The ciphers of a data key, made once and kept with it: AES's round keys and GCM's table. Both
+/// are overwritten when they are dropped (`zeroize` of `aes-gcm`).
 #[derive(Default)]
 pub(crate) struct Ciphers {
     /// Under the data key itself, for version 1.
@@ -120,16 +122,18 @@ struct Derived {
     commitment: Commitment,
 }
 
-/// Encrypts `plaintext` in place, under 12 fresh random bytes of IV from the operating system, as version 1 records are.
+/// Encrypts `plaintext` in place for a version 1 record, under a new IV of 12 random bytes from the
+/// operating system.
 ///
 /// # Panics
-/// If the operating system gives no random bytes: nothing may be sealed then.
+/// If the operating system gives no random bytes, because nothing may be sealed then.
 #[must_use]
 pub fn seal(key: &DataKey, plaintext: Plaintext) -> Sealed {
     encrypt(cipher_of(key), b"", plaintext)
 }
 
-/// Decrypts in place, as version 1 records are. The tag is compared in constant time, before anything is decrypted.
+/// Decrypts a version 1 record in place. The tag is compared in constant time, before anything is
+/// decrypted.
 ///
 /// # Errors
 /// `ERR_INTEGRITY` if key, IV, ciphertext and tag do not belong together.
@@ -137,7 +141,8 @@ pub fn open(key: &DataKey, sealed: Sealed) -> Result<Plaintext> {
     decrypt(cipher_of(key), b"", sealed)
 }
 
-/// Seals as version 2 records are: under a key derived from the data key with a salt, for one place alone.
+/// Seals a version 2 record: under a key that is derived from the data key with a salt, bound to
+/// one place.
 ///
 /// # Panics
 /// As [`seal`].
@@ -153,7 +158,8 @@ pub fn seal_bound(key: &DataKey, plaintext: Plaintext, aad: &Aad<'_>) -> BoundSe
     }
 }
 
-/// Opens what [`seal_bound`] gave. The commitment is compared, in constant time, before anything is decrypted.
+/// Opens the result of [`seal_bound`]. The commitment is compared in constant time, before anything
+/// is decrypted.
 ///
 /// # Errors
 /// `ERR_INTEGRITY` if it was sealed under another data key or for another place, or was changed.
@@ -167,7 +173,7 @@ pub fn open_bound(key: &DataKey, bound: BoundSeal, aad: &Aad<'_>) -> Result<Plai
         return Err(Error::integrity());
     }
     let plaintext = decrypt(&derived.cipher, &aad.bytes(), bound.sealed)?;
-    // Only what a genuine record was sealed with is kept, and sealed with again.
+    // Keep a derived key, and seal with it, only if it comes from a genuine record.
     if !known {
         *lock(key) = Some(derived);
     }
@@ -212,7 +218,7 @@ pub(crate) fn encrypt(cipher: &Cipher, aad: &[u8], mut plaintext: Plaintext) -> 
     }
 }
 
-/// The reverse of [`encrypt`]. Nothing is decrypted before the tag was found right.
+/// The reverse of [`encrypt`]. Decrypts nothing before the tag has been verified.
 pub(crate) fn decrypt(cipher: &Cipher, aad: &[u8], sealed: Sealed) -> Result<Plaintext> {
     let mut buffer = Plaintext::new(sealed.ciphertext);
     cipher
@@ -226,7 +232,8 @@ fn cipher(key: &[u8]) -> Cipher {
     Cipher::new(key.try_into().expect("keys here have 32 bytes"))
 }
 
-/// Random bytes of the operating system, fetched when they are needed: a process that was copied in the meantime never has the same.
+/// Random bytes from the operating system, fetched when they are needed: a process that was copied
+/// (forked, or restored from a snapshot) never uses the same bytes twice.
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     SysRng
@@ -340,7 +347,7 @@ mod tests {
             opened(&key(1), &longer).err().unwrap().code(),
             "ERR_INTEGRITY"
         );
-        // A table and a session that only together read the same.
+        // Table and session differ, but their concatenation is the same.
         let shifted = Aad {
             table: "sessionsa",
             key: "pp:a",
@@ -369,7 +376,7 @@ mod tests {
         let [a, b] = [(), ()].map(|()| seal_bound(&first, plaintext(), &aad("a")));
         assert_eq!((a.salt, a.commitment), (b.salt, b.commitment));
         assert_ne!(a.sealed.iv, b.sealed.iv);
-        // Another holder of the same data key takes a salt of its own, until it has opened a record.
+        // Another process with the same data key uses its own salt, until it has opened a record.
         let second = key(1);
         let own = seal_bound(&second, plaintext(), &aad("a"));
         assert_ne!(own.salt, a.salt);

@@ -4,7 +4,9 @@ use std::ops::{Deref, DerefMut};
 
 use zeroize::Zeroize;
 
-/// A buffer that can be emptied without giving its room back.
+use crate::error::{Error, Result};
+
+/// A buffer that can be emptied without freeing its memory.
 pub trait Buffer: Zeroize + Default {
     /// Sets the length to 0.
     fn clear(&mut self);
@@ -22,19 +24,21 @@ impl Buffer for String {
     }
 }
 
-/// A session's JSON, or the payload around it, in the clear. Neither `Clone` nor `Debug`; overwritten when it is dropped.
+/// A session's JSON, or the payload around it, in the clear. Neither `Clone` nor `Debug`. It is
+/// overwritten when it is dropped.
 ///
-/// `Zeroizing` does the same, but overwrites the bytes of a vector one by one, which takes as long as the cipher.
+/// `Zeroizing` does the same, but overwrites the bytes of a vector one by one, which takes as long
+/// as the cipher.
 #[derive(Default)]
 pub struct Plaintext<T: Buffer = Vec<u8>>(T);
 
 impl<T: Buffer> Plaintext<T> {
-    /// Takes over the very buffer, so that no second copy stays behind.
+    /// Takes over the buffer itself, so that no second copy remains.
     pub fn new(buffer: T) -> Plaintext<T> {
         Plaintext(buffer)
     }
 
-    /// Gives the buffer away; whoever has it overwrites it.
+    /// Gives the buffer away. The new owner overwrites it.
     #[must_use]
     pub fn take(mut self) -> T {
         std::mem::take(&mut self.0)
@@ -57,10 +61,25 @@ impl<T: Buffer> DerefMut for Plaintext<T> {
 
 impl<T: Buffer> Drop for Plaintext<T> {
     fn drop(&mut self) {
-        // What an empty buffer has is room, and zeroize overwrites room in one go.
+        // An empty buffer is all spare capacity, which zeroize overwrites in one go.
         self.0.clear();
         self.0.zeroize();
     }
+}
+
+/// The plaintext as text, without a second copy of it.
+///
+/// # Errors
+/// `ERR_SERIALIZATION` if it is no UTF-8.
+pub fn text(plaintext: Plaintext) -> Result<Plaintext<String>> {
+    String::from_utf8(plaintext.take())
+        .map(Plaintext::new)
+        .map_err(|error| {
+            drop(Plaintext::new(error.into_bytes()));
+            Error::Serialization(
+                "what was sealed is not text in UTF-8; another program wrote it".into(),
+            )
+        })
 }
 
 #[cfg(test)]

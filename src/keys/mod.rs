@@ -8,7 +8,8 @@ use crate::crypto::data_key::{DataKey, WrappedKey};
 use crate::error::Result;
 use async_trait::async_trait;
 
-/// What a data key is wrapped for: the encryption context of KMS. It is no secret: it stands in `CloudTrail` in plaintext.
+/// What a data key is wrapped for: the encryption context of KMS. It is not secret: `CloudTrail`
+/// shows it in plaintext.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EncryptionContext(BTreeMap<String, String>);
 
@@ -25,7 +26,8 @@ impl EncryptionContext {
         &self.0
     }
 
-    /// One text for one context: names and values in the order of the names, each behind its length in bytes as 64 bits, big-endian.
+    /// A unique text for a context: names and values in the order of the names. Each comes after
+    /// its length in bytes as 64 bits, big-endian.
     #[must_use]
     pub fn canonical(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -37,10 +39,10 @@ impl EncryptionContext {
     }
 }
 
-/// What makes data keys and unwraps them: AWS KMS, or the key file of the local mode.
+/// Makes and unwraps data keys: AWS KMS, or the key file of local mode.
 #[async_trait]
 pub trait DataKeys: Send + Sync {
-    /// The names of the key encryption keys: cached data keys of different ones are never mixed up.
+    /// The names of the key encryption keys. Cached data keys of different ones are never mixed up.
     fn key_encryption_keys(&self) -> Vec<&str>;
 
     /// A new data key, in the clear and wrapped for `context`.
@@ -49,18 +51,20 @@ pub trait DataKeys: Send + Sync {
     /// `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`.
     async fn generate(&self, context: &EncryptionContext) -> Result<(DataKey, WrappedKey)>;
 
-    /// Unwraps a data key; says by which of the key encryption keys: 0 is the one that [`DataKeys::generate`] wraps with.
+    /// Unwraps a data key. Also returns the index of its key encryption key; 0 is the one that
+    /// [`DataKeys::generate`] wraps with.
     ///
     /// # Errors
-    /// As [`DataKeys::generate`], and `ERR_INTEGRITY` if `wrapped` is not of these key encryption keys, was wrapped for another context, or
-    /// was changed.
+    /// As [`DataKeys::generate`], and `ERR_INTEGRITY` if `wrapped` is not of these key encryption
+    /// keys, was wrapped for another context, or was changed.
     async fn decrypt(
         &self,
         wrapped: &WrappedKey,
         context: &EncryptionContext,
     ) -> Result<(DataKey, usize)>;
 
-    /// Unwraps a data key by the one key encryption key that [`DataKeys::decrypt`] named, whatever becomes of the others.
+    /// Unwraps a data key by the one key encryption key that [`DataKeys::decrypt`] named, whatever
+    /// the state of the others.
     ///
     /// # Errors
     /// As [`DataKeys::decrypt`].

@@ -1,7 +1,9 @@
-//! Removes what has ended from the file of the local mode, as `DynamoDB`'s Time to Live does from a table.
+//! Removes ended sessions from the file of local mode, as `DynamoDB`'s Time to Live does from a
+//! table.
 //!
-//! The time is that of the calls, so that a program whose clock is turned loses nothing that lives by it. A removal goes on in the background; it ends with
-//! the table, and keeps no process from ending.
+//! The time is that of the calls, so a test that changes its clock does not lose sessions that are
+//! alive by that clock. A removal runs in the background. It ends with the table, and does not keep
+//! the process alive.
 
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +20,7 @@ use crate::time::EpochMillis;
 /// The least time between two removals, in milliseconds.
 const EVERY: f64 = 60_000.0;
 
-/// How many items are looked at at a time; between them, writes of others have their turn.
+/// How many items are examined at a time. Other writes can run in between.
 const PAGE: usize = 500;
 
 /// The removals of one table.
@@ -35,11 +37,12 @@ struct Last {
 }
 
 impl Cleaning {
-    /// Starts a removal of what has ended by `now`, if the last one is long enough ago.
+    /// Starts a removal of the sessions that have ended by `now`, if the last removal is long
+    /// enough ago.
     pub(super) fn start_if_due(&self, folder: &Arc<LocalFolder>, table: &str, now: EpochMillis) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let running = last.task.as_ref().is_some_and(|task| !task.is_finished());
-        // A clock that was set back must not put the next one off.
+        // A clock that was set back must not delay the next removal.
         let due = |began: EpochMillis| now < began || now.0 - began.0 >= EVERY;
         if !running && last.began.is_none_or(due) {
             last.began = Some(now);
@@ -53,7 +56,7 @@ impl Cleaning {
         }
     }
 
-    /// Ends a removal that is under way, and waits for it.
+    /// Stops a removal that is under way after its current page, and waits for it.
     pub(super) async fn end(&self) {
         self.ended.store(true, Ordering::Relaxed);
         let task = {
@@ -79,20 +82,26 @@ async fn remove_ended(
     ended: Arc<AtomicBool>,
 ) {
     let mut after = None;
-    while !ended.load(Ordering::Relaxed) {
+    loop {
         let table = table.clone();
         let page = folder
             .database(move |database| remove_page(database, &table, after.as_deref(), now))
             .await;
-        // A file that cannot be read or written is a failure of the calls that need it; the next removal tries again.
+        // A file that cannot be read or written fails the calls that need it. The next removal
+        // tries again.
         let Ok(Some(last)) = page else {
             return;
         };
+        // Looked at behind a page, so that a program that opens a store for one call removes something, too.
+        if ended.load(Ordering::Relaxed) {
+            return;
+        }
         after = Some(last);
     }
 }
 
-/// Removes what has ended among some items behind the key `after`. Gives the last key that was looked at, unless it was the table's last.
+/// Removes the ended sessions among some items after the key `after`. Returns the last key that was
+/// examined, unless it was the table's last.
 fn remove_page(
     database: &Database,
     table: &str,

@@ -1,4 +1,5 @@
-//! The folder of the local mode: `sessions.redb` and `key`, opened on first use and shared by the stores of this process.
+//! The folder of local mode: `sessions.redb` and `key`, opened on first use and shared by the
+//! stores of this process.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -21,15 +22,15 @@ use crate::error::{Cause, Error, Result};
 
 type Redb<T> = std::result::Result<T, redb::Error>;
 
-/// Says that a key file was made for this database, so that a lost one is not silently replaced.
+/// Records that a key file was made for this database, so that a lost one is not silently replaced.
 const FACTS: TableDefinition<&str, &str> = TableDefinition::new("connect-dynamodb-kms");
 const KEY_MADE: &str = "key";
 
-/// What a folder of the local mode holds, `.gitignore` apart.
+/// The contents of a folder of local mode, apart from `.gitignore`.
 const FILES: [&str; 3] = ["sessions.redb", "key", "key.new"];
 
-/// Every folder that this process has open, by its real path: the database can be opened only once. One that nobody uses any more stays until its files are
-/// closed.
+/// Every folder that this process has open, by its real path, because a database can be opened only
+/// once. An unused folder stays in the list until its files are closed.
 static OPENED: LazyLock<Mutex<HashMap<PathBuf, Weak<Opened>>>> = LazyLock::new(Mutex::default);
 /// Told whenever files were closed.
 static CLOSED: Condvar = Condvar::new();
@@ -43,7 +44,8 @@ pub struct LocalFolder {
 /// The open files of a folder.
 struct Opened {
     path: PathBuf,
-    /// None after a read or a write of the file has failed: redb refuses everything then, until it is opened again.
+    /// `None` after a read or a write of the file has failed: redb refuses everything then, until
+    /// it is opened again.
     database: RwLock<Option<Database>>,
     key: Arc<DataKey>,
     /// The last field, so that it is dropped when the files are closed.
@@ -68,7 +70,7 @@ impl Opened {
             self.open_again()?;
             database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         }
-        // It may have failed for another call in between.
+        // Another call may have failed in between.
         let result = database.as_ref().map_or(Err(redb::Error::PreviousIo), work);
         drop(database);
         if let Err(redb::Error::Io(_) | redb::Error::PreviousIo) = result {
@@ -107,11 +109,11 @@ impl LocalFolder {
         }))
     }
 
-    /// Runs `work` on the database, away from the threads that serve other calls.
+    /// Runs `work` on the database, off the threads that serve other calls.
     ///
     /// # Errors
-    /// `ERR_CONFIG` if the folder cannot be opened because of what the caller must change, `ERR_DYNAMODB_UNAVAILABLE` for a file that
-    /// cannot be read or written.
+    /// `ERR_CONFIG` if the folder cannot be opened for a reason that the caller must remove,
+    /// `ERR_DYNAMODB_UNAVAILABLE` for a file that cannot be read or written.
     pub(super) async fn database<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Database) -> Redb<T> + Send + 'static,
@@ -160,7 +162,7 @@ fn failed(folder: &Path, error: &dyn Display) -> Error {
     }
 }
 
-/// The files of a folder, the same ones for every store of this process that uses it under whatever name.
+/// The files of a folder, shared by every store of this process that uses it under any name.
 fn open_shared(folder: &Path) -> Result<Arc<Opened>> {
     let unusable = |error: io::Error| match error.kind() {
         io::ErrorKind::StorageFull => failed(folder, &error),
@@ -176,7 +178,7 @@ fn open_shared(folder: &Path) -> Result<Arc<Opened>> {
         if let Some(files) = files.upgrade() {
             return Ok(files);
         }
-        // The last store that used them is gone, and its files are being closed.
+        // The last store that used the files is gone, and they are being closed.
         opened = CLOSED.wait(opened).unwrap_or_else(PoisonError::into_inner);
     }
     let files = Arc::new(open(&real_path)?);
@@ -282,12 +284,13 @@ fn read_key(path: &Path) -> Result<DataKey> {
     })
 }
 
-/// Makes the key under another name first, so that a crash never leaves half a key. The database's lock keeps other processes out.
+/// Writes the key under another name first, so that a crash never leaves half a key. The database's
+/// lock keeps other processes out.
 fn make_key(folder: &Path, path: &Path) -> io::Result<DataKey> {
     let mut key = Zeroizing::new(vec![0; DATA_KEY_LENGTH]);
     SysRng.try_fill_bytes(&mut key).map_err(io::Error::other)?;
     let unfinished = folder.join("key.new");
-    // One that a crash has left, or that somebody has put there, may be open to others.
+    // A file that a crash has left, or that somebody has planted, can be readable by others.
     match fs::remove_file(&unfinished) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -303,8 +306,9 @@ fn make_key(folder: &Path, path: &Path) -> io::Result<DataKey> {
     DataKey::new(key).map_err(io::Error::other)
 }
 
-/// Makes the database file for the owner alone, and takes from others what they may do with one that is there: redb would make it with what the umask
-/// leaves. Where that cannot be changed, the file serves all the same, since what is in it is sealed.
+/// Makes the database file for its owner only, and removes the permissions of others from an
+/// existing one: redb would leave them to the umask. If they cannot be removed, the file is used
+/// all the same, because its content is sealed.
 fn keep_from_others(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     let file = private(options.append(true).create(true)).open(path)?;

@@ -1,4 +1,4 @@
-//! [`DataKeys`] of the local mode: data keys wrapped with AES-256-GCM by the key file.
+//! [`DataKeys`] of local mode: the key file wraps data keys with AES-256-GCM.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ impl DataKeys for LocalKeys {
         vec!["local"]
     }
 
-    /// A wrapped key is IV, encrypted data key and tag, one after the other; the context is its AAD.
+    /// A wrapped key consists of IV, encrypted data key and tag. The context is its AAD.
     async fn generate(&self, context: &EncryptionContext) -> Result<(DataKey, WrappedKey)> {
         let mut key = Zeroizing::new(vec![0; DATA_KEY_LENGTH]);
         SysRng

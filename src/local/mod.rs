@@ -1,6 +1,8 @@
-//! The local mode: the same records in one embedded database file, data keys wrapped by a key file beside it.
+//! Local mode: the same records in one embedded database file, with data keys wrapped by a key file
+//! beside it.
 //!
-//! `redb` is the database: ACID with one `fsync` a commit, in Rust alone, one file, and it locks that file against other processes.
+//! The database is `redb`: ACID with one `fsync` a commit, pure Rust, a single file, which it locks
+//! against other processes.
 
 mod cleaning;
 mod folder;

@@ -1,4 +1,5 @@
-//! [`SessionTable`] of the local mode: one redb table for each table name, items as JSON in `DynamoDB`'s own notation.
+//! [`SessionTable`] of local mode: one redb table for each table name, items as JSON in
+//! `DynamoDB`'s own notation.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -155,14 +156,14 @@ impl SessionTable for LocalTable {
         self.cleaning.end().await;
     }
 
-    /// The file is made on first use, so that it can be opened is all there is to check.
+    /// The file is made on first use, so there is nothing else to check than that it can be opened.
     async fn check(&self) -> Result<()> {
         self.read(|_| Ok(())).await?;
         Ok(())
     }
 }
 
-/// Makes the item into what `change` gives, or removes it.
+/// Replaces the item by the result of `change`, or removes it.
 fn write_if(
     items: &mut redb::Table<'_, &'static str, &'static [u8]>,
     key: &str,
@@ -203,7 +204,7 @@ fn encode(item: &Item) -> Vec<u8> {
     Value::Object(attributes).to_string().into_bytes()
 }
 
-/// What is no item gives an empty one: the record's own checks refuse that.
+/// A value that is not an item gives an empty item, which the checks of the record refuse.
 pub(super) fn decode(bytes: &[u8]) -> Item {
     let Ok(Value::Object(attributes)) = serde_json::from_slice(bytes) else {
         return Item::new();

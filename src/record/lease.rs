@@ -1,4 +1,4 @@
-//! The item of a lease: what one holder at a time has in the table of the sessions.
+//! The item of a lease, in the table of the sessions.
 
 use crate::record::{Attribute, Item, SESSION_ID, TTL, number};
 use crate::time::EpochMillis;
@@ -9,7 +9,7 @@ pub const OWNER: &str = "owner";
 /// The attribute that holds the end of a lease, in epoch milliseconds.
 pub const LEASE_UNTIL: &str = "leaseUntil";
 
-/// How many seconds after its end the table may delete a lease that nobody released.
+/// How many seconds after its end the table may delete a lease that was not released.
 const LITTER_AGE: i64 = 3600;
 
 /// A lease as it is written.
@@ -36,7 +36,7 @@ impl LeaseItem<'_> {
     }
 }
 
-/// Who holds the lease that an item is; `None` for an item that is no lease.
+/// The holder of a lease; `None` if the item is not a lease.
 #[must_use]
 pub fn owner_of(item: &Item) -> Option<&str> {
     match item.get(OWNER) {
@@ -45,7 +45,7 @@ pub fn owner_of(item: &Item) -> Option<&str> {
     }
 }
 
-/// When the lease that an item is ends; `None` for an item that is no lease.
+/// The end of a lease; `None` if the item is not a lease.
 #[must_use]
 pub fn end_of(item: &Item) -> Option<EpochMillis> {
     number(item, LEASE_UNTIL).map(EpochMillis)

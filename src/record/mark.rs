@@ -1,4 +1,5 @@
-//! What a process remembers of a record that it has read or written: enough to tell later what was changed, and whether somebody else did.
+//! The mark: what a process remembers of a record that it has read or written. It is enough to tell
+//! later what has changed, and whether somebody else changed it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,15 +14,18 @@ use crate::error::{Error, Result as StoreResult};
 use crate::record::{Attribute, Version};
 use crate::time::EpochSeconds;
 
-/// The parts of the cookie that say when it ends. They move with every request of a rolling session, and `ttl` keeps them.
+/// The parts of the cookie that say when it ends. They change with every request of a rolling
+/// session, and `ttl` holds the end.
 const EXPIRY: [&str; 2] = ["expires", "originalExpires"];
-/// The cookie's lifetime in milliseconds. express-session computes it anew from `expires`, which loses a millisecond now and then.
+/// The cookie's lifetime in milliseconds. express-session computes it from `expires`, which
+/// sometimes loses a millisecond.
 const LIFETIME: &str = "originalMaxAge";
 
-/// Half a SHA-256: what it is compared with came from the same process.
+/// Half a SHA-256 is enough, because it is only compared with others of the same process.
 pub type Hash = [u8; 16];
 
-/// What a session holds, without its cookie's expiry; equal for equal sessions, whatever the order of their properties.
+/// The content of a session without its cookie's expiry, as hashes. Equal for equal sessions,
+/// whatever the order of their properties.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Content {
     /// The cookie, without its expiry.
@@ -31,7 +35,8 @@ pub struct Content {
 }
 
 impl Content {
-    /// Of a session's JSON. Another program may have sealed what is no JSON object; it is the same as itself alone.
+    /// From a session's JSON. If another program has sealed something that is not a JSON object,
+    /// its content equals only itself.
     #[must_use]
     pub fn of(json: &[u8]) -> Content {
         let mut rest = Sha256::new();
@@ -46,7 +51,7 @@ impl Content {
                     }
                 }
             }
-            // No property has an empty value, so that this is the content of no object.
+            // No property has an empty value, so no object has this content.
             Err(_) => add(&mut rest, json, b""),
         }
         Content {
@@ -56,7 +61,8 @@ impl Content {
     }
 }
 
-/// The hash of a session's cookie by its JSON, without its expiry; that of a session without a cookie for `None`.
+/// The hash of a session's cookie, from its JSON, without the expiry. `None` is a session without a
+/// cookie.
 #[must_use]
 pub fn cookie_hash(json: Option<&str>) -> Hash {
     let mut hash = Sha256::new();
@@ -74,7 +80,8 @@ pub fn cookie_hash(json: Option<&str>) -> Hash {
 
 fn add_property(hash: &mut Sha256, name: &[u8], value: &str) {
     match value {
-        // A property that @fastify/session leaves empty is one that an earlier release of it did not have.
+        // Null counts as missing: @fastify/session writes null for properties that its earlier
+        // releases did not have.
         "null" => {}
         _ if EXPIRY.iter().any(|expiry| expiry.as_bytes() == name) => {}
         millis if name == LIFETIME.as_bytes() => match millis.parse::<f64>() {
@@ -91,7 +98,8 @@ fn add_property(hash: &mut Sha256, name: &[u8], value: &str) {
 /// The properties of an object by their names, in an order of their own.
 type Properties<'a> = BTreeMap<Name, &'a RawValue>;
 
-/// The name of a property, as bytes: JavaScript's strings may hold lone surrogates, which are no text to Rust.
+/// The name of a property, as bytes: JavaScript's strings can hold lone surrogates, which Rust's
+/// cannot.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Name(Vec<u8>);
 
@@ -129,7 +137,7 @@ fn half(hash: Sha256) -> Hash {
 /// A record, as it was read or written.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mark {
-    /// How it was laid out: a revision is an attribute of that kind.
+    /// The version of its layout, which also decides the type of the revision's attribute.
     pub version: Version,
     /// Its revision.
     pub tag: AuthTag,
@@ -137,8 +145,8 @@ pub struct Mark {
     pub ttl: EpochSeconds,
     /// What was in it.
     pub content: Content,
-    /// Whether a save would lay it out and wrap its data key in the same way; else the next one does, even of an unchanged session, so that a change of
-    /// the version or the key encryption key comes to an end.
+    /// Whether a save would use the same layout and the same key encryption key. If not, the next
+    /// save writes even an unchanged session, so that a change of either is completed.
     pub current: bool,
 }
 

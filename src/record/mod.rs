@@ -1,4 +1,5 @@
-//! The record: what one session looks like in the table, in versions 1 and 2. Pure: items in, records out, and back.
+//! The record: a session's item in the table, in versions 1 and 2. Pure: items in, records out, and
+//! back.
 
 pub mod lease;
 pub mod mark;
@@ -31,20 +32,22 @@ pub const TTL: &str = "ttl";
 /// The record's version.
 pub const VERSION: &str = "version";
 
-/// The last moment that the session may live to, in epoch seconds (version 2).
+/// The latest moment to which the session can live, in epoch seconds (version 2).
 pub const NOT_AFTER: &str = "notAfter";
 /// What the keys were derived with (version 2).
 pub const SALT: &str = "salt";
 /// The key commitment (version 2).
 pub const COMMIT: &str = "commit";
 
-/// An item without all of these belongs to somebody else: it is neither counted nor removed.
+/// An item without all of these belongs to another application: it is neither counted nor removed.
 pub const MARKS: [&str; 3] = [VERSION, ENCRYPTED_KEY, ENCRYPTED_DATA];
 
-/// What an item may hold, in bytes, names included (Amazon DynamoDB Developer Guide, "Constraints": 400 KB).
+/// The largest size of an item, in bytes, names included (Amazon DynamoDB Developer Guide,
+/// "Constraints": 400 KB).
 pub const ITEM_LIMIT: usize = 409_600;
 
-/// The value of an attribute, of the kinds that records use. A string may be a session id, so `Debug` tells lengths alone.
+/// The value of an attribute, of the types that records use. A string can be a session id, so
+/// `Debug` shows only lengths.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Attribute {
     /// A string.
@@ -68,7 +71,7 @@ impl fmt::Debug for Attribute {
     }
 }
 
-/// The name of an attribute; those of a record are not copied.
+/// The name of an attribute. Names of a record are not copied.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name(Cow<'static, str>);
 
@@ -110,9 +113,9 @@ pub type Item = BTreeMap<Name, Attribute>;
 /// How a record is sealed and laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// What a plain implementation writes: base64 strings, nothing bound.
+    /// As a plain implementation writes it: base64 strings, without binding.
     V1,
-    /// Bytes, bound to table, session and end of life, committed to its data key.
+    /// Bytes, bound to table, session and end of life, and committed to its data key.
     V2,
 }
 
@@ -138,7 +141,7 @@ pub struct Bound {
     pub commitment: Commitment,
 }
 
-/// A session's record, taken apart. Its `Debug` is that of its item, without the session id.
+/// A session's record, parsed. Its `Debug` is that of its item, without the session id.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EncryptedSessionRecord {
     /// The partition key: prefix and session id, or a hash of it.
@@ -160,11 +163,11 @@ impl fmt::Debug for EncryptedSessionRecord {
 }
 
 impl EncryptedSessionRecord {
-    /// Takes an item apart. Attributes that are not of the record are ignored.
+    /// Parses an item. Attributes that do not belong to the record are ignored.
     ///
     /// # Errors
-    /// `ERR_VERSION` for a version that this release does not know; `ERR_INTEGRITY` for an attribute that is missing, of the wrong type, or
-    /// malformed.
+    /// `ERR_VERSION` for a version that this release does not know; `ERR_INTEGRITY` for an
+    /// attribute that is missing, of the wrong type, or malformed.
     pub fn from_item(mut item: Item) -> Result<EncryptedSessionRecord> {
         let version = match item.get(VERSION) {
             Some(Attribute::N(version)) if version == "1" => Version::V1,
@@ -235,8 +238,8 @@ impl EncryptedSessionRecord {
     }
 }
 
-/// How many bytes the item of a record takes, by `DynamoDB`'s rules for item sizes: names and strings in UTF-8 bytes, bytes as they are,
-/// numbers here by the upper bound of 21 bytes each.
+/// The size of a record's item in bytes, by `DynamoDB`'s rules for item sizes: names and strings in
+/// UTF-8 bytes, bytes as they are, and here numbers by the upper limit of 21 bytes each.
 #[must_use]
 pub fn item_size(
     version: Version,
@@ -275,16 +278,17 @@ pub fn item_size(
         }
 }
 
-/// Whether an item is the record of a session that has ended, in whatever version: what nobody may read any more need not be readable.
+/// Whether an item is the record of a session that has ended, of any version: a record that nobody
+/// may read any more need not be readable.
 #[must_use]
 pub fn has_ended(item: &Item, now: EpochMillis) -> bool {
     let reached = |name| seconds(item, name).is_ok_and(|end| end.reached(now));
-    // In version 1 this would be an attribute of somebody else.
+    // In version 1, this attribute would belong to another application.
     let bound = item.get(VERSION) != Some(&Attribute::N("1".into()));
     is_ours(item) && (reached(TTL) || bound && reached(NOT_AFTER))
 }
 
-/// Whether an item is one of this store's records, readable or not.
+/// Whether an item is a record of this store, readable or not.
 #[must_use]
 pub fn is_ours(item: &Item) -> bool {
     MARKS.iter().all(|mark| item.contains_key(*mark))
@@ -320,13 +324,14 @@ fn binary(item: &mut Item, name: &str) -> Result<Vec<u8>> {
     }
 }
 
-/// Moves a value out; the item will be dropped, and need not become a smaller map for it.
+/// Moves a value out, without shrinking the map: the item is dropped afterwards.
 fn take(item: &mut Item, name: &str) -> Option<Attribute> {
     let attribute = item.get_mut(name)?;
     Some(std::mem::replace(attribute, Attribute::Other))
 }
 
-/// The number under a name, as far as a float holds it: it is there to be compared, as `DynamoDB` compares numbers.
+/// The number under a name, as precisely as a float holds it. It is only used for comparisons like
+/// `DynamoDB`'s.
 #[must_use]
 pub fn number(item: &Item, name: &str) -> Option<f64> {
     match item.get(name) {
@@ -453,7 +458,7 @@ mod tests {
         bound.insert(TTL.into(), Attribute::N("2000000000".into()));
         assert!(!has_ended(&bound, at(1_899_999_999.0)));
         assert!(has_ended(&bound, at(1_900_000_000.0)));
-        // Somebody else's attribute, an end that is none, and somebody else's item.
+        // An attribute of another application, an invalid end, and an item of another application.
         let foreign = with(NOT_AFTER, Attribute::N("1".into()));
         assert!(!has_ended(&foreign, at(2.0)));
         assert!(!has_ended(&with(TTL, Attribute::Other), at(2e9)));

@@ -1,8 +1,10 @@
-//! From a session id to the key of its record, and back where that is possible.
+//! Converts a session id to the partition key of its record, and back where that is possible.
 //!
-//! Stores with different prefixes share a table, so no key may belong to two of them. A prefix ends in a delimiter; one without gets it. A prefix may have
-//! parts, each with its delimiter, such as `app:admin:`; so an id that starts like such a part has its delimiters written otherwise, and so has a prefix that
-//! goes on in another way. Without a prefix, a store of plain ids has the whole table.
+//! Stores with different prefixes share a table, so no key may belong to two of them. A prefix ends
+//! in a delimiter, which is added if it is missing. A prefix can have several parts, each with its
+//! delimiter, such as `app:admin:`. An id that starts like such a part therefore has its delimiters
+//! escaped, and so has a prefix with other characters in its parts. A store of plain ids without a
+//! prefix has the whole table.
 
 use std::borrow::Cow;
 
@@ -17,13 +19,14 @@ use crate::error::{Error, Result};
 /// The longest partition key, in bytes (Amazon DynamoDB Developer Guide, "Constraints").
 const KEY_LIMIT: usize = 2048;
 
-/// What a prefix ends in. Ids of the frameworks have neither.
+/// The delimiters that end a prefix. The frameworks' ids contain neither.
 const DELIMITERS: [char; 2] = [':', '#'];
 
-/// What stands behind a prefix that ends in no delimiter, so that it differs from the prefix that ends in one.
+/// Added to a prefix without a delimiter, so that it differs from the prefix that has one.
 const TERMINATOR: &str = "%:";
 
-/// Characters that stand as `%` and two digits where they could be taken for something else: the delimiters, and `%` before such digits.
+/// Characters that are written as `%` and two digits where they would be ambiguous: the delimiters,
+/// and `%` before such digits.
 const ESCAPES: [(char, &str); 3] = [(':', "3A"), ('#', "23"), ('%', "25")];
 
 /// Stands before the hash in the key of a lease.
@@ -32,7 +35,7 @@ const LEASE: &str = "lease:";
 /// SHA-256 in base64url.
 const HASH_LENGTH: usize = 43;
 
-/// What a session's key has behind it that would else look like a lease's, so that no session id reaches a lease.
+/// Added to a session's key that would look like a lease's, so that no session id reaches a lease.
 const NO_LEASE: char = '%';
 
 /// How a session id stands in the table.
@@ -47,7 +50,7 @@ pub enum IdHashing {
 
 /// What a store does with session ids.
 pub struct SessionKeys {
-    /// As it stands in the table, with its delimiter.
+    /// As it is in the table, with its delimiter.
     prefix: String,
     /// The bytes of the prefix as it was given.
     given: usize,
@@ -76,22 +79,23 @@ impl SessionKeys {
         }
     }
 
-    /// What all partition keys of the store start with.
+    /// The start of all partition keys of the store.
     #[must_use]
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// Whether the table does not tell the ids, so that they travel inside the sealed payload.
+    /// Whether the table hides the ids, so that they must be part of the sealed payload.
     #[must_use]
     pub fn hashed(&self) -> bool {
         !matches!(self.hashing, IdHashing::None)
     }
 
-    /// Whether the keys of leases and of hashed ids, the longest of fixed length, fit into a partition key behind the prefix.
+    /// Checks that the keys of leases and of hashed ids, the longest keys of fixed length, fit into
+    /// a partition key after the prefix.
     ///
     /// # Errors
-    /// `ERR_CONFIG` if they do not, so that no call could succeed.
+    /// `ERR_CONFIG` if they do not, because no call could succeed.
     pub fn check_prefix(&self) -> Result<()> {
         let longest = KEY_LIMIT - LEASE.len() - HASH_LENGTH;
         if self.prefix.len() <= longest {
@@ -150,8 +154,8 @@ impl SessionKeys {
         Ok(key)
     }
 
-    /// Whether a session's record under this key would be of this store, and of no store with another prefix; without a prefix, plain ids stand for
-    /// every key.
+    /// Whether the record of a session under this key would belong to this store, and to no store
+    /// with another prefix. Without a prefix and with plain ids, it always does.
     #[must_use]
     pub fn owns(&self, table_key: &str) -> bool {
         let Some(rest) = table_key.strip_prefix(&self.prefix) else {
@@ -165,7 +169,8 @@ impl SessionKeys {
             .is_ok_and(|own| own == table_key)
     }
 
-    /// The key of a session's lease, which no session has: it tells a hash of the id alone.
+    /// The partition key of a session's lease, which no session has. It contains only a hash of the
+    /// id.
     ///
     /// # Errors
     /// As [`SessionKeys::key`].
@@ -187,7 +192,8 @@ impl SessionKeys {
         unescaped(id)
     }
 
-    /// What is sealed: the session's JSON, or, where the table does not tell the id, the JSON array of the id and the session.
+    /// The payload to seal: the session's JSON, or, if the table hides the ids, the JSON array of
+    /// the id and the session.
     #[must_use]
     pub fn payload(&self, sid: &str, json: Plaintext) -> Plaintext {
         if !self.hashed() {
@@ -203,8 +209,9 @@ impl SessionKeys {
         payload
     }
 
-    /// The session's JSON of a payload that a store with hashed ids sealed, where this one has the whole table: it can be listed beside the others under
-    /// its key, which is no session id.
+    /// The session's JSON in a payload that a store with hashed ids sealed, for a store that has
+    /// the whole table. It lists that session with the others under its key, which is not a session
+    /// id.
     #[must_use]
     pub fn of_a_hashed_id(&self, payload: &str) -> Option<Plaintext<String>> {
         if self.hashed() || !self.prefix.is_empty() {
@@ -213,10 +220,10 @@ impl SessionKeys {
         split(payload).map(|(_, json)| Plaintext::new(json.to_owned()))
     }
 
-    /// The id and the session's JSON of a payload from under `table_key`.
+    /// The id and the session's JSON in the payload of the record at `table_key`.
     ///
     /// # Errors
-    /// `ERR_INTEGRITY` if the payload is of another session than `table_key` says.
+    /// `ERR_INTEGRITY` if the payload belongs to another session than `table_key` says.
     pub fn unpack(
         &self,
         table_key: &str,
@@ -233,24 +240,25 @@ impl SessionKeys {
     }
 }
 
-/// Whether a table can have such a partition key.
+/// Whether this can be a partition key of a table.
 #[must_use]
 pub fn is_table_key(text: &str) -> bool {
     (1..=KEY_LIMIT).contains(&text.len())
 }
 
-/// What a part of a prefix consists of, behind the first one.
+/// The characters of a prefix's second and later parts.
 fn is_part(text: &str) -> bool {
     let usual = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     !text.is_empty() && text.bytes().all(usual)
 }
 
-/// Whether an id starts as if a longer prefix had been meant.
+/// Whether an id starts like a continuation of the prefix.
 fn starts_like_a_part(id: &str) -> bool {
     id.find(DELIMITERS).is_some_and(|end| is_part(&id[..end]))
 }
 
-/// A text with what could be taken for an escape escaped, and its delimiters if they are to be. Most have nothing to escape.
+/// Escapes whatever looks like an escape in a text, and its delimiters if that is requested. Most
+/// texts have nothing to escape.
 fn escaped(text: &str, delimiters: bool) -> Cow<'_, str> {
     let escape = |at: usize, found: char| {
         let (_, digits) = ESCAPES.into_iter().find(|(escaped, _)| *escaped == found)?;
@@ -292,7 +300,7 @@ fn unescaped(mut text: &str) -> String {
     id
 }
 
-/// What the escape at the start of a text stands for, if there is one.
+/// The character that the escape at the start of a text stands for, if there is one.
 fn escape_at(text: &str) -> Option<char> {
     let digits = text.strip_prefix('%')?;
     let mut escapes = ESCAPES.into_iter();
@@ -309,7 +317,7 @@ fn no_lease(mut key: String) -> String {
     key
 }
 
-/// Whether a key is one of a lease, or of a session that was told apart from it.
+/// Whether a key is that of a lease, or of a session whose key was marked to differ from one.
 fn looks_like_a_lease(key: &str) -> bool {
     let key = key.trim_end_matches(NO_LEASE);
     let hash = key
@@ -324,7 +332,7 @@ fn is_hash(text: &str) -> bool {
     text.len() == HASH_LENGTH && text.bytes().all(base64url)
 }
 
-/// `["id",json]` taken apart; the JSON stays text.
+/// Parses `["id",json]`. The JSON stays text.
 fn split(payload: &str) -> Option<(String, &str)> {
     let inner = payload.strip_prefix('[')?.strip_suffix(']')?;
     let mut values = serde_json::Deserializer::from_str(inner).into_iter::<serde_json::Value>();
@@ -347,7 +355,8 @@ mod tests {
         Plaintext::new(String::from_utf8(payload.to_vec()).unwrap())
     }
 
-    /// What a framework's id looks like, and what could be taken for another store's, another id's, or a lease's key.
+    /// Ids of the frameworks, and ids that resemble another store's, another id's, or a lease's
+    /// key.
     const IDS: [&str; 18] = [
         "iVnKkJYcgUwRBJ3uLMFyOQtSpLzEcm1A",
         "x",

@@ -1,9 +1,9 @@
 //! Leases: items in the same table that one holder at a time has, for work that a fleet does once.
 
 use super::SessionStore;
+use super::session_table::{Condition, Outcome};
 use crate::error::Result;
 use crate::record::lease::{LeaseItem, end_of, owner_of};
-use crate::store::session_table::{Condition, Outcome};
 use crate::time::EpochMillis;
 
 /// What became of a request for a lease.

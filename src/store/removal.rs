@@ -2,26 +2,26 @@
 //! "Time to Live"), as of a cookie that ends in 1970.
 
 use super::SessionStore;
-use super::save::{OnConflict, Saved};
+use super::save::{OnConflict, Over, Saved};
+use super::session_table::{Condition, Outcome};
 use crate::error::{Error, Result};
 use crate::keys::cache::Since;
-use crate::record::mark::Mark;
-use crate::store::session_table::{Condition, Outcome};
 
 impl SessionStore {
-    /// Removes a session as its save would have written it: on the same condition, which what the caller knows as its `own` fulfils, too; a conflict
-    /// ends in the same.
+    /// Removes a session as its save would have written it: on the same condition, which the caller's own attempts fulfil, too. A conflict ends in the same.
     pub(super) async fn remove(
         &self,
         key: &str,
-        condition: Condition,
-        own: Option<(Mark, Vec<Mark>)>,
+        over: Option<Over>,
         since: &Since,
         on_conflict: OnConflict,
     ) -> Result<Saved> {
+        let condition = over.as_ref().map_or(Condition::Always, Over::condition);
         let mut outcome = self.table.delete(key, condition).await?;
-        if let (Outcome::Refused(Some(item)), Some((mark, attempts))) = (&outcome, &own)
-            && let Some(revision) = self.own_revision(item, mark, attempts, since).await
+        if let (Outcome::Refused(Some(item)), Some(over)) = (&outcome, &over)
+            && let Some(revision) = self
+                .own_revision(item, &over.mark, &over.attempts, since)
+                .await
         {
             outcome = self
                 .table

@@ -24,7 +24,7 @@ use connect_dynamodb_kms::store::{
 };
 use connect_dynamodb_kms::time::EpochMillis;
 
-/// The program of `tools/aws-local`: `AWS_LOCAL` names it (`npm test` does that), else cargo builds it now.
+/// The program of `tools/aws-local`: `AWS_LOCAL` names it (`npm test` does that, and who compiles copies of this crate), else cargo builds it now.
 static PROGRAM: LazyLock<String> =
     LazyLock::new(|| std::env::var("AWS_LOCAL").unwrap_or_else(|_| build()));
 
@@ -105,10 +105,6 @@ fn aws() -> Backend {
 }
 
 fn build() -> String {
-    // As the tests of the package take it: a runner that compiles copies of this crate has it built once.
-    if let Ok(program) = std::env::var("AWS_LOCAL") {
-        return program;
-    }
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/aws-local/Cargo.toml");
     let built = Command::new(env!("CARGO"))
         .args([

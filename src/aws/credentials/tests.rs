@@ -4,7 +4,7 @@ use tokio::sync::Notify;
 
 use super::*;
 
-/// Gives what it is told to, one after the other, each when it is let.
+/// Returns the results that it is told to, one after the other, each when the test allows it.
 #[derive(Debug)]
 struct Searches {
     found: Vec<Result<Credentials, &'static str>>,
@@ -57,7 +57,8 @@ async fn id(held: &HeldCredentials, searches: &Searches) -> String {
     found.access_key_id().to_owned()
 }
 
-/// A search whose caller has gone before it ended, and what the next caller gets, whose own search would give `second`.
+/// A search whose caller is gone before it ends, and what the next caller gets. A search of that
+/// caller's own would find `second`.
 async fn found_later(first: Result<Credentials, &'static str>) -> (String, usize) {
     let (held, searches) = held(vec![first, Ok(credentials("second", 60))]);
     let gone = tokio::time::timeout(Duration::ZERO, held.get()).await;

@@ -38,7 +38,7 @@ pub(super) struct Loaded {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Opened {
     Yes,
-    /// Until then the key is known to be the session's only so that it is wiped with it.
+    /// Until then, the key is linked to the session only so that it can be wiped with it.
     NotYet,
 }
 
@@ -63,7 +63,7 @@ impl Cached {
         generation.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How many keys there are, those included that are being wiped.
+    /// The number of keys, including those that are being wiped.
     pub(super) fn entries(&self) -> u64 {
         self.counters.entries.load(Ordering::Relaxed)
     }
@@ -74,7 +74,7 @@ impl Cached {
         slot.key(self.clock.now()).map(|key| (key, slot))
     }
 
-    /// The data key that a session has, for one more seal.
+    /// The data key of a session, for one more seal.
     pub(super) fn key_to_seal(
         &self,
         session: &SessionHash,
@@ -91,7 +91,7 @@ impl Cached {
         Some((key, slot))
     }
 
-    /// Keeps a key that was just loaded, for a session, in the generation in which the load began.
+    /// Caches a key that was just loaded for a session, in the generation in which the load began.
     pub(super) fn put_away(
         self: &Arc<Cached>,
         generation: &Generation,
@@ -107,7 +107,7 @@ impl Cached {
         let tally = generation.samples.enter(&sample);
         let slot = Slot::new(key.clone(), sample.clone(), tally, &self.limits, now);
         if self.has_room(since) {
-            generation.keep(entry, slot.clone());
+            generation.keep(entry, &slot);
             self.sweeper.run(self);
             if opened == Opened::Yes || !generation.sessions.contains_key(&session) {
                 let wrapped = sample.wrapped.clone();
@@ -118,7 +118,8 @@ impl Cached {
         } else {
             slot.empty();
         }
-        // Looked at when it is kept: whoever forgets the session at the same time finds what is kept, or is seen here.
+        // Checked after the key was inserted: a call that forgets the session at the same time
+        // either finds the key, or is seen here.
         if since.outlived(&session) {
             generation.sessions.invalidate(&session);
             generation.data_keys.invalidate(&entry);
@@ -126,7 +127,7 @@ impl Cached {
         Loaded { key, slot }
     }
 
-    /// Notes which wrapped key a session's record has; gives the one that it had before.
+    /// Notes the wrapped key of a session's record, and returns the previous one.
     pub(super) fn remember(
         &self,
         (entry, session): (EntryId, SessionHash),
@@ -155,7 +156,7 @@ impl Cached {
             .filter(|before| before != wrapped)
     }
 
-    /// Notes that a session is forgotten; gives the wrapped key that it had.
+    /// Notes that a session is forgotten, and returns its wrapped key.
     pub(super) fn forget(&self, session: SessionHash) -> Option<WrappedKey> {
         self.forgotten.note(session);
         let place = self.generation().sessions.remove(&session);
@@ -166,7 +167,8 @@ impl Cached {
         self.generation().data_keys.invalidate(entry);
     }
 
-    /// Nobody finds a key any more when this returns; they are overwritten when what it gives resolves.
+    /// No call finds a key any more when this returns. The keys are overwritten when the returned
+    /// future resolves.
     pub(super) fn clear(&self) -> impl Future<Output = ()> + use<> {
         let new = Generation::new(&self.limits, &self.counters);
         let old = {
@@ -193,7 +195,7 @@ impl Cached {
         self.sweeper.end();
     }
 
-    /// A scan keeps what it unwraps where there is room.
+    /// A scan caches the keys that it unwraps only where there is room.
     fn has_room(&self, since: &Since) -> bool {
         !since.scan || self.entries() < self.limits.max_entries
     }

@@ -1,11 +1,12 @@
-//! The revocation canary: while keys are used from the cache, one of them is unwrapped again now and then. If KMS refuses, somebody took
-//! the key away, and the whole cache goes.
+//! The schedule of revocation checks. While keys are used from the cache, one of them is unwrapped
+//! again from time to time. If KMS refuses, the right to use the KMS key was taken away, and the
+//! whole cache is emptied.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::clock::Moment;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 /// When the next check is due.
 pub(super) struct Canary {
@@ -21,7 +22,7 @@ const NEVER: u64 = u64::MAX;
 pub(super) enum Verdict {
     Usable,
     Revoked,
-    /// KMS did not answer, or not now: nothing is known.
+    /// KMS did not answer, or not now: the result is unknown.
     Unknown,
 }
 
@@ -41,7 +42,7 @@ impl Canary {
             .compare_exchange(NEVER, first, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Whether a check is due at `now`; of concurrent callers one alone is told so.
+    /// Whether a check is due at `now`. Only one of several concurrent callers gets `true`.
     pub(super) fn due(&self, now: Moment) -> bool {
         let next = self.next.load(Ordering::Relaxed);
         let Moment(following) = now.plus(self.interval);
@@ -59,12 +60,11 @@ impl Verdict {
             Ok(_) => Verdict::Usable,
             // Integrity with a source is KMS's refusal of a wrapped key that it has opened before: the key encryption key is another one now. Without one,
             // it is an answer that holds something else than a data key, which says nothing of the key encryption key.
-            Err(
-                Error::KmsKeyUnusable { .. }
-                | Error::AccessDenied { .. }
-                | Error::Integrity { source: Some(_) },
-            ) => Verdict::Revoked,
-            Err(_) => Verdict::Unknown,
+            Err(Error::Integrity { source: Some(_) }) => Verdict::Revoked,
+            Err(error) => match error.kind() {
+                Some(Kind::KeyUnusable | Kind::AccessDenied) => Verdict::Revoked,
+                _ => Verdict::Unknown,
+            },
         }
     }
 }

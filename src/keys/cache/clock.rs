@@ -1,5 +1,6 @@
-//! The clock that ages of cached keys and revocation checks go by. It never goes back, and it is read at each use of a key: the moment at which a call began,
-//! which JavaScript gives, is for the ends of sessions alone.
+//! The clock for the ages of cached keys and for revocation checks. It never goes back, and is read
+//! at each use of a key. JavaScript's time, at which a call began, is used only for the ends of
+//! sessions.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -31,13 +32,14 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// The one that all caches of this process go by.
+    /// The clock of all caches of this process.
     #[must_use]
     pub fn of_process() -> Clock {
         OF_PROCESS.clone()
     }
 
-    /// Turns the clock on, for tests. Never back: keys leave sooner, and checks come sooner.
+    /// Advances the clock, for tests. It never goes back, so keys leave sooner and checks come
+    /// sooner.
     pub fn turn(&self, by: Duration) {
         self.0.turned.fetch_add(millis(by), Ordering::Relaxed);
     }

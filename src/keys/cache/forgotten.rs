@@ -1,11 +1,12 @@
-//! Which sessions were forgotten while a call was under way. What that call has read of such a session dates from before, and its data key is not kept.
+//! Notes which sessions were forgotten while a call was under way. What the call has read of such a
+//! session is out of date, so its data key is not cached.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::SessionHash;
 
-/// The sessions that were forgotten since the oldest call under way began.
+/// The sessions that were forgotten since the oldest call that is still under way began.
 #[derive(Clone, Default)]
 pub(super) struct Forgotten(Arc<Mutex<Log>>);
 
@@ -13,14 +14,14 @@ pub(super) struct Forgotten(Arc<Mutex<Log>>);
 struct Log {
     /// How many sessions were forgotten so far.
     count: u64,
-    /// How many calls under way began at which count.
+    /// How many calls under way began at each count.
     under_way: BTreeMap<u64, usize>,
     /// At which count a session was forgotten last.
     last: HashMap<SessionHash, u64>,
     order: VecDeque<(u64, SessionHash)>,
 }
 
-/// From when on a call has read the table. To be taken before the first read.
+/// The point from which a call has read the table. Must be taken before the first read.
 pub(super) struct Began {
     log: Forgotten,
     at: u64,

@@ -1,4 +1,5 @@
-//! The keys that are cached now. Emptying the cache puts a new generation in its place, which takes no time; the old one is wiped beside the calls.
+//! The keys that are cached now. Emptying the cache starts a new generation, which takes no time.
+//! The old one is wiped in the background.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,11 +16,12 @@ use super::stats::{Counters, count};
 use super::{EntryId, Limits, SessionHash};
 use crate::crypto::data_key::WrappedKey;
 
-/// How often keys past their age are looked for, as a part of the age, and at least.
+/// The number of sweeps within the greatest age, unless they would be too rare then.
 const SWEEPS: u32 = 20;
 const LONGEST_SWEEP: Duration = Duration::from_secs(30);
 
-/// More keys than this are wiped on a thread of their own: a microsecond each.
+/// If there are more keys than this, they are wiped on a thread of their own: each takes a
+/// microsecond.
 const WIPED_AT_ONCE: u64 = 1000;
 
 /// Where a session's data key is.
@@ -37,14 +39,15 @@ pub(super) struct Generation {
     counters: Arc<Counters>,
 }
 
-/// How long the age's sweeps are apart. Keys leave so much earlier than their age, so that none is there longer.
+/// The time between two sweeps. Keys expire earlier by this much, so that none outlives the
+/// greatest age.
 pub(super) fn sweep_interval(limits: &Limits) -> Duration {
     (limits.max_age / SWEEPS).min(LONGEST_SWEEP)
 }
 
 impl Generation {
     pub(super) fn new(limits: &Limits, counters: &Arc<Counters>) -> Arc<Generation> {
-        let max_age = limits.max_age - sweep_interval(limits);
+        let max_age = limits.max_age.saturating_sub(sweep_interval(limits));
         let listener = counters.clone();
         Arc::new(Generation {
             data_keys: Cache::builder()
@@ -64,16 +67,16 @@ impl Generation {
         })
     }
 
-    /// Keeps a key, unless the cache was emptied since the load began.
-    pub(super) fn keep(&self, entry: EntryId, slot: Arc<Slot>) {
+    /// Caches a key, unless the cache was emptied since the load began.
+    pub(super) fn keep(&self, entry: EntryId, slot: &Arc<Slot>) {
         count(&self.counters.entries);
         self.data_keys.insert(entry, slot.clone());
         if self.over.load(Ordering::SeqCst) {
-            release(&slot, &self.counters);
+            release(slot, &self.counters);
         }
     }
 
-    /// Wipes what is past its age. Blocks; not for the threads of calls.
+    /// Wipes the keys past their age. Blocks, so it must not run on the threads of calls.
     pub(super) fn sweep(&self) {
         loop {
             let before = self.data_keys.entry_count();
@@ -85,7 +88,8 @@ impl Generation {
         self.sessions.run_pending_tasks();
     }
 
-    /// Wipes all of it, also what a load under way is about to keep. The receiver hears of the end.
+    /// Wipes all keys, including those that a load under way is about to cache. The receiver is
+    /// notified at the end.
     pub(super) fn wipe(self: Arc<Generation>) -> oneshot::Receiver<()> {
         let (done, wiped) = oneshot::channel();
         self.over.store(true, Ordering::SeqCst);

@@ -1,5 +1,6 @@
-//! Loads of data keys. Each runs as a task of its own, within the full deadline of a call, whatever becomes of the call that began it: all that want the same
-//! key wait for the one load, each as long as its own deadline and signal let it, and share its failure.
+//! Loads of data keys. Each load runs in a task of its own, with the full deadline of a call, even
+//! if the call that began it ends. All callers that want the same key wait for one load, each as
+//! long as its own deadline and signal allow, and share its failure.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -11,7 +12,7 @@ use futures_util::future::{BoxFuture, Either, Shared};
 use tokio::task::AbortHandle;
 
 use crate::call::{self, Progress};
-use crate::error::{Cause, Error, Result, Service};
+use crate::error::{Cause, Kind, Result, Service, ServiceError};
 
 /// The loads under way, by what they load.
 pub(super) struct Loads<K, V>(Arc<Mutex<HashMap<K, Load<V>>>>);
@@ -24,7 +25,8 @@ struct Load<V> {
     task: AbortHandle,
 }
 
-/// Takes a load out of the list when it ends: with a result, with a panic, or with the runtime that it ran on.
+/// Removes a load from the list when it ends: with a result, with a panic, or with the runtime that
+/// it ran on.
 struct Listed<K: Eq + Hash, V> {
     loads: Arc<Mutex<HashMap<K, Load<V>>>>,
     id: K,
@@ -41,7 +43,8 @@ where
     K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// What `find` gives, or what the load of `id` does, which `begin` begins if none is under way. `find` finds what a load has put away that has just ended.
+    /// Returns what `find` returns, or the result of the load of `id`, which `begin` starts if none
+    /// is under way. `find` also finds the result of a load that has just ended.
     pub(super) async fn find_or_load<F, W>(
         &self,
         id: &K,
@@ -55,16 +58,14 @@ where
     {
         let load = {
             let mut loads = lock(&self.0);
-            match loads.get(id) {
-                Some(load) => load.clone(),
-                None => match find() {
-                    Some(found) => return Ok(Either::Left(found)),
-                    None => {
-                        let load = self.begin(id, limit, action, begin());
-                        loads.insert(id.clone(), load.clone());
-                        load
-                    }
-                },
+            if let Some(load) = loads.get(id) {
+                load.clone()
+            } else if let Some(found) = find() {
+                return Ok(Either::Left(found));
+            } else {
+                let load = self.begin(id, limit, action, begin());
+                loads.insert(id.clone(), load.clone());
+                load
             }
         };
         call::follow(&load.progress);
@@ -84,28 +85,20 @@ where
         };
         let (progress, work) = call::apart(limit, async move {
             call::waits_for(Service::Kms, action);
-            work.await
+            call::guarded(work).await
         });
         let task = tokio::spawn(async move {
             let _listed = listed;
             work.await
         });
         let abort = task.abort_handle();
-        // A panic, or the end of the runtime: nobody waits for ever.
+        // Stopped, or ended with its runtime: nobody may wait forever.
         let outcome = task.map(move |ended| {
-            ended.unwrap_or_else(|error| {
-                Err(Error::Unavailable {
-                    service: Service::Kms,
-                    action,
-                    source: Some(Cause::new(
-                        "LoadError",
-                        if error.is_panic() {
-                            "a defect ended it"
-                        } else {
-                            "it was broken off"
-                        },
-                    )),
-                })
+            ended.unwrap_or_else(|_| {
+                let failed = ServiceError::new(Service::Kms, action, Kind::Unavailable);
+                Err(failed
+                    .because(Cause::new("LoadError", "it was broken off"))
+                    .into())
             })
         });
         Load {
@@ -117,7 +110,7 @@ where
 }
 
 impl<K, V> Loads<K, V> {
-    /// Breaks off all loads: nobody waits for them any more.
+    /// Stops all loads: nobody waits for them any more.
     pub(super) fn end(&self) {
         let loads: Vec<_> = lock(&self.0)
             .values()

@@ -1,4 +1,5 @@
-//! The cache of data keys in front of any [`DataKeys`]: a session keeps its data key through its saves, and reads unwrap it once.
+//! The cache of data keys in front of any [`DataKeys`]. A session keeps its data key through its
+//! saves, and reads unwrap it once.
 
 mod cached;
 mod canary;
@@ -37,15 +38,17 @@ pub use self::stats::{CacheCounters, CacheStats};
 /// What bounds the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How many data keys, and how many sessions' places in the side index, are kept at most.
+    /// The largest number of data keys, and of sessions in the side index.
     pub max_entries: u64,
-    /// How long a data key is kept at most after it was made or unwrapped; use does not prolong it.
+    /// How long a data key is cached at most after it was made or unwrapped. Use does not extend
+    /// it.
     pub max_age: Duration,
     /// How many times a process seals under one data key.
     pub max_seals: u64,
     /// How many bytes a process seals under one data key.
     pub max_sealed_bytes: u64,
-    /// How often, at most and while there is traffic, a cached key is unwrapped again to see whether that is still allowed.
+    /// The least time between two revocation checks, which happen only while there is traffic: a
+    /// cached key is unwrapped again to see whether that is still allowed.
     pub revocation_check: Duration,
 }
 
@@ -55,12 +58,13 @@ impl Limits {
         max_entries: 10_000,
         max_age: Duration::from_hours(1),
         max_seals: 1 << 20,
-        // 2^32 blocks of AES: far below where random collisions begin to tell (NIST SP 800-38D, appendix C).
+        // 2^32 blocks of AES: far below the number at which random collisions matter (NIST SP
+        // 800-38D, appendix C).
         max_sealed_bytes: 1 << 36,
         revocation_check: Duration::from_mins(1),
     };
 
-    /// For those who would rather pay KMS than keep keys.
+    /// For applications that prefer more KMS calls to keys in memory.
     pub const STRICT: Limits = Limits {
         max_entries: 1000,
         max_age: Duration::from_mins(1),
@@ -70,7 +74,7 @@ impl Limits {
     };
 }
 
-/// SHA-256 over everything that unwrapping without the cache would depend on.
+/// SHA-256 over everything that unwrapping without the cache depends on.
 type EntryId = [u8; 32];
 
 /// SHA-256 of the session's key in the table, for one encryption context.
@@ -79,11 +83,13 @@ type SessionHash = [u8; 32];
 /// Data keys, cached or not.
 pub struct KeyCache(Arc<Inner>);
 
-/// What a call goes by that reads the table and then uses data keys, from before its first read. The keys of sessions that are forgotten meanwhile are not kept.
+/// The starting point of a call that reads the table and then uses data keys. It must be taken
+/// before the first read: keys of sessions that are forgotten later are not cached.
 #[derive(Clone)]
 pub struct Since {
     began: Option<Arc<Began>>,
-    /// A scan keeps what it unwraps where there is room, and drives out nothing that others use.
+    /// A scan caches the keys that it unwraps only where there is room, and evicts none that others
+    /// use.
     scan: bool,
 }
 
@@ -100,14 +106,15 @@ struct Inner {
 }
 
 impl KeyCache {
-    /// A cache in front of `keys`; without `limits` every save makes a data key and every read unwraps one.
+    /// A cache in front of `keys`. Without `limits`, every save makes a data key and every read
+    /// unwraps one.
     #[must_use]
     pub fn new(keys: Arc<dyn DataKeys>, limits: Option<Limits>) -> KeyCache {
         KeyCache::with(keys, limits, None, Clock::of_process())
     }
 
-    /// As [`KeyCache::new`]. A load, which all that want the same key wait for, ends after `load_limit`: the deadline that a call has when it begins. Ages go by
-    /// `clock`.
+    /// As [`KeyCache::new`]. A load, which all callers of the same key share, ends after
+    /// `load_limit`, the deadline of a call that begins with it. `clock` measures ages.
     #[must_use]
     pub fn with(
         keys: Arc<dyn DataKeys>,
@@ -127,7 +134,7 @@ impl KeyCache {
         }))
     }
 
-    /// How many bytes a wrapped key has at least, as far as this process has seen any.
+    /// The length of the shortest wrapped key that this process has seen, in bytes.
     #[must_use]
     pub fn wrapped_length(&self) -> Option<usize> {
         let length = self.0.wrapped_length.load(Ordering::Relaxed);
@@ -144,7 +151,7 @@ impl KeyCache {
         }
     }
 
-    /// For a page of a scan that is about to be read.
+    /// The starting point for a page of a scan that is about to be read.
     #[must_use]
     pub fn since_of_scan(&self) -> Since {
         Since {
@@ -153,7 +160,8 @@ impl KeyCache {
         }
     }
 
-    /// The data key to seal `bytes` of a session with: the one it has, or a new one. Concurrent first saves of a session make one.
+    /// The data key to seal `bytes` of a session with: its current one, or a new one. Concurrent
+    /// first saves of a session make one.
     ///
     /// # Errors
     /// Those of [`DataKeys::generate`].
@@ -193,14 +201,15 @@ impl KeyCache {
                 Either::Right(Loaded { key, slot }) if slot.takes_seal(bytes, &cached.limits) => {
                     return Ok((key, slot.sample.wrapped.clone()));
                 }
-                // So many saves waited for the key that it is used up.
+                // So many saves waited for the key that they have used it up.
                 Either::Right(_) => {}
             }
         }
     }
 
-    /// The data key that `wrapped` holds, and by which of the key encryption keys it is wrapped, 0 being the one that new ones are wrapped with. Any number of
-    /// concurrent calls for one key make one call to KMS, and share its failure.
+    /// The data key that `wrapped` holds, and the index of the key encryption key that wraps it; 0
+    /// is the one that wraps new keys. Any number of concurrent calls for one key make one call to
+    /// KMS, and share its failure.
     ///
     /// # Errors
     /// Those of [`DataKeys::decrypt`].
@@ -241,7 +250,8 @@ impl KeyCache {
         }
     }
 
-    /// Notes that the session's record, which was opened or written with it, has this wrapped key. One that it had before is wiped.
+    /// Notes that the session's record, which was opened or written with it, has this wrapped key.
+    /// Its previous one is wiped.
     pub fn remember(
         &self,
         session: &str,
@@ -260,7 +270,7 @@ impl KeyCache {
         }
     }
 
-    /// Wipes the session's data key; calls that have read the session before do not bring it back.
+    /// Wipes the session's data key. Calls that have read the session before do not bring it back.
     pub fn forget(&self, session: &str, context: &EncryptionContext) {
         let Some(cached) = &self.0.cached else { return };
         let session = hash_session(session, context);
@@ -269,15 +279,16 @@ impl KeyCache {
         }
     }
 
-    /// Wipes every data key, also those of loads under way.
+    /// Wipes every data key, including those of loads under way.
     pub async fn clear(&self) {
         if let Some(cached) = &self.0.cached {
             cached.clear().await;
         }
     }
 
-    /// Wipes every data key, and waits for the revocation checks under way, until `last` resolves: nothing uses the key encryption keys after this. Loads under
-    /// way are broken off: all calls have ended, so that nobody waits for them.
+    /// Wipes every data key, and waits for the revocation checks under way, until `last` resolves.
+    /// Nothing uses the key encryption keys after this. Loads under way are stopped: all calls have
+    /// ended, so nobody waits for them.
     pub async fn close(&self, last: impl Future<Output = ()>) {
         if let Some(cached) = &self.0.cached {
             cached.end();
@@ -290,7 +301,8 @@ impl KeyCache {
         self.clear().await;
     }
 
-    /// Makes and unwraps one data key beside the cache, to show that the key encryption key is usable for both.
+    /// Makes and unwraps one data key without the cache, to show that the key encryption key is
+    /// usable for both.
     ///
     /// # Errors
     /// Those of [`DataKeys`].
@@ -300,21 +312,21 @@ impl KeyCache {
         Ok(())
     }
 
-    /// What happened so far, also when the cache is gone.
+    /// The counters so far, also after the cache is gone.
     #[must_use]
     pub fn counters(&self) -> CacheCounters {
         CacheCounters(self.0.counters.clone())
     }
 
-    /// A use of a cached key, which the canary's check may be due at.
+    /// Notes the use of a cached key, at which a revocation check may be due.
     fn hit(&self, cached: &Cached, key: Arc<DataKey>, slot: &Slot) -> (Arc<DataKey>, WrappedKey) {
         count(&self.0.counters.hits);
         self.check(cached, &slot.sample);
         (key, slot.sample.wrapped.clone())
     }
 
-    /// Runs the revocation canary, if it is due: on the key that was just used, and on one of every other key encryption key. The call that
-    /// came upon it does not wait.
+    /// Starts a revocation check if one is due, of the key that was just used and of one key of
+    /// every other key encryption key. The call that triggers it does not wait.
     fn check(&self, cached: &Cached, used: &Arc<Sample>) {
         if !cached.canary.due(cached.clock.now()) {
             return;
@@ -384,7 +396,8 @@ impl Inner {
         result
     }
 
-    /// Makes a session's data key. Unwrapping one that is too old, too much used, or was let go of would cost as much.
+    /// Makes a session's data key. Unwrapping the previous one, which is too old, too much used, or
+    /// evicted, would cost as much.
     async fn make(
         &self,
         cached: &Arc<Cached>,
@@ -423,7 +436,7 @@ impl Inner {
         Ok(cached.put_away(&generation, key, sample, ids, Opened::NotYet, since))
     }
 
-    /// The context tells the record's version: version 1 has an empty one.
+    /// The context depends on the record's version: version 1 has an empty one.
     fn entry_id(&self, wrapped: &WrappedKey, context: &EncryptionContext) -> EntryId {
         let names = self.keys.key_encryption_keys().join(" ");
         hash(&[names.as_bytes(), &context.canonical(), &wrapped.0])

@@ -1,5 +1,5 @@
-//! What the revocation canary checks: of each key encryption key under which data keys are cached, the wrapped key that was loaded last. No look through the
-//! cache is needed for it, however large that is.
+//! What the revocation check unwraps: for each key encryption key with cached data keys, the
+//! wrapped key that was loaded last. So a check need not search the cache, however large that is.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,15 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::crypto::data_key::WrappedKey;
 use crate::keys::EncryptionContext;
 
-/// A wrapped key that was unwrapped, or made, without its data key.
+/// A wrapped key that was made or unwrapped, without its data key.
 pub(super) struct Sample {
     pub(super) wrapped: WrappedKey,
     pub(super) context: Arc<EncryptionContext>,
-    /// By which of the key encryption keys it is wrapped.
+    /// The index of the key encryption key that wraps it.
     pub(super) wrapped_by: usize,
 }
 
-/// Counts the data keys that are cached under one key encryption key.
+/// Counts the cached data keys of one key encryption key.
 #[derive(Clone, Default)]
 pub(super) struct Tally(Arc<AtomicUsize>);
 
@@ -46,7 +46,8 @@ impl Samples {
         tally.clone()
     }
 
-    /// One sample for each key encryption key that has keys in the cache; `used` is the one of its own.
+    /// One sample for each key encryption key that has keys in the cache. `used` is the sample for
+    /// its own.
     pub(super) fn with(&self, used: Arc<Sample>) -> Vec<Arc<Sample>> {
         let others = self.lock();
         let others = others

@@ -1,4 +1,4 @@
-//! One cached data key, with what bounds its use.
+//! One cached data key and the limits of its use.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +8,8 @@ use super::clock::Moment;
 use super::samples::{Sample, Tally};
 use crate::crypto::data_key::DataKey;
 
-/// Where the cache keeps a data key. moka frees what it lets go of when it pleases; the slot is emptied at once.
+/// Where the cache keeps a data key. moka frees evicted entries at a time of its own choice; the
+/// slot is emptied at once.
 pub(super) struct Slot {
     key: Mutex<Option<Arc<DataKey>>>,
     /// What the key was unwrapped from.
@@ -20,8 +21,8 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// A key that stays for the configured age, less up to a tenth of it at random: keys that were cached together, when a server
-    /// starts, do not all go together.
+    /// A key that stays for the configured age, less up to a tenth of it at random. Otherwise keys
+    /// that were cached together, when a server starts, would all expire together.
     pub(super) fn new(
         key: Arc<DataKey>,
         sample: Arc<Sample>,
@@ -40,7 +41,7 @@ impl Slot {
         })
     }
 
-    /// The key, unless its time is over or it was let go of.
+    /// The key, unless it has expired or was evicted.
     pub(super) fn key(&self, now: Moment) -> Option<Arc<DataKey>> {
         if now < self.ends {
             self.lock().clone()
@@ -49,8 +50,9 @@ impl Slot {
         }
     }
 
-    /// The key for one more seal of so many bytes, if the limits leave room for it and the key encryption key is still the one that seals:
-    /// after a change of that, sessions in use get new data keys.
+    /// The key for one more seal of so many bytes, if the limits allow it and its key encryption
+    /// key is still the one that wraps new keys. After a change of that, sessions in use get new
+    /// data keys.
     pub(super) fn key_to_seal(
         &self,
         bytes: usize,
@@ -62,13 +64,14 @@ impl Slot {
         (seals <= limits.max_seals && sealed_bytes <= limits.max_sealed_bytes).then_some(key)
     }
 
-    /// Whether a key that was just made has room for a seal of so many bytes, which is counted. The first one always has.
+    /// Counts a seal of so many bytes under a key that was just made, if the limits allow it. The
+    /// first seal is always allowed.
     pub(super) fn takes_seal(&self, bytes: usize, limits: &Limits) -> bool {
         let (seals, sealed_bytes) = self.count_seal(bytes);
         seals == 1 || seals <= limits.max_seals && sealed_bytes <= limits.max_sealed_bytes
     }
 
-    /// Counts a seal; gives how many there are now, and their bytes.
+    /// Counts a seal; returns the number of seals and their bytes so far.
     fn count_seal(&self, bytes: usize) -> (u64, u64) {
         let bytes = bytes as u64;
         let seals = self.seals.fetch_add(1, Ordering::Relaxed) + 1;
@@ -76,7 +79,8 @@ impl Slot {
         (seals, sealed_bytes)
     }
 
-    /// Lets go of the key; it is overwritten as soon as no call uses it any more. Gives whether it was still there.
+    /// Drops the key, which is overwritten as soon as no call uses it any more. Returns whether it
+    /// was still there.
     pub(super) fn empty(&self) -> bool {
         let key = self.lock().take();
         if key.is_some() {

@@ -16,13 +16,14 @@ pub struct CacheStats {
     pub loads: u64,
     /// Calls to make or unwrap one that failed.
     pub load_failures: u64,
-    /// Data keys that were let go of for room, for age, or because a session was destroyed.
+    /// Data keys that left the cache: to make room, because of their age, or because a session was
+    /// destroyed.
     pub evictions: u64,
     /// Revocation checks that found the key usable.
     pub checks_usable: u64,
-    /// Revocation checks that found it taken away; each emptied the cache.
+    /// Revocation checks that KMS refused; each emptied the cache.
     pub checks_revoked: u64,
-    /// Revocation checks that got no answer; nothing was done.
+    /// Revocation checks that got no answer; the cache was kept.
     pub checks_unknown: u64,
 }
 

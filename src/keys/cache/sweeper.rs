@@ -1,4 +1,5 @@
-//! Wipes keys past their age where no traffic does: moka looks for them only while it is used. The task ends with the last key, or with the cache.
+//! Wipes keys past their age in an idle process: moka looks for them only while it is used. The
+//! task ends with the last key, or with the cache.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -11,7 +12,7 @@ use super::generation::sweep_interval;
 pub(super) struct Sweeper(Mutex<Option<JoinHandle<()>>>);
 
 impl Sweeper {
-    /// Sees to it that the sweeps go on, after a key was cached.
+    /// Makes sure that the sweeps run, after a key was cached.
     pub(super) fn run(&self, cached: &Arc<Cached>) {
         let mut task = self.lock();
         if task.as_ref().is_none_or(JoinHandle::is_finished) {

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::error::{Error, Service};
+use crate::error::{Error, Kind, Service, ServiceError};
 
 /// Wraps by counting; unwraps when `gate` lets it, unless it is told to fail.
 struct Counting {
@@ -102,7 +102,7 @@ impl Turned {
         }
     }
 
-    /// Turns the clock to so many seconds after the start.
+    /// Sets the clock to so many seconds after the start.
     fn at(&self, seconds: f64) {
         let mut so_far = self.seconds.lock().unwrap();
         self.clock.turn(Duration::from_secs_f64(seconds - *so_far));
@@ -115,20 +115,11 @@ fn context() -> Arc<EncryptionContext> {
 }
 
 fn unavailable() -> Error {
-    Error::Unavailable {
-        service: Service::Kms,
-        action: "kms:Decrypt",
-        source: None,
-    }
+    ServiceError::new(Service::Kms, "kms:Decrypt", Kind::Unavailable).into()
 }
 
 fn disabled() -> Error {
-    Error::KmsKeyUnusable {
-        key: "test".into(),
-        unset: None,
-        action: "kms:Decrypt",
-        source: None,
-    }
+    ServiceError::new(Service::Kms, "kms:Decrypt", Kind::KeyUnusable).into()
 }
 
 fn cache(keys: &Arc<Counting>) -> Turned {
@@ -143,7 +134,7 @@ async fn save(cache: &KeyCache, session: &str) -> (Arc<DataKey>, WrappedKey) {
         .unwrap()
 }
 
-/// Reads the session whose name is that of its wrapped key.
+/// Reads the session that has the same name as its wrapped key.
 async fn read(cache: &KeyCache, wrapped: &WrappedKey) -> Result<Arc<DataKey>> {
     read_since(cache, wrapped, &cache.since()).await
 }
@@ -163,7 +154,7 @@ async fn waits(mut future: impl Future + Unpin) -> bool {
     poll_fn(|context| Poll::Ready(pin!(&mut future).poll(context).is_pending())).await
 }
 
-/// Lets the tasks that the cache has spawned run to where they wait.
+/// Lets the tasks that the cache has spawned run until they wait.
 async fn settle() {
     for _ in 0..10 {
         tokio::task::yield_now().await;
@@ -343,7 +334,7 @@ async fn the_cache_lets_go_of_wiped_and_evicted_keys() {
     }
     let cached = cache.0.cached.as_ref().unwrap();
     cached.generation().data_keys.run_pending_tasks();
-    // Nothing but the cache held them, and a DataKey that nobody holds has been overwritten.
+    // Only the cache held them, and a DataKey that nobody holds has been overwritten.
     let alive = |keys: &[Weak<DataKey>]| keys.iter().filter(|key| key.strong_count() > 0).count();
     assert_eq!(alive(&kept[..2]), 0);
     assert!(alive(&kept) <= 2, "{} keys are still there", alive(&kept));
@@ -386,7 +377,7 @@ async fn a_full_cache_keeps_the_keys_of_those_who_come_now() {
             read(&cache, &wrapped(session)).await.unwrap();
         }
     }
-    // Each of today's comes for a visit of five requests, ten sessions at a time.
+    // Each key of today is for a visit of five requests, ten sessions at a time.
     for visitors in 10..60 {
         for _ in 0..5 {
             for session in 0..10 {

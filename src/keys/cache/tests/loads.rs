@@ -1,4 +1,4 @@
-//! Loads go on without the calls that began them, and end for all that wait.
+//! Loads continue without the calls that began them, and end for all that wait.
 
 use tokio::runtime::Runtime;
 
@@ -24,7 +24,7 @@ async fn callers_that_leave_do_not_disturb_a_load_and_begin_no_other() {
         let error = read_within(&cache, &wrapped, 1).await.err().unwrap();
         assert_eq!(error.code(), "ERR_KMS_UNAVAILABLE");
     }
-    // Cancelled, as by a signal, at any of the places where it waits.
+    // Cancelled, as by a signal, at any of the points where it waits.
     for _ in 0..300 {
         let reading = read(&cache, &wrapped);
         assert!(waits(&mut pin!(reading)).await);
@@ -66,7 +66,9 @@ async fn a_load_that_panics_fails_for_all_that_wait() {
     assert!(waits(&mut waiting).await);
     keys.gate.add_permits(9);
     for ended in waiting.await {
-        assert!(ended.is_err());
+        let error = ended.err().unwrap();
+        assert_eq!(error.code(), "ERR_INTERNAL", "no outage of KMS");
+        assert!(!error.retryable());
     }
     assert_eq!(keys.calls(), (0, 1));
     keys.panics.store(false, Ordering::SeqCst);

@@ -1,4 +1,5 @@
-//! Keys leave the cache when they must, also without traffic, and none comes back; however many there are, no call waits for that.
+//! Keys leave the cache when they must, also without traffic, and none comes back. No call waits
+//! for that, however many keys there are.
 
 use std::time::Instant;
 

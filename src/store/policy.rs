@@ -1,0 +1,59 @@
+//! Which versions of records a store writes and reads, and their encryption contexts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::keys::EncryptionContext;
+use crate::record::Version;
+
+/// Which records a store writes and reads.
+pub struct RecordPolicy {
+    pub(super) write: Version,
+    pub(super) accept: Vec<Version>,
+    pub(super) table_name: String,
+    /// Of version 1 records.
+    no_context: Arc<EncryptionContext>,
+    /// Of version 2 records.
+    context: Arc<EncryptionContext>,
+}
+
+impl RecordPolicy {
+    /// Writes `write` and reads `accept`, in the table `table_name`. `static_context` joins the encryption context of version 2.
+    #[must_use]
+    pub fn new(
+        write: Version,
+        accept: Vec<Version>,
+        table_name: String,
+        static_context: BTreeMap<String, String>,
+    ) -> RecordPolicy {
+        let context = context_of_records(&table_name, static_context);
+        RecordPolicy {
+            write,
+            accept,
+            table_name,
+            no_context: Arc::default(),
+            context: Arc::new(EncryptionContext::new(context)),
+        }
+    }
+
+    pub(super) fn context(&self, version: Version) -> &Arc<EncryptionContext> {
+        match version {
+            Version::V1 => &self.no_context,
+            Version::V2 => &self.context,
+        }
+    }
+}
+
+/// The encryption context of version 2 records in this table, with the caller's own pairs.
+#[must_use]
+pub fn context_of_records(
+    table_name: &str,
+    mut own: BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    own.extend([
+        ("purpose".to_owned(), "session-store".to_owned()),
+        ("table".to_owned(), table_name.to_owned()),
+        ("v".to_owned(), "2".to_owned()),
+    ]);
+    own
+}

@@ -1,0 +1,118 @@
+//! What reads or clears the whole table.
+
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+
+use super::session_table::Scan;
+use super::{OpenedSession, SessionStore};
+use crate::error::Result;
+use crate::record::{Attribute, Item, SESSION_ID};
+use crate::time::{EpochMillis, EpochSeconds};
+
+/// How many records `all` opens at the same time.
+const OPEN_AT_ONCE: usize = 16;
+
+impl SessionStore {
+    /// Every live session.
+    ///
+    /// # Errors
+    /// Those of [`SessionStore::get`], if any one record cannot be opened.
+    pub async fn all(&self, now: EpochMillis) -> Result<Vec<OpenedSession>> {
+        let mut sessions = Vec::new();
+        let scan = self.own(Some(now.floor()), false);
+        let mut pages = std::pin::pin!(self.pages(&scan));
+        loop {
+            let since = &self.keys.since_of_scan();
+            let Some(items) = pages.try_next().await? else {
+                break;
+            };
+            let opened: Vec<OpenedSession> = stream::iter(items)
+                .map(|item| async move { self.open(self.parse(item)?, since).await })
+                .buffered(OPEN_AT_ONCE)
+                .try_collect()
+                .await?;
+            sessions.extend(opened);
+        }
+        Ok(sessions)
+    }
+
+    /// The ids of every live session. Where the table does not tell them, every session is opened.
+    ///
+    /// # Errors
+    /// Those of the table; those of [`SessionStore::all`] where sessions are opened.
+    pub async fn ids(&self, now: EpochMillis) -> Result<Vec<String>> {
+        if self.ids.hashed() {
+            let sessions = self.all(now).await?;
+            return Ok(sessions.into_iter().map(|session| session.id).collect());
+        }
+        let scan = self.own(Some(now.floor()), true);
+        let keys: Vec<Vec<String>> = self
+            .pages(&scan)
+            .map_ok(|items| items.iter().filter_map(key_of).collect())
+            .try_collect()
+            .await?;
+        Ok(keys
+            .into_iter()
+            .flatten()
+            .map(|key| self.ids.id(&key))
+            .collect())
+    }
+
+    /// How many live sessions there are.
+    ///
+    /// # Errors
+    /// Those of the table.
+    pub async fn length(&self, now: EpochMillis) -> Result<usize> {
+        let scan = self.own(Some(now.floor()), true);
+        self.pages(&scan)
+            .try_fold(0, |count, items| async move { Ok(count + items.len()) })
+            .await
+    }
+
+    /// Removes every session, expired ones too, and wipes the cached data keys.
+    ///
+    /// # Errors
+    /// Those of the table; sessions removed until then stay removed.
+    pub async fn clear(&self) -> Result<()> {
+        self.keys.clear().await;
+        let scan = self.own(None, true);
+        let cleared = self.pages(&scan).try_for_each(|items| {
+            self.table
+                .delete_all(items.iter().filter_map(key_of).collect())
+        });
+        let cleared = cleared.await;
+        self.keys.clear().await; // what reads in between have brought back
+        cleared
+    }
+
+    fn own(&self, alive_after: Option<EpochSeconds>, keys_only: bool) -> Scan {
+        Scan {
+            prefix: self.ids.prefix().to_owned(),
+            alive_after,
+            keys_only,
+        }
+    }
+
+    /// The items of all pages of a scan, page by page.
+    fn pages<'a>(&'a self, scan: &'a Scan) -> impl Stream<Item = Result<Vec<Item>>> + 'a {
+        stream::try_unfold(
+            Some(None),
+            move |position: Option<Option<String>>| async move {
+                let Some(after) = position else {
+                    return Ok(None);
+                };
+                let mut page = self.table.scan(scan, after).await?;
+                // A longer prefix starts with a shorter one.
+                let own = |item: &Item| key_of(item).is_some_and(|key| self.ids.owns(&key));
+                page.items.retain(own);
+                Ok(Some((page.items, page.next.map(Some))))
+            },
+        )
+    }
+}
+
+fn key_of(item: &Item) -> Option<String> {
+    match item.get(SESSION_ID) {
+        Some(Attribute::S(key)) => Some(key.clone()),
+        _ => None,
+    }
+}

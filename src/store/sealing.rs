@@ -1,0 +1,163 @@
+//! Sealing a session into a record, and opening a record.
+
+use super::{OpenedSession, SessionStore};
+use crate::crypto::envelope::{self, Aad, BoundSeal};
+use crate::crypto::plaintext::{Plaintext, text};
+use crate::error::{Error, Result};
+use crate::keys::cache::Since;
+use crate::record::mark::{Content, Mark};
+use crate::record::{Bound, EncryptedSessionRecord, ITEM_LIMIT, Item, Version, item_size};
+use crate::time::{EpochMillis, EpochSeconds};
+
+/// No wrapped key is shorter: a data key of 32 bytes and a tag of 16.
+const LEAST_WRAPPED_KEY: usize = 48;
+
+/// What KMS wraps a data key of 256 bits in, as a rule.
+const USUAL_WRAPPED_KEY: usize = 184;
+
+impl SessionStore {
+    pub(super) fn parse(&self, item: Item) -> Result<EncryptedSessionRecord> {
+        let record = EncryptedSessionRecord::from_item(item)?;
+        if self.policy.accept.contains(&record.version()) {
+            Ok(record)
+        } else {
+            Err(Error::Version)
+        }
+    }
+
+    pub(super) async fn seal(
+        &self,
+        key: String,
+        payload: Plaintext,
+        now: EpochMillis,
+        end: EpochSeconds,
+        since: &Since,
+    ) -> Result<EncryptedSessionRecord> {
+        let version = self.policy.write;
+        let length = payload.len();
+        let wrapped_length = self.keys.wrapped_length();
+        // What cannot fit, however short its wrapped key, is refused before anything is sent; what may fit is judged by the key that it gets.
+        let least = wrapped_length.unwrap_or(LEAST_WRAPPED_KEY);
+        if check_size(version, &key, least, length).is_err() {
+            let usual = wrapped_length.unwrap_or(USUAL_WRAPPED_KEY);
+            check_size(version, &key, usual, length)?;
+        }
+        let context = self.policy.context(version);
+        let (data_key, wrapped_key) = self.keys.for_save(&key, context, length, since).await?;
+        check_size(version, &key, wrapped_key.0.len(), length)?;
+        let (sealed, bound) = match version {
+            Version::V1 => (envelope::seal(&data_key, payload), None),
+            Version::V2 => {
+                let not_after = last_end(now, end);
+                let aad = self.aad(not_after, &key);
+                let BoundSeal {
+                    sealed,
+                    salt,
+                    commitment,
+                } = envelope::seal_bound(&data_key, payload, &aad);
+                let bound = Bound {
+                    not_after,
+                    salt,
+                    commitment,
+                };
+                (sealed, Some(bound))
+            }
+        };
+        Ok(EncryptedSessionRecord {
+            key,
+            wrapped_key,
+            sealed,
+            ttl: end,
+            bound,
+        })
+    }
+
+    pub(super) async fn open(
+        &self,
+        record: EncryptedSessionRecord,
+        since: &Since,
+    ) -> Result<OpenedSession> {
+        let version = record.version();
+        let context = self.policy.context(version);
+        let tag = record.sealed.tag;
+        let EncryptedSessionRecord {
+            key,
+            wrapped_key,
+            sealed,
+            ttl,
+            bound,
+        } = record;
+        let (data_key, wrapped_by) = self
+            .keys
+            .for_read(&key, &wrapped_key, context, since)
+            .await?;
+        let payload = match bound {
+            None => envelope::open(&data_key, sealed)?,
+            Some(Bound {
+                not_after,
+                salt,
+                commitment,
+            }) => {
+                let bound = BoundSeal {
+                    sealed,
+                    salt,
+                    commitment,
+                };
+                envelope::open_bound(&data_key, bound, &self.aad(not_after, &key))?
+            }
+        };
+        let payload = text(payload)?;
+        let other = self.ids.of_a_hashed_id(&payload);
+        let hashed = other.is_some();
+        let (id, json) = match other {
+            Some(json) => (self.ids.id(&key), json),
+            None => self.ids.unpack(&key, payload)?,
+        };
+        self.keys.remember(&key, context, &wrapped_key, since);
+        let mark = Mark {
+            version,
+            tag,
+            ttl,
+            content: Content::of(json.as_bytes()),
+            current: version == self.policy.write && wrapped_by == 0,
+        };
+        Ok(OpenedSession {
+            id,
+            json,
+            ttl,
+            mark,
+            hashed,
+        })
+    }
+
+    fn aad<'a>(&'a self, not_after: EpochSeconds, key: &'a str) -> Aad<'a> {
+        Aad {
+            not_after,
+            table: &self.policy.table_name,
+            key,
+        }
+    }
+}
+
+/// The last moment that a session sealed now may live to: twice as long as it lives without a touch, so that touches seldom seal again, and
+/// somebody who may write the table but not use the KMS key gains that much at most.
+fn last_end(now: EpochMillis, end: EpochSeconds) -> EpochSeconds {
+    let lifetime = (end.0 - now.floor().0).max(0);
+    end.plus(lifetime)
+}
+
+fn check_size(
+    version: Version,
+    key: &str,
+    wrapped_length: usize,
+    plaintext_length: usize,
+) -> Result<()> {
+    let size = item_size(version, key.len(), wrapped_length, plaintext_length);
+    if size > ITEM_LIMIT {
+        return Err(Error::SessionTooLarge {
+            size,
+            limit: ITEM_LIMIT,
+        });
+    }
+    Ok(())
+}
