@@ -10,14 +10,25 @@ const { DynamoDBSessionStore } = require('./lib/store.js');
 const { kmsKeyArn: KMS_KEY_ARN, sessionsTable: SESSIONS_TABLE, awsRegion: AWS_REGION } = native.defaults(environment());
 
 // Loaded when they are needed, which is seldom. Functions, not getters: whoever imports this from a module finds names by reading them in the source.
+/** @param {string} data */
 function encryptSessionData(data) {
   return require('./lib/envelope.js').encryptSessionData(data);
 }
 
+/**
+ * @param {string} encryptedData
+ * @param {string} encryptedKey
+ * @param {string} iv
+ * @param {string} authTag
+ */
 function decryptSessionData(encryptedData, encryptedKey, iv, authTag) {
   return require('./lib/envelope.js').decryptSessionData(encryptedData, encryptedKey, iv, authTag);
 }
 
+/**
+ * @param {import('./index.js').FastifyApplication} app
+ * @param {import('./index.js').GuardRepliesOptions} [options]
+ */
 function guardReplies(app, options) {
   return require('./lib/reply-guard/index.js').guardReplies(app, options);
 }

@@ -188,4 +188,4 @@ class Calls {
   }
 }
 
-module.exports = { Calls };
+exports.Calls = Calls;

@@ -22,18 +22,30 @@ const RECENT_SESSIONS = 10_000;
  */
 const CALLS_IN_FLIGHT = 1000;
 
+/** @typedef {(session: import('../index.js').SessionData) => unknown} Lifetime the function `ttlSeconds` */
+/** @typedef {'error' | 'missing' | 'destroy'} IntegrityFailure */
+
 /** What a read may make of a record that fails its integrity check. */
 const INTEGRITY_FAILURES = ['error', 'missing', 'destroy'];
 
 /** No option lies deeper; a cycle does. */
 const DEEPEST_OPTION = 4;
 
-/** Plain objects: no arrays, Maps, Dates or boxed strings, of whatever realm. */
+/**
+ * Plain objects: no arrays, Maps, Dates or boxed strings, of whatever realm.
+ * @param {unknown} value
+ * @returns {value is Record<string, any>}
+ */
 function isPlainObject(value) {
   return Object.prototype.toString.call(value) === '[object Object]';
 }
 
-/** An option as JSON can hold it. What JSON would drop, change or refuse stands there by name, for the native side to refuse. */
+/**
+ * An option as JSON can hold it. What JSON would drop, change or refuse stands there by name, for the native side to refuse.
+ * @param {unknown} value
+ * @param {number} [depth]
+ * @returns {unknown}
+ */
 function describe(value, depth = 0) {
   if (value === null || typeof value === 'boolean') return value;
   if (typeof value === 'number') return Number.isFinite(value) ? value : { $not: String(value) };
@@ -48,9 +60,9 @@ function describe(value, depth = 0) {
 
 /**
  * What the facade keeps of the options, and all of them in JSON for the native side, which checks them.
- * @returns {{ options: string, logger: object, lifetime: Function | undefined, recentSessions: number, callsInFlight: number, versionGiven: boolean,
- *   exactRevisions: boolean,
- *   guardReplies: boolean, onIntegrityFailure: string }}
+ * @param {unknown} config
+ * @returns {{ options: string, logger: import('../index.js').SessionStoreLogger, lifetime: Lifetime | undefined, recentSessions: number,
+ *   callsInFlight: number, versionGiven: boolean, exactRevisions: boolean, guardReplies: boolean, onIntegrityFailure: IntegrityFailure }}
  */
 function readConfig(config) {
   if (!isPlainObject(config)) throw failure('ERR_CONFIG', 'the configuration must be an object with options');

@@ -1,8 +1,11 @@
 'use strict';
 
+/** @typedef {import('../index.js').SessionStoreErrorCode} Code */
+
 /**
  * The `message` of each code. Frameworks send it to the browser, so it says what kind of failure it is and names nothing of the operator's: no table, key,
  * account, region, path or option. Those stand in `detail`.
+ * @type {Record<Code, string>}
  */
 const MESSAGES = {
   ERR_CONFIG: 'the session store is misconfigured, or was given an argument that it cannot use; see detail',
@@ -27,14 +30,21 @@ const MESSAGES = {
   ERR_CLOSED: 'the session store is closed; see detail',
 };
 
-/** The codes whose errors are retryable, if the one that makes an error does not say otherwise. */
+/**
+ * The codes whose errors are retryable, if the one that makes an error does not say otherwise.
+ * @type {Set<Code>}
+ */
 const RETRYABLE = new Set([
-  ...['ERR_KMS_UNAVAILABLE', 'ERR_KMS_THROTTLED', 'ERR_DYNAMODB_UNAVAILABLE', 'ERR_DYNAMODB_THROTTLED'],
-  ...['ERR_LOCK_TIMEOUT', 'ERR_OVERLOADED'],
+  'ERR_KMS_UNAVAILABLE',
+  'ERR_KMS_THROTTLED',
+  'ERR_DYNAMODB_UNAVAILABLE',
+  'ERR_DYNAMODB_THROTTLED',
+  'ERR_LOCK_TIMEOUT',
+  'ERR_OVERLOADED',
 ]);
 
 class SessionStoreError extends Error {
-  /** @param {{ code: string, detail?: string, retryable?: boolean, retryAfterMillis?: number, cause?: unknown }} failure */
+  /** @param {import('../index.js').SessionStoreFailure} failure */
   constructor({ code, detail = '', retryable = RETRYABLE.has(code), retryAfterMillis, cause }) {
     if (!Object.hasOwn(MESSAGES, code)) throw new TypeError(`SessionStoreError: no code of this package: ${code}`);
     super(MESSAGES[code], cause === undefined ? undefined : { cause });
@@ -51,20 +61,30 @@ class SessionStoreError extends Error {
    * from this one and has the status's text as `error`.
    */
   toJSON() {
-    const { statusCode, error, code, message, retryable, retryAfterMillis } = this;
+    const { statusCode, error, code, message, retryable, retryAfterMillis } = /** @type {this & { error?: string }} */ (this);
     return { statusCode, error, code, message, retryable, retryAfterMillis };
   }
 }
 Object.defineProperty(SessionStoreError.prototype, 'name', { value: 'SessionStoreError' });
 
-/** A failure found on this side, which the same call will meet again. */
+/**
+ * A failure found on this side, which the same call will meet again.
+ * @param {Code} code
+ * @param {string} detail
+ * @param {unknown} [cause]
+ */
 function failure(code, detail, cause) {
   return new SessionStoreError({ code, detail, cause });
 }
 
-/** The native side answers with a value, or with the data of an error. */
+/**
+ * The native side answers with a value, or with the data of an error.
+ * @template T
+ * @param {T} reply
+ * @returns {Exclude<T, import('../binding.js').Failure>}
+ */
 function unwrap(reply) {
-  if (reply === null || typeof reply !== 'object' || !('retryable' in reply)) return reply;
+  if (!isFailure(reply)) return /** @type {any} */ (reply);
   const { cause, ...rest } = reply;
   if (cause === undefined) throw new SessionStoreError(rest);
   const { name, message, requestId } = cause;
@@ -74,4 +94,14 @@ function unwrap(reply) {
   throw new SessionStoreError({ ...rest, cause: error });
 }
 
-module.exports = { SessionStoreError, failure, unwrap };
+/**
+ * @param {unknown} reply
+ * @returns {reply is import('../binding.js').Failure & { code: Code }}
+ */
+function isFailure(reply) {
+  return reply !== null && typeof reply === 'object' && 'retryable' in reply;
+}
+
+exports.SessionStoreError = SessionStoreError;
+exports.failure = failure;
+exports.unwrap = unwrap;

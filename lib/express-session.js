@@ -11,12 +11,16 @@ const UNKNOWN =
  * assigns to its store.
  */
 class ExpressSessions {
+  /** @type {any} */
   #generate;
-  /** The class of sessions and the prototype of their cookies; `undefined` until `generate` has made some. */
+  /**
+   * The class of sessions and the prototype of their cookies; `undefined` until `generate` has made some.
+   * @type {{ Session: new (request: object, data: object) => object, cookies: object } | undefined}
+   */
   #types;
   #installed;
 
-  /** @param {((request: object, loaded: object) => object) | undefined} installed makes sessions with the copy that is installed beside this package, if one is. */
+  /** @param {((request: any, loaded: any) => any) | undefined} installed makes sessions with the copy that is installed beside this package, if one is. */
   constructor(installed) {
     this.#installed = installed;
   }
@@ -32,6 +36,10 @@ class ExpressSessions {
       this.#generate = generate;
       return;
     }
+    /**
+     * @param {any} request
+     * @param {unknown[]} rest
+     */
     const learning = (request, ...rest) => {
       const given = generate(request, ...rest);
       if (this.#generate === learning) this.#types ??= typesOf(request.session);
@@ -42,8 +50,8 @@ class ExpressSessions {
 
   /**
    * Makes the session of a request from what was stored, as express-session's `Store` does.
-   * @param {object} request has it as its `session` then.
-   * @param {object} loaded what `get` gave; has the framework's cookie then.
+   * @param {any} request has it as its `session` then.
+   * @param {any} loaded what `get` gave; has the framework's cookie then.
    */
   create(request, loaded) {
     if (this.#types === undefined) this.#try(request);
@@ -60,7 +68,10 @@ class ExpressSessions {
     return request.session;
   }
 
-  /** Has a session made for a request that inherits from this one, so that this one keeps what it has. The application's `genid` sees what it would see. */
+  /**
+   * Has a session made for a request that inherits from this one, so that this one keeps what it has. The application's `genid` sees what it would see.
+   * @param {any} request
+   */
   #try(request) {
     if (typeof this.#generate !== 'function') return;
     const trial = Object.create(request);
@@ -73,13 +84,18 @@ class ExpressSessions {
   }
 }
 
+/** @param {any} session */
 function typesOf(session) {
   const [Session, cookie] = [session?.constructor, session?.cookie];
   if (typeof Session !== 'function' || cookie === null || typeof cookie !== 'object') return undefined;
   return { Session, cookies: Object.getPrototypeOf(cookie) };
 }
 
-/** What `new Cookie(options)` does. The prototype of express-session's cookies does not name their class. */
+/**
+ * What `new Cookie(options)` does. The prototype of express-session's cookies does not name their class.
+ * @param {object} prototype
+ * @param {any} options
+ */
 function makeCookie(prototype, options) {
   const cookie = Object.create(prototype);
   cookie.path = '/';
@@ -92,4 +108,4 @@ function makeCookie(prototype, options) {
   return cookie;
 }
 
-module.exports = { ExpressSessions };
+exports.ExpressSessions = ExpressSessions;

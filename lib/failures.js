@@ -6,8 +6,12 @@ const QUIET = 60_000;
 /** Counts failures by their code, and logs one line a minute for each cause: in an outage every request fails, and none has more to say than the first. */
 class Failures {
   #warn;
+  /** @type {Partial<Record<import('../index.js').SessionStoreErrorCode, number>>} */
   #counts = {};
-  /** Cause to when its last line was logged, and how many failures have passed without one since. There are as many causes as codes and operations. */
+  /**
+   * Cause to when its last line was logged, and how many failures have passed without one since. There are as many causes as codes and operations.
+   * @type {Map<string, { logged: number, left: number }>}
+   */
   #causes = new Map();
 
   /** @param {(text: string) => void} warn */
@@ -20,6 +24,7 @@ class Failures {
     return { ...this.#counts };
   }
 
+  /** @param {import('../index.js').SessionStoreErrorCode} code */
   count(code) {
     this.#counts[code] = (this.#counts[code] ?? 0) + 1;
   }
@@ -41,4 +46,4 @@ class Failures {
   }
 }
 
-module.exports = { Failures };
+exports.Failures = Failures;

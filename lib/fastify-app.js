@@ -15,8 +15,14 @@ const applications = channel('fastify.initialization');
  * copy that was loaded last, since Jest loads one for each file of tests, of which those before can do nothing any more.
  */
 const SHARED = Symbol.for('connect-dynamodb-kms.guards');
-applications[SHARED] ??= { wanted: false, subscriber: undefined };
-const shared = applications[SHARED];
+/**
+ * @typedef {object} Shared
+ * @property {boolean} wanted
+ * @property {((message: any) => void) | undefined} subscriber
+ */
+const holder = /** @type {{ [SHARED]?: Shared }} */ (/** @type {unknown} */ (applications));
+holder[SHARED] ??= { wanted: false, subscriber: undefined };
+const shared = holder[SHARED];
 let warned = false;
 
 function isWanted() {
@@ -26,6 +32,7 @@ function isWanted() {
 /** The first version whose replies the guard knows. */
 const OLDEST_FASTIFY = 5;
 
+/** @param {any} message */
 function guard({ fastify: app }) {
   if (!(Number.parseInt(app.version, 10) >= OLDEST_FASTIFY)) return;
   try {

@@ -3,9 +3,16 @@
 // What the session objects of @fastify/session tell. They keep what the framework knows of them under symbols, which are found by their descriptions; a release
 // that renames those tells less, and nothing wrong.
 
-/** Class of session objects to its symbols by their description. */
+/**
+ * Class of session objects to its symbols by their description.
+ * @type {WeakMap<Function, Map<string | undefined, symbol>>}
+ */
 const symbols = new WeakMap();
 
+/**
+ * @param {any} session
+ * @param {string} description
+ */
 function inner(session, description) {
   const type = session.constructor;
   if (typeof type !== 'function') return undefined;
@@ -13,11 +20,15 @@ function inner(session, description) {
     const keys = Object.getOwnPropertySymbols(session);
     symbols.set(type, new Map(keys.map((key) => [key.description, key])));
   }
-  const key = symbols.get(type).get(description);
+  const key = symbols.get(type)?.get(description);
   return key && session[key];
 }
 
-/** Whether it is such an object; throws for objects that cannot be asked. */
+/**
+ * Whether it is such an object; throws for objects that cannot be asked.
+ * @param {any} session
+ * @returns {boolean}
+ */
 function isFastifySession(session) {
   return typeof session?.isModified === 'function' && typeof session.sessionId === 'string';
 }
@@ -26,6 +37,8 @@ function isFastifySession(session) {
  * Whether the session was made of one that the store gave, or of one that was so made (`regenerate` hands the cookie's options on). Stored cookies have an end that
  * is a string or `null`; the options of an application have a Date or none. Until 11.1.1, a session keeps the application's options, which tell nothing of a stored
  * cookie but that it had another end.
+ * @param {any} session
+ * @returns {boolean}
  */
 function wasLoaded(session) {
   const options = inner(session, 'cookieOpts');
@@ -34,7 +47,11 @@ function wasLoaded(session) {
   return isStored || (originalExpires !== undefined && originalExpires?.getTime() !== options?.expires?.getTime());
 }
 
-/** Whether its request still has another session, as while `regenerate` saves the new one. What a request has, or has ended, is what it has loaded. */
+/**
+ * Whether its request still has another session, as while `regenerate` saves the new one. What a request has, or has ended, is what it has loaded.
+ * @param {any} session
+ * @returns {boolean}
+ */
 function isReplacement(session) {
   const current = inner(session, 'request')?.session;
   return typeof current === 'object' && current !== null && current !== session;
@@ -43,6 +60,7 @@ function isReplacement(session) {
 /**
  * The id of the session that this one may be put in the place of, and whether it has been: until 11.1.1, `regenerate` saves the new session while the request
  * still has the old one, gives the request the new one when that is stored, and leaves the old one where it is.
+ * @param {any} session
  * @returns {{ sid: string, isReplaced: () => boolean } | undefined}
  */
 function replacedBy(session) {
@@ -62,7 +80,7 @@ const RECORD = Symbol('record');
 /**
  * Gives a session that was read to the framework, so that the copy it makes meanwhile can tell its record: from 11.1.2 on, the framework keeps what the cookie's
  * `toJSON` gives as the options of the new cookie. The method changes no JSON, and is there only until the framework returns.
- * @param {object | null} session
+ * @param {any} session
  * @param {() => unknown} record
  * @param {() => void} give
  */
@@ -79,12 +97,18 @@ function giveWith(session, record, give) {
   }
 }
 
-/** What `giveWith` let the session carry, by whichever store. */
+/**
+ * What `giveWith` let the session carry, by whichever store.
+ * @param {any} session
+ */
 function carriedBy(session) {
   return inner(session, 'cookieOpts')?.[RECORD];
 }
 
-/** The application that the session's request came to; `undefined` for other sessions. */
+/**
+ * The application that the session's request came to; `undefined` for other sessions.
+ * @param {any} session
+ */
 function applicationOf(session) {
   return isFastifySession(session) ? inner(session, 'request')?.server : undefined;
 }

@@ -4,7 +4,10 @@ const { monotonic } = require('./real-time.js');
 
 /** Runs what concerns one session in the order in which it was asked for, so that nobody need await `set` before `destroy`. */
 class InOrder {
-  /** Session id to a promise that resolves when the last of its calls has ended. */
+  /**
+   * Session id to a promise that resolves when the last of its calls has ended.
+   * @type {Map<string, Promise<void>>}
+   */
   #last = new Map();
 
   /**
@@ -45,4 +48,4 @@ class InOrder {
   }
 }
 
-module.exports = { InOrder };
+exports.InOrder = InOrder;

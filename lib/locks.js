@@ -18,25 +18,43 @@ const OPTIONS = {
   signal: abortSignal,
 };
 
+/** @typedef {import('./native-store.js').Native} Native */
+/** @typedef {'lost' | 'notRenewed' | 'notReleased'} LeaseEvent */
+
+/**
+ * @typedef {object} Observer
+ * @property {(sid: string, event: LeaseEvent, code?: string) => void} tell is told what became of a lease.
+ * @property {(request: Promise<unknown>) => void} count is told of requests that go on when their caller has gone.
+ */
+
 /** Tasks that run under a session's lease, one at a time across all processes on the table. */
 class Locks {
   #native;
   #observer;
-  /** Session id to a promise that resolves when the last task of this process that asked for the lease is done with it. */
+  /**
+   * Session id to a promise that resolves when the last task of this process that asked for the lease is done with it.
+   * @type {Map<string, Promise<void>>}
+   */
   #turns = new Map();
 
   /**
    * What the caller of a task is not told otherwise goes to `observer`.
-   * @param {object} native
-   * @param {{ tell: (sid: string, event: 'lost' | 'notRenewed' | 'notReleased', code?: string) => void, count: (request: Promise<unknown>) => void }} observer
-   * `tell` is told what became of a lease, `count` of requests that go on when their caller has gone.
+   * @param {Native} native
+   * @param {Observer} observer
    */
   constructor(native, observer) {
     this.#native = native;
     this.#observer = observer;
   }
 
-  /** Runs `task` under the lease of a session; gives what it gives. */
+  /**
+   * Runs `task` under the lease of a session; gives what it gives.
+   * @template T
+   * @param {string} sid
+   * @param {(signal: AbortSignal) => T | PromiseLike<T>} task
+   * @param {object} [options]
+   * @returns {Promise<T>}
+   */
   async run(sid, task, options) {
     if (typeof task !== 'function') throw failure('ERR_CONFIG', 'withLock takes a function to run under the lease');
     const { leaseSeconds, waitSeconds, signal } = callOptions('withLock', options, OPTIONS);
@@ -57,9 +75,15 @@ class Locks {
     }
   }
 
+  /**
+   * @param {string} sid
+   * @param {Patience} patience
+   */
   async #turn(sid, patience) {
     const before = this.#turns.get(sid) ?? Promise.resolve();
-    let done;
+    /** @type {() => void} */
+    let done = () => {};
+    /** @type {Promise<void>} */
     const mine = new Promise((resolve) => {
       done = resolve;
     });
@@ -86,28 +110,44 @@ class Patience {
   #signal;
   #abort;
 
+  /**
+   * @param {number} waitSeconds
+   * @param {AbortSignal | undefined} signal
+   */
   constructor(waitSeconds, signal) {
     const detail = `the lease of the session was not to be had within ${waitSeconds} seconds; try again, or wait longer with waitSeconds`;
     const late = new SessionStoreError({ code: 'ERR_LOCK_TIMEOUT', detail });
     this.#timer = setTimeout(() => this.#late.reject(late), waitSeconds * 1000);
     this.#signal = signal;
-    this.#abort = () => this.#aborted.reject(signal.reason);
+    this.#abort = () => this.#aborted.reject(signal?.reason);
     if (signal?.aborted) this.#abort();
     signal?.addEventListener('abort', this.#abort, { once: true });
   }
 
-  /** What `promise` gives; rejects when the caller's patience ends first. */
+  /**
+   * What `promise` gives; rejects when the caller's patience ends first.
+   * @template T
+   * @param {Promise<T>} promise
+   */
   wait(promise) {
     return Promise.race([this.#aborted.promise, this.#late.promise, promise]);
   }
 
-  /** What an answer of the table is, which is worth waiting for past the deadline; rejects when the signal aborts first. */
+  /**
+   * What an answer of the table is, which is worth waiting for past the deadline; rejects when the signal aborts first.
+   * @template T
+   * @param {Promise<T>} promise
+   */
   answer(promise) {
     return Promise.race([this.#aborted.promise, promise]);
   }
 
-  /** Waits that long, or until the caller's patience ends. */
+  /**
+   * Waits that long, or until the caller's patience ends.
+   * @param {number} milliseconds
+   */
   async sleep(milliseconds) {
+    /** @type {NodeJS.Timeout | undefined} */
     let timer;
     try {
       await this.wait(
@@ -128,7 +168,9 @@ class Patience {
 
 /** A promise that nobody need listen to, and what rejects it. */
 function rejectable() {
-  let reject;
+  /** @type {(reason: unknown) => void} */
+  let reject = () => {};
+  /** @type {Promise<never>} */
   const promise = new Promise((_, fail) => {
     reject = fail;
   });
@@ -145,10 +187,21 @@ class Lease {
   #owner = require('node:crypto').randomUUID();
   #task = new AbortController();
   #signal;
+  /** @type {NodeJS.Timeout | undefined} */
   #end;
-  /** The next renewal's timer while it is waited for, and while it is under way; none once the lease is given up. */
+  /**
+   * The next renewal's timer while it is waited for, and while it is under way; none once the lease is given up.
+   * @type {NodeJS.Timeout | undefined}
+   */
   #renewal;
 
+  /**
+   * @param {Native} native
+   * @param {Observer} observer
+   * @param {string} sid
+   * @param {number} length in milliseconds.
+   * @param {AbortSignal | undefined} signal
+   */
   constructor(native, observer, sid, length, signal) {
     this.#native = native;
     this.#observer = observer;
@@ -157,6 +210,7 @@ class Lease {
     this.#signal = signal;
   }
 
+  /** @param {Patience} patience */
   async take(patience) {
     const waits = new Backoff(FIRST_WAIT, LONGEST_WAIT);
     for (;;) {
@@ -181,9 +235,13 @@ class Lease {
     }
   }
 
-  /** Runs the task, renews the lease meanwhile, and gives it back. */
+  /**
+   * Runs the task, renews the lease meanwhile, and gives it back.
+   * @template T
+   * @param {(signal: AbortSignal) => T | PromiseLike<T>} task
+   */
   async during(task) {
-    const abort = () => this.#task.abort(this.#signal.reason);
+    const abort = () => this.#task.abort(this.#signal?.reason);
     this.#signal?.addEventListener('abort', abort, { once: true });
     if (this.#signal?.aborted) abort();
     this.#renewLater();
@@ -195,7 +253,7 @@ class Lease {
       clearTimeout(this.#end);
       this.#renewal = undefined;
       const reply = await this.#native.releaseLease(this.#sid, this.#owner);
-      if (reply?.code) this.#tell('notReleased', reply.code);
+      if (reply) this.#tell('notReleased', reply.code);
     }
   }
 
@@ -213,7 +271,7 @@ class Lease {
     const asked = Date.now();
     const end = this.#timer();
     const reply = await this.#native.renewLease(this.#sid, this.#owner, asked + this.#length).catch(() => undefined);
-    if (reply?.code) this.#tell('notRenewed', reply.code);
+    if (typeof reply === 'object') this.#tell('notRenewed', reply.code);
     if (this.#renewal !== running) return clearTimeout(end); // the task, or the lease, has ended
     // A renewal that failed may succeed the next time; the end of the lease stays where it was.
     clearTimeout(reply === true ? this.#end : end);
@@ -231,9 +289,13 @@ class Lease {
     this.#task.abort(new SessionStoreError({ code: 'ERR_LOCK_TIMEOUT', detail }));
   }
 
+  /**
+   * @param {LeaseEvent} event
+   * @param {string} [code]
+   */
   #tell(event, code) {
     this.#observer.tell(this.#sid, event, code);
   }
 }
 
-module.exports = { Locks };
+exports.Locks = Locks;

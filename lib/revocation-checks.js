@@ -37,4 +37,4 @@ class RevocationChecks {
   }
 }
 
-module.exports = { RevocationChecks };
+exports.RevocationChecks = RevocationChecks;

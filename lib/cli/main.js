@@ -5,7 +5,10 @@
 
 const { version } = require('../../package.json');
 
-/** The commands: what each is for, in a line, and where it is. `run(arguments)` gives the exit status. */
+/**
+ * The commands: what each is for, in a line, and where it is. `run(arguments)` gives the exit status.
+ * @type {Record<string, { summary: string, load: () => { run: (args: string[]) => Promise<number> } }>}
+ */
 const COMMANDS = {
   'check-replies': {
     summary: 'finds Fastify handlers and hooks that answer without returning the reply',
@@ -26,6 +29,7 @@ ${Object.entries(COMMANDS)
 /** The exit status of wrong usage, for all commands. */
 const WRONG_USAGE = 2;
 
+/** @param {string[]} args */
 async function main([name, ...rest]) {
   if (name === '--help' || name === '-h' || name === 'help') {
     process.stdout.write(USAGE);
@@ -35,7 +39,7 @@ async function main([name, ...rest]) {
     process.stdout.write(`${version}\n`);
     return 0;
   }
-  if (!Object.hasOwn(COMMANDS, name ?? '')) {
+  if (name === undefined || !Object.hasOwn(COMMANDS, name)) {
     process.stderr.write(name === undefined ? USAGE : `connect-dynamodb-kms: unknown command ${name}\n\n${USAGE}`);
     return WRONG_USAGE;
   }
