@@ -18,9 +18,10 @@ use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
 use support::{Backend, SetNew, backends, store};
 
 const NOW: EpochMillis = EpochMillis(1_800_000_000_000.0);
-const END: EpochSeconds = EpochSeconds(1_800_003_600);
+/// So soon that the local mode does not remove it meanwhile: it looks for what has ended once a minute.
+const END: EpochSeconds = EpochSeconds(1_800_000_030);
 /// The moment of that end.
-const LATER: EpochMillis = EpochMillis(1_800_003_600_000.0);
+const LATER: EpochMillis = EpochMillis(1_800_000_030_000.0);
 
 fn json(text: &str) -> Plaintext {
     Plaintext::new(text.as_bytes().to_vec())
