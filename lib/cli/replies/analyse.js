@@ -4,13 +4,8 @@
 
 const { Module, Project } = require('./modules.js');
 const { findHandlers } = require('./handlers.js');
-const { Answer } = require('./values.js');
 const { Functions } = require('./functions.js');
 const { advice } = require('./advice.js');
-
-/**
- * @typedef {import('./syntax.js').Node} Node
- */
 
 /** @typedef {{ file: string, line: number, column: number, what: string, code: string, write: string }} Finding */
 
@@ -54,14 +49,7 @@ const isSilenced = (source, line) =>
 function analyse(files, sources = files.map(({ source }) => source)) {
   const project = new Project(files.map(({ path, source, program }) => new Module(path, source, program)));
   const handlers = findHandlers(project, sources);
-  const functions = new Functions(project);
-  const nodes = new Set(handlers.map(({ node }) => node));
-  const answers = new Map();
-  functions.isHandler = (fn) => nodes.has(fn);
-  functions.answerAt = (node, module, kind) => {
-    if (!answers.has(node)) answers.set(node, new Answer(node, module, kind));
-    return answers.get(node);
-  };
+  const functions = new Functions(project, new Set(handlers.map(({ node }) => node)));
   const findings = new Map();
   for (const { node, label, index } of handlers) {
     const { unreturned, promised } = functions.judge(node, undefined, { replies: [index] });

@@ -336,6 +336,7 @@ class Expressions {
   #call(node, state) {
     const callee = unwrap(node.callee);
     if (callee.type === 'MemberExpression') return this.#method(node, callee, state);
+    /** @type {Value[]} */
     const values = node.arguments.map((/** @type {Node} */ one) => this.value(one, state));
     if (isFunction(callee)) return this.#run(callee, values, state, node);
     if (callee.type !== 'Identifier') {
@@ -347,9 +348,9 @@ class Expressions {
       return new Value({ reply: true });
     }
     if (at?.resolvers.has(callee.name)) {
-      for (const answer of values.some((/** @type {Value} */ value) => value.reply)
+      for (const answer of values.some((value) => value.reply)
         ? [...state.pending]
-        : values.flatMap((/** @type {Value} */ value) => [...value.returned])) {
+        : values.flatMap((value) => [...value.returned])) {
         state.pending.delete(answer);
         this.outcome.settled.add(answer);
       }
@@ -369,6 +370,7 @@ class Expressions {
     const name = propertyName(callee);
     const target = unwrap(callee.object);
     const object = this.value(target, state);
+    /** @type {Value[]} */
     const values = node.arguments.map((/** @type {Node} */ one) => this.value(one, state));
     if (callee.computed) this.value(callee.property, state);
     if (object.reply && target.type !== 'MemberExpression') return this.#replyMethod(node, name, values, state);

@@ -97,21 +97,39 @@ class Activation {
 
 /** Judges the functions of a project, each from where it is called. */
 class Functions {
-  /** @param {Project} project */
-  constructor(project) {
+  /** @type {Map<Node, Answer>} */
+  #answers = new Map();
+  #handlers;
+
+  /**
+   * @param {Project} project
+   * @param {Set<Node>} handlers those that Fastify calls.
+   */
+  constructor(project, handlers) {
     this.project = project;
+    this.#handlers = handlers;
     /** @type {Set<string>} */
     this.running = new Set();
-    /**
-     * Whether a function is a handler, which is judged by itself.
-     * @type {(fn: Node) => boolean}
-     */
-    this.isHandler = () => false;
-    /**
-     * The answer at a place, the same one each time.
-     * @type {(node: Node, module: Module, kind: Kind) => Answer}
-     */
-    this.answerAt = (node, module, kind) => new Answer(node, module, kind);
+  }
+
+  /**
+   * Whether a function is a handler: what is found in it is said there.
+   * @param {Node} fn
+   */
+  isHandler(fn) {
+    return this.#handlers.has(fn);
+  }
+
+  /**
+   * The answer at a place, the same one each time.
+   * @param {Node} node
+   * @param {Module} module
+   * @param {Kind} kind
+   */
+  answerAt(node, module, kind) {
+    const answer = this.#answers.get(node) ?? new Answer(node, module, kind);
+    this.#answers.set(node, answer);
+    return answer;
   }
 
   /**
