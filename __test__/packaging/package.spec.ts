@@ -32,6 +32,7 @@ const TEXTS = [
   'README.md',
   'SECURITY.md',
   'binding.js',
+  'docs/architecture.md',
   'docs/concurrency.md',
   'docs/costs.md',
   'docs/data-keys.md',
