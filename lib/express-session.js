@@ -6,17 +6,24 @@ const UNKNOWN =
   'there is no express-session to make session objects with; give the store to its middleware, session({ store }), first';
 
 /**
- * What express-session has its stores do: make the session objects of requests, of its own classes. A `require` from here may find another copy of express-session than
- * the application's, or none, as from a linked folder or beside a bundle. So the classes are learned from what `generate` makes, the function that the middleware
- * assigns to its store.
+ * Makes the session objects of requests, as express-session expects of its stores, with the
+ * application's own classes. A `require` from here could find another copy of express-session than
+ * the application's, or none: from a linked folder, or beside a bundle. So the classes are taken
+ * from the sessions that `generate` makes, the function that the middleware assigns to its store.
  */
 class ExpressSessions {
   #generate;
-  /** The class of sessions and the prototype of their cookies; `undefined` until `generate` has made some. */
+  /**
+   * The class of sessions and the prototype of their cookies; `undefined` until `generate` has made
+   * some.
+   */
   #types;
   #installed;
 
-  /** @param {((request: object, loaded: object) => object) | undefined} installed makes sessions with the copy that is installed beside this package, if one is. */
+  /**
+   * @param {((request: object, loaded: object) => object) | undefined} installed makes sessions
+   *   with the copy that is installed beside this package, if one is.
+   */
   constructor(installed) {
     this.#installed = installed;
   }
@@ -25,7 +32,7 @@ class ExpressSessions {
     return this.#generate;
   }
 
-  /** A function of another middleware may come from another copy of express-session. */
+  /** Another middleware's function can come from another copy of express-session. */
   set generate(generate) {
     this.#types = undefined;
     if (typeof generate !== 'function') {
@@ -42,8 +49,8 @@ class ExpressSessions {
 
   /**
    * Makes the session of a request from what was stored, as express-session's `Store` does.
-   * @param {object} request has it as its `session` then.
-   * @param {object} loaded what `get` gave; has the framework's cookie then.
+   * @param {object} request gets it as its `session`.
+   * @param {object} loaded the result of `get`; gets the framework's cookie.
    */
   create(request, loaded) {
     if (this.#types === undefined) this.#try(request);
@@ -55,20 +62,23 @@ class ExpressSessions {
     const { expires, originalMaxAge } = loaded.cookie;
     loaded.cookie = makeCookie(cookies, loaded.cookie);
     if (typeof expires === 'string') loaded.cookie.expires = new Date(expires);
-    loaded.cookie.originalMaxAge = originalMaxAge; // to set an end computes it anew
+    loaded.cookie.originalMaxAge = originalMaxAge; // setting an expiry changes it
     request.session = new Session(request, loaded);
     return request.session;
   }
 
-  /** Has a session made for a request that inherits from this one, so that this one keeps what it has. The application's `genid` sees what it would see. */
+  /**
+   * Has a session made for a request that inherits from this one, so that this one does not change.
+   * The application's `genid` sees the properties of this one.
+   */
   #try(request) {
     if (typeof this.#generate !== 'function') return;
     const trial = Object.create(request);
-    if (request.headers === undefined) trial.headers = {}; // that of `store.load` is an id and a store
+    if (request.headers === undefined) trial.headers = {}; // the request of `store.load` has only an id and a store
     try {
       this.#generate(trial);
     } catch {
-      // A `genid` that cannot do with such a request.
+      // The `genid` cannot handle such a request.
     }
   }
 }
@@ -79,7 +89,10 @@ function typesOf(session) {
   return { Session, cookies: Object.getPrototypeOf(cookie) };
 }
 
-/** What `new Cookie(options)` does. The prototype of express-session's cookies does not name their class. */
+/**
+ * What `new Cookie(options)` does. The prototype of express-session's cookies does not name their
+ * class.
+ */
 function makeCookie(prototype, options) {
   const cookie = Object.create(prototype);
   cookie.path = '/';

@@ -1,9 +1,10 @@
 'use strict';
 
-// What the session objects of @fastify/session tell. They keep what the framework knows of them under symbols, which are found by their descriptions; a release
-// that renames those tells less, and nothing wrong.
+// Reads the session objects of @fastify/session. The framework keeps its state under symbols, which
+// are found by their descriptions. If a release renames them, less is known, but nothing wrong is
+// assumed.
 
-/** Class of session objects to its symbols by their description. */
+/** From a class of session objects to its symbols by description. */
 const symbols = new WeakMap();
 
 function inner(session, description) {
@@ -17,15 +18,16 @@ function inner(session, description) {
   return key && session[key];
 }
 
-/** Whether it is such an object; throws for objects that cannot be asked. */
+/** Whether it is such an object. Throws for objects whose getters throw. */
 function isFastifySession(session) {
   return typeof session?.isModified === 'function' && typeof session.sessionId === 'string';
 }
 
 /**
- * Whether the session was made of one that the store gave, or of one that was so made (`regenerate` hands the cookie's options on). Stored cookies have an end that
- * is a string or `null`; the options of an application have a Date or none. Until 11.1.1, a session keeps the application's options, which tell nothing of a stored
- * cookie but that it had another end.
+ * Whether the session was made from one that the store returned, or from another such session
+ * (`regenerate` passes the cookie's options on). A stored cookie's expiry is a string or `null`; in
+ * an application's options it is a Date or missing. Up to 11.1.1, a session keeps the application's
+ * options, which only show that a stored cookie had another expiry.
  */
 function wasLoaded(session) {
   const options = inner(session, 'cookieOpts');
@@ -34,15 +36,19 @@ function wasLoaded(session) {
   return isStored || (originalExpires !== undefined && originalExpires?.getTime() !== options?.expires?.getTime());
 }
 
-/** Whether its request still has another session, as while `regenerate` saves the new one. What a request has, or has ended, is what it has loaded. */
+/**
+ * Whether its request still has another session, as while `regenerate` saves the new one. A session
+ * that a request has, or had when it ended, is the one that it loaded.
+ */
 function isReplacement(session) {
   const current = inner(session, 'request')?.session;
   return typeof current === 'object' && current !== null && current !== session;
 }
 
 /**
- * The id of the session that this one may be put in the place of, and whether it has been: until 11.1.1, `regenerate` saves the new session while the request
- * still has the old one, gives the request the new one when that is stored, and leaves the old one where it is.
+ * The id of the session that this one may replace, and whether it has replaced it. Up to 11.1.1,
+ * `regenerate` saves the new session while the request still has the old one, gives the request the
+ * new one once it is stored, and leaves the record of the old one in the table.
  * @returns {{ sid: string, isReplaced: () => boolean } | undefined}
  */
 function replacedBy(session) {
@@ -56,12 +62,17 @@ function replacedBy(session) {
   }
 }
 
-/** Under this key the options of a session's cookie carry the record that the session was read from. */
+/**
+ * The key under which the options of a session's cookie carry the record that the session was read
+ * from.
+ */
 const RECORD = Symbol('record');
 
 /**
- * Gives a session that was read to the framework, so that the copy it makes meanwhile can tell its record: from 11.1.2 on, the framework keeps what the cookie's
- * `toJSON` gives as the options of the new cookie. The method changes no JSON, and is there only until the framework returns.
+ * Passes a session that was read to the framework, so that the copy that the framework makes is
+ * linked to its record. From 11.1.2 on, the framework keeps the result of the cookie's `toJSON` as
+ * the options of the new cookie. The method changes no JSON, and exists only until the framework
+ * returns.
  * @param {object | null} session
  * @param {() => unknown} record
  * @param {() => void} give
@@ -79,12 +90,12 @@ function giveWith(session, record, give) {
   }
 }
 
-/** What `giveWith` let the session carry, by whichever store. */
+/** What `giveWith` made the session carry, in any store. */
 function carriedBy(session) {
   return inner(session, 'cookieOpts')?.[RECORD];
 }
 
-/** The application that the session's request came to; `undefined` for other sessions. */
+/** The application that received the session's request; `undefined` for other sessions. */
 function applicationOf(session) {
   return isFastifySession(session) ? inner(session, 'request')?.server : undefined;
 }

@@ -5,11 +5,13 @@ const { failure, SessionStoreError, unwrap } = require('./errors.js');
 const { abortSignal, callOptions, seconds } = require('./options.js');
 const { clearTimeout, setTimeout } = require('./real-time.js');
 
-/** The bounds of the first and of any wait for a lease of another process, in milliseconds. */
+/**
+ * The upper limits of the first wait and of any wait for another process's lease, in milliseconds.
+ */
 const FIRST_WAIT = 50;
 const LONGEST_WAIT = 1000;
 
-/** How often a lease is renewed within its length: two renewals may fail before it ends. */
+/** How many times a lease is renewed within its length: two renewals can fail before it ends. */
 const RENEWALS = 3;
 
 const OPTIONS = {
@@ -22,27 +24,31 @@ const OPTIONS = {
 class Locks {
   #native;
   #observer;
-  /** Session id to a promise that resolves when the last task of this process that asked for the lease is done with it. */
+  /**
+   * From a session id to a promise that resolves when this process's last task for that session no
+   * longer needs the lease.
+   */
   #turns = new Map();
 
   /**
-   * What the caller of a task is not told otherwise goes to `observer`.
+   * `observer` is told what no caller learns.
    * @param {object} native
-   * @param {{ tell: (sid: string, event: 'lost' | 'notRenewed' | 'notReleased', code?: string) => void, count: (request: Promise<unknown>) => void }} observer
-   * `tell` is told what became of a lease, `count` of requests that go on when their caller has gone.
+   * @param {{ tell: (sid: string, event: 'lost' | 'notRenewed' | 'notReleased', code?: string) =>
+   *   void, count: (request: Promise<unknown>) => void }} observer `tell` gets the outcome of a
+   *   lease, and `count` the requests that continue after their caller has given up.
    */
   constructor(native, observer) {
     this.#native = native;
     this.#observer = observer;
   }
 
-  /** Runs `task` under the lease of a session; gives what it gives. */
+  /** Runs `task` under the lease of a session, and returns its result. */
   async run(sid, task, options) {
     if (typeof task !== 'function') throw failure('ERR_CONFIG', 'withLock takes a function to run under the lease');
     const { leaseSeconds, waitSeconds, signal } = callOptions('withLock', options, OPTIONS);
     const patience = new Patience(waitSeconds, signal);
     try {
-      // Within this process tasks queue, so that only one of them asks the table.
+      // Tasks queue within this process, so that only one of them asks the table.
       const done = await this.#turn(sid, patience);
       try {
         const lease = new Lease(this.#native, this.#observer, sid, leaseSeconds * 1000, signal);
@@ -96,17 +102,20 @@ class Patience {
     signal?.addEventListener('abort', this.#abort, { once: true });
   }
 
-  /** What `promise` gives; rejects when the caller's patience ends first. */
+  /** The result of `promise`. Rejects if the deadline passes or the signal aborts first. */
   wait(promise) {
     return Promise.race([this.#aborted.promise, this.#late.promise, promise]);
   }
 
-  /** What an answer of the table is, which is worth waiting for past the deadline; rejects when the signal aborts first. */
+  /**
+   * The table's answer, which is awaited even past the deadline. Rejects if the signal aborts
+   * first.
+   */
   answer(promise) {
     return Promise.race([this.#aborted.promise, promise]);
   }
 
-  /** Waits that long, or until the caller's patience ends. */
+  /** Waits that long, or until the deadline passes or the signal aborts. */
   async sleep(milliseconds) {
     let timer;
     try {
@@ -126,7 +135,7 @@ class Patience {
   }
 }
 
-/** A promise that nobody need listen to, and what rejects it. */
+/** A promise that need not be handled, and the function that rejects it. */
 function rejectable() {
   let reject;
   const promise = new Promise((_, fail) => {
@@ -146,7 +155,10 @@ class Lease {
   #task = new AbortController();
   #signal;
   #end;
-  /** The next renewal's timer while it is waited for, and while it is under way; none once the lease is given up. */
+  /**
+   * The timer of the next renewal, kept while that renewal is under way. `undefined` once the lease
+   * is given up.
+   */
   #renewal;
 
   constructor(native, observer, sid, length, signal) {
@@ -168,20 +180,21 @@ class Lease {
         reply = unwrap(await patience.answer(asked));
       } catch (error) {
         clearTimeout(this.#end);
-        // It may have been granted after the caller has given up.
+        // The lease may have been granted after the caller gave up.
         const release = asked.then(() => this.#native.releaseLease(this.#sid, this.#owner)).catch(() => {});
         this.#observer.count(release);
         throw error;
       }
       if (reply.held) return;
       clearTimeout(this.#end);
-      // One that nobody renews is free before the longest wait is over; a little apart, lest all that wait ask at once.
+      // Wake up when the lease ends if nobody renews it, with a random delay so that not all
+      // waiting processes ask at once.
       const rest = (reply.until ?? Number.POSITIVE_INFINITY) - Date.now() + Math.random() * FIRST_WAIT;
       await patience.sleep(Math.max(Math.min(waits.next(), rest), 1));
     }
   }
 
-  /** Runs the task, renews the lease meanwhile, and gives it back. */
+  /** Runs the task, renews the lease meanwhile, and releases it. */
   async during(task) {
     const abort = () => this.#task.abort(this.#signal.reason);
     this.#signal?.addEventListener('abort', abort, { once: true });
@@ -199,7 +212,10 @@ class Lease {
     }
   }
 
-  /** When the lease that is about to be asked for ends, by a clock that nobody sets: counted from before the request, as the table does. */
+  /**
+   * The end of the lease that is about to be requested, by a monotonic clock. It counts from before
+   * the request, as in the table.
+   */
   #timer() {
     return setTimeout(() => this.#lose(), this.#length);
   }
@@ -215,7 +231,7 @@ class Lease {
     const reply = await this.#native.renewLease(this.#sid, this.#owner, asked + this.#length).catch(() => undefined);
     if (reply?.code) this.#tell('notRenewed', reply.code);
     if (this.#renewal !== running) return clearTimeout(end); // the task, or the lease, has ended
-    // A renewal that failed may succeed the next time; the end of the lease stays where it was.
+    // The next renewal can still succeed. The lease keeps its end.
     clearTimeout(reply === true ? this.#end : end);
     if (reply === true) this.#end = end;
     if (reply === false) return this.#lose();
@@ -225,7 +241,7 @@ class Lease {
   #lose() {
     clearTimeout(this.#renewal);
     clearTimeout(this.#end);
-    this.#renewal = undefined; // a renewal that is under way must not be followed by others: the lease is for somebody else now
+    this.#renewal = undefined; // no renewal may follow one that is under way: somebody else may hold the lease now
     this.#tell('lost');
     const detail = 'the lease of the session ended before its task did: another process may run the same task now';
     this.#task.abort(new SessionStoreError({ code: 'ERR_LOCK_TIMEOUT', detail }));

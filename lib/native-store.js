@@ -6,23 +6,23 @@ const { environment } = require('./environment.js');
 const { failure, unwrap } = require('./errors.js');
 const { setImmediate } = require('./real-time.js');
 
-/** Those whose reply comes later. */
+/** The calls whose reply comes later. */
 const CALLS = [
   ...['get', 'set', 'touch', 'destroy', 'all', 'ids', 'length', 'clear', 'ping', 'record'],
   'destroyUnreadable',
   ...['takeLease', 'renewLease', 'releaseLease', 'close'],
 ];
 
-/** An error of napi's, which is none that a caller could have caused. */
+/** An error of napi, which no caller can have caused. */
 function defect(cause) {
   return failure(
     'ERR_INTERNAL',
-    'a defect of connect-dynamodb-kms: an answer did not cross from Rust to JavaScript; see cause',
+    'a defect of connect-dynamodb-kms: a reply could not be passed from Rust to JavaScript; see cause',
     cause,
   );
 }
 
-/** A call that is answered at once; what napi throws is a defect. */
+/** A call that is answered at once. Anything that napi throws is a defect. */
 function crossing(call) {
   try {
     return call();
@@ -31,7 +31,10 @@ function crossing(call) {
   }
 }
 
-/** The native side's store with promises: it takes the number of a call, and gives many replies at a time. */
+/**
+ * The native side's store, with promises. The native side numbers its calls and delivers replies in
+ * batches.
+ */
 class NativeStore {
   #store;
   #waiting;
@@ -39,7 +42,8 @@ class NativeStore {
 
   /** @param {string} options JSON */
   constructor(options) {
-    // The function that the native side keeps must not reach this object, or neither would ever be collected.
+    // The function that the native side keeps must not reference this object, or neither would ever
+    // be garbage-collected.
     const waiting = new Map();
     this.#waiting = waiting;
     const deliver = (replies) => {
@@ -62,7 +66,7 @@ class NativeStore {
     return this.#store.requestStats();
   }
 
-  /** At once, unlike the calls below; see `Saves.outlook`. */
+  /** Returns at once, unlike the calls below; see `Saves.outlook`. */
   outlookOfSave(...args) {
     return crossing(() => this.#store.outlookOfSave(...args));
   }
@@ -75,7 +79,10 @@ class NativeStore {
     this.#store.beginClose();
   }
 
-  /** Resolves when the replies of the calls that have ended, and what follows from them, are through: that of `close` may overtake them. */
+  /**
+   * Resolves when the replies of all ended calls have been handled. The reply of `close` can
+   * overtake them.
+   */
   async answered() {
     do await new Promise(setImmediate);
     while (this.#waiting.size > 0);
@@ -86,7 +93,7 @@ class NativeStore {
       NativeStore.prototype[name] = function (...args) {
         const call = ++this.#calls;
         return new Promise((resolve, reject) => {
-          crossing(() => this.#store[name](call, ...args)); // what it throws rejects the promise
+          crossing(() => this.#store[name](call, ...args)); // an exception rejects the promise
           this.#waiting.set(call, { resolve, reject });
         });
       };

@@ -1,14 +1,18 @@
 'use strict';
 
-// The timers of Node.js itself, for what the store does by itself: callbacks, `close`, leases, waits. The tests of an application may replace those of the global object and
-// of `process` by fakes that stand still. `Date` stays the application's: sessions end by it.
+// Node.js's own timers, for the store's callbacks, `close`, leases and waits. An application's
+// tests can replace the timers of the global object and of `process` by fakes that stand still.
+// `Date` is not covered: sessions end by the application's `Date`.
 
 const { runInThisContext } = require('node:vm');
 
-/** Node.js's own global object. Jest runs modules in a context with another one, whose timers may be fakes before the first module is loaded. */
+/**
+ * Node.js's own global object. Jest runs modules in a context with another global object, whose
+ * timers can be fakes before the first module is loaded.
+ */
 const node = runInThisContext('globalThis');
 
-/** @sinonjs/fake-timers, which Jest and Vitest have inside, notes what a fake stands for. */
+/** The function behind a fake: @sinonjs/fake-timers, which Jest and Vitest use, keeps it. */
 function real(owner, name) {
   const found = owner[name];
   return found.clock?.[`_${name}`] ?? found;
@@ -17,7 +21,10 @@ function real(owner, name) {
 const { process } = node;
 const nextTick = real(process, 'nextTick');
 
-/** Milliseconds by a clock that nobody sets. A fake hides the method of the class. */
+/**
+ * Milliseconds by a monotonic clock. Takes the method of the class, because a fake can hide it on
+ * the object.
+ */
 function monotonic() {
   const { performance } = require('node:perf_hooks');
   return Object.getPrototypeOf(performance).now.call(performance);

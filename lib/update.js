@@ -6,7 +6,10 @@ const { callOptions, seconds } = require('./options.js');
 const { clearTimeout, setTimeout } = require('./real-time.js');
 const { cookieExpires, parse, serialize } = require('./session-json.js');
 
-/** The bounds of the first and of any wait between two attempts, in milliseconds: about one request's time, and half a second. */
+/**
+ * The upper limits of the first wait and of any wait between two attempts, in milliseconds: about
+ * the time of one request, and half a second.
+ */
 const FIRST_WAIT = 10;
 const LONGEST_WAIT = 500;
 
@@ -20,10 +23,13 @@ const RETURNS =
 const OPTIONS = { deadlineSeconds: seconds(5, 0) };
 
 /**
- * Reads a session, lets `mutate` change it, and writes it on condition that nobody else has; again, if somebody has.
+ * Reads a session, lets `mutate` change it, and writes it on condition that nobody else has written
+ * it. Repeats this if somebody has.
  * @param {object} store
- * @param {() => Promise<{ session: object, again: () => object } | null>} store.read gives the session, and the same session made anew.
- * @param {{ sid: string, held?: object, mutate: Function, options?: object }} call `held` is the session object of the current request.
+ * @param {() => Promise<{ session: object, again: () => object } | null>} store.read returns the
+ *   session, and a function that makes the same session again.
+ * @param {{ sid: string, held?: object, mutate: Function, options?: object }} call `held` is the
+ *   session object of the current request.
  * @returns {Promise<object | null>} the session as it was written.
  */
 async function updateSession({ known, read: fetch, write, holds }, { sid, held, mutate, options }) {
@@ -66,8 +72,9 @@ async function updateSession({ known, read: fetch, write, holds }, { sid, held, 
 }
 
 /**
- * What to write: the session, or what the function returned in its place. A value that an arrow function without braces happens to return is not taken for a
- * session: that loses what was changed (Immer refuses it, too).
+ * The session to write: the one that the function changed, or the one that it returned. A value
+ * that an arrow function without braces happens to return is refused, because writing it would lose
+ * the change (Immer does the same).
  */
 function chosen(returned, { session, again }) {
   if (returned === undefined || returned === null || returned === session) return session;
@@ -78,7 +85,7 @@ function chosen(returned, { session, again }) {
   return returned;
 }
 
-/** `undefined` if somebody else was faster. */
+/** The reply of `write`; `undefined` if somebody else wrote first. */
 async function attempt(write) {
   try {
     return await write();
@@ -88,7 +95,7 @@ async function attempt(write) {
   }
 }
 
-/** An object that cannot be asked is no session either. */
+/** Objects whose getters throw are rejected. */
 function isPromise(given) {
   try {
     return typeof given?.then === 'function';
@@ -97,14 +104,19 @@ function isPromise(given) {
   }
 }
 
-/** Session objects of requests, while updates of them run, to the JSON of what they held, by name, without changes of the request itself. */
+/**
+ * From the session object of a request, while updates of it run, to the JSON of each of its
+ * properties before the request changed them.
+ */
 const requests = new WeakMap();
 
 function textsOf(object) {
   return new Map(Object.entries(object).map(([name, value]) => [name, JSON.stringify(value)]));
 }
 
-/** Updates of one object that run at the same time must not take each other's changes for the request's. */
+/**
+ * Concurrent updates of one object must not take each other's changes for changes of the request.
+ */
 function requestOf(held, text) {
   const request = requests.get(held) ?? { held, before: textsOf(parse(text)), running: 0 };
   request.running++;
@@ -117,7 +129,7 @@ function endOf(request) {
   if (request.running === 0) requests.delete(request.held);
 }
 
-/** What the request holds and has not saved would be lost. */
+/** Unsaved changes of the request would be lost. */
 async function refuseUnsaved(record, text, holds) {
   if (!record?.mark) return;
   const saved = record.untouched ?? (await holds(record.mark, text));
@@ -140,8 +152,9 @@ function finish(known, sid, request, cookieBefore, json, { mark, ttl }) {
 }
 
 /**
- * Makes the request's session hold what was written, so that the save at the end of the request has nothing to write. What the request itself has
- * changed meanwhile stays, for that save.
+ * Copies what was written into the request's session, so that the save at the end of the request
+ * has nothing to write. Properties that the request itself has changed meanwhile stay, for that
+ * save.
  */
 function refresh({ held, before }, session, cookieBefore) {
   const isOurs = (name) => name !== 'cookie' && JSON.stringify(held[name]) === before.get(name);
@@ -152,11 +165,12 @@ function refresh({ held, before }, session, cookieBefore) {
   }
   for (const [name, value] of Object.entries(session)) {
     if (!isOurs(name)) continue;
-    // The frameworks' sessions have names of their own that nobody can set.
+    // Some properties of the frameworks' sessions cannot be set.
     Reflect.set(held, name, value);
     before.set(name, JSON.stringify(value));
   }
-  // The framework's cookie is an object of its own making: only what was changed is set, and expires before the lifetime that its setter computes.
+  // The cookie is an object of the framework: set only the changed properties, and `expires` first,
+  // because its setter computes the lifetime.
   const { cookie } = session;
   if (typeof held.cookie !== 'object' || held.cookie === null || typeof cookie !== 'object' || cookie === null) return;
   const names = Object.keys(cookie).sort((a, b) => Number(b === 'expires') - Number(a === 'expires'));

@@ -7,7 +7,10 @@ function isPromise(value) {
   return value !== null && typeof value === 'object' && typeof value.then === 'function';
 }
 
-/** The name that a reader of the source knows a function by; functions in an options object are named after their key. */
+/**
+ * The name of a function as in the source. Functions in an options object are named after their
+ * key.
+ */
 function nameOf(handler, key) {
   const name = handler.name.replace(/^(bound )+/, '');
   return name && name !== key ? ` (${name})` : '';
@@ -35,17 +38,20 @@ function eachOnSend(hooks, wrap) {
   return Array.isArray(hooks) ? hooks.map((hook) => (typeof hook === 'function' ? wrap(hook) : hook)) : hooks;
 }
 
-/** Fastify adds a HEAD route right after its GET route, with the same handler: one mistake in the source, one name. */
+/**
+ * Fastify adds a HEAD route right after its GET route, with the same handler. The two are one place
+ * in the source, and get one name.
+ */
 function isHeadOf(route, previous) {
   return route.method === 'HEAD' && route.url === previous?.url && route.handler === previous.handler;
 }
 
 /**
- * Puts a wrapper around everything of an application that may answer a request.
+ * Wraps every function of an application that can answer a request.
  *
  * @param {object} app a Fastify instance; covers its plugins
- * @param {{ hook: Function, handler: Function, errorHandler: Function, onSend: Function }} wrap each takes a function
- * and its name, and gives the wrapped one
+ * @param {{ hook: Function, handler: Function, errorHandler: Function, onSend: Function }} wrap
+ *   each takes a function and its name, and gives the wrapped one
  */
 function wrapPlaces(app, wrap) {
   const { addHook, setErrorHandler, setNotFoundHandler } = app;
@@ -70,7 +76,7 @@ function wrapPlaces(app, wrap) {
     }
     const { name } = previous;
     route.handler = wrap.handler(route.handler, name);
-    // Later than the onRoute hooks of the application, which may look for a hook or add one.
+    // After the onRoute hooks of the application, which may look for a hook or add one.
     this.after((error, done) => {
       wrapOptions(route, name);
       done(error);
