@@ -36,7 +36,7 @@ class GetCalls {
   /** @param {string} sid */
   async #read(sid) {
     const session = (await this.#reads.find(checkSid(sid)))?.session ?? null;
-    if (session) this.#known.equip(session);
+    if (session) this.#known.attachRevision(session);
     return session;
   }
 
@@ -70,7 +70,7 @@ class GetCalls {
     const [callback] = callbacks;
     if (typeof callback !== 'function') return callbacks;
     /** @param {unknown[]} given */
-    const answer = (...given) => this.#known.answered(given[1], () => callback(...given));
+    const answer = (...given) => this.#known.answerRead(given[1], () => callback(...given));
     return [answer];
   }
 }

@@ -2,6 +2,7 @@
 
 const { carriedBy, giveWith, isFastifySession, isReplacement, wasLoaded } = require('./fastify-session.js');
 const { cookieExpires } = require('./session-json.js');
+const { GONE, NEW } = require('./session-state.js');
 
 /** The property by which a session tells its record through frameworks that copy it; never in its JSON. */
 const REVISION = 'sessionRevision';
@@ -13,24 +14,41 @@ const REVISIONS = 8;
 const ATTEMPTS = 8;
 
 /**
- * What is known of a session's record.
- * @typedef {object} Known
- * @property {string | null} mark the native side's mark of a revision; `null` if the session is gone.
- * @property {number} [ends] when it was to end, in epoch milliseconds; left out if `mark` may be of a later revision than the caller's.
- * @property {string[]} [attempts] the marks of revisions that failed saves may have written in its place.
- * @property {boolean} [untouched] whether the content is what was read, where only the framework can tell.
+ * @typedef {import('./session-state.js').SessionState} SessionState
+ * @typedef {import('./session-state.js').Known} Known
+ * @typedef {import('./session-state.js').Gone} Gone
+ */
+
+/**
+ * What is known of the session that an object holds.
+ * @typedef {object} ObjectEntry
+ * @property {string} sid
+ * @property {Known | Gone} knowledge
+ * @property {number} [life] in which life of the id it was read or written.
+ * @property {KnownSessions} [by] who read or wrote it.
+ */
+
+/**
+ * What is known of the sessions of an id.
+ * @typedef {object} IdEntry
+ * @property {Known | Gone} latest
+ * @property {Map<number | undefined, Known>} [byEnd] the latest revisions by the end of their cookie,
+ * unless the session is gone.
+ * @property {number} life the number of the id's life: an id that comes again lives anew.
+ * @property {boolean} reused whether the id had a session before that is gone.
  */
 
 /** Survives the copy of a session's properties, and is nothing in its JSON. */
 class Revision {
-  #known;
+  #entry;
 
-  constructor(known) {
-    this.#known = known;
+  /** @param {ObjectEntry | undefined} entry */
+  constructor(entry) {
+    this.#entry = entry;
   }
 
-  get known() {
-    return this.#known;
+  get entry() {
+    return this.#entry;
   }
 
   toJSON() {
@@ -38,9 +56,11 @@ class Revision {
   }
 }
 
-const GONE = Object.freeze({ mark: null });
-
-/** When a record ends that says `ttl` (epoch seconds) and has a cookie in it that ends at `expires`: that is finer if `ttl` rounds it up. */
+/**
+ * When a record ends that says `ttl` (epoch seconds) and has a cookie in it that ends at `expires`: that is finer if `ttl` rounds it up.
+ * @param {number | undefined} expires
+ * @param {number} ttl
+ */
 function endOf(expires, ttl) {
   return expires !== undefined && Math.ceil(expires / 1000) === ttl ? expires : ttl * 1000;
 }
@@ -48,6 +68,8 @@ function endOf(expires, ttl) {
 /**
  * What @fastify/session's own session says of itself: whether its content is what was loaded, and how its cookie ended then. `undefined` for other
  * objects, and for those that fail when they are asked.
+ * @param {string} sid
+ * @param {any} session
  */
 function askFastify(sid, session) {
   try {
@@ -55,8 +77,10 @@ function askFastify(sid, session) {
     return {
       loaded: wasLoaded(session),
       replaces: isReplacement(session),
+      /** @type {number | undefined} */
       loadedEnd: session.cookie?.originalExpires?.getTime(),
-      carried: session[REVISION] instanceof Revision ? session[REVISION].known : carriedBy(session),
+      /** @type {ObjectEntry | undefined} */
+      carried: session[REVISION] instanceof Revision ? session[REVISION].entry : carriedBy(session),
       isModified: session.isModified,
     };
   } catch {
@@ -64,7 +88,11 @@ function askFastify(sid, session) {
   }
 }
 
-/** A session that cannot be compared counts as changed; whoever saves it will say why it cannot. */
+/**
+ * A session that cannot be compared counts as changed; whoever saves it will say why it cannot.
+ * @param {object} session
+ * @param {() => boolean} isModified
+ */
 function isUntouched(session, isModified) {
   try {
     return !isModified.call(session);
@@ -74,19 +102,23 @@ function isUntouched(session, isModified) {
 }
 
 /**
- * What this process knows of the records of sessions: by the object that holds the session, and by the id for frameworks that copy it.
+ * What this process knows of sessions: by the object that holds the session, and by the id for frameworks that copy it. An object or id without an entry is
+ * one of a new session.
  */
 class KnownSessions {
-  /** Session object to the id, what was read or written, in which life of the id, and by whom that is known. */
+  /** @type {WeakMap<object, ObjectEntry>} */
   #objects = new WeakMap();
   /**
-   * Session id to its latest record, those of late by the end of their cookie, the number of its life, and whether the id had a session before that is gone; the
-   * least recently used first.
+   * By session id, the least recently used first.
+   * @type {Map<string, IdEntry>}
    */
   #recent = new Map();
-  /** How many lives of ids were counted: an id that comes again lives anew. */
+  /** How many lives of ids were counted. */
   #lives = 0;
-  /** The id whose destroy is being answered. */
+  /**
+   * The id whose destroy is being answered.
+   * @type {string | undefined}
+   */
   #destroyed;
   #limit;
   #exact;
@@ -100,50 +132,111 @@ class KnownSessions {
     this.#exact = exact;
   }
 
-  /** `session` is what was read from, or is what was written as, the record of `mark` that ends with `ttl`; its cookie ended at `expires` then. */
-  keep(sid, session, mark, ttl, expires = cookieExpires(session)) {
-    const known = { mark, ends: endOf(expires, ttl) };
-    this.#objects.set(session, { sid, known, life: this.#remember(sid, known, expires), by: this });
+  /**
+   * `session` is what was read from the record of `mark` that ends with `ttl`.
+   * @param {string} sid
+   * @param {object} session
+   * @param {string} mark
+   * @param {number} ttl
+   */
+  recordRead(sid, session, mark, ttl) {
+    this.#record(sid, session, mark, ttl, cookieExpires(session));
   }
 
-  /** The record that `session` is of, as `known` says, has another end now. */
-  moved(sid, session, { attempts }, mark, ttl) {
-    this.#objects.set(session, { sid, known: { mark, attempts, ends: ttl * 1000 } });
+  /**
+   * `session` is what was written as the record of `mark` that ends with `ttl`.
+   * @param {string} sid
+   * @param {object} session
+   * @param {string} mark
+   * @param {number} ttl
+   * @param {number} [expires] when its cookie ended then.
+   */
+  recordWrite(sid, session, mark, ttl, expires) {
+    this.#record(sid, session, mark, ttl, expires);
   }
 
-  /** A save of `session` failed, and may have written the revision of the mark `attempt` in place of what is `known`: this object's own, not a conflict. */
-  attempted(sid, session, { mark, attempts = [], ends }, attempt) {
-    this.#objects.set(session, { sid, known: { mark, attempts: [...attempts, attempt].slice(-ATTEMPTS), ends } });
+  /**
+   * @param {string} sid
+   * @param {object} session
+   * @param {string} mark
+   * @param {number} ttl
+   * @param {number} [expires]
+   */
+  #record(sid, session, mark, ttl, expires) {
+    /** @type {Known} */
+    const knowledge = { state: 'known', mark, ends: endOf(expires, ttl) };
+    this.#objects.set(session, { sid, knowledge, life: this.#remember(sid, knowledge, expires), by: this });
   }
 
-  /** Gives a session that was read what it needs on its way through frameworks that copy it. */
-  equip(session) {
-    if (this.#exact) session[REVISION] = new Revision(this.#objects.get(session));
+  /**
+   * The record of `session` has another end now, and with it another mark.
+   * @param {string} sid
+   * @param {object} session
+   * @param {Known} known what was known of it before.
+   * @param {string} mark
+   * @param {number} ttl
+   */
+  recordMove(sid, session, { attempts }, mark, ttl) {
+    this.#objects.set(session, { sid, knowledge: { state: 'known', mark, attempts, ends: ttl * 1000 } });
   }
 
-  /** Answers a read. @fastify/session copies the session in that very moment. */
-  answered(session, answer) {
-    giveWith(session, () => this.#objects.get(session), answer);
+  /**
+   * A save of `session` failed, and may have written the revision of the mark `attempt` in place of what is `known`: this object's own, not a conflict.
+   * @param {string} sid
+   * @param {object} session
+   * @param {Known} known
+   * @param {string} attempt
+   */
+  recordAttempt(sid, session, { mark, attempts = [], ends }, attempt) {
+    const latest = [...attempts, attempt].slice(-ATTEMPTS);
+    this.#objects.set(session, { sid, knowledge: { state: 'known', mark, attempts: latest, ends } });
   }
 
-  /** express-session made `session` from `loaded`, the very object that was read. */
-  link(loaded, session) {
-    for (const holder of [loaded, session]) if (holder[REVISION] instanceof Revision) delete holder[REVISION];
-    const object = this.#objects.get(loaded);
-    if (object) this.#objects.set(session, object);
-  }
-
-  /** The session is gone; what still holds it, or comes with its id, must not bring it back. */
-  gone(sid, session) {
-    if (typeof session === 'object' && session !== null) this.#objects.set(session, { sid, known: GONE });
+  /**
+   * The session is gone; what still holds it, or comes with its id, must not bring it back.
+   * @param {string} sid
+   * @param {unknown} [session] an object that holds it.
+   */
+  markGone(sid, session) {
+    if (typeof session === 'object' && session !== null) this.#objects.set(session, { sid, knowledge: GONE });
     this.#remember(sid, GONE);
   }
 
   /**
-   * Answers a destroy. @fastify/session's `regenerate` saves the new session in that very moment: it is new, whatever its id, although it has the old one's cookie.
+   * A read found no such session: it is gone, if there was one.
+   * @param {string} sid
+   */
+  recordMissing(sid) {
+    if (this.#recent.has(sid)) this.#remember(sid, GONE);
+  }
+
+  markAllGone() {
+    for (const sid of [...this.#recent.keys()]) this.#remember(sid, GONE);
+  }
+
+  /**
+   * Gives a session that was read what it needs on its way through frameworks that copy it.
+   * @param {any} session
+   */
+  attachRevision(session) {
+    if (this.#exact) session[REVISION] = new Revision(this.#objects.get(session));
+  }
+
+  /**
+   * Answers a read. @fastify/session copies the session in that very moment.
+   * @param {any} session
    * @param {() => void} answer
    */
-  destroyed(sid, answer) {
+  answerRead(session, answer) {
+    giveWith(session, () => this.#objects.get(session), answer);
+  }
+
+  /**
+   * Answers a destroy. @fastify/session's `regenerate` saves the new session in that very moment: it is new, whatever its id, although it has the old one's cookie.
+   * @param {string} sid
+   * @param {() => void} answer
+   */
+  answerDestroy(sid, answer) {
     this.#destroyed = sid;
     try {
       answer();
@@ -152,72 +245,100 @@ class KnownSessions {
     }
   }
 
-  /** Whether this process has seen a session of this id, and not yet that it is gone. */
-  hasSeen(sid) {
-    return this.#recent.has(sid) && this.#recent.get(sid).latest.mark !== null;
+  /**
+   * express-session made `session` from `loaded`, the very object that was read.
+   * @param {any} loaded
+   * @param {any} session
+   */
+  link(loaded, session) {
+    for (const holder of [loaded, session]) if (holder[REVISION] instanceof Revision) delete holder[REVISION];
+    const entry = this.#objects.get(loaded);
+    if (entry) this.#objects.set(session, entry);
   }
 
-  /** There is no such session now: worth knowing if there was one. */
-  missing(sid) {
-    if (this.#recent.has(sid)) this.#remember(sid, GONE);
+  /**
+   * Whether the session of this id is known, and not gone as far as this process knows.
+   * @param {string} sid
+   */
+  isKnown(sid) {
+    return this.#recent.get(sid)?.latest.state === 'known';
   }
 
-  clear() {
-    for (const sid of [...this.#recent.keys()]) this.#remember(sid, GONE);
-  }
-
-  /** The id of the session that an object holds. */
+  /**
+   * The id of the session that an object holds.
+   * @param {any} session
+   * @returns {any} whatever the object says, if it is not known.
+   */
   idOf(session) {
     if (session === null || typeof session !== 'object') return undefined;
     return this.#objects.get(session)?.sid ?? session.sessionId ?? session.id;
   }
 
   /**
-   * What is known of the session's record, `undefined` if it is new.
-   * @param {Known} [earlier] what was known when the caller asked.
-   * @returns {Known | undefined}
+   * What is known of the session.
+   * @param {string} sid
+   * @param {object} session
+   * @param {SessionState} [earlier] what was known when the caller asked.
+   * @returns {SessionState}
    */
-  of(sid, session, earlier) {
+  lookUp(sid, session, earlier) {
     const object = this.#objects.get(session);
-    if (object?.sid === sid) return object.known;
+    if (object?.sid === sid) return object.knowledge;
     const fastify = askFastify(sid, session);
-    const known = fastify && this.#loaded(sid, fastify);
-    if (!known) return undefined;
-    return { ...known, untouched: earlier?.untouched ?? isUntouched(session, fastify.isModified) };
+    const loaded = fastify ? this.#loaded(sid, fastify) : NEW;
+    if (!fastify || loaded.state === 'new') return NEW;
+    const before = earlier === undefined || earlier.state === 'new' ? undefined : earlier.untouched;
+    return { ...loaded, untouched: before ?? isUntouched(session, fastify.isModified) };
   }
 
-  /** What @fastify/session loaded its session from: its revision if that can be told, else the latest one. */
+  /**
+   * What @fastify/session loaded its session from: its revision if that can be told, else the latest one.
+   * @param {string} sid
+   * @param {NonNullable<ReturnType<typeof askFastify>>} fastify
+   * @returns {SessionState}
+   */
   #loaded(sid, { loaded: wasLoaded, replaces, loadedEnd, carried }) {
-    if (sid === this.#destroyed && replaces) return undefined;
+    if (sid === this.#destroyed && replaces) return NEW;
     const recent = this.#recent.get(sid);
     if (carried?.by === this && carried.sid === sid) {
-      const isGone = recent && (recent.latest.mark === null || (recent.again && recent.life !== carried.life));
-      return isGone ? GONE : carried.known;
+      const isGone = recent && (recent.latest.state === 'gone' || (recent.reused && recent.life !== carried.life));
+      return isGone ? GONE : carried.knowledge;
     }
-    if (recent === undefined) return undefined;
+    if (recent === undefined) return NEW;
     // Ids may come again: a session that the framework has just made is new. One that it has loaded must not come back.
-    if (recent.latest.mark === null) return wasLoaded ? GONE : undefined;
-    const loaded = recent.byEnd.get(loadedEnd);
-    if (recent.again && !loaded && wasLoaded) return GONE;
+    if (recent.latest.state === 'gone') return wasLoaded ? GONE : NEW;
+    const loaded = recent.byEnd?.get(loadedEnd);
+    if (recent.reused && !loaded && wasLoaded) return GONE;
     // Cookies without an end do not tell revisions apart; the latest one then stands for all.
-    return loadedEnd !== undefined && loaded ? loaded : { mark: (loaded ?? recent.latest).mark };
+    return loadedEnd !== undefined && loaded ? loaded : { state: 'known', mark: (loaded ?? recent.latest).mark };
   }
 
-  /** @returns {number} the number of the life that the id has. */
-  #remember(sid, known, expires) {
+  /**
+   * @param {string} sid
+   * @param {Known | Gone} knowledge
+   * @param {number} [expires] when its cookie ends.
+   * @returns {number} the number of the life that the id has.
+   */
+  #remember(sid, knowledge, expires) {
     const before = this.#recent.get(sid);
-    const byEnd = known === GONE ? undefined : (before?.byEnd ?? new Map());
-    if (byEnd) {
+    const wasGone = before?.latest.state === 'gone';
+    const byEnd = knowledge.state === 'gone' ? undefined : (before?.byEnd ?? new Map());
+    if (byEnd && knowledge.state === 'known') {
       byEnd.delete(expires);
-      byEnd.set(expires, known);
+      byEnd.set(expires, knowledge);
       if (byEnd.size > REVISIONS) byEnd.delete(byEnd.keys().next().value);
     }
-    const again = before?.again || before?.latest === GONE;
-    const life = before && before.latest !== GONE ? before.life : ++this.#lives;
+    const reused = wasGone || (before?.reused ?? false);
+    const life = before && !wasGone ? before.life : ++this.#lives;
     this.#recent.delete(sid);
-    this.#recent.set(sid, { latest: known, byEnd, life, again });
-    if (this.#recent.size > this.#limit) this.#recent.delete(this.#recent.keys().next().value);
+    this.#recent.set(sid, { latest: knowledge, byEnd, life, reused });
+    if (this.#recent.size > this.#limit) this.#forgetOldest();
     return life;
+  }
+
+  #forgetOldest() {
+    const [oldest] = this.#recent.keys();
+    if (oldest !== undefined) this.#recent.delete(oldest);
   }
 }
 

@@ -52,11 +52,11 @@ class Reads {
     const again = () => revive(found, now);
     const session = found?.json === undefined ? null : again();
     if (session) {
-      this.#known.keep(sid, session, found.mark, found.ttl);
+      this.#known.recordRead(sid, session, found.mark, found.ttl);
       return { session, again };
     }
     if (found) this.#log.debug(`get${fingerprint(sid)}: it has expired`);
-    this.#known.missing(sid);
+    this.#known.recordMissing(sid);
     return null;
   }
 

@@ -4,19 +4,13 @@ const { failure, unwrap } = require('./errors.js');
 const { replacedBy } = require('./fastify-session.js');
 const { checkSid } = require('./session-ids.js');
 const { serialize, cookieExpires } = require('./session-json.js');
+const { forBinding } = require('./session-state.js');
 
 /**
  * How many characters of JSON are compared on JavaScript's thread, so that a caller need not wait: stringifying and hashing them takes less than 0.1 ms
  * (benchmarks/README.md, "What an answer at once costs"). Longer ones are compared on the native side's threads.
  */
 const COMPARED_AT_ONCE = 16_384;
-
-/** What the native side compares a session with: `undefined` for a new one; the mark is `null` for one that is gone. */
-function baseline(known) {
-  if (!known) return undefined;
-  const { mark, attempts, untouched, ends } = known;
-  return { mark, attempts, untouched, ends };
-}
 
 /** The JSON of a session's cookie; `undefined` if it has none. */
 function cookieOf(session) {
@@ -32,7 +26,7 @@ function cookieOf(session) {
  * @property {number} now epoch milliseconds.
  * @property {number} [seconds] the session's lifetime; left out if the native side knows it.
  * @property {number} [expires] when its cookie ends, in epoch milliseconds.
- * @property {import('./known-sessions.js').Known} [known]
+ * @property {import('./session-state.js').SessionState} knowledge
  * @property {string} [json] what `JSON.stringify` gave, once it was needed.
  */
 
@@ -72,7 +66,7 @@ class Saves {
   prepare(operation, sid, session) {
     checkSid(sid);
     const [now, seconds, expires] = [Date.now(), this.#ttlSeconds(session), cookieExpires(session)];
-    return { operation, sid, session, now, seconds, expires, known: this.#known.of(sid, session) };
+    return { operation, sid, session, now, seconds, expires, knowledge: this.#known.lookUp(sid, session) };
   }
 
   /**
@@ -82,17 +76,17 @@ class Saves {
    * @returns {'write' | 'extend' | 'shorten' | 'settled' | 'gone'}
    */
   outlook(save) {
-    const { operation, session, known, now, seconds, expires } = save;
-    if (known === undefined || this.#writing.has(session)) return 'write';
-    if (known.mark === null) return 'gone';
+    const { operation, session, knowledge, now, seconds, expires } = save;
+    if (knowledge.state === 'new' || this.#writing.has(session)) return 'write';
+    if (knowledge.state === 'gone') return 'gone';
+    const { mark, attempts, untouched, ends } = knowledge;
     try {
-      const when = [now, seconds, expires, known.ends];
-      if (operation === 'touch') return unwrap(this.#native.outlookOfTouch(known.mark, cookieOf(session), ...when));
-      if (known.attempts || known.untouched === false) return 'write';
-      if (known.untouched) return unwrap(this.#native.outlookOfSave(known.mark, cookieOf(session), true, ...when));
+      if (operation === 'touch') return unwrap(this.#native.outlookOfTouch(mark, cookieOf(session), now, seconds, expires, ends));
+      if (attempts || untouched === false) return 'write';
+      if (untouched) return unwrap(this.#native.outlookOfSave(mark, cookieOf(session), true, now, seconds, expires, ends));
       save.json = serialize(session);
       if (save.json.length > COMPARED_AT_ONCE) return 'write';
-      return unwrap(this.#native.outlookOfSave(known.mark, save.json, false, ...when));
+      return unwrap(this.#native.outlookOfSave(mark, save.json, false, now, seconds, expires, ends));
     } catch {
       return 'write'; // which meets the same failure, and tells it
     }
@@ -108,14 +102,15 @@ class Saves {
    * @param {Save} save
    */
   async send(save) {
-    if (save.operation === 'touch' && (save.known === undefined || this.outlook(save) !== 'write')) return this.moveEnd(save);
+    const isNew = save.knowledge.state === 'new';
+    if (save.operation === 'touch' && (isNew || this.outlook(save) !== 'write')) return this.moveEnd(save);
     const { sid, session, now, seconds, expires } = save;
     const json = save.json ?? serialize(session);
     return this.#hold(session, () =>
       this.#inOrder.run(sid, async (waited) => {
-        const known = this.#known.of(sid, session, save.known);
-        const reply = await this.#native.set(sid, json, now, seconds, expires, baseline(known), waited);
-        this.#settle(save, known, reply);
+        const knowledge = this.#known.lookUp(sid, session, save.knowledge);
+        const reply = await this.#native.set(sid, json, now, seconds, expires, forBinding(knowledge), waited);
+        this.#learn(save, knowledge, reply);
       }),
     );
   }
@@ -124,7 +119,7 @@ class Saves {
   async remove(sid) {
     await this.#inOrder.run(sid, async (waited) => {
       unwrap(await this.#native.destroy(sid, waited));
-      this.#known.gone(sid);
+      this.#known.markGone(sid);
     });
   }
 
@@ -132,9 +127,9 @@ class Saves {
    * The session from before a login that the framework may be replacing with this new one, and would leave where it is.
    * @param {Save} save
    */
-  replaced({ session, known }) {
-    const replaced = known === undefined ? replacedBy(session) : undefined;
-    return replaced && this.#known.hasSeen(replaced.sid) ? replaced : undefined;
+  replaced({ session, knowledge }) {
+    const replaced = knowledge.state === 'new' ? replacedBy(session) : undefined;
+    return replaced && this.#known.isKnown(replaced.sid) ? replaced : undefined;
   }
 
   /**
@@ -144,16 +139,16 @@ class Saves {
   async moveEnd(save) {
     const { sid, session, now, seconds, expires } = save;
     await this.#inOrder.run(sid, async (waited) => {
-      const known = this.#known.of(sid, session, save.known);
-      const reply = await this.#native.touch(sid, now, seconds, expires, baseline(known), waited);
-      this.#settle(save, known, reply);
+      const knowledge = this.#known.lookUp(sid, session, save.knowledge);
+      const reply = await this.#native.touch(sid, now, seconds, expires, forBinding(knowledge), waited);
+      this.#learn(save, knowledge, reply);
     });
   }
 
   /** Writes what `update` made of a session, unless somebody else has written it since; gives what became of it. */
-  async rewrite(sid, session, json, known, keepEnd) {
+  async rewrite(sid, session, json, read, keepEnd) {
     const [now, seconds] = [Date.now(), keepEnd ? undefined : this.#ttlSeconds(session)];
-    const strictly = { ...baseline(known), keepEnd, strict: true };
+    const strictly = { ...forBinding(read), keepEnd, strict: true };
     return this.#inOrder.run(sid, async (waited) => {
       const reply = unwrap(await this.#native.set(sid, json, now, seconds, cookieExpires(session), strictly, waited));
       this.#counts[reply.outcome]++;
@@ -176,24 +171,28 @@ class Saves {
   }
 
   /** Learns from what became of a session. */
-  #settle({ sid, session, expires }, known, reply) {
+  #learn({ sid, session, expires }, knowledge, reply) {
     let saved;
     try {
       saved = unwrap(reply);
     } catch (error) {
       if (error.code === 'ERR_CONFLICT') this.#meet(sid, 'refused');
-      if (known?.mark && reply.attempt !== undefined) this.#known.attempted(sid, session, known, reply.attempt);
+      if (knowledge.state === 'known' && reply.attempt !== undefined)
+        this.#known.recordAttempt(sid, session, knowledge, reply.attempt);
       throw error;
     }
     const { outcome, mark, ttl, conflict } = saved;
-    if (outcome === 'dropped') return this.#meet(sid, 'dropped');
+    if (outcome === 'dropped') {
+      this.#meet(sid, 'dropped');
+      return;
+    }
     this.#counts[outcome]++;
     if (conflict) this.#meet(sid, 'overwritten');
-    if (outcome === 'gone') return this.#known.gone(sid, session);
-    if (outcome === 'written') return this.#known.keep(sid, session, mark, ttl, expires);
+    if (outcome === 'gone') this.#known.markGone(sid, session);
+    else if (outcome === 'written') this.#known.recordWrite(sid, session, mark, ttl, expires);
     // An object is linked to what it was read from, and not to a later revision.
-    if (outcome === 'extended' && known?.ends !== undefined) return this.#known.moved(sid, session, known, mark, ttl);
-    return undefined;
+    else if (outcome === 'extended' && knowledge.state === 'known' && knowledge.ends !== undefined)
+      this.#known.recordMove(sid, session, knowledge, mark, ttl);
   }
 
   #meet(sid, resolution) {

@@ -118,7 +118,7 @@ class DynamoDBSessionStore extends Base {
 
   destroy(sid, ...callbacks) {
     const [callback] = callbacks;
-    const answer = (...given) => this.#known.destroyed(sid, () => callback(...given));
+    const answer = (...given) => this.#known.answerDestroy(sid, () => callback(...given));
     const answers = typeof callback === 'function' ? [answer] : callbacks;
     return this.#calls.run('destroy', async () => this.#saves.remove(checkSid(sid)), answers, sid);
   }
@@ -138,7 +138,7 @@ class DynamoDBSessionStore extends Base {
   clear(...callback) {
     const clear = async () => {
       unwrap(await this.#native.clear());
-      this.#known.clear();
+      this.#known.markAllGone();
     };
     return this.#calls.run('clear', clear, callback);
   }
@@ -149,8 +149,8 @@ class DynamoDBSessionStore extends Base {
     const sid = this.#idOf(target);
     const parts = {
       known: this.#known,
-      read: () => this.#reads.find(sid),
-      write: (session, json, known, keepEnd) => this.#saves.rewrite(sid, session, json, known, keepEnd),
+      find: () => this.#reads.find(sid),
+      write: (session, json, read, keepEnd) => this.#saves.rewrite(sid, session, json, read, keepEnd),
       holds: async (mark, json) => unwrap(await holdsContent(mark, json)),
     };
     const held = typeof target === 'string' ? undefined : target;

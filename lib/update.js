@@ -26,13 +26,13 @@ const OPTIONS = { deadlineSeconds: seconds(5, 0) };
  * Reads a session, lets `mutate` change it, and writes it on condition that nobody else has written
  * it. Repeats this if somebody has.
  * @param {object} store
- * @param {() => Promise<{ session: object, again: () => object } | null>} store.read returns the
+ * @param {() => Promise<{ session: object, again: () => object } | null>} store.find returns the
  *   session, and a function that makes the same session again.
  * @param {{ sid: string, held?: object, mutate: Function, options?: object }} call `held` is the
  *   session object of the current request.
  * @returns {Promise<object | null>} the session as it was written.
  */
-async function updateSession({ known, read: fetch, write, holds }, { sid, held, mutate, options }) {
+async function updateSession({ known, find, write, holds }, { sid, held, mutate, options }) {
   if (typeof mutate !== 'function') throw failure('ERR_CONFIG', 'update takes a function that changes the session');
   const { deadlineSeconds } = callOptions('update', options, OPTIONS);
   const text = held && serialize(held);
@@ -43,14 +43,14 @@ async function updateSession({ known, read: fetch, write, holds }, { sid, held, 
     late = true;
   }, deadlineSeconds * 1000);
   try {
-    const record = held && known.of(sid, held);
-    await refuseUnsaved(record, text, holds);
+    const knowledge = held ? known.lookUp(sid, held) : undefined;
+    await refuseUnsaved(knowledge, text, holds);
     for (;;) {
-      const found = await fetch();
-      if (found === null && held && !record) throw failure('ERR_NOT_SAVED', NOT_SAVED);
+      const found = await find();
+      if (found === null && knowledge?.state === 'new') throw failure('ERR_NOT_SAVED', NOT_SAVED);
       if (found === null) return null;
       const { session } = found;
-      const read = known.of(sid, session);
+      const read = known.lookUp(sid, session);
       const before = JSON.parse(JSON.stringify(session.cookie ?? null)); // it came out of JSON
       const expires = cookieExpires(session);
       const given = mutate(session);
@@ -58,7 +58,7 @@ async function updateSession({ known, read: fetch, write, holds }, { sid, held, 
       const json = serialize(changed);
       const reply = await attempt(() => write(changed, json, read, cookieExpires(changed) === expires));
       if (reply?.outcome === 'gone') {
-        known.gone(sid, held);
+        known.markGone(sid, held);
         return null;
       }
       if (reply) return finish(known, sid, request, before, json, reply);
@@ -130,9 +130,9 @@ function endOf(request) {
 }
 
 /** Unsaved changes of the request would be lost. */
-async function refuseUnsaved(record, text, holds) {
-  if (!record?.mark) return;
-  const saved = record.untouched ?? (await holds(record.mark, text));
+async function refuseUnsaved(knowledge, text, holds) {
+  if (knowledge?.state !== 'known') return;
+  const saved = knowledge.untouched ?? (await holds(knowledge.mark, text));
   if (!saved) {
     throw failure(
       'ERR_CONFLICT',
@@ -143,10 +143,10 @@ async function refuseUnsaved(record, text, holds) {
 
 function finish(known, sid, request, cookieBefore, json, { mark, ttl }) {
   const session = parse(json);
-  known.keep(sid, session, mark, ttl);
+  known.recordWrite(sid, session, mark, ttl, cookieExpires(session));
   if (request) {
     refresh(request, parse(json), cookieBefore);
-    known.keep(sid, request.held, mark, ttl);
+    known.recordWrite(sid, request.held, mark, ttl, cookieExpires(request.held));
   }
   return session;
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 
-use crate::error::{Cause, Error, Result, Service};
+use crate::error::{Cause, Error, Kind, Result, Service, ServiceError};
 
 tokio::task_local! {
     static CALL: Call;
@@ -191,23 +191,20 @@ fn late() -> Error {
         sent,
     } = CALL.with(|call| call.progress.get());
     if !sent {
-        return no_credentials_in_time(action);
+        return no_credentials_in_time(service, action);
     }
-    Error::Unavailable {
-        service,
-        action,
-        source: Some(Cause::new("TimeoutError", "no answer in time")),
-    }
+    let late = Cause::new("TimeoutError", "no answer in time");
+    ServiceError::new(service, action, Kind::Unavailable)
+        .because(late)
+        .into()
 }
 
-/// For a call whose deadline passed before there were credentials. The search for them continues.
-pub(crate) fn no_credentials_in_time(action: &'static str) -> Error {
-    Error::Credentials {
-        action,
-        reason: None,
-        retryable: true,
-        source: Some(Cause::new("TimeoutError", "no credentials in time")),
-    }
+/// For a call whose time was over before there were credentials; the search for them goes on.
+pub(crate) fn no_credentials_in_time(service: Service, action: &'static str) -> Error {
+    let late = Cause::new("TimeoutError", "no credentials in time");
+    ServiceError::new(service, action, Kind::CredentialsLate)
+        .because(late)
+        .into()
 }
 
 impl Call {

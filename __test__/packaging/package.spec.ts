@@ -94,6 +94,7 @@ const TEXTS = [
   'lib/saves.js',
   'lib/session-ids.js',
   'lib/session-json.js',
+  'lib/session-state.js',
   'lib/store.js',
   'lib/update.js',
   'package.json',

@@ -12,16 +12,13 @@ use aws_sdk_dynamodb::config::SharedCredentialsProvider;
 use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
 use tokio::sync::OnceCell;
 
-use super::answer_body::BoundedAnswer;
 use super::credentials::HeldCredentials;
 use super::failure::Call;
 use super::http::{self, LastExchange, Watched};
-use super::no_metrics::NoMetrics;
+use super::interceptors::interceptors;
 use super::registry::Registry;
-use super::request_counter::RequestCounter;
 use super::settings::Settings;
 use super::sources::Sources;
-use super::user_agent::UserAgentOnce;
 use crate::call::{guarded, no_credentials_in_time};
 use crate::config::DEFAULT_REGION;
 use crate::error::{Result, Service};
@@ -151,8 +148,8 @@ impl AwsClients {
         let search = tokio::time::timeout(self.settings.timeouts.call, made.credentials.get());
         match search.await {
             Ok(Ok(_)) => Ok(made),
-            Ok(Err(failure)) => Err(failure.for_call(call.action)),
-            Err(_) => Err(no_credentials_in_time(call.action)),
+            Ok(Err(failure)) => Err(failure.for_call(call.service, call.action)),
+            Err(_) => Err(no_credentials_in_time(call.service, call.action)),
         }
     }
 
@@ -215,20 +212,18 @@ impl AwsClients {
             .credentials_provider(provider)
             .build();
         let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&shared)
-            .retry_partition(retry_budget("dynamodb"))
-            .interceptor(UserAgentOnce::default())
-            .interceptor(NoMetrics)
-            .interceptor(RequestCounter(Service::DynamoDb))
-            .interceptor(BoundedAnswer);
+            .retry_partition(retry_budget("dynamodb"));
+        for interceptor in interceptors(Service::DynamoDb) {
+            dynamodb.push_interceptor(interceptor);
+        }
         if let Some(endpoint) = &settings.dynamodb_endpoint {
             dynamodb = dynamodb.endpoint_url(endpoint);
         }
-        let mut kms = aws_sdk_kms::config::Builder::from(&shared)
-            .retry_partition(retry_budget("kms"))
-            .interceptor(UserAgentOnce::default())
-            .interceptor(NoMetrics)
-            .interceptor(RequestCounter(Service::Kms))
-            .interceptor(BoundedAnswer);
+        let mut kms =
+            aws_sdk_kms::config::Builder::from(&shared).retry_partition(retry_budget("kms"));
+        for interceptor in interceptors(Service::Kms) {
+            kms.push_interceptor(interceptor);
+        }
         if let Some(endpoint) = &settings.kms_endpoint {
             kms = kms.endpoint_url(endpoint);
         }

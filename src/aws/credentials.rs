@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::failure::{chain, plain_texts};
 use super::http::LastExchange;
 use crate::call::guarded;
-use crate::error::{Cause, Error};
+use crate::error::{Cause, Error, Kind, Service, ServiceError};
 
 /// A search that takes longer is given up, so that the next call begins a new one.
 const SEARCH_TIMEOUT: Duration = Duration::from_secs(30);
@@ -85,16 +85,18 @@ impl std::error::Error for NotFound {}
 
 impl NotFound {
     /// The error of a call that needed them.
-    pub(super) fn for_call(&self, action: &'static str) -> Error {
+    pub(super) fn for_call(&self, service: Service, action: &'static str) -> Error {
         if self.defect {
             return Error::Internal;
         }
-        Error::Credentials {
-            action,
-            reason: self.reason.as_deref().map(Box::from),
-            retryable: self.retryable,
-            source: Some(self.cause.clone()),
-        }
+        let kind = if self.retryable {
+            Kind::CredentialsLate
+        } else {
+            Kind::Credentials
+        };
+        let failed = ServiceError::new(service, action, kind).because(self.cause.clone());
+        let reason = self.reason.clone();
+        ServiceError { reason, ..failed }.into()
     }
 
     /// For settings that lead to none.

@@ -21,7 +21,7 @@ use super::AwsClients;
 use super::attributes::{attribute_value, item};
 use super::expressions::{condition_expression, filter_expression, some};
 use super::failure::{Call, reply};
-use crate::error::{Cause, Error, Result, Service, Unset};
+use crate::error::{Cause, Error, Kind, Result, Service, ServiceError, Unset};
 use crate::record::partition_key::is_table_key;
 use crate::record::{Attribute, Item, SESSION_ID, TTL};
 use crate::store::session_table::{Condition, Outcome, Page, Scan, SessionTable};
@@ -67,14 +67,6 @@ impl DynamoDbTable {
         Call::to(Service::DynamoDb, action, &self.name, &self.clients).unless_set(self.unset)
     }
 
-    fn wrong_schema(&self, reason: impl Into<String>) -> Error {
-        Error::TableSchema {
-            table: self.name.clone(),
-            reason: reason.into(),
-            source: None,
-        }
-    }
-
     /// What a refused write met. `DynamoDB` returns the item with the refusal. Servers that do not
     /// know `ReturnValuesOnConditionCheckFailure` do not, so the item is read: otherwise the
     /// refusal would look like one that met no item.
@@ -118,14 +110,9 @@ impl DynamoDbTable {
                 tokio::time::sleep(FIRST_BATCH_WAIT * 2_u32.pow(attempt)).await;
             }
         }
-        Err(Error::Throttled {
-            service: Service::DynamoDb,
-            action: call.action,
-            source: Some(Cause::new(
-                "UnprocessedItems",
-                format!("{} items were left unprocessed", requests.len()),
-            )),
-        })
+        let left = format!("{} items were left unprocessed", requests.len());
+        let left = Cause::new("UnprocessedItems", left);
+        Err(call.error(Kind::Throttled).because(left).into())
     }
 }
 
@@ -276,25 +263,31 @@ impl SessionTable for DynamoDbTable {
         let reply = call.answer(request.send()).await;
         let reply = reply.and_then(|reply| call.answered(reply))?;
         let Some(table) = reply.table else {
-            return Err(self.wrong_schema("DescribeTable says nothing about it"));
+            return Err(call.wrong_schema("DescribeTable says nothing about it"));
         };
         // A table that is UPDATING (its capacity, an index) still serves reads and writes.
         match &table.table_status {
             Some(TableStatus::Active | TableStatus::Updating) => {}
             status => {
                 let status = status.as_ref().map_or("unknown", TableStatus::as_str);
-                return Err(self.wrong_schema(format!("its status is {status}")));
+                return Err(call.wrong_schema(format!("its status is {status}")));
             }
         }
         if has_session_key(&table) {
             Ok(())
         } else {
-            Err(self.wrong_schema("its key schema is another one"))
+            Err(call.wrong_schema("its key schema is another one"))
         }
     }
 }
 
 impl Call<'_> {
+    fn wrong_schema(&self, reason: impl Into<String>) -> Error {
+        let reason = Some(reason.into());
+        let failed = self.error(Kind::TableSchema);
+        ServiceError { reason, ..failed }.into()
+    }
+
     /// `refusal` extracts the failed condition from the error of the operation.
     fn written<T, E>(
         &self,

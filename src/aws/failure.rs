@@ -12,7 +12,72 @@ use aws_sdk_kms::operation::RequestId;
 use super::AwsClients;
 use super::credentials::NotFound;
 use crate::call;
-use crate::error::{Cause, Error, Result, Service, Unset};
+use crate::error::{Cause, Error, Kind, Resource, Result, Service, ServiceError, Unset};
+
+/// What an error code means, and the service that says it; none for those that both say. Both say the "Common Errors" of the AWS General Reference, under names
+/// that differ between their protocols.
+const MEANINGS: [(&[&str], Option<Service>, Kind); 6] = [
+    (
+        &[
+            "UnrecognizedClientException",
+            "InvalidClientTokenId",
+            "InvalidSignatureException",
+            "SignatureDoesNotMatch",
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "RequestExpired",
+            "MissingAuthenticationToken",
+            "MissingAuthenticationTokenException",
+            "IncompleteSignature",
+            "IncompleteSignatureException",
+            "InvalidAccessKeyId",
+            "OptInRequired",
+        ],
+        None,
+        Kind::Credentials,
+    ),
+    (
+        &["AccessDeniedException", "AccessDenied"],
+        None,
+        Kind::AccessDenied,
+    ),
+    (THROTTLING_ERRORS, None, Kind::Throttled),
+    (
+        // KMS API Reference, "GenerateDataKey" and "Decrypt": Errors.
+        &[
+            "NotFoundException",
+            "DisabledException",
+            "KMSInvalidStateException",
+            "InvalidKeyUsageException",
+            "InvalidArnException",
+            "UnsupportedOperationException",
+            "ValidationException",
+        ],
+        Some(Service::Kms),
+        Kind::KeyUnusable,
+    ),
+    (
+        &["ResourceNotFoundException"],
+        Some(Service::DynamoDb),
+        Kind::TableNotFound,
+    ),
+    (
+        &["ValidationException"],
+        Some(Service::DynamoDb),
+        Kind::TableSchema,
+    ),
+];
+
+/// KMS's codes for a wrapped key that is not of the key that was asked. That says something of the session, not of the service.
+const OTHER_KEY: [&str; 2] = ["InvalidCiphertextException", "IncorrectKeyException"];
+
+/// What an error code means. One that is not known says "not now".
+fn kind(code: &str, service: Service) -> Kind {
+    let meaning = MEANINGS
+        .iter()
+        .find(|(codes, of, _)| of.is_none_or(|of| of == service) && codes.contains(&code));
+    meaning.map_or(Kind::Unavailable, |(_, _, kind)| *kind)
+}
 
 /// A call to AWS, to say what failed.
 pub(super) struct Call<'a> {
@@ -88,10 +153,19 @@ impl Call<'_> {
 
     /// An answer that does not fit the request.
     pub(super) fn wrong_answer(&self, what: &str) -> Error {
-        Error::Unavailable {
-            service: self.service,
-            action: self.action,
-            source: Some(Cause::new("WrongReply", format!("the answer: {what}"))),
+        let cause = Cause::new("WrongReply", format!("the answer: {what}"));
+        self.error(Kind::Unavailable).because(cause).into()
+    }
+
+    /// An error of this call.
+    pub(super) fn error(&self, kind: Kind) -> ServiceError {
+        ServiceError {
+            resource: Resource {
+                name: self.resource.to_owned(),
+                region: self.clients.region().to_owned(),
+                unset: self.unset,
+            },
+            ..ServiceError::new(self.service, self.action, kind)
         }
     }
 
@@ -100,21 +174,17 @@ impl Call<'_> {
     where
         E: ProvideErrorMetadata + RequestId + StdError + Send + Sync + 'static,
     {
-        let source = Some(cause(error));
         let action = self.action;
-        let without_reason = |retryable, source| Error::Credentials {
-            action,
-            reason: None,
-            retryable,
-            source,
-        };
         if let Some(not_found) = chain(error).find_map(|error| error.downcast_ref::<NotFound>()) {
-            return not_found.for_call(action);
+            return not_found.for_call(self.service, action);
         }
+        let cause = cause(error);
         if !call::sent() {
             match error {
-                SdkError::TimeoutError(_) => return without_reason(true, source),
-                // Nothing was sent, and the settings that were read do not change by themselves.
+                SdkError::TimeoutError(_) => {
+                    return self.error(Kind::CredentialsLate).because(cause).into();
+                }
+                // Nothing left this process, and nothing of what it read or was told changes by itself.
                 SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) => {
                     return Error::Config(format!(
                         "no request for {action} can be made of these settings; check the region, the endpoints and the AWS variables of the \
@@ -125,80 +195,19 @@ impl Call<'_> {
                 _ => {}
             }
         }
-        let unavailable = |source| Error::Unavailable {
-            service: self.service,
-            action,
-            source,
-        };
-        let Some(code) = error.code() else {
-            return unavailable(source);
-        };
-        match (code, self.service) {
-            // AWS General Reference, "Common Errors"; the names differ between the services'
-            // protocols.
-            (
-                "UnrecognizedClientException"
-                | "InvalidClientTokenId"
-                | "InvalidSignatureException"
-                | "SignatureDoesNotMatch"
-                | "ExpiredToken"
-                | "ExpiredTokenException"
-                | "RequestExpired"
-                | "MissingAuthenticationToken"
-                | "MissingAuthenticationTokenException"
-                | "IncompleteSignature"
-                | "IncompleteSignatureException"
-                | "InvalidAccessKeyId"
-                | "OptInRequired",
-                _,
-            ) => {
-                self.clients.credentials_refused();
-                without_reason(false, source)
-            }
-            ("AccessDeniedException" | "AccessDenied", service) => Error::AccessDenied {
-                service,
-                action,
-                resource: self.resource.to_owned(),
-                unset: self.unset.map(Box::new),
-                source,
-            },
-            (code, service) if THROTTLING_ERRORS.contains(&code) => Error::Throttled {
-                service,
-                action,
-                source,
-            },
-            ("InvalidCiphertextException" | "IncorrectKeyException", Service::Kms) => {
-                Error::Integrity { source }
-            }
-            // KMS API Reference, "GenerateDataKey" and "Decrypt": Errors.
-            (
-                "NotFoundException"
-                | "DisabledException"
-                | "KMSInvalidStateException"
-                | "InvalidKeyUsageException"
-                | "InvalidArnException"
-                | "UnsupportedOperationException"
-                | "ValidationException",
-                Service::Kms,
-            ) => Error::KmsKeyUnusable {
-                key: self.resource.to_owned(),
-                unset: self.unset.map(Box::new),
-                action,
-                source,
-            },
-            ("ResourceNotFoundException", Service::DynamoDb) => Error::TableNotFound {
-                table: self.resource.to_owned(),
-                region: self.clients.region().into(),
-                unset: self.unset.map(Box::new),
-                source,
-            },
-            ("ValidationException", Service::DynamoDb) => Error::TableSchema {
-                table: self.resource.to_owned(),
-                reason: format!("it refuses {action}"),
-                source,
-            },
-            _ => unavailable(source),
+        let code = error.code().unwrap_or_default();
+        if self.service == Service::Kms && OTHER_KEY.contains(&code) {
+            return Error::Integrity {
+                source: Some(cause),
+            };
         }
+        let mut failed = self.error(kind(code, self.service)).because(cause);
+        match failed.kind {
+            Kind::Credentials => self.clients.credentials_refused(),
+            Kind::TableSchema => failed.reason = Some(format!("it refuses {action}")),
+            _ => {}
+        }
+        failed.into()
     }
 }
 

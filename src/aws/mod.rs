@@ -1,6 +1,5 @@
 //! AWS: the clients, and the store's two traits on `DynamoDB` and KMS.
 
-mod answer_body;
 mod attributes;
 mod clients;
 mod credentials;
@@ -8,13 +7,11 @@ mod dynamodb;
 mod expressions;
 mod failure;
 mod http;
+mod interceptors;
 mod kms;
-mod no_metrics;
 mod registry;
-mod request_counter;
 mod settings;
 mod sources;
-mod user_agent;
 
 pub use clients::{AwsClients, ClientSettings, Timeouts};
 pub use dynamodb::DynamoDbTable;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::clock::Moment;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 /// When the next check is due.
 pub(super) struct Canary {
@@ -58,15 +58,13 @@ impl Verdict {
     pub(super) fn of<T>(result: &Result<T>) -> Verdict {
         match result {
             Ok(_) => Verdict::Usable,
-            // Integrity with a source means that KMS refused a wrapped key that it has opened
-            // before: the key encryption key has changed. Without a source, the answer did not hold
-            // a data key, which says nothing about the key encryption key.
-            Err(
-                Error::KmsKeyUnusable { .. }
-                | Error::AccessDenied { .. }
-                | Error::Integrity { source: Some(_) },
-            ) => Verdict::Revoked,
-            Err(_) => Verdict::Unknown,
+            // Integrity with a source is KMS's refusal of a wrapped key that it has opened before: the key encryption key is another one now. Without one,
+            // it is an answer that holds something else than a data key, which says nothing of the key encryption key.
+            Err(Error::Integrity { source: Some(_) }) => Verdict::Revoked,
+            Err(error) => match error.kind() {
+                Some(Kind::KeyUnusable | Kind::AccessDenied) => Verdict::Revoked,
+                _ => Verdict::Unknown,
+            },
         }
     }
 }

@@ -12,7 +12,7 @@ use futures_util::future::{BoxFuture, Either, Shared};
 use tokio::task::AbortHandle;
 
 use crate::call::{self, Progress};
-use crate::error::{Cause, Error, Result, Service};
+use crate::error::{Cause, Kind, Result, Service, ServiceError};
 
 /// The loads under way, by what they load.
 pub(super) struct Loads<K, V>(Arc<Mutex<HashMap<K, Load<V>>>>);
@@ -95,11 +95,10 @@ where
         // Stopped, or ended with its runtime: nobody may wait forever.
         let outcome = task.map(move |ended| {
             ended.unwrap_or_else(|_| {
-                Err(Error::Unavailable {
-                    service: Service::Kms,
-                    action,
-                    source: Some(Cause::new("LoadError", "it was broken off")),
-                })
+                let failed = ServiceError::new(Service::Kms, action, Kind::Unavailable);
+                Err(failed
+                    .because(Cause::new("LoadError", "it was broken off"))
+                    .into())
             })
         });
         Load {

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::error::{Error, Service};
+use crate::error::{Error, Kind, Service, ServiceError};
 
 /// Wraps by counting; unwraps when `gate` lets it, unless it is told to fail.
 struct Counting {
@@ -115,20 +115,11 @@ fn context() -> Arc<EncryptionContext> {
 }
 
 fn unavailable() -> Error {
-    Error::Unavailable {
-        service: Service::Kms,
-        action: "kms:Decrypt",
-        source: None,
-    }
+    ServiceError::new(Service::Kms, "kms:Decrypt", Kind::Unavailable).into()
 }
 
 fn disabled() -> Error {
-    Error::KmsKeyUnusable {
-        key: "test".into(),
-        unset: None,
-        action: "kms:Decrypt",
-        source: None,
-    }
+    ServiceError::new(Service::Kms, "kms:Decrypt", Kind::KeyUnusable).into()
 }
 
 fn cache(keys: &Arc<Counting>) -> Turned {
