@@ -23,7 +23,10 @@ function callOptions(call, options = {}, known) {
   return values;
 }
 
-/** The options and the callback at the end of a call that takes both, either or none; `callback` is an array that is empty without one. */
+/**
+ * The options and the callback at the end of a call that takes both, either or none; `callback` is
+ * an array that is empty without one.
+ */
 function splitOptions(rest) {
   const [options, ...callback] = rest;
   return typeof options === 'function' ? { options: undefined, callback: rest } : { options, callback };

@@ -8,7 +8,8 @@ function serialize(session) {
   try {
     json = JSON.stringify(session);
   } catch {
-    // The error of JSON.stringify names the session's properties, that of a toJSON may say anything.
+    // The error of JSON.stringify names the session's properties, that of a toJSON may say
+    // anything.
     throw failure('ERR_SERIALIZATION', 'the session cannot be written as JSON: it has a cycle, a BigInt, or a toJSON that fails');
   }
   if (json?.[0] !== '{') throw failure('ERR_SERIALIZATION', 'a session must be an object, or have a toJSON that gives one');
@@ -28,7 +29,10 @@ function parse(json) {
   return session;
 }
 
-/** When the cookie ends, in epoch milliseconds; `undefined` if it ends with the browser, or says nothing that `new Date()` reads. */
+/**
+ * When the cookie ends, in epoch milliseconds; `undefined` if it ends with the browser, or says
+ * nothing that `new Date()` reads.
+ */
 function cookieExpires(session) {
   try {
     const expires = session?.cookie?.expires;
@@ -41,8 +45,9 @@ function cookieExpires(session) {
 }
 
 /**
- * The session as the caller gets it, or `null` if it has ended. While `ttl` is still the cookie's end rounded up to a second, the cookie's
- * finer instant decides; once a touch has moved `ttl` past it, the cookie follows.
+ * The session as the caller gets it, or `null` if it has ended. While `ttl` is still the cookie's
+ * end rounded up to a second, the cookie's finer instant decides; once a touch has moved `ttl` past
+ * it, the cookie follows.
  */
 function revive({ json, ttl }, now) {
   const session = parse(json);

@@ -69,8 +69,8 @@ function callOnSend(hook, self, args) {
 }
 
 /**
- * Lets a reply count as sent as soon as `send` has returned, as it does with a session store that
- * calls back at once. Fastify reads `reply.sent` before it goes on to the next hook or the handler,
+ * Makes a reply count as sent as soon as `send` has returned, as with a session store that calls
+ * back at once. Fastify reads `reply.sent` before it continues with the next hook or the handler,
  * and before it sends again.
  *
  * @param {object} app a Fastify instance; covers its plugins

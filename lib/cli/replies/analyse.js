@@ -1,6 +1,7 @@
 'use strict';
 
-// Finds the answers of Fastify handlers and hooks that their promise does not wait for. Pure: texts in, findings out.
+// Finds the answers of Fastify handlers and hooks that their promise does not wait for. Pure: texts
+// in, findings out.
 
 const { Module, Project } = require('./modules.js');
 const { findHandlers } = require('./handlers.js');
@@ -17,7 +18,10 @@ const RELEVANT = /\b(reply|rep|res|response|fastify\w*|send|redirect)\b|\bexport
 /** Whether a file need be parsed, which takes the longest. */
 const isRelevant = (source) => RELEVANT.test(source);
 
-/** @returns {{ line: number, column: number }} both from 1, the column in UTF-16 units as editors count */
+/**
+ * @returns {{ line: number, column: number }} both from 1, the column in UTF-16 units as editors
+ *   count
+ */
 function position(source, offset) {
   const before = source.slice(0, offset);
   return { line: before.split('\n').length, column: offset - before.lastIndexOf('\n') };
@@ -30,9 +34,11 @@ const isSilenced = (source, line) =>
     .some((text) => SILENCED.test(text));
 
 /**
- * @param {{ path: string, source: string, program: object }[]} files with `/` between the parts of a path
+ * @param {{ path: string, source: string, program: object }[]} files with `/` between the parts of
+ *   a path
  * @param {string[]} [sources] the texts of all files, those too that are not relevant
- * @returns {{ file: string, line: number, column: number, what: string, code: string, write: string }[]}
+ * @returns {{ file: string, line: number, column: number, what: string, code: string, write: string
+ *   }[]}
  */
 function analyse(files, sources = files.map(({ source }) => source)) {
   const project = new Project(files.map(({ path, source, program }) => new Module(path, source, program)));

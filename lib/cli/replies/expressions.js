@@ -1,6 +1,7 @@
 'use strict';
 
-// Follows the expressions of one function: where they answer, and which of them waits for an answer once it is awaited or returned.
+// Follows the expressions of one function: where they answer, and which of them waits for an answer
+// once it is awaited or returned.
 
 const { children, isFunction, propertyName, unwrap, usesParameters } = require('./syntax.js');
 const { ANSWERS, GETTERS } = require('./names.js');
@@ -61,7 +62,10 @@ class Expressions {
     }
   }
 
-  /** Goes through an expression that is awaited or returned: what it waits for is pending no more. */
+  /**
+   * Goes through an expression that is awaited or returned: answers that it waits for are no longer
+   * pending.
+   */
   awaited(node, state) {
     const at = unwrap(node);
     const wait = (inner, where) => this.awaited(inner, where);
@@ -79,7 +83,10 @@ class Expressions {
     return value;
   }
 
-  /** Goes through a condition; what its value says holds in the branches: `if (deny(reply))`, where deny returns the reply or nothing. */
+  /**
+   * Goes through a condition; what its value says holds in the branches: `if (deny(reply))`, where
+   * deny returns the reply or nothing.
+   */
   test(node, state, otherwise) {
     const at = unwrap(node);
     const isNot = at?.type === 'UnaryExpression' && at.operator === '!';
@@ -281,13 +288,16 @@ class Expressions {
     return new Value({ returned: outcome.returned, unreturned: outcome.unreturned, promise: fn.async });
   }
 
-  /** What a call of a function with a name comes to: the call answers, and its value waits for that or not. */
+  /**
+   * The result of calling a named function: the call answers, and its value waits for the answer or
+   * not.
+   */
   #called(fn, { unreturned, returned, promised }, state, node, name) {
-    // What is found in a handler is said there.
+    // Findings in a handler are reported there.
     if (unreturned.size + returned.size === 0 || (this.functions.isHandler(fn) && unreturned.size > 0)) {
       return new Value({ promise: fn.async });
     }
-    const inside = fn.async ? unreturned : promised; // to be mended in there
+    const inside = fn.async ? unreturned : promised; // to be fixed in there
     for (const answer of inside) this.#pend(answer, state);
     const waits = unreturned.size === 0;
     if (!waits && [...unreturned].every((answer) => inside.has(answer))) return new Value({ unreturned, promise: true });

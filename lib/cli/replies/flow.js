@@ -1,6 +1,7 @@
 'use strict';
 
-// Follows the statements of a function: which answers nobody has waited for yet, at each place and at each way out.
+// Follows the statements of a function: which answers nobody has waited for yet, at each place and
+// at each way out.
 
 const { boundNames, isFunction, unwrap } = require('./syntax.js');
 
@@ -10,7 +11,7 @@ class State {
     /** Answers that were given and that nothing has waited for. */
     this.pending = new Set(pending);
     this.hijacked = hijacked;
-    /** No way leads on from here. */
+    /** The code after this place is unreachable. */
     this.ended = ended;
   }
 
@@ -18,7 +19,7 @@ class State {
     return new State(this.pending, this.hijacked, this.ended);
   }
 
-  /** Becomes what holds after either of the others. */
+  /** Becomes the state that holds after either of two others. */
   become(...others) {
     const open = others.filter((other) => !other.ended);
     this.pending = new Set(open.flatMap((other) => [...other.pending]));
@@ -126,7 +127,7 @@ class Flow {
       const endless = (node.type === 'ForStatement' && !node.test) || unwrap(node.test)?.value === true;
       if (!atLeastOnce && node.test) this.expressions.value(node.test, state);
       const before = state.copy();
-      // Twice: what a round leaves is there in the next one.
+      // Twice, because the state after one round is the state before the next.
       for (let round = 0; round < 2 && !state.ended; round++) {
         this.#target(state, label, () => this.statement(node.body, state), 'continue');
         if (!state.ended && node.update) this.expressions.value(node.update, state);

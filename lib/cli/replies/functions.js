@@ -1,6 +1,7 @@
 'use strict';
 
-// Judges functions: which of the answers in them, or in what they call, nobody waits for when their promise has settled.
+// Judges functions: which of the answers in them, or in what they call, nobody waits for when their
+// promise has settled.
 
 const { boundNames, parameter, propertyName } = require('./syntax.js');
 const { ANSWERS } = require('./names.js');
@@ -65,7 +66,7 @@ class Functions {
     this.running = new Set();
   }
 
-  /** The run of what a scope is written in, of which nothing is known. */
+  /** The run of the enclosing scope, of which nothing is known. */
   surroundings(scope) {
     return scope ? new Activation(scope, this.surroundings(scope.parent)) : undefined;
   }
@@ -75,8 +76,8 @@ class Functions {
    *
    * @param {object} fn
    * @param {Activation | undefined} from where it is called
-   * @param {{ replies?: number[], thisIsReply?: boolean, resolver?: boolean }} [called] which of its arguments are the reply; whether its
-   *   first one settles a promise
+   * @param {{ replies?: number[], thisIsReply?: boolean, resolver?: boolean }} [called] which of
+   *   its arguments are the reply; whether its first one settles a promise
    */
   judge(fn, from, { replies = [], thisIsReply = false, resolver = false } = {}) {
     const outcome = { unreturned: new Set(), returned: new Set(), settled: new Set(), thrown: new Set(), promised: new Set() };

@@ -1,6 +1,7 @@
 'use strict';
 
-// Finds the functions that Fastify calls with a reply: those that are registered, and those whose parameters say so.
+// Finds the functions that Fastify calls with a reply: those that are registered, and those whose
+// parameters say so.
 
 const { isFunction, literalText, parameter, propertyName, typeName, unwrap, walk } = require('./syntax.js');
 const { findHelpers } = require('./helpers.js');
@@ -26,11 +27,17 @@ function isForeign(source) {
   );
 }
 
-/** Whether a project has no framework but Fastify, so that `(req, res)` is a request and a reply in all of it. */
+/**
+ * Whether a project has no framework but Fastify, so that `(req, res)` is a request and a reply in
+ * all of it.
+ */
 const hasOnlyFastify = (sources) =>
   sources.some((source) => /['"]fastify['"]/.test(source)) && !sources.some((source) => OTHERS.test(source));
 
-/** Finds the handlers of one file, into `found`; into `others` goes what Fastify calls when there is an answer already. */
+/**
+ * Collects the handlers of one file in `found`, and in `others` the functions that Fastify calls
+ * when there is already an answer.
+ */
 class Handlers {
   constructor(project, module, found, others) {
     Object.assign(this, { project, module, found, others });
@@ -57,7 +64,10 @@ class Handlers {
     return true;
   }
 
-  /** What a value that is given to Fastify makes a handler: a function, a name, a list, or a function in a call such as `wrap(fn)`. */
+  /**
+   * What a value that is given to Fastify makes a handler: a function, a name, a list, or a
+   * function in a call such as `wrap(fn)`.
+   */
   #register(value, label, index, ancestors, into = this.found) {
     const node = unwrap(value);
     if (!node) return;
@@ -121,7 +131,9 @@ class Handlers {
     }
   }
 
-  /** Options of a route, wherever they are written: `{ url, handler, preHandler, errorHandler }`. */
+  /**
+   * Options of a route, wherever they are written: `{ url, handler, preHandler, errorHandler }`.
+   */
   #options(node, ancestors) {
     const properties = node.properties.filter((property) => property.type === 'Property');
     const value = (name) => properties.find((property) => propertyName(property) === name)?.value;

@@ -1,11 +1,15 @@
 'use strict';
 
-// The files of a project: their functions by scope, what they import from one another, and the answers that they add to the reply.
+// The files of a project: their functions by scope, what they import from one another, and the
+// answers that they add to the reply.
 
 const { boundNames, isFunction, literalText, propertyName, unwrap, walk } = require('./syntax.js');
 const { ANSWERS } = require('./names.js');
 
-/** The functions, names and imports that a function or a file declares; blocks within count as the function. */
+/**
+ * The functions, names and imports that a function or a file declares; blocks within count as the
+ * function.
+ */
 class Scope {
   constructor(node, parent, module) {
     Object.assign(this, { node, parent, module, declared: new Set(), functions: new Map(), imports: new Map() });
@@ -77,7 +81,10 @@ class Module {
     }
   }
 
-  /** `export`, `module.exports = …` and `exports.name = …`: a function, or the name that a scope has for it. */
+  /**
+   * `export`, `module.exports = …` and `exports.name = …`: a function, or the name that a scope has
+   * for it.
+   */
   #export(node, scope) {
     const add = (name, value) => {
       const inner = unwrap(value);
@@ -180,7 +187,10 @@ class Project {
     return undefined;
   }
 
-  /** The file that an import means: a relative one, or one below a folder that bundlers and TypeScript call `@/`, `~/` or `#/`. */
+  /**
+   * The file that an import means: a relative one, or one below a folder that bundlers and
+   * TypeScript call `@/`, `~/` or `#/`.
+   */
   #imported(from, source = '') {
     if (/^\.{1,2}(\/|$)/.test(source)) {
       const parts = from.path.split('/').slice(0, -1);

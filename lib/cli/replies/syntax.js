@@ -1,6 +1,7 @@
 'use strict';
 
-// What the analysis asks of a syntax tree in the ESTree format, with TypeScript's nodes, as oxc-parser gives it.
+// What the analysis asks of a syntax tree in the ESTree format, with TypeScript's nodes, as
+// oxc-parser gives it.
 
 const FUNCTIONS = new Set(['FunctionDeclaration', 'FunctionExpression', 'ArrowFunctionExpression']);
 const WRAPPERS = new Set([
@@ -38,7 +39,10 @@ function children(node) {
   return found;
 }
 
-/** Calls `visit(node, ancestors)` for a node and all below it, from the outside in. `visit` returns false to stay out of a node. */
+/**
+ * Calls `visit(node, ancestors)` for a node and all below it, from the outside in. `visit` returns
+ * false to stay out of a node.
+ */
 function walk(node, visit, ancestors = []) {
   if (visit(node, ancestors) === false) return;
   ancestors.push(node);
