@@ -1,10 +1,14 @@
-// Loads the core: the addon that was built in this folder, else the one in the package for this platform.
+// Loads the Rust core: the addon that was built in this folder, else the one in this platform's
+// package.
 
 'use strict';
 
 const { readFileSync } = require('node:fs');
 
-/** A package for every target in package.json. Written out, so that bundlers and tracers see what is required. */
+/**
+ * A package for every target in package.json. They are written out, so that bundlers and dependency
+ * tracers see each `require`.
+ */
 const PACKAGES = {
   'darwin-arm64': () => require('connect-dynamodb-kms-darwin-arm64'),
   'darwin-x64': () => require('connect-dynamodb-kms-darwin-x64'),
@@ -18,7 +22,7 @@ const PACKAGES = {
 module.exports = load(platformName());
 
 function load(platform) {
-  const built = `./connect-dynamodb-kms.${platform}.node`; // not written into the call, where a bundler would look for such files
+  const built = `./connect-dynamodb-kms.${platform}.node`; // not inside the call, where a bundler would look for such files
   try {
     return require(built);
   } catch (error) {
@@ -27,7 +31,7 @@ function load(platform) {
   if (!Object.hasOwn(PACKAGES, platform)) {
     throw new Error(
       `connect-dynamodb-kms has no binary for ${platform}. It has binaries for ${Object.keys(PACKAGES).join(', ')}. ` +
-        'For another platform build it from source, as its docs/platforms.md says.',
+        'To build it from source for another platform, see docs/platforms.md.',
     );
   }
   const name = `connect-dynamodb-kms-${platform}`;
@@ -51,13 +55,13 @@ function platformName() {
 }
 
 /**
- * Every process on glibc has mapped its libc. The names in Node.js's own file and in `ldd` are not on every system; this is. `(deleted)`
- * stands behind it once the system has replaced the file by a newer one.
+ * Every process on glibc has mapped the libc file. Unlike Node.js's report or `ldd`, this works on
+ * every system. The name is followed by `(deleted)` after the file was replaced by an upgrade.
  */
 function onMusl() {
   try {
     return !/\/libc(\.so\.6|-2\.\d+\.so)( \(deleted\))?$/m.test(readFileSync('/proc/self/maps', 'utf8'));
   } catch {
-    return false; // /proc is not mounted, or not to be read
+    return false; // /proc is not mounted or not readable
   }
 }

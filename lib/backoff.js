@@ -3,16 +3,16 @@
 const { setTimeout } = require('./real-time.js');
 
 /**
- * Waits that grow and differ from caller to caller: a random part of twice the last bound, up to a longest one ("full jitter", AWS Architecture
- * Blog, "Exponential Backoff And Jitter", 2015).
+ * Random waits with a growing limit: each limit is twice the previous one, up to the longest ("full
+ * jitter", AWS Architecture Blog, "Exponential Backoff And Jitter", 2015).
  */
 class Backoff {
   #bound;
   #longest;
 
   /**
-   * @param {number} first the bound of the first wait, in milliseconds.
-   * @param {number} longest the bound of any wait, in milliseconds.
+   * @param {number} first the limit of the first wait, in milliseconds.
+   * @param {number} longest the limit of any wait, in milliseconds.
    */
   constructor(first, longest) {
     this.#bound = first;

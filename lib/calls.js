@@ -13,8 +13,8 @@ const LATE_RESPONSE =
  * What every call of a store runs through: it is refused if the store is closed or overloaded,
  * counted while it runs, answered by a callback or a promise, and reported if it fails.
  *
- * Calls of `withLock` (`task`) are counted apart from the others (`call`), or the tasks that wait
- * for a lease would keep the one that has it from reading its session.
+ * Calls of `withLock` (`task`) are counted apart from the others (`call`). Otherwise the tasks that
+ * wait for a lease could keep its holder from reading its session.
  * @typedef {'call' | 'task'} Kind
  */
 class Calls {
@@ -75,7 +75,7 @@ class Calls {
   }
 
   /**
-   * Runs what no caller waits for: its failure is reported alone.
+   * Runs work that no caller waits for. Its failure is only reported.
    * @param {string} what for the log.
    * @param {string} sid
    * @param {() => Promise<unknown>} work
@@ -85,7 +85,7 @@ class Calls {
   }
 
   /**
-   * Counts a request of a task whose caller has gone.
+   * Counts a request of a task whose caller has given up.
    * @param {Promise<unknown>} request never rejects.
    */
   countTask(request) {
@@ -119,8 +119,8 @@ class Calls {
     const ours = error instanceof SessionStoreError ? error : undefined;
     if (ours) this.#failures.count(ours.code);
     this.#failures.log(`${operation} ${ours?.code ?? ''}`, () => {
-      // Another error is the caller's own: what it says is not ours to tell.
-      const what = ours ? `${ours.code}: ${ours.detail}` : 'the function that it was given failed, or the signal gave up';
+      // Any other error is the caller's own, and its text may be confidential.
+      const what = ours ? `${ours.code}: ${ours.detail}` : 'the function that it was given failed, or its signal aborted';
       return `${operation}${fingerprint(sid)} failed: ${what}`;
     });
   }
@@ -136,7 +136,7 @@ class Calls {
     if (typeof callback === 'function') {
       promise.then(
         (value) => nextTick(() => this.callBack(callback, null, value)),
-        // What was thrown may be nothing at all; a callback must see that something was.
+        // Somebody may have thrown `undefined`; the callback must still get an error.
         (error) =>
           nextTick(() =>
             this.callBack(callback, error ?? failure('ERR_CONFIG', `the function given to ${operation} threw ${error}`)),
@@ -144,15 +144,16 @@ class Calls {
       );
       return undefined;
     }
-    // Some callers look at no promise, as express-session that calls destroy(sid, undefined): the log has the failure, the process goes on.
+    // Some callers ignore the promise, such as express-session's destroy(sid, undefined). The
+    // failure is logged, and the process continues.
     promise.catch(() => {});
     return promise;
   }
 
   /**
-   * Calls a callback. What it throws is its own, and never makes it run twice: it goes on to whoever
-   * is above. But the framework's error that the headers have left says that a response was sent
-   * while the session was being saved, and is nobody's to catch: the process lives.
+   * Calls a callback, once. What it throws is passed on, except the framework's error
+   * ERR_HTTP_HEADERS_SENT: it means that a response was sent while the session was being saved.
+   * Nobody could catch it, and it must not end the process.
    * @param {Function} callback
    * @param {unknown[]} answer
    */

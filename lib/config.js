@@ -2,7 +2,7 @@
 
 const { failure } = require('./errors.js');
 
-/** Opaque: the client behind it lives on the native side and is made on first use. */
+/** Opaque. The client itself is on the native side, and is made on first use. */
 class AwsClientHandle {
   /** @param {'kms' | 'dynamodb'} service */
   constructor(service) {
@@ -13,12 +13,13 @@ class AwsClientHandle {
 const kmsClient = new AwsClientHandle('kms');
 const docClient = new AwsClientHandle('dynamodb');
 
-/** How many sessions' records are remembered by their id alone. */
+/** For how many sessions the record is remembered by session id. */
 const RECENT_SESSIONS = 10_000;
 
 /**
- * How many calls may wait at a time. While answers come within 5 ms, as many serve 200,000 calls a second; in an outage each waits until its deadline, with a
- * socket and, as measured, 100 kB.
+ * How many calls can wait at a time. If answers take 5 ms, that is enough for 200,000 calls a
+ * second. In an outage, each call waits until its deadline, and holds a socket and (measured) 100
+ * kB.
  */
 const CALLS_IN_FLIGHT = 1000;
 
@@ -28,7 +29,7 @@ const CALLS_IN_FLIGHT = 1000;
 /** What a read may make of a record that fails its integrity check. */
 const INTEGRITY_FAILURES = ['error', 'missing', 'destroy'];
 
-/** No option lies deeper; a cycle does. */
+/** No valid option is nested more deeply. Stops at cycles. */
 const DEEPEST_OPTION = 4;
 
 /**
@@ -41,7 +42,8 @@ function isPlainObject(value) {
 }
 
 /**
- * An option as JSON can hold it. What JSON would drop, change or refuse stands there by name, for the native side to refuse.
+ * An option in a form that JSON can hold. Values that JSON would drop, change or refuse become
+ * `$not` with a description, so that the native side refuses them.
  * @param {unknown} value
  * @param {number} [depth]
  * @returns {unknown}
@@ -59,7 +61,8 @@ function describe(value, depth = 0) {
 }
 
 /**
- * What the facade keeps of the options, and all of them in JSON for the native side, which checks them.
+ * Reads the options: those that the facade needs, and all of them as JSON for the native side,
+ * which checks them.
  * @param {unknown} config
  * @returns {{ options: string, logger: import('../index.js').SessionStoreLogger, lifetime: Lifetime | undefined, recentSessions: number,
  *   callsInFlight: number, versionGiven: boolean, exactRevisions: boolean, guardReplies: boolean, onIntegrityFailure: IntegrityFailure }}

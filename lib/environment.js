@@ -1,10 +1,14 @@
 'use strict';
 
-/** Those that stand in for options. What the AWS SDK reads besides (`AWS_…`) is the process's. */
+/**
+ * The variables that stand in for options. The AWS SDK reads its own (`AWS_…`) from the environment
+ * of the process.
+ */
 const NAMES = ['KMS_KEY_ARN', 'SESSIONS_TABLE', 'AWS_REGION'];
 
 /**
- * The variables as this thread has them: a worker may have an environment of its own, which the native side does not see.
+ * The variables of this thread: a worker can have its own environment, which the native side does
+ * not see.
  * @returns {Record<string, string>}
  */
 function environment() {

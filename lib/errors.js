@@ -3,8 +3,8 @@
 /** @typedef {import('../index.js').SessionStoreErrorCode} Code */
 
 /**
- * The `message` of each code. Frameworks send it to the browser, so it says what kind of failure it is and names nothing of the operator's: no table, key,
- * account, region, path or option. Those stand in `detail`.
+ * The `message` of each code. Frameworks send it to the browser, so it says only what kind of
+ * failure it is. It names no table, key, account, region, path or option; `detail` does.
  * @type {Record<Code, string>}
  */
 const MESSAGES = {
@@ -26,12 +26,12 @@ const MESSAGES = {
   ERR_NOT_SAVED: 'the session has not been saved yet; see detail',
   ERR_LOCK_TIMEOUT: 'the lock of the session could not be taken or kept; try again later',
   ERR_OVERLOADED: 'the session store has too many calls to answer; try again later',
-  ERR_INTERNAL: 'the session store has met a defect of its own; see detail',
+  ERR_INTERNAL: 'the session store failed because of a defect; see detail',
   ERR_CLOSED: 'the session store is closed; see detail',
 };
 
 /**
- * The codes whose errors are retryable, if the one that makes an error does not say otherwise.
+ * The codes whose errors are retryable by default.
  * @type {Set<Code>}
  */
 const RETRYABLE = new Set([
@@ -44,7 +44,9 @@ const RETRYABLE = new Set([
 ]);
 
 class SessionStoreError extends Error {
-  /** @param {import('../index.js').SessionStoreFailure} failure */
+  /**
+   * @param {import('../index.js').SessionStoreFailure} failure
+   */
   constructor({ code, detail = '', retryable = RETRYABLE.has(code), retryAfterMillis, cause }) {
     if (!Object.hasOwn(MESSAGES, code)) throw new TypeError(`SessionStoreError: no code of this package: ${code}`);
     super(MESSAGES[code], cause === undefined ? undefined : { cause });
@@ -52,13 +54,15 @@ class SessionStoreError extends Error {
     this.retryable = retryable;
     this.statusCode = retryable ? 503 : 500;
     if (retryAfterMillis !== undefined) this.retryAfterMillis = retryAfterMillis;
-    // Enumerable, for `inspect` and for loggers such as pino, which copy an error's enumerable properties.
+    // Enumerable, for `inspect` and for loggers such as pino, which copy an error's enumerable
+    // properties.
     this.detail = detail;
   }
 
   /**
-   * What may leave the server in `response.json(error)`: everything but `detail`. Fastify's serializers of response schemas call it on an object that inherits
-   * from this one and has the status's text as `error`.
+   * What `response.json(error)` sends: everything except `detail` and `cause`. Fastify's
+   * serializers for response schemas call it on an object that inherits from this one and has the
+   * status text as `error`.
    */
   toJSON() {
     const { statusCode, error, code, message, retryable, retryAfterMillis } = /** @type {this & { error?: string }} */ (this);
@@ -68,7 +72,7 @@ class SessionStoreError extends Error {
 Object.defineProperty(SessionStoreError.prototype, 'name', { value: 'SessionStoreError' });
 
 /**
- * A failure found on this side, which the same call will meet again.
+ * A failure that the facade found, and that the same call would meet again.
  * @param {Code} code
  * @param {string} detail
  * @param {unknown} [cause]
@@ -78,7 +82,7 @@ function failure(code, detail, cause) {
 }
 
 /**
- * The native side answers with a value, or with the data of an error.
+ * Returns the native side's value, or throws an error from the data that it returned instead.
  * @template T
  * @param {T} reply
  * @returns {Exclude<T, import('../binding.js').Failure>}
@@ -90,7 +94,7 @@ function unwrap(reply) {
   const { name, message, requestId } = cause;
   const error = Object.assign(new Error(message), requestId === undefined ? {} : { requestId });
   Object.defineProperty(error, 'name', { value: name, configurable: true });
-  error.stack = `${name}: ${message}`; // AWS's error has no place in this program
+  error.stack = `${name}: ${message}`; // AWS's error has no stack in this program
   throw new SessionStoreError({ ...rest, cause: error });
 }
 

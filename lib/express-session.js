@@ -6,21 +6,25 @@ const UNKNOWN =
   'there is no express-session to make session objects with; give the store to its middleware, session({ store }), first';
 
 /**
- * What express-session has its stores do: make the session objects of requests, of its own classes. A `require` from here may find another copy of express-session than
- * the application's, or none, as from a linked folder or beside a bundle. So the classes are learned from what `generate` makes, the function that the middleware
- * assigns to its store.
+ * Makes the session objects of requests, as express-session expects of its stores, with the
+ * application's own classes. A `require` from here could find another copy of express-session than
+ * the application's, or none: from a linked folder, or beside a bundle. So the classes are taken
+ * from the sessions that `generate` makes, the function that the middleware assigns to its store.
  */
 class ExpressSessions {
   /** @type {any} */
   #generate;
   /**
-   * The class of sessions and the prototype of their cookies; `undefined` until `generate` has made some.
+   * The class of sessions and the prototype of their cookies; `undefined` until `generate` has made
+   * some.
    * @type {{ Session: new (request: object, data: object) => object, cookies: object } | undefined}
    */
   #types;
   #installed;
 
-  /** @param {((request: any, loaded: any) => any) | undefined} installed makes sessions with the copy that is installed beside this package, if one is. */
+  /**
+   * @param {((request: any, loaded: any) => any) | undefined} installed makes sessions with the copy that is installed beside this package, if one is.
+   */
   constructor(installed) {
     this.#installed = installed;
   }
@@ -29,7 +33,7 @@ class ExpressSessions {
     return this.#generate;
   }
 
-  /** A function of another middleware may come from another copy of express-session. */
+  /** Another middleware's function can come from another copy of express-session. */
   set generate(generate) {
     this.#types = undefined;
     if (typeof generate !== 'function') {
@@ -63,23 +67,24 @@ class ExpressSessions {
     const { expires, originalMaxAge } = loaded.cookie;
     loaded.cookie = makeCookie(cookies, loaded.cookie);
     if (typeof expires === 'string') loaded.cookie.expires = new Date(expires);
-    loaded.cookie.originalMaxAge = originalMaxAge; // to set an end computes it anew
+    loaded.cookie.originalMaxAge = originalMaxAge; // setting an expiry changes it
     request.session = new Session(request, loaded);
     return request.session;
   }
 
   /**
-   * Has a session made for a request that inherits from this one, so that this one keeps what it has. The application's `genid` sees what it would see.
+   * Has a session made for a request that inherits from this one, so that this one does not change.
+   * The application's `genid` sees the properties of this one.
    * @param {any} request
    */
   #try(request) {
     if (typeof this.#generate !== 'function') return;
     const trial = Object.create(request);
-    if (request.headers === undefined) trial.headers = {}; // that of `store.load` is an id and a store
+    if (request.headers === undefined) trial.headers = {}; // the request of `store.load` has only an id and a store
     try {
       this.#generate(trial);
     } catch {
-      // A `genid` that cannot do with such a request.
+      // The `genid` cannot handle such a request.
     }
   }
 }
@@ -92,7 +97,8 @@ function typesOf(session) {
 }
 
 /**
- * What `new Cookie(options)` does. The prototype of express-session's cookies does not name their class.
+ * What `new Cookie(options)` does. The prototype of express-session's cookies does not name their
+ * class.
  * @param {object} prototype
  * @param {any} options
  */

@@ -1,15 +1,19 @@
 'use strict';
 
-/** How long one line stands for all failures of its cause, in milliseconds. */
+/** The least time between two log lines of one cause, in milliseconds. */
 const QUIET = 60_000;
 
-/** Counts failures by their code, and logs one line a minute for each cause: in an outage every request fails, and none has more to say than the first. */
+/**
+ * Counts failures by code, and logs one line a minute for each cause. In an outage every request
+ * fails, and the later lines would say nothing new.
+ */
 class Failures {
   #warn;
   /** @type {Partial<Record<import('../index.js').SessionStoreErrorCode, number>>} */
   #counts = {};
   /**
-   * Cause to when its last line was logged, and how many failures have passed without one since. There are as many causes as codes and operations.
+   * From a cause to the time of its last line, and the number of failures without a line since.
+   * There are as many causes as pairs of operation and code.
    * @type {Map<string, { logged: number, left: number }>}
    */
   #causes = new Map();
@@ -36,13 +40,13 @@ class Failures {
   log(cause, line) {
     const now = Date.now();
     const last = this.#causes.get(cause);
-    // A clock that was set back must not keep the log quiet.
+    // A clock that was set back must not silence the log.
     if (last && now >= last.logged && now - last.logged < QUIET) {
       last.left++;
       return;
     }
     this.#causes.set(cause, { logged: now, left: 0 });
-    this.#warn(last?.left ? `${line()} (and ${last.left} more of the kind before)` : line());
+    this.#warn(last?.left ? `${line()} (and ${last.left} more since the last such line)` : line());
   }
 }
 

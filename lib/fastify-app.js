@@ -4,15 +4,17 @@ const { channel } = require('node:diagnostics_channel');
 const { applicationOf } = require('./fastify-session.js');
 
 const RISK =
-  'an application of Fastify that uses this store is not guarded: a hook that refuses a request without returning the reply may let its handler run, and ' +
+  'a Fastify application that uses this store is not guarded: a hook that refuses a request without returning the reply may let its handler run, and ' +
   'end the process; call guardReplies(app) before routes and hooks are registered, or import connect-dynamodb-kms before Fastify() is called';
 
-/** Where Fastify publishes every application that is made; it documents that. */
+/** The documented channel on which Fastify publishes every application that is created. */
 const applications = channel('fastify.initialization');
 
 /**
- * What all copies of this package in this process share. Whether one of them has made a store that wants applications guarded: until then no guard acts. And who guards: the
- * copy that was loaded last, since Jest loads one for each file of tests, of which those before can do nothing any more.
+ * The state that all copies of this package in this process share: whether one of them has made a
+ * store that wants applications guarded (until then, guards are inactive), and which copy guards.
+ * That is the copy loaded last, because Jest loads one for each test file, and earlier copies no
+ * longer work.
  */
 const SHARED = Symbol.for('connect-dynamodb-kms.guards');
 /**
@@ -29,7 +31,7 @@ function isWanted() {
   return shared.wanted;
 }
 
-/** The first version whose replies the guard knows. */
+/** The first version of Fastify that the guard supports. */
 const OLDEST_FASTIFY = 5;
 
 /** @param {any} message */
@@ -38,11 +40,12 @@ function guard({ fastify: app }) {
   try {
     require('./reply-guard/index.js').install(app, isWanted);
   } catch {
-    // Somebody else has changed how it replies. It must start as it would without this package; its first session is warned of.
+    // Somebody else has changed how the application replies. It must start as it would without this
+    // package. Its first session causes a warning.
   }
 }
 
-/** Guards every application that is made from now on. */
+/** Guards every application that is created from now on. */
 function guardNewApplications() {
   if (shared.subscriber) applications.unsubscribe(shared.subscriber);
   shared.subscriber = guard;
@@ -50,9 +53,10 @@ function guardNewApplications() {
 }
 
 /**
- * Wants the applications of this process guarded, from now on.
+ * Activates the guards of this process's applications, from now on.
  * @param {(text: string) => void} warn
- * @returns {(session: unknown) => void} to be called with each session that is saved: warns once a process, of the first application without a guard.
+ * @returns {(session: unknown) => void} to be called with each session that is saved. Warns about
+ *   the first application without a guard, once a process.
  */
 function wantGuards(warn) {
   shared.wanted = true;
@@ -64,7 +68,7 @@ function wantGuards(warn) {
       warned = true;
       warn(RISK);
     } catch {
-      // A session that cannot be looked at is not one of @fastify/session.
+      // A session whose getters throw is not one of @fastify/session.
     }
   };
 }

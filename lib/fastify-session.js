@@ -1,10 +1,11 @@
 'use strict';
 
-// What the session objects of @fastify/session tell. They keep what the framework knows of them under symbols, which are found by their descriptions; a release
-// that renames those tells less, and nothing wrong.
+// Reads the session objects of @fastify/session. The framework keeps its state under symbols, which
+// are found by their descriptions. If a release renames them, less is known, but nothing wrong is
+// assumed.
 
 /**
- * Class of session objects to its symbols by their description.
+ * From a class of session objects to its symbols by description.
  * @type {WeakMap<Function, Map<string | undefined, symbol>>}
  */
 const symbols = new WeakMap();
@@ -25,7 +26,7 @@ function inner(session, description) {
 }
 
 /**
- * Whether it is such an object; throws for objects that cannot be asked.
+ * Whether it is such an object. Throws for objects whose getters throw.
  * @param {any} session
  * @returns {boolean}
  */
@@ -34,9 +35,10 @@ function isFastifySession(session) {
 }
 
 /**
- * Whether the session was made of one that the store gave, or of one that was so made (`regenerate` hands the cookie's options on). Stored cookies have an end that
- * is a string or `null`; the options of an application have a Date or none. Until 11.1.1, a session keeps the application's options, which tell nothing of a stored
- * cookie but that it had another end.
+ * Whether the session was made from one that the store returned, or from another such session
+ * (`regenerate` passes the cookie's options on). A stored cookie's expiry is a string or `null`; in
+ * an application's options it is a Date or missing. Up to 11.1.1, a session keeps the application's
+ * options, which only show that a stored cookie had another expiry.
  * @param {any} session
  * @returns {boolean}
  */
@@ -48,7 +50,8 @@ function wasLoaded(session) {
 }
 
 /**
- * Whether its request still has another session, as while `regenerate` saves the new one. What a request has, or has ended, is what it has loaded.
+ * Whether its request still has another session, as while `regenerate` saves the new one. A session
+ * that a request has, or had when it ended, is the one that it loaded.
  * @param {any} session
  * @returns {boolean}
  */
@@ -58,8 +61,9 @@ function isReplacement(session) {
 }
 
 /**
- * The id of the session that this one may be put in the place of, and whether it has been: until 11.1.1, `regenerate` saves the new session while the request
- * still has the old one, gives the request the new one when that is stored, and leaves the old one where it is.
+ * The id of the session that this one may replace, and whether it has replaced it. Up to 11.1.1,
+ * `regenerate` saves the new session while the request still has the old one, gives the request the
+ * new one once it is stored, and leaves the record of the old one in the table.
  * @param {any} session
  * @returns {{ sid: string, isReplaced: () => boolean } | undefined}
  */
@@ -74,12 +78,17 @@ function replacedBy(session) {
   }
 }
 
-/** Under this key the options of a session's cookie carry the record that the session was read from. */
+/**
+ * The key under which the options of a session's cookie carry the record that the session was read
+ * from.
+ */
 const RECORD = Symbol('record');
 
 /**
- * Gives a session that was read to the framework, so that the copy it makes meanwhile can tell its record: from 11.1.2 on, the framework keeps what the cookie's
- * `toJSON` gives as the options of the new cookie. The method changes no JSON, and is there only until the framework returns.
+ * Passes a session that was read to the framework, so that the copy that the framework makes is
+ * linked to its record. From 11.1.2 on, the framework keeps the result of the cookie's `toJSON` as
+ * the options of the new cookie. The method changes no JSON, and exists only until the framework
+ * returns.
  * @param {any} session
  * @param {() => unknown} record
  * @param {() => void} give
@@ -98,7 +107,7 @@ function giveWith(session, record, give) {
 }
 
 /**
- * What `giveWith` let the session carry, by whichever store.
+ * What `giveWith` made the session carry, in any store.
  * @param {any} session
  */
 function carriedBy(session) {
@@ -106,7 +115,7 @@ function carriedBy(session) {
 }
 
 /**
- * The application that the session's request came to; `undefined` for other sessions.
+ * The application that received the session's request; `undefined` for other sessions.
  * @param {any} session
  */
 function applicationOf(session) {

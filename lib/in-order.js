@@ -2,10 +2,13 @@
 
 const { monotonic } = require('./real-time.js');
 
-/** Runs what concerns one session in the order in which it was asked for, so that nobody need await `set` before `destroy`. */
+/**
+ * Runs the calls of one session in the order in which they were made, so that callers need not
+ * await `set` before `destroy`.
+ */
 class InOrder {
   /**
-   * Session id to a promise that resolves when the last of its calls has ended.
+   * From a session id to a promise that resolves when the last of its calls has ended.
    * @type {Map<string, Promise<void>>}
    */
   #last = new Map();
@@ -13,8 +16,9 @@ class InOrder {
   /**
    * @template T
    * @param {string} sid
-   * @param {(waited?: number) => Promise<T>} work starts at once if nothing of this session is under way; else it is told how many milliseconds it
-   * has waited, which are part of the time that it has.
+   * @param {(waited?: number) => Promise<T>} work starts at once if no call of this session is
+   *   under way. Otherwise it gets the number of milliseconds that it has waited, which count
+   *   towards its deadline.
    * @returns {Promise<T>}
    */
   run(sid, work) {
@@ -33,7 +37,8 @@ class InOrder {
   }
 
   /**
-   * Resolves when what was asked for of this session until now has ended, with the milliseconds that this took; `undefined` if there is nothing to wait for.
+   * Resolves when the calls of this session up to now have ended, with the milliseconds that this
+   * took; `undefined` if there are none.
    * @param {string} sid
    * @returns {Promise<number> | undefined}
    */
@@ -42,7 +47,7 @@ class InOrder {
     return this.#last.get(sid)?.then(() => monotonic() - asked);
   }
 
-  /** Resolves when everything that was asked for until now has ended. */
+  /** Resolves when all calls up to now have ended. */
   async ended() {
     await Promise.all(this.#last.values());
   }

@@ -5,11 +5,11 @@ const { fingerprint } = require('./session-ids.js');
 /** @type {Record<'lost' | 'notRenewed' | 'notReleased', (code?: string) => string>} */
 const TEXTS = {
   lost: () => 'the lease ended before its task did; the signal of the task is aborted',
-  notRenewed: (code) => `the lease could not be renewed (${code}); it is tried again until it ends`,
-  notReleased: (code) => `the lease could not be given back (${code}); it ends by itself`,
+  notRenewed: (code) => `the lease could not be renewed (${code}); it is retried until the lease ends`,
+  notReleased: (code) => `the lease could not be released (${code}); it ends by itself`,
 };
 
-/** What became of leases, counted and logged: no call fails with it. */
+/** Counts and logs the outcomes of leases that no call fails with. */
 class LeaseEvents {
   #failures;
   #counts = { lost: 0, notRenewed: 0, notReleased: 0 };

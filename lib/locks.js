@@ -5,11 +5,13 @@ const { failure, SessionStoreError, unwrap } = require('./errors.js');
 const { abortSignal, callOptions, seconds } = require('./options.js');
 const { clearTimeout, setTimeout } = require('./real-time.js');
 
-/** The bounds of the first and of any wait for a lease of another process, in milliseconds. */
+/**
+ * The upper limits of the first wait and of any wait for another process's lease, in milliseconds.
+ */
 const FIRST_WAIT = 50;
 const LONGEST_WAIT = 1000;
 
-/** How often a lease is renewed within its length: two renewals may fail before it ends. */
+/** How many times a lease is renewed within its length: two renewals can fail before it ends. */
 const RENEWALS = 3;
 
 const OPTIONS = {
@@ -32,13 +34,14 @@ class Locks {
   #native;
   #observer;
   /**
-   * Session id to a promise that resolves when the last task of this process that asked for the lease is done with it.
+   * From a session id to a promise that resolves when this process's last task for that session no
+   * longer needs the lease.
    * @type {Map<string, Promise<void>>}
    */
   #turns = new Map();
 
   /**
-   * What the caller of a task is not told otherwise goes to `observer`.
+   * `observer` is told what no caller learns.
    * @param {Native} native
    * @param {Observer} observer
    */
@@ -48,7 +51,7 @@ class Locks {
   }
 
   /**
-   * Runs `task` under the lease of a session; gives what it gives.
+   * Runs `task` under the lease of a session, and returns its result.
    * @template T
    * @param {string} sid
    * @param {(signal: AbortSignal) => T | PromiseLike<T>} task
@@ -60,7 +63,7 @@ class Locks {
     const { leaseSeconds, waitSeconds, signal } = callOptions('withLock', options, OPTIONS);
     const patience = new Patience(waitSeconds, signal);
     try {
-      // Within this process tasks queue, so that only one of them asks the table.
+      // Tasks queue within this process, so that only one of them asks the table.
       const done = await this.#turn(sid, patience);
       try {
         const lease = new Lease(this.#native, this.#observer, sid, leaseSeconds * 1000, signal);
@@ -125,7 +128,7 @@ class Patience {
   }
 
   /**
-   * What `promise` gives; rejects when the caller's patience ends first.
+   * The result of `promise`. Rejects if the deadline passes or the signal aborts first.
    * @template T
    * @param {Promise<T>} promise
    */
@@ -134,7 +137,8 @@ class Patience {
   }
 
   /**
-   * What an answer of the table is, which is worth waiting for past the deadline; rejects when the signal aborts first.
+   * The table's answer, which is awaited even past the deadline. Rejects if the signal aborts
+   * first.
    * @template T
    * @param {Promise<T>} promise
    */
@@ -143,7 +147,7 @@ class Patience {
   }
 
   /**
-   * Waits that long, or until the caller's patience ends.
+   * Waits that long, or until the deadline passes or the signal aborts.
    * @param {number} milliseconds
    */
   async sleep(milliseconds) {
@@ -166,7 +170,7 @@ class Patience {
   }
 }
 
-/** A promise that nobody need listen to, and what rejects it. */
+/** A promise that need not be handled, and the function that rejects it. */
 function rejectable() {
   /** @type {(reason: unknown) => void} */
   let reject = () => {};
@@ -190,7 +194,8 @@ class Lease {
   /** @type {NodeJS.Timeout | undefined} */
   #end;
   /**
-   * The next renewal's timer while it is waited for, and while it is under way; none once the lease is given up.
+   * The timer of the next renewal, kept while that renewal is under way. `undefined` once the lease
+   * is given up.
    * @type {NodeJS.Timeout | undefined}
    */
   #renewal;
@@ -222,21 +227,22 @@ class Lease {
         reply = unwrap(await patience.answer(asked));
       } catch (error) {
         clearTimeout(this.#end);
-        // It may have been granted after the caller has given up.
+        // The lease may have been granted after the caller gave up.
         const release = asked.then(() => this.#native.releaseLease(this.#sid, this.#owner)).catch(() => {});
         this.#observer.count(release);
         throw error;
       }
       if (reply.held) return;
       clearTimeout(this.#end);
-      // One that nobody renews is free before the longest wait is over; a little apart, lest all that wait ask at once.
+      // Wake up when the lease ends if nobody renews it, with a random delay so that not all
+      // waiting processes ask at once.
       const rest = (reply.until ?? Number.POSITIVE_INFINITY) - Date.now() + Math.random() * FIRST_WAIT;
       await patience.sleep(Math.max(Math.min(waits.next(), rest), 1));
     }
   }
 
   /**
-   * Runs the task, renews the lease meanwhile, and gives it back.
+   * Runs the task, renews the lease meanwhile, and releases it.
    * @template T
    * @param {(signal: AbortSignal) => T | PromiseLike<T>} task
    */
@@ -257,7 +263,10 @@ class Lease {
     }
   }
 
-  /** When the lease that is about to be asked for ends, by a clock that nobody sets: counted from before the request, as the table does. */
+  /**
+   * The end of the lease that is about to be requested, by a monotonic clock. It counts from before
+   * the request, as in the table.
+   */
   #timer() {
     return setTimeout(() => this.#lose(), this.#length);
   }
@@ -273,7 +282,7 @@ class Lease {
     const reply = await this.#native.renewLease(this.#sid, this.#owner, asked + this.#length).catch(() => undefined);
     if (typeof reply === 'object') this.#tell('notRenewed', reply.code);
     if (this.#renewal !== running) return clearTimeout(end); // the task, or the lease, has ended
-    // A renewal that failed may succeed the next time; the end of the lease stays where it was.
+    // The next renewal can still succeed. The lease keeps its end.
     clearTimeout(reply === true ? this.#end : end);
     if (reply === true) this.#end = end;
     if (reply === false) return this.#lose();
@@ -283,7 +292,7 @@ class Lease {
   #lose() {
     clearTimeout(this.#renewal);
     clearTimeout(this.#end);
-    this.#renewal = undefined; // a renewal that is under way must not be followed by others: the lease is for somebody else now
+    this.#renewal = undefined; // no renewal may follow one that is under way: somebody else may hold the lease now
     this.#tell('lost');
     const detail = 'the lease of the session ended before its task did: another process may run the same task now';
     this.#task.abort(new SessionStoreError({ code: 'ERR_LOCK_TIMEOUT', detail }));

@@ -67,19 +67,19 @@ const LATER_CALLS = [
 ];
 
 /**
- * An error of napi's, which is none that a caller could have caused.
+ * An error of napi, which no caller can have caused.
  * @param {unknown} cause
  */
 function defect(cause) {
   return failure(
     'ERR_INTERNAL',
-    'a defect of connect-dynamodb-kms: an answer did not cross from Rust to JavaScript; see cause',
+    'a defect of connect-dynamodb-kms: a reply could not be passed from Rust to JavaScript; see cause',
     cause,
   );
 }
 
 /**
- * A call that is answered at once; what napi throws is a defect.
+ * A call that is answered at once. Anything that napi throws is a defect.
  * @template T
  * @param {() => T} call
  */
@@ -91,7 +91,10 @@ function crossing(call) {
   }
 }
 
-/** The native side's store with promises: it takes the number of a call, and gives many replies at a time. */
+/**
+ * The native side's store, with promises. The native side numbers its calls and delivers replies in
+ * batches.
+ */
 class NativeStore {
   /** @type {Binding} */
   #store;
@@ -100,7 +103,8 @@ class NativeStore {
 
   /** @param {string} options JSON */
   constructor(options) {
-    // The function that the native side keeps must not reach this object, or neither would ever be collected.
+    // The function that the native side keeps must not reference this object, or neither would ever
+    // be garbage-collected.
     /** @type {Map<number, Waiting>} */
     const waiting = new Map();
     this.#waiting = waiting;
@@ -134,7 +138,7 @@ class NativeStore {
   }
 
   /**
-   * At once, unlike the calls below; see `Saves.outlook`.
+   * Returns at once, unlike the calls below; see `Saves.outlook`.
    * @param {Parameters<Binding['outlookOfSave']>} args
    */
   outlookOfSave(...args) {
@@ -150,7 +154,10 @@ class NativeStore {
     this.#store.beginClose();
   }
 
-  /** Resolves when the replies of the calls that have ended, and what follows from them, are through: that of `close` may overtake them. */
+  /**
+   * Resolves when the replies of all ended calls have been handled. The reply of `close` can
+   * overtake them.
+   */
   async answered() {
     do await new Promise(setImmediate);
     while (this.#waiting.size > 0);

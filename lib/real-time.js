@@ -1,7 +1,8 @@
 'use strict';
 
-// The timers of Node.js itself, for what the store does by itself: callbacks, `close`, leases, waits. The tests of an application may replace those of the global object and
-// of `process` by fakes that stand still. `Date` stays the application's: sessions end by it.
+// Node.js's own timers, for the store's callbacks, `close`, leases and waits. An application's
+// tests can replace the timers of the global object and of `process` by fakes that stand still.
+// `Date` is not covered: sessions end by the application's `Date`.
 
 const { runInThisContext } = require('node:vm');
 
@@ -24,7 +25,10 @@ function real(owner, name) {
 const { process } = node;
 const nextTick = real(process, 'nextTick');
 
-/** Milliseconds by a clock that nobody sets. A fake hides the method of the class. */
+/**
+ * Milliseconds by a monotonic clock. Takes the method of the class, because a fake can hide it on
+ * the object.
+ */
 function monotonic() {
   const { performance } = require('node:perf_hooks');
   return Object.getPrototypeOf(performance).now.call(performance);

@@ -1,9 +1,15 @@
 'use strict';
 
-/** How often the counters are looked at, in milliseconds: revocation checks come once a minute. */
+/**
+ * The least time between two looks at the counters, in milliseconds. Revocation checks come once a
+ * minute.
+ */
 const INTERVAL = 60_000;
 
-/** Tells of revocation checks that went wrong. They run beside the calls, so that no call fails with what they find. */
+/**
+ * Tells of revocation checks that went wrong. They run beside the calls, so that no call fails with
+ * what they find.
+ */
 class RevocationChecks {
   #read;
   #failures;
@@ -19,19 +25,19 @@ class RevocationChecks {
     this.#failures = failures;
   }
 
-  /** After a call: tells what has come since the last look, if that was some time ago. */
+  /** After a call: logs what has happened since the last look, if that is long enough ago. */
   look() {
     const now = Date.now();
-    // A clock that was set back must not put the look off.
+    // A clock that was set back must not delay the next look.
     if (Math.abs(now - this.#looked) < INTERVAL) return;
     this.#looked = now;
     const { checksRevoked, checksUnknown } = this.#read();
     if (checksRevoked > this.#seen.checksRevoked)
-      this.#failures.log('check refused', () => 'KMS refuses to unwrap a cached data key: all cached ones were wiped');
+      this.#failures.log('check refused', () => 'KMS refused to unwrap a cached data key, so all cached data keys were wiped');
     if (checksUnknown > this.#seen.checksUnknown)
       this.#failures.log(
         'check unanswered',
-        () => 'KMS does not answer the revocation check: sessions with cached data keys go on, others fail',
+        () => 'KMS does not answer the revocation check: sessions with cached data keys continue, others fail',
       );
     this.#seen = { checksRevoked, checksUnknown };
   }

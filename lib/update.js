@@ -6,7 +6,10 @@ const { callOptions, seconds } = require('./options.js');
 const { clearTimeout, setTimeout } = require('./real-time.js');
 const { cookieExpires, parse, serialize } = require('./session-json.js');
 
-/** The bounds of the first and of any wait between two attempts, in milliseconds: about one request's time, and half a second. */
+/**
+ * The upper limits of the first wait and of any wait between two attempts, in milliseconds: about
+ * the time of one request, and half a second.
+ */
 const FIRST_WAIT = 10;
 const LONGEST_WAIT = 500;
 
@@ -89,8 +92,9 @@ async function updateSession({ known, find, write, holds }, { sid, held, mutate,
 }
 
 /**
- * What to write: the session, or what the function returned in its place. A value that an arrow function without braces happens to return is not taken for a
- * session: that loses what was changed (Immer refuses it, too).
+ * The session to write: the one that the function changed, or the one that it returned. A value
+ * that an arrow function without braces happens to return is refused, because writing it would lose
+ * the change (Immer does the same).
  * @param {any} returned
  * @param {Found} found
  * @returns {SessionData}
@@ -105,7 +109,7 @@ function chosen(returned, { session, again }) {
 }
 
 /**
- * `undefined` if somebody else was faster.
+ * The reply of `write`; `undefined` if somebody else wrote first.
  * @template T
  * @param {() => Promise<T>} write
  * @returns {Promise<T | undefined>}
@@ -120,7 +124,7 @@ async function attempt(write) {
 }
 
 /**
- * Objects whose getters throw are rejected: they are no sessions either.
+ * Objects whose getters throw are rejected.
  * @param {any} given
  */
 function isPromise(given) {
@@ -151,7 +155,7 @@ function textsOf(object) {
 }
 
 /**
- * Updates of one object that run at the same time must not take each other's changes for the request's.
+ * Concurrent updates of one object must not take each other's changes for changes of the request.
  * @param {SessionData} held
  * @param {string} text its JSON.
  */
@@ -203,8 +207,9 @@ function finish(known, sid, request, cookieBefore, json, { mark, ttl }) {
 }
 
 /**
- * Makes the request's session hold what was written, so that the save at the end of the request has nothing to write. What the request itself has
- * changed meanwhile stays, for that save.
+ * Copies what was written into the request's session, so that the save at the end of the request
+ * has nothing to write. Properties that the request itself has changed meanwhile stay, for that
+ * save.
  * @param {Request} request
  * @param {SessionData} session
  * @param {SessionCookie | null} cookieBefore
@@ -219,11 +224,12 @@ function refresh({ held, before }, session, cookieBefore) {
   }
   for (const [name, value] of Object.entries(session)) {
     if (!isOurs(name)) continue;
-    // The frameworks' sessions have names of their own that nobody can set.
+    // Some properties of the frameworks' sessions cannot be set.
     Reflect.set(held, name, value);
     before.set(name, JSON.stringify(value));
   }
-  // The framework's cookie is an object of its own making: only what was changed is set, and expires before the lifetime that its setter computes.
+  // The cookie is an object of the framework: set only the changed properties, and `expires` first,
+  // because its setter computes the lifetime.
   const { cookie } = session;
   if (typeof held.cookie !== 'object' || held.cookie === null || typeof cookie !== 'object' || cookie === null) return;
   const names = Object.keys(cookie).sort((a, b) => Number(b === 'expires') - Number(a === 'expires'));

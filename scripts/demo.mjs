@@ -121,7 +121,7 @@ async function keepRunning(args, env) {
   console.log(`
     Open ${address}
 
-    Sign in with the pretend provider and look at the same session in the browser, in the gateway and in the table.
+    Sign in with the simulated provider and look at the same session in the browser, in the gateway and in the table.
     Then kill the gateway, with the button on the page or with \`kill -9\` and the pid it shows: this script starts it
     again, and after a reload you are still signed in. Ctrl-C ends everything.
 `);

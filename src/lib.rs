@@ -1,5 +1,5 @@
-//! A session store for Node.js servers on `DynamoDB`. Every session is sealed with AES-256-GCM under
-//! its own data key, and AWS KMS wraps that key.
+//! A session store for Node.js servers on `DynamoDB`. Every session is sealed with AES-256-GCM
+//! under its own data key, and AWS KMS wraps that key.
 //!
 //! [`store::SessionStore`] implements the semantics on two traits. A
 //! [`SessionTable`](store::session_table::SessionTable) is a table with conditional writes, and

@@ -198,7 +198,7 @@ describe('a lease', LIMIT, () => {
     assert.deepEqual(store.stats().leases, { lost: 1, notRenewed: 2, notReleased: 1 });
     assert.deepEqual(
       logger.lines.map((line) => /withLock of session [0-9a-f]{8}: (.*?)[,;(]/.exec(line)?.[1]?.trim()),
-      ['the lease could not be renewed', 'the lease ended before its task did', 'the lease could not be given back'],
+      ['the lease could not be renewed', 'the lease ended before its task did', 'the lease could not be released'],
     );
   });
 

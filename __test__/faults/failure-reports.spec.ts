@@ -86,7 +86,12 @@ describe('failures', LIMIT, () => {
   });
 
   for (const [title, code, counter, line] of [
-    ['refuses', 'DisabledException', 'checksRevoked', /KMS refuses to unwrap a cached data key: all cached ones were wiped/],
+    [
+      'refuses',
+      'DisabledException',
+      'checksRevoked',
+      /KMS refused to unwrap a cached data key, so all cached data keys were wiped/,
+    ],
     ['does not answer', 'KMSInternalException', 'checksUnknown', /KMS does not answer the revocation check/],
   ] as const) {
     it(`of revocation checks, which no call fails with, are told when KMS ${title}`, async () => {

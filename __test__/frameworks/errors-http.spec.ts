@@ -31,7 +31,7 @@ const MESSAGES: Record<SessionStoreErrorCode, string> = {
   ERR_NOT_SAVED: 'the session has not been saved yet; see detail',
   ERR_LOCK_TIMEOUT: 'the lock of the session could not be taken or kept; try again later',
   ERR_OVERLOADED: 'the session store has too many calls to answer; try again later',
-  ERR_INTERNAL: 'the session store has met a defect of its own; see detail',
+  ERR_INTERNAL: 'the session store failed because of a defect; see detail',
   ERR_CLOSED: 'the session store is closed; see detail',
 };
 

@@ -230,7 +230,7 @@ describe('the warning of an application without the guard', () => {
       for (let times = 0; times < 2; times++) assert.equal((await app.inject('/')).body, 'home');
     }
     assert.equal(logger.lines.length, 1);
-    assert.match(logger.lines[0]!, /^warn connect-dynamodb-kms: an application of Fastify that uses this store is not guarded/);
+    assert.match(logger.lines[0]!, /^warn connect-dynamodb-kms: a Fastify application that uses this store is not guarded/);
     assert.doesNotMatch(logger.lines[0]!, /\n/);
   });
 });

@@ -211,7 +211,7 @@ describe("the demo's page", () => {
     await press('/logout');
     for (const [name, value] of copied) cookies.set(name, value);
     const { text } = await look();
-    assert.match(text, /Sign in with a pretend provider/);
+    assert.match(text, /Sign in with a simulated provider/);
     assert.deepEqual((await look()).digests.sessionId, undefined);
   });
 });

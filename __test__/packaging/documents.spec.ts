@@ -13,7 +13,7 @@ const MADE = ['.git', 'node_modules', 'npm', 'target'];
 const pages = (await readdir(join(root, 'docs'))).map((name) => join('docs', name));
 const documents = ['README.md', 'CONTRIBUTING.md', 'RELEASING.md', 'SECURITY.md', 'CHANGELOG.md', ...pages];
 /** Those that are wrapped. Tables, code and addresses of links may be as wide as they are. */
-const wrapped = [...pages, 'README.md', 'CONTRIBUTING.md', 'RELEASING.md', 'SECURITY.md'];
+const wrapped = [...documents, 'benchmarks/README.md', 'examples/fastify-gateway/README.md'];
 
 const withoutCode = (text: string) => text.replace(/^```.*?^```$/gms, '');
 

@@ -132,6 +132,6 @@ describe('close()', LIMIT, () => {
     // Had before the holder has given it back.
     assert.equal(await backend.store().withLock('sid', () => 'mine'), 'mine');
     assert.equal(await end(), 'the result');
-    assert.match(lines.join(), /could not be given back \(ERR_CLOSED\)/);
+    assert.match(lines.join(), /could not be released \(ERR_CLOSED\)/);
   });
 });

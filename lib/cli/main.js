@@ -1,12 +1,13 @@
 #!/usr/bin/env node
 'use strict';
 
-// `npx connect-dynamodb-kms <command>`. A command is a file of its own, loaded when it is asked for.
+// `npx connect-dynamodb-kms <command>`. Each command is a file of its own, loaded on demand.
 
 const { version } = require('../../package.json');
 
 /**
- * The commands: what each is for, in a line, and where it is. `run(arguments)` gives the exit status.
+ * The commands: what each is for, in a line, and where it is. `run(arguments)` gives the exit
+ * status.
  * @type {Record<string, { summary: string, load: () => { run: (args: string[]) => Promise<number> } }>}
  */
 const COMMANDS = {
@@ -46,14 +47,15 @@ async function main([name, ...rest]) {
   try {
     return await COMMANDS[name].load().run(rest);
   } catch (error) {
-    // What a command cannot do as it was asked: wrong arguments, a file or a package that is missing.
+    // What a command cannot do as it was asked: wrong arguments, a file or a package that is
+    // missing.
     if (!error.usage && !String(error.code).startsWith('ERR_PARSE_ARGS')) throw error;
     process.stderr.write(`connect-dynamodb-kms ${name}: ${error.message}\n`);
     return WRONG_USAGE;
   }
 }
 
-// A pipe that its reader closes (`| head`) is no failure of the command.
+// A pipe that its reader closes (`| head`) is not a failure of the command.
 process.stdout.on('error', (error) => {
   if (error.code !== 'EPIPE') throw error;
 });

@@ -3,7 +3,7 @@
 const { isPromise, wrapPlaces } = require('./places.js');
 const { AWAITS, SENDS, callOnSend, enterErrorHandler, guardSending } = require('./replies.js');
 
-/** One for all copies of this package: an application has one guard. */
+/** A symbol shared by all copies of this package, so that an application has one guard. */
 const GUARD = Symbol.for('connect-dynamodb-kms.reply-guard');
 
 const ADVICE = 'write `return reply` in all hooks and handlers, or it may run a handler whose hook has refused the request';
@@ -32,7 +32,7 @@ class ReplyGuard {
   /** @type {string | undefined} */
   #ownReply;
   #givenUp = false;
-  /** Set by an application that asks for the guard, whatever its store. */
+  /** Set if the application asked for the guard, whatever its store. */
   asked = false;
   /** @type {Set<(place: string) => unknown>} */
   reports = new Set();
@@ -67,7 +67,7 @@ class ReplyGuard {
   }
 
   /**
-   * The application says itself, by this name, how its replies are sent; that works as without a guard.
+   * The application defines this property of its replies itself; it works as without a guard.
    * @param {string} name
    */
   giveUp(name) {
@@ -75,7 +75,8 @@ class ReplyGuard {
   }
 
   /**
-   * A proxy keeps the name, the kind and the properties of a function, for Fastify and for other hooks.
+   * A proxy keeps the name, the kind and the properties of a function, for Fastify and for other
+   * hooks.
    * @param {any} target
    * @param {Place} place
    */
@@ -106,13 +107,14 @@ class ReplyGuard {
       this.#report(place);
       return reply; // as `return reply` does
     };
-    // An error handler may still be at work on what was sent; then this error came too late, as it does after an answer.
+    // An error handler may still be sending its answer. Then this error comes too late, as after
+    // any answer.
     /** @param {unknown} error */
     const failed = (error) => {
       if (reply[SENDS] === sends || reply.sent) throw error;
       return reply;
     };
-    // The `then` of what is no promise may do more than to tell; it is called once.
+    // A `then` of an object that is not a promise can have side effects, so it is called once.
     return (result instanceof Promise ? result : Promise.resolve(result)).then(settled, failed);
   }
 
@@ -125,7 +127,7 @@ class ReplyGuard {
     routes.push(place.name);
     const reports = this.reports.size > 0 ? [...this.reports] : [() => this.#log(place)];
     for (const report of reports) {
-      // A report that fails, now or later, changes nothing of what the client gets.
+      // A report that fails, now or later, does not change the answer to the client.
       new Promise((resolve) => {
         resolve(report(place.name));
       }).catch(() => {});
@@ -139,7 +141,7 @@ class ReplyGuard {
 }
 
 /**
- * Whether an application, or the one that an instance belongs to, has a guard.
+ * Whether an application, or the application of an instance, has a guard.
  * @param {Application} app
  * @returns {boolean}
  */
@@ -159,7 +161,8 @@ function install(app, isWanted = () => false) {
 }
 
 /**
- * Lets the hooks and handlers of an application that answer without returning the reply count as answered, and names them. index.d.ts documents it.
+ * Treats the hooks and handlers of an application that answer without returning the reply as
+ * answered, and names them. index.d.ts documents it.
  *
  * @param {Application} app a Fastify instance without hooks and routes
  * @param {{ report?: (place: string) => unknown }} [options]

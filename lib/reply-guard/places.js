@@ -14,7 +14,8 @@ function isPromise(value) {
 }
 
 /**
- * The name that a reader of the source knows a function by; functions in an options object are named after their key.
+ * The name of a function as in the source. Functions in an options object are named after their
+ * key.
  * @param {Function} handler
  * @param {string} [key]
  */
@@ -59,7 +60,8 @@ function eachOnSend(hooks, wrap) {
 }
 
 /**
- * Fastify adds a HEAD route right after its GET route, with the same handler: one mistake in the source, one name.
+ * Fastify adds a HEAD route right after its GET route, with the same handler. The two are one place
+ * in the source, and get one name.
  * @param {any} route
  * @param {any} previous
  */
@@ -68,7 +70,7 @@ function isHeadOf(route, previous) {
 }
 
 /**
- * Puts a wrapper around everything of an application that may answer a request.
+ * Wraps every function of an application that can answer a request.
  *
  * @param {Application} app a Fastify instance; covers its plugins
  * @param {{ hook: Wrap, handler: Wrap, errorHandler: Wrap, onSend: (target: any) => any }} wrap each takes a function

@@ -14,8 +14,9 @@ use super::credentials::NotFound;
 use crate::call;
 use crate::error::{Cause, Error, Kind, Resource, Result, Service, ServiceError, Unset};
 
-/// What an error code means, and the service that says it; none for those that both say. Both say the "Common Errors" of the AWS General Reference, under names
-/// that differ between their protocols.
+/// The meaning of an error code, and the service that uses it; `None` for codes of both services.
+/// Both use the "Common Errors" of the AWS General Reference, under names that differ between their
+/// protocols.
 const MEANINGS: [(&[&str], Option<Service>, Kind); 6] = [
     (
         &[
@@ -68,10 +69,11 @@ const MEANINGS: [(&[&str], Option<Service>, Kind); 6] = [
     ),
 ];
 
-/// KMS's codes for a wrapped key that is not of the key that was asked. That says something of the session, not of the service.
+/// KMS's codes for a wrapped key that another key wrapped. They say something about the session,
+/// not about the service.
 const OTHER_KEY: [&str; 2] = ["InvalidCiphertextException", "IncorrectKeyException"];
 
-/// What an error code means. One that is not known says "not now".
+/// The meaning of an error code. An unknown code means "not now".
 fn kind(code: &str, service: Service) -> Kind {
     let meaning = MEANINGS
         .iter()
@@ -184,7 +186,7 @@ impl Call<'_> {
                 SdkError::TimeoutError(_) => {
                     return self.error(Kind::CredentialsLate).because(cause).into();
                 }
-                // Nothing left this process, and nothing of what it read or was told changes by itself.
+                // Nothing was sent, and the settings that were read do not change by themselves.
                 SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) => {
                     return Error::Config(format!(
                         "no request for {action} can be made of these settings; check the region, the endpoints and the AWS variables of the \

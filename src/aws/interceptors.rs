@@ -1,5 +1,6 @@
-//! What this store adds to the SDK's way from a request to its answer. Each interceptor overrides the hooks that it needs; the SDK calls them in this order for
-//! every call: before execution, after serialization, before signing, before transmit, before and after deserialization.
+//! What this store adds to the SDK's processing of a request. Each interceptor overrides the hooks
+//! that it needs. The SDK calls the hooks in this order for every call: before execution, after
+//! serialization, before signing, before transmit, before and after deserialization.
 
 use std::sync::OnceLock;
 
@@ -36,8 +37,8 @@ pub(super) fn interceptors(service: Service) -> [SharedInterceptor; 4] {
     ]
 }
 
-/// Lets the SDK make the user agent of a client's first request, and gives the same one to all others: the SDK puts it together from the environment, the
-/// features and the connector for every single request.
+/// Lets the SDK make the user agent of a client's first request, and reuses it for all others. The
+/// SDK would build it from the environment, the features and the connector for every request.
 #[derive(Debug, Default)]
 struct UserAgentOnce(OnceLock<[String; 2]>);
 
@@ -76,10 +77,12 @@ impl Intercept for UserAgentOnce {
     }
 }
 
-/// Spares the SDK its metrics: it puts them together for every request, and there is no meter here that would take them.
+/// Turns the SDK's metrics off. It prepares them for every request, though no meter would receive
+/// them.
 ///
-/// Takes the names of service and operation away once the request is written. Its `X-Amz-Target` is made of them; after that, nothing reads them but the
-/// metrics (aws-smithy-runtime 1.16: `client/metrics.rs` and `client/telemetry_bytes.rs`), which measure nothing, or without names, where there are none.
+/// Removes the names of service and operation once the request is written. Its `X-Amz-Target` is
+/// made of them. After that, only the metrics read them (aws-smithy-runtime 1.16:
+/// `client/metrics.rs` and `client/telemetry_bytes.rs`), and do without if they are missing.
 #[derive(Debug)]
 struct NoMetrics;
 
@@ -100,7 +103,8 @@ impl Intercept for NoMetrics {
     }
 }
 
-/// Counts the requests to a service in the call that sends them, where they leave: the SDK tells nobody how often it tried.
+/// Counts the requests to a service for the call that sends them, as they are sent: the SDK does
+/// not report how often it tried.
 #[derive(Debug)]
 struct RequestCounter(Service);
 
@@ -123,14 +127,17 @@ impl Intercept for RequestCounter {
     }
 }
 
-/// Refuses answers that say that all is well and have no body, since both services answer every request with an object in JSON: the SDK takes an empty
-/// one for an object without any of the fields that may be left out, and so an empty answer to `GetItem` for "there is no such item". And stops
-/// reading answers that go on and on, which would fill the memory until the deadline.
+/// Refuses successful answers without a body, and stops reading answers that are too large.
+///
+/// Both services answer every request with a JSON object. The SDK reads an empty body as an object
+/// without any optional field, so an empty answer to `GetItem` would mean "there is no such item".
+/// An endless answer would fill the memory until the deadline.
 #[derive(Debug)]
 struct BoundedAnswer;
 
-/// In bytes. A page of a Scan holds 1 MB of items (Amazon DynamoDB Developer Guide, "Scanning tables"), of which JSON makes six times as much at the very most,
-/// where every byte is a control character. Everything else is smaller.
+/// In bytes. A page of a Scan holds 1 MB of items (Amazon DynamoDB Developer Guide, "Scanning
+/// tables"). JSON needs at most six times as much, if every byte is a control character. All other
+/// answers are smaller.
 const LONGEST_ANSWER: usize = 8 * 1024 * 1024;
 
 #[dyn_dispatch_hint]
@@ -146,7 +153,7 @@ impl Intercept for BoundedAnswer {
         _: &mut ConfigBag,
     ) -> Outcome {
         let body = context.response_mut().body_mut();
-        // A length that was announced is kept by the connection, and spares the usual answer the counting.
+        // The connection enforces an announced length, so the usual answer need not be counted.
         let announced = body.content_length();
         if announced.is_none_or(|length| length > LONGEST_ANSWER as u64) {
             let whole = std::mem::replace(body, SdkBody::taken());

@@ -92,7 +92,8 @@ async fn remove_ended(
         let Ok(Some(last)) = page else {
             return;
         };
-        // Looked at behind a page, so that a program that opens a store for one call removes something, too.
+        // Looked at behind a page, so that a program that opens a store for one call removes
+        // something, too.
         if ended.load(Ordering::Relaxed) {
             return;
         }

@@ -121,7 +121,7 @@ function gatewayRoutes(options: GatewayOptions, provider: PretendProvider): Fast
       const { state, code, error } = request.query;
       const expected = request.session.pendingState;
       if (!expected || state !== expected) {
-        const text = 'The answer of the provider does not belong to a login that this browser began. Begin again.';
+        const text = 'The answer of the provider does not belong to a login that this browser started. Start again.';
         return sendPage(reply, 400, problemPage('That login is not yours', text));
       }
       delete request.session.pendingState; // works once
@@ -132,7 +132,7 @@ function gatewayRoutes(options: GatewayOptions, provider: PretendProvider): Fast
       const answer = await provider.exchangeCode(code, CLIENT_ID, callbackAddress(request)).catch(() => null);
       if (!answer) {
         await request.session.save();
-        return sendPage(reply, 400, problemPage('The provider refused', 'The code was used already or is too old. Begin again.'));
+        return sendPage(reply, 400, problemPage('The provider refused', 'The code was already used or is too old. Start again.'));
       }
       // A session that gains power gets a new id, so an id that somebody planted in this browser before is worth nothing.
       await request.session.regenerate(['connections']);
@@ -221,7 +221,7 @@ async function answerError(error: Error & { statusCode?: number }, _request: Fas
   if (error instanceof SessionStoreError) {
     // The store has logged it.
     if (error.retryable) reply.header('retry-after', '2');
-    const text = `${error.code}. You are not signed out; ${error.retryable ? 'try again in a moment.' : 'the terminal says what has to be done.'}`;
+    const text = `${error.code}. You are not signed out; ${error.retryable ? 'try again in a moment.' : 'the terminal says what to do.'}`;
     return sendPage(reply, error.statusCode, problemPage('The session store does not answer', text));
   }
   const status = error.statusCode ?? 500;

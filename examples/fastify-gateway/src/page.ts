@@ -82,30 +82,30 @@ function bar({ process, place }: Frame, right?: Html): Html {
 /** The start page of a visitor who is not signed in. */
 export function signedOutPage({ notice, ...frame }: Frame & { notice: string | undefined }): Html {
   const notices: Record<string, string> = {
-    'signed-out': 'You are signed out. The record is gone from the table, so the old cookie opens nothing.',
-    denied: 'You said no at the provider. Nothing was connected.',
+    'signed-out': 'You are signed out. The record is gone from the table, so the old cookie is useless.',
+    denied: 'You refused at the provider. Nothing was connected.',
   };
   const text = notice !== undefined && Object.hasOwn(notices, notice) ? notices[notice] : undefined;
   const body = html`${bar(frame)}
 <main class="wide pad">
   ${text && html`<p class="notice" role="status">${text}</p>`}
   <section class="welcome">
-    <h1>A gateway that keeps its logins in a table that cannot read them</h1>
-    <p>The OAuth tokens of this gateway are part of its sessions. The session store seals every session under a key of its own before
-    it leaves the process. Sign in, look at the session in all three places, kill the process: you are still signed in.</p>
-    <a class="button first" href="/login">Sign in with a pretend provider</a>
+    <h1>A gateway whose sessions are encrypted in the table</h1>
+    <p>This gateway keeps OAuth tokens in its sessions. The session store encrypts every session under its own key before it leaves
+    the process. Sign in, look at the session in all three places, and kill the process: you are still signed in.</p>
+    <a class="button first" href="/login">Sign in with a simulated provider</a>
   </section>
   <div class="stations small">
     <article class="station browser"><header><h2>The browser</h2></header><p class="in">Has a cookie: a random id and a signature. No name, no token.</p></article>
-    <article class="station gateway"><header><h2>The gateway</h2></header><p class="in">Opens the session while it answers a request, and uses the tokens in it.</p></article>
-    <article class="station table"><header><h2>The table</h2></header><p class="in">Holds ciphertext. The key that opens it is wrapped by ${frame.place.wrappedBy}.</p></article>
+    <article class="station gateway"><header><h2>The gateway</h2></header><p class="in">Decrypts the session while it answers a request, and uses the tokens in it.</p></article>
+    <article class="station table"><header><h2>The table</h2></header><p class="in">Holds ciphertext. Its data key is wrapped by ${frame.place.wrappedBy}.</p></article>
   </div>
 </main>
 ${end}`;
   return document('A small MCP gateway', body);
 }
 
-const end = html`<footer class="end"><p class="wide">An example of connect-dynamodb-kms. The provider and its tokens are pretend; the sealing is real.</p></footer>`;
+const end = html`<footer class="end"><p class="wide">An example of connect-dynamodb-kms. The provider and its tokens are simulated; the encryption is real.</p></footer>`;
 
 interface SignedIn extends Frame {
   user: User;
@@ -126,14 +126,14 @@ export function signedInPage(view: SignedIn): Html {
   <section class="head">
     <div>
       <h1>Signed in as ${view.user.name}</h1>
-      <p class="quiet">One session, three places. The secrets are readable in one of them, and only while the gateway works.</p>
+      <p class="quiet">One session, three places. The secrets are readable in only one of them, while the gateway runs.</p>
     </div>
     <ul class="connected" aria-label="Connected services">
       ${connected.map((service) => html`<li class="chip">${letter(service)}${services[service].name}</li>`)}
       <li><a class="button" href="/login${next && `?service=${next}`}">${next ? `Connect ${services[next].name}` : 'Connect again'}</a></li>
     </ul>
   </section>
-  <p class="since" role="status">Reload, or use the buttons below: what changes from one look to the next gets marked.</p>
+  <p class="since" role="status">Reload, or use the buttons below: changes since you last looked are marked.</p>
   <div class="stations">
     ${browserPanel(view)}
     ${gatewayPanel(view)}
@@ -149,7 +149,7 @@ function browserPanel({ cookie, record }: SignedIn): Html {
   const dot = cookie.value.lastIndexOf('.');
   return html`<article class="station browser" data-watch="cookie" data-digest="${digest(cookie.value)}">
   <header><span class="state">No secrets</span> <span class="flag">changed</span><span class="size">${size(cookie.value)}</span><h2>What the browser has</h2>
-  <p>A cookie, as it came with this request: the session's id and a signature that keeps anybody from making up an id.</p></header>
+  <p>A cookie, as it came with this request: the session's id, and a signature so that nobody can make up an id.</p></header>
   <div class="in">
     <pre class="well">${cookie.name}=<span class="id">${cookie.value.slice(0, dot)}</span><span class="signature">${cookie.value.slice(dot)}</span></pre>
     <dl class="plain">
@@ -174,17 +174,17 @@ function gatewayPanel({ session }: SignedIn): Html {
   const { cookie: _, ...sealed } = session as Record<string, unknown>;
   return html`<article class="station gateway" data-watch="session" data-digest="${digest(JSON.stringify(sealed))}">
   <header><span class="state">Secrets in the clear</span> <span class="flag">changed</span><span class="size">${bytes}</span><h2>What the gateway sees</h2>
-  <p>The session of this request, tokens and all. A real gateway never shows them; <a href="/me">/me</a> gives fingerprints.</p></header>
+  <p>The session of this request, including its tokens. A real gateway never shows them; <a href="/me">/me</a> gives fingerprints.</p></header>
   <div class="in">
     <pre class="well">${content}</pre>
-    <p class="stolen"><b>If it is stolen:</b> whoever reads the memory of the running process has the tokens. The store writes them nowhere in the clear.</p>
+    <p class="stolen"><b>If it is stolen:</b> somebody who can read the memory of the running process has the tokens. The store never writes them in the clear.</p>
   </div>
 </article>`;
 }
 
 function tablePanel({ record, place }: SignedIn): Html {
   if (!record)
-    return html`<article class="station table"><header><h2>What lies in the table</h2><p>There is no record.</p></header></article>`;
+    return html`<article class="station table"><header><h2>What is in the table</h2><p>There is no record.</p></header></article>`;
   const ends = new Date(record.ttl * 1000);
   const attributes: [name: keyof EncryptedSessionRecord, about: string, note?: string][] = [
     ['sessionId', "The record's key: the session's id, without the cookie's signature."],
@@ -195,21 +195,21 @@ function tablePanel({ record, place }: SignedIn): Html {
       bytes(storedSize('encryptedKey', record.encryptedKey)),
     ],
     ['iv', '12 random bytes, new with every write.'],
-    ['authTag', '16 bytes, new with every write. Change one bit of anything but ttl, and the record does not open.'],
+    ['authTag', '16 bytes, new with every write. If one bit of anything except ttl is changed, the record cannot be opened.'],
     ['ttl', 'When the session ends; some time later the record is deleted.', day(ends)],
     [
       'notAfter',
-      'When the session ends at the latest, whatever somebody writes into ttl: sealed in, and counted anew with every write.',
+      'The latest end of the session, whatever ttl says. It is authenticated, and new with every write.',
       day(new Date(record.notAfter! * 1000)),
     ],
-    ['salt', '16 random bytes, as old as the data key: the key that seals comes from both.'],
-    ['commit', 'Ties the record to its data key, and stays as long as that.'],
-    ['version', "The record's format: bound to its table and session, so that it opens nowhere else."],
+    ['salt', '16 random bytes, as old as the data key. The encryption key is derived from both.'],
+    ['commit', 'Commits the record to its data key, and stays as long as that key.'],
+    ['version', "The record's format: bound to its table and session, so that it cannot be opened elsewhere."],
   ];
   const total = Object.entries(record).reduce((sum, [name, value]) => sum + Buffer.byteLength(name) + storedSize(name, value), 0);
   return html`<article class="station table">
-  <header><span class="state">Secrets sealed</span><span class="size">${count(total)} of ${count(LARGEST_ITEM)} bytes</span><h2>What lies in the table</h2>
-  <p>All that a reader of the table or of its backup gets, attribute by attribute.</p></header>
+  <header><span class="state">Secrets sealed</span><span class="size">${count(total)} of ${count(LARGEST_ITEM)} bytes</span><h2>What is in the table</h2>
+  <p>Everything that a reader of the table or of its backup gets, attribute by attribute.</p></header>
   <div class="in"><dl class="attributes">${attributes.map(
     ([name, about, note]) => html`
     <div data-watch="${name}" data-digest="${digest(record[name]!)}">
@@ -219,7 +219,7 @@ function tablePanel({ record, place }: SignedIn): Html {
     </div>`,
   )}
   </dl>
-  <p class="stolen"><b>If it is stolen:</b> nothing opens without the wrapping key. What shows is a size, an end, and an id that makes no cookie without a signature.</p></div>
+  <p class="stolen"><b>If it is stolen:</b> without the wrapping key, nothing can be decrypted. Visible are a size, an end, and an id that is no cookie without a signature.</p></div>
 </article>`;
 }
 
@@ -266,7 +266,7 @@ function tryThis({ process }: SignedIn, next: ServiceId | undefined): Html {
     </li>
     <li class="card">
       <h3>Log out</h3>
-      <p>The record leaves the table. Whoever has copied the cookie holds an id of nothing.</p>
+      <p>The record leaves the table. A copied cookie is useless.</p>
       ${effect('the record is gone', 'nothing')}
       <form class="foot" method="post" action="/logout"><button class="button">Log out</button></form>
     </li>
@@ -282,7 +282,7 @@ function effect(changes: string, stays: string): Html {
 export function consentPage({ client_id: client, scope }: { client_id: string; scope: string }, chosen: ServiceId): Html {
   const asked = scope.split(' ').filter((name): name is keyof typeof scopes => Object.hasOwn(scopes, name));
   const body = html`<main class="sheet">
-  <p class="top">Pretend provider: no real account, no network</p>
+  <p class="top">Simulated provider: no real account, no network</p>
   <h1>Let ${client} in?</h1>
   <form method="post">
     <p class="quiet">You are Ada Lovelace here. Pick a service.</p>
@@ -304,13 +304,13 @@ export function consentPage({ client_id: client, scope }: { client_id: string; s
 
 /** What went wrong, and the way back. */
 export function problemPage(title: string, text: string): Html {
-  const body = html`<main class="sheet"><h1>${title}</h1><div class="text"><p>${text}</p><a class="button first" href="/">To the start page</a></div></main>`;
+  const body = html`<main class="sheet"><h1>${title}</h1><div class="text"><p>${text}</p><a class="button first" href="/">Go to the start page</a></div></main>`;
   return document(title, body);
 }
 
 /** Shown without JavaScript while the gateway is being killed; asks for the start page again by itself. */
 export function restartingPage(): Html {
-  const text = html`<p>When it is back, this page finds it; if nobody starts it again, do so and reload.</p>`;
+  const text = html`<p>This page reloads when the gateway is back. If nothing restarts it, start it and reload.</p>`;
   const body = html`<main class="sheet"><h1>The gateway was killed</h1><div class="text">${text}<a class="button first" href="/">Reload</a></div></main>`;
   return document('The gateway was killed', body, html`<meta http-equiv="refresh" content="3;url=/">\n`);
 }

@@ -127,7 +127,7 @@ export class PretendProvider {
 }
 
 function refuse(reply: Parameters<typeof sendPage>[0]) {
-  const text = 'The provider does not know this client, or not this address to return to.';
+  const text = 'The provider does not know this client, or not this return address.';
   return sendPage(reply, 400, problemPage('That was not a proper request', text));
 }
 

@@ -42,7 +42,7 @@ export function readSettings(args: readonly string[], env: NodeJS.ProcessEnv): S
   const folder = env.SESSIONS_FOLDER || FOLDER;
   const cookieSecret = readCookieSecret(env.SESSION_SECRET, folder);
   if (!args.includes('--aws')) {
-    const place = { table: 'a file in the folder .sessions', wrappedBy: 'the key file of the local mode, in place of AWS KMS' };
+    const place = { table: 'a file in the folder .sessions', wrappedBy: 'the key file of local mode, instead of AWS KMS' };
     return { store: { ...STORE, local: { path: folder } }, place, host, port, cookieSecret };
   }
   const tableName = required(env, 'SESSIONS_TABLE');

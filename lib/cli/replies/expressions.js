@@ -1,6 +1,7 @@
 'use strict';
 
-// Follows the expressions of one function: where they answer, and which of them waits for an answer once it is awaited or returned.
+// Follows the expressions of one function: where they answer, and which of them waits for an answer
+// once it is awaited or returned.
 
 const { children, isFunction, propertyName, unwrap, usesParameters } = require('./syntax.js');
 const { ANSWERS, GETTERS } = require('./names.js');
@@ -89,7 +90,8 @@ class Expressions {
   }
 
   /**
-   * Goes through an expression that is awaited or returned: what it waits for is pending no more.
+   * Goes through an expression that is awaited or returned: answers that it waits for are no longer
+   * pending.
    * @param {Node} node
    * @param {State} state
    * @returns {Value}
@@ -116,7 +118,8 @@ class Expressions {
   }
 
   /**
-   * Goes through a condition; what its value says holds in the branches: `if (deny(reply))`, where deny returns the reply or nothing.
+   * Goes through a condition; what its value says holds in the branches: `if (deny(reply))`, where
+   * deny returns the reply or nothing.
    * @param {Node} node
    * @param {State} state
    * @param {State} otherwise
@@ -422,7 +425,8 @@ class Expressions {
   }
 
   /**
-   * What a call of a function with a name comes to: the call answers, and its value waits for that or not.
+   * The result of calling a named function: the call answers, and its value waits for the answer or
+   * not.
    * @param {Node} fn
    * @param {Outcome} parts
    * @param {State} state
@@ -431,11 +435,11 @@ class Expressions {
    * @returns {Value}
    */
   #called(fn, { unreturned, returned, promised }, state, node, name) {
-    // What is found in a handler is said there.
+    // Findings in a handler are reported there.
     if (unreturned.size + returned.size === 0 || (this.functions.isHandler(fn) && unreturned.size > 0)) {
       return new Value({ promise: fn.async });
     }
-    const inside = fn.async ? unreturned : promised; // to be mended in there
+    const inside = fn.async ? unreturned : promised; // to be fixed in there
     for (const answer of inside) this.#pend(answer, state);
     const waits = unreturned.size === 0;
     if (!waits && [...unreturned].every((answer) => inside.has(answer))) return new Value({ unreturned, promise: true });

@@ -1,6 +1,7 @@
 'use strict';
 
-// Follows the statements of a function: which answers nobody has waited for yet, at each place and at each way out.
+// Follows the statements of a function: which answers nobody has waited for yet, at each place and
+// at each way out.
 
 const { boundNames, isFunction, unwrap } = require('./syntax.js');
 
@@ -20,7 +21,7 @@ class State {
     /** Answers that were given and that nothing has waited for. */
     this.pending = new Set(pending);
     this.hijacked = hijacked;
-    /** No way leads on from here. */
+    /** The code after this place is unreachable. */
     this.ended = ended;
   }
 
@@ -29,7 +30,7 @@ class State {
   }
 
   /**
-   * Becomes what holds after either of the others.
+   * Becomes the state that holds after either of two others.
    * @param {State[]} others
    */
   become(...others) {
@@ -164,7 +165,7 @@ class Flow {
       const endless = (node.type === 'ForStatement' && !node.test) || unwrap(node.test)?.value === true;
       if (!atLeastOnce && node.test) this.expressions.value(node.test, state);
       const before = state.copy();
-      // Twice: what a round leaves is there in the next one.
+      // Twice, because the state after one round is the state before the next.
       for (let round = 0; round < 2 && !state.ended; round++) {
         this.#target(state, label, () => this.statement(node.body, state), 'continue');
         if (!state.ended && node.update) this.expressions.value(node.update, state);

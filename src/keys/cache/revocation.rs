@@ -58,8 +58,9 @@ impl Verdict {
     pub(super) fn of<T>(result: &Result<T>) -> Verdict {
         match result {
             Ok(_) => Verdict::Usable,
-            // Integrity with a source is KMS's refusal of a wrapped key that it has opened before: the key encryption key is another one now. Without one,
-            // it is an answer that holds something else than a data key, which says nothing of the key encryption key.
+            // Integrity with a source is KMS's refusal of a wrapped key that it has opened before:
+            // the key encryption key is another one now. Without one, it is an answer that holds
+            // something else than a data key, which says nothing of the key encryption key.
             Err(Error::Integrity { source: Some(_) }) => Verdict::Revoked,
             Err(error) => match error.kind() {
                 Some(Kind::KeyUnusable | Kind::AccessDenied) => Verdict::Revoked,
