@@ -121,11 +121,12 @@ export class FaultCell {
     return { region: this.region, operation: this.operation.name, ...(this.strikes === 'once' ? { times: 1 } : {}) };
   }
 
-  /** Saves a session by a store that no fault meets, and makes the one that some do. */
+  /** Saves a session by a store that no fault meets, and makes the one that some do, with its clients: their making does not take of a deadline then. */
   async prepare(backend: AwsBackend, endpoints: { dynamodbEndpoint: string; kmsEndpoint: string }): Promise<void> {
     const config = { region: this.region, kmsKeyArn: this.keyArn, prefix: `${this.region}:` };
     await backend.store({ ...config, ttlSeconds: 1000 }).set('old', SESSION);
     this.#store = backend.store({ ...config, ...endpoints, ttlSeconds: 10_000, touchAfter: 0 });
+    await this.#store.get('none');
   }
 
   async run(): Promise<void> {
