@@ -4,11 +4,13 @@
 //! Two macros write the types of options that are more than a derived struct.
 
 use std::fmt::Display;
+use std::iter::Enumerate;
+use std::vec::IntoIter;
 
-use serde::de::value::{SeqDeserializer, StrDeserializer};
+use serde::de::value::StrDeserializer;
 use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, Expected, IntoDeserializer, MapAccess, Unexpected,
-    Visitor,
+    DeserializeSeed, Deserializer, Error as _, Expected, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, Visitor,
 };
 use serde_json::{Map, Value};
 
@@ -40,10 +42,14 @@ impl From<Fault> for Error {
 impl Fault {
     /// The fault of what stands in the option `outer`.
     fn inside(self, outer: &str) -> Fault {
+        let path = |name: String| match name.as_str() {
+            "" => outer.to_owned(),
+            element if element.starts_with('[') => format!("{outer}{element}"),
+            member => format!("{outer}.{member}"),
+        };
         match self {
-            Fault::Unknown(name) => Fault::Unknown(format!("{outer}.{name}")),
-            Fault::Wrong(name, what) if name.is_empty() => Fault::Wrong(outer.to_owned(), what),
-            Fault::Wrong(name, what) => Fault::Wrong(format!("{outer}.{name}"), what),
+            Fault::Unknown(name) => Fault::Unknown(path(name)),
+            Fault::Wrong(name, what) => Fault::Wrong(path(name), what),
         }
     }
 }
@@ -75,7 +81,10 @@ impl serde::de::Error for Fault {
     }
 
     fn missing_field(name: &'static str) -> Fault {
-        Fault::Wrong(name.to_owned(), "is missing".to_owned())
+        Fault::Wrong(
+            name.to_owned(),
+            "is missing; see SessionStoreConfig in index.d.ts for what it takes".to_owned(),
+        )
     }
 }
 
@@ -91,9 +100,7 @@ impl<'de> Deserializer<'de> for Given {
                 None => visitor.visit_f64(number.as_f64().unwrap_or(f64::NAN)),
             },
             Value::String(text) => visitor.visit_string(text),
-            Value::Array(values) => {
-                visitor.visit_seq(SeqDeserializer::new(values.into_iter().map(Given)))
-            }
+            Value::Array(values) => visitor.visit_seq(Elements(values.into_iter().enumerate())),
             Value::Object(members) => match members.get(NOT) {
                 Some(Value::String(what)) => {
                     Err(Fault::invalid_type(Unexpected::Other(what), &visitor))
@@ -127,11 +134,21 @@ impl<'de> Deserializer<'de> for Given {
     }
 }
 
-impl IntoDeserializer<'_, Fault> for Given {
-    type Deserializer = Given;
+/// The elements of an array, whose faults get their numbers here.
+struct Elements(Enumerate<IntoIter<Value>>);
 
-    fn into_deserializer(self) -> Given {
-        self
+impl<'de> SeqAccess<'de> for Elements {
+    type Error = Fault;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Fault> {
+        let Some((index, value)) = self.0.next() else {
+            return Ok(None);
+        };
+        let element = seed.deserialize(Given(value)).map(Some);
+        element.map_err(|fault| fault.inside(&format!("[{index}]")))
     }
 }
 

@@ -183,6 +183,34 @@ fn every_refusal_names_the_option() {
 }
 
 #[test]
+fn a_refusal_names_the_whole_path_and_never_the_value() {
+    for (json, message) in [
+        (
+            r#"{"hashSessionIds": {"secret": 1234567890123456}}"#,
+            "hashSessionIds.secret must be a string, not a number",
+        ),
+        (
+            r#"{"hashSessionIds": "0123456789abcdef"}"#,
+            "hashSessionIds must be true, false or an object with secret, not a string",
+        ),
+        (
+            r#"{"acceptVersions": [1, {"$not": "NaN"}]}"#,
+            "acceptVersions[1] must be 1 or 2, not NaN",
+        ),
+        (
+            r#"{"timeouts": []}"#,
+            "timeouts must be an object with milliseconds, not an array",
+        ),
+        (
+            r#"{"encryptionContext": {"team": {"$not": "a function"}}}"#,
+            "encryptionContext.team must be a string, not a function",
+        ),
+    ] {
+        assert_eq!(refused(json), message);
+    }
+}
+
+#[test]
 fn a_bad_environment_is_named() {
     let environment = Environment::new(|name| (name == "KMS_KEY_ARN").then(|| "nonsense".into()));
     let error = StoreConfig::parse("{}", &environment).err().unwrap();
