@@ -9,7 +9,8 @@ const { DynamoDBSessionStore } = require('./lib/store.js');
 
 const { kmsKeyArn: KMS_KEY_ARN, sessionsTable: SESSIONS_TABLE, awsRegion: AWS_REGION } = native.defaults(environment());
 
-// Loaded when they are needed, which is seldom. Functions, not getters: whoever imports this from a module finds names by reading them in the source.
+// Loaded when they are needed, which is seldom. Functions, not getters: whoever imports this from a
+// module finds names by reading them in the source.
 /** @param {string} data */
 function encryptSessionData(data) {
   return require('./lib/envelope.js').encryptSessionData(data);

@@ -1,7 +1,8 @@
 'use strict';
 
 /**
- * What `promise` gives, for a caller who may give up: rejects with the signal's reason as soon as it aborts. What was begun goes on and ends by itself.
+ * What `promise` gives, for a caller who may give up: rejects with the signal's reason as soon as
+ * it aborts. What was begun goes on and ends by itself.
  * @template T
  * @param {AbortSignal} signal one that has not aborted yet.
  * @param {Promise<T>} promise

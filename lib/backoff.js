@@ -3,8 +3,8 @@
 const { setTimeout } = require('./real-time.js');
 
 /**
- * Waits that grow and differ from caller to caller: a random part of twice the last bound, up to a longest one ("full jitter", AWS Architecture
- * Blog, "Exponential Backoff And Jitter", 2015).
+ * Waits that grow and differ from caller to caller: a random part of twice the last bound, up to a
+ * longest one ("full jitter", AWS Architecture Blog, "Exponential Backoff And Jitter", 2015).
  */
 class Backoff {
   #bound;

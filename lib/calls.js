@@ -144,15 +144,16 @@ class Calls {
       );
       return undefined;
     }
-    // Some callers look at no promise, as express-session that calls destroy(sid, undefined): the log has the failure, the process goes on.
+    // Some callers look at no promise, as express-session that calls destroy(sid, undefined): the
+    // log has the failure, the process goes on.
     promise.catch(() => {});
     return promise;
   }
 
   /**
-   * Calls a callback. What it throws is its own, and never makes it run twice: it goes on to whoever
-   * is above. But the framework's error that the headers have left says that a response was sent
-   * while the session was being saved, and is nobody's to catch: the process lives.
+   * Calls a callback. What it throws is its own, and never makes it run twice: it goes on to
+   * whoever is above. But the framework's error that the headers have left says that a response was
+   * sent while the session was being saved, and is nobody's to catch: the process lives.
    * @param {Function} callback
    * @param {unknown[]} answer
    */

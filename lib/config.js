@@ -17,12 +17,15 @@ const docClient = new AwsClientHandle('dynamodb');
 const RECENT_SESSIONS = 10_000;
 
 /**
- * How many calls may wait at a time. While answers come within 5 ms, as many serve 200,000 calls a second; in an outage each waits until its deadline, with a
- * socket and, as measured, 100 kB.
+ * How many calls may wait at a time. While answers come within 5 ms, as many serve 200,000 calls a
+ * second; in an outage each waits until its deadline, with a socket and, as measured, 100 kB.
  */
 const CALLS_IN_FLIGHT = 1000;
 
-/** @typedef {(session: import('../index.js').SessionData) => unknown} Lifetime the function `ttlSeconds` */
+/**
+ * @typedef {(session: import('../index.js').SessionData) => unknown} Lifetime the function
+ * `ttlSeconds`
+ */
 /** @typedef {'error' | 'missing' | 'destroy'} IntegrityFailure */
 
 /** What a read may make of a record that fails its integrity check. */
@@ -41,7 +44,8 @@ function isPlainObject(value) {
 }
 
 /**
- * An option as JSON can hold it. What JSON would drop, change or refuse stands there by name, for the native side to refuse.
+ * An option as JSON can hold it. What JSON would drop, change or refuse stands there by name, for
+ * the native side to refuse.
  * @param {unknown} value
  * @param {number} [depth]
  * @returns {unknown}
@@ -59,10 +63,23 @@ function describe(value, depth = 0) {
 }
 
 /**
- * What the facade keeps of the options, and all of them in JSON for the native side, which checks them.
+ * @typedef {object} Settings
+ * @property {string} options all of them, as JSON.
+ * @property {import('../index.js').SessionStoreLogger} logger
+ * @property {Lifetime | undefined} lifetime
+ * @property {number} recentSessions
+ * @property {number} callsInFlight
+ * @property {boolean} versionGiven whether `recordVersion` is.
+ * @property {boolean} exactRevisions whether sessions carry their revision through copies.
+ * @property {boolean} guardReplies
+ * @property {IntegrityFailure} onIntegrityFailure
+ */
+
+/**
+ * What the facade keeps of the options, and all of them in JSON for the native side, which checks
+ * them.
  * @param {unknown} config
- * @returns {{ options: string, logger: import('../index.js').SessionStoreLogger, lifetime: Lifetime | undefined, recentSessions: number,
- *   callsInFlight: number, versionGiven: boolean, exactRevisions: boolean, guardReplies: boolean, onIntegrityFailure: IntegrityFailure }}
+ * @returns {Settings}
  */
 function readConfig(config) {
   if (!isPlainObject(config)) throw failure('ERR_CONFIG', 'the configuration must be an object with options');

@@ -4,7 +4,8 @@
 const NAMES = ['KMS_KEY_ARN', 'SESSIONS_TABLE', 'AWS_REGION'];
 
 /**
- * The variables as this thread has them: a worker may have an environment of its own, which the native side does not see.
+ * The variables as this thread has them: a worker may have an environment of its own, which the
+ * native side does not see.
  * @returns {Record<string, string>}
  */
 function environment() {

@@ -3,8 +3,9 @@
 /** @typedef {import('../index.js').SessionStoreErrorCode} Code */
 
 /**
- * The `message` of each code. Frameworks send it to the browser, so it says what kind of failure it is and names nothing of the operator's: no table, key,
- * account, region, path or option. Those stand in `detail`.
+ * The `message` of each code. Frameworks send it to the browser, so it says what kind of failure it
+ * is and names nothing of the operator's: no table, key, account, region, path or option. Those
+ * stand in `detail`.
  * @type {Record<Code, string>}
  */
 const MESSAGES = {
@@ -52,13 +53,15 @@ class SessionStoreError extends Error {
     this.retryable = retryable;
     this.statusCode = retryable ? 503 : 500;
     if (retryAfterMillis !== undefined) this.retryAfterMillis = retryAfterMillis;
-    // Enumerable, for `inspect` and for loggers such as pino, which copy an error's enumerable properties.
+    // Enumerable, for `inspect` and for loggers such as pino, which copy an error's enumerable
+    // properties.
     this.detail = detail;
   }
 
   /**
-   * What may leave the server in `response.json(error)`: everything but `detail`. Fastify's serializers of response schemas call it on an object that inherits
-   * from this one and has the status's text as `error`.
+   * What may leave the server in `response.json(error)`: everything but `detail`. Fastify's
+   * serializers of response schemas call it on an object that inherits from this one and has the
+   * status's text as `error`.
    */
   toJSON() {
     const { statusCode, error, code, message, retryable, retryAfterMillis } = /** @type {this & { error?: string }} */ (this);

@@ -6,21 +6,26 @@ const UNKNOWN =
   'there is no express-session to make session objects with; give the store to its middleware, session({ store }), first';
 
 /**
- * What express-session has its stores do: make the session objects of requests, of its own classes. A `require` from here may find another copy of express-session than
- * the application's, or none, as from a linked folder or beside a bundle. So the classes are learned from what `generate` makes, the function that the middleware
- * assigns to its store.
+ * What express-session has its stores do: make the session objects of requests, of its own classes.
+ * A `require` from here may find another copy of express-session than the application's, or none,
+ * as from a linked folder or beside a bundle. So the classes are learned from what `generate`
+ * makes, the function that the middleware assigns to its store.
  */
 class ExpressSessions {
   /** @type {any} */
   #generate;
   /**
-   * The class of sessions and the prototype of their cookies; `undefined` until `generate` has made some.
+   * The class of sessions and the prototype of their cookies; `undefined` until `generate` has made
+   * some.
    * @type {{ Session: new (request: object, data: object) => object, cookies: object } | undefined}
    */
   #types;
   #installed;
 
-  /** @param {((request: any, loaded: any) => any) | undefined} installed makes sessions with the copy that is installed beside this package, if one is. */
+  /**
+   * @param {((request: any, loaded: any) => any) | undefined} installed makes sessions with the
+   * copy that is installed beside this package, if one is.
+   */
   constructor(installed) {
     this.#installed = installed;
   }
@@ -69,7 +74,8 @@ class ExpressSessions {
   }
 
   /**
-   * Has a session made for a request that inherits from this one, so that this one keeps what it has. The application's `genid` sees what it would see.
+   * Has a session made for a request that inherits from this one, so that this one keeps what it
+   * has. The application's `genid` sees what it would see.
    * @param {any} request
    */
   #try(request) {
@@ -92,7 +98,8 @@ function typesOf(session) {
 }
 
 /**
- * What `new Cookie(options)` does. The prototype of express-session's cookies does not name their class.
+ * What `new Cookie(options)` does. The prototype of express-session's cookies does not name their
+ * class.
  * @param {object} prototype
  * @param {any} options
  */

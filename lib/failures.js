@@ -3,13 +3,17 @@
 /** How long one line stands for all failures of its cause, in milliseconds. */
 const QUIET = 60_000;
 
-/** Counts failures by their code, and logs one line a minute for each cause: in an outage every request fails, and none has more to say than the first. */
+/**
+ * Counts failures by their code, and logs one line a minute for each cause: in an outage every
+ * request fails, and none has more to say than the first.
+ */
 class Failures {
   #warn;
   /** @type {Partial<Record<import('../index.js').SessionStoreErrorCode, number>>} */
   #counts = {};
   /**
-   * Cause to when its last line was logged, and how many failures have passed without one since. There are as many causes as codes and operations.
+   * Cause to when its last line was logged, and how many failures have passed without one since.
+   * There are as many causes as codes and operations.
    * @type {Map<string, { logged: number, left: number }>}
    */
   #causes = new Map();

@@ -11,8 +11,9 @@ const RISK =
 const applications = channel('fastify.initialization');
 
 /**
- * What all copies of this package in this process share. Whether one of them has made a store that wants applications guarded: until then no guard acts. And who guards: the
- * copy that was loaded last, since Jest loads one for each file of tests, of which those before can do nothing any more.
+ * What all copies of this package in this process share. Whether one of them has made a store that
+ * wants applications guarded: until then no guard acts. And who guards: the copy that was loaded
+ * last, since Jest loads one for each file of tests, of which those before can do nothing any more.
  */
 const SHARED = Symbol.for('connect-dynamodb-kms.guards');
 /**
@@ -38,7 +39,8 @@ function guard({ fastify: app }) {
   try {
     require('./reply-guard/index.js').install(app, isWanted);
   } catch {
-    // Somebody else has changed how it replies. It must start as it would without this package; its first session is warned of.
+    // Somebody else has changed how it replies. It must start as it would without this package; its
+    // first session is warned of.
   }
 }
 
@@ -52,7 +54,8 @@ function guardNewApplications() {
 /**
  * Wants the applications of this process guarded, from now on.
  * @param {(text: string) => void} warn
- * @returns {(session: unknown) => void} to be called with each session that is saved: warns once a process, of the first application without a guard.
+ * @returns {(session: unknown) => void} to be called with each session that is saved: warns once a
+ * process, of the first application without a guard.
  */
 function wantGuards(warn) {
   shared.wanted = true;

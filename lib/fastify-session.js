@@ -1,7 +1,8 @@
 'use strict';
 
-// What the session objects of @fastify/session tell. They keep what the framework knows of them under symbols, which are found by their descriptions; a release
-// that renames those tells less, and nothing wrong.
+// What the session objects of @fastify/session tell. They keep what the framework knows of them
+// under symbols, which are found by their descriptions; a release that renames those tells less,
+// and nothing wrong.
 
 /**
  * Class of session objects to its symbols by their description.
@@ -34,9 +35,10 @@ function isFastifySession(session) {
 }
 
 /**
- * Whether the session was made of one that the store gave, or of one that was so made (`regenerate` hands the cookie's options on). Stored cookies have an end that
- * is a string or `null`; the options of an application have a Date or none. Until 11.1.1, a session keeps the application's options, which tell nothing of a stored
- * cookie but that it had another end.
+ * Whether the session was made of one that the store gave, or of one that was so made (`regenerate`
+ * hands the cookie's options on). Stored cookies have an end that is a string or `null`; the
+ * options of an application have a Date or none. Until 11.1.1, a session keeps the application's
+ * options, which tell nothing of a stored cookie but that it had another end.
  * @param {any} session
  * @returns {boolean}
  */
@@ -48,7 +50,8 @@ function wasLoaded(session) {
 }
 
 /**
- * Whether its request still has another session, as while `regenerate` saves the new one. What a request has, or has ended, is what it has loaded.
+ * Whether its request still has another session, as while `regenerate` saves the new one. What a
+ * request has, or has ended, is what it has loaded.
  * @param {any} session
  * @returns {boolean}
  */
@@ -58,8 +61,9 @@ function isReplacement(session) {
 }
 
 /**
- * The id of the session that this one may be put in the place of, and whether it has been: until 11.1.1, `regenerate` saves the new session while the request
- * still has the old one, gives the request the new one when that is stored, and leaves the old one where it is.
+ * The id of the session that this one may be put in the place of, and whether it has been: until
+ * 11.1.1, `regenerate` saves the new session while the request still has the old one, gives the
+ * request the new one when that is stored, and leaves the old one where it is.
  * @param {any} session
  * @returns {{ sid: string, isReplaced: () => boolean } | undefined}
  */
@@ -74,12 +78,15 @@ function replacedBy(session) {
   }
 }
 
-/** Under this key the options of a session's cookie carry the record that the session was read from. */
+/**
+ * Under this key the options of a session's cookie carry the record that the session was read from.
+ */
 const RECORD = Symbol('record');
 
 /**
- * Gives a session that was read to the framework, so that the copy it makes meanwhile can tell its record: from 11.1.2 on, the framework keeps what the cookie's
- * `toJSON` gives as the options of the new cookie. The method changes no JSON, and is there only until the framework returns.
+ * Gives a session that was read to the framework, so that the copy it makes meanwhile can tell its
+ * record: from 11.1.2 on, the framework keeps what the cookie's `toJSON` gives as the options of
+ * the new cookie. The method changes no JSON, and is there only until the framework returns.
  * @param {any} session
  * @param {() => unknown} record
  * @param {() => void} give

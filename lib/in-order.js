@@ -2,7 +2,10 @@
 
 const { monotonic } = require('./real-time.js');
 
-/** Runs what concerns one session in the order in which it was asked for, so that nobody need await `set` before `destroy`. */
+/**
+ * Runs what concerns one session in the order in which it was asked for, so that nobody need await
+ * `set` before `destroy`.
+ */
 class InOrder {
   /**
    * Session id to a promise that resolves when the last of its calls has ended.
@@ -13,8 +16,9 @@ class InOrder {
   /**
    * @template T
    * @param {string} sid
-   * @param {(waited?: number) => Promise<T>} work starts at once if nothing of this session is under way; else it is told how many milliseconds it
-   * has waited, which are part of the time that it has.
+   * @param {(waited?: number) => Promise<T>} work starts at once if nothing of this session is
+   * under way; else it is told how many milliseconds it has waited, which are part of the time that
+   * it has.
    * @returns {Promise<T>}
    */
   run(sid, work) {
@@ -33,7 +37,8 @@ class InOrder {
   }
 
   /**
-   * Resolves when what was asked for of this session until now has ended, with the milliseconds that this took; `undefined` if there is nothing to wait for.
+   * Resolves when what was asked for of this session until now has ended, with the milliseconds
+   * that this took; `undefined` if there is nothing to wait for.
    * @param {string} sid
    * @returns {Promise<number> | undefined}
    */

@@ -23,8 +23,10 @@ const OPTIONS = {
 
 /**
  * @typedef {object} Observer
- * @property {(sid: string, event: LeaseEvent, code?: string) => void} tell is told what became of a lease.
- * @property {(request: Promise<unknown>) => void} count is told of requests that go on when their caller has gone.
+ * @property {(sid: string, event: LeaseEvent, code?: string) => void} tell is told what became of a
+ * lease.
+ * @property {(request: Promise<unknown>) => void} count is told of requests that go on when their
+ * caller has gone.
  */
 
 /** Tasks that run under a session's lease, one at a time across all processes on the table. */
@@ -32,7 +34,8 @@ class Locks {
   #native;
   #observer;
   /**
-   * Session id to a promise that resolves when the last task of this process that asked for the lease is done with it.
+   * Session id to a promise that resolves when the last task of this process that asked for the
+   * lease is done with it.
    * @type {Map<string, Promise<void>>}
    */
   #turns = new Map();
@@ -134,7 +137,8 @@ class Patience {
   }
 
   /**
-   * What an answer of the table is, which is worth waiting for past the deadline; rejects when the signal aborts first.
+   * What an answer of the table is, which is worth waiting for past the deadline; rejects when the
+   * signal aborts first.
    * @template T
    * @param {Promise<T>} promise
    */
@@ -190,7 +194,8 @@ class Lease {
   /** @type {NodeJS.Timeout | undefined} */
   #end;
   /**
-   * The next renewal's timer while it is waited for, and while it is under way; none once the lease is given up.
+   * The next renewal's timer while it is waited for, and while it is under way; none once the lease
+   * is given up.
    * @type {NodeJS.Timeout | undefined}
    */
   #renewal;
@@ -229,7 +234,8 @@ class Lease {
       }
       if (reply.held) return;
       clearTimeout(this.#end);
-      // One that nobody renews is free before the longest wait is over; a little apart, lest all that wait ask at once.
+      // One that nobody renews is free before the longest wait is over; a little apart, lest all
+      // that wait ask at once.
       const rest = (reply.until ?? Number.POSITIVE_INFINITY) - Date.now() + Math.random() * FIRST_WAIT;
       await patience.sleep(Math.max(Math.min(waits.next(), rest), 1));
     }
@@ -257,7 +263,10 @@ class Lease {
     }
   }
 
-  /** When the lease that is about to be asked for ends, by a clock that nobody sets: counted from before the request, as the table does. */
+  /**
+   * When the lease that is about to be asked for ends, by a clock that nobody sets: counted from
+   * before the request, as the table does.
+   */
   #timer() {
     return setTimeout(() => this.#lose(), this.#length);
   }

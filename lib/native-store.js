@@ -45,7 +45,9 @@ const { setImmediate } = require('./real-time.js');
  */
 
 /** @typedef {NativeStore & LaterCalls} Native */
-/** @typedef {{ resolve: (reply: any) => void, reject: (error: unknown) => void }} Waiting a promise */
+/**
+ * @typedef {{ resolve: (reply: any) => void, reject: (error: unknown) => void }} Waiting a promise
+ */
 
 /** @type {(keyof Replies)[]} */
 const LATER_CALLS = [
@@ -91,7 +93,10 @@ function crossing(call) {
   }
 }
 
-/** The native side's store with promises: it takes the number of a call, and gives many replies at a time. */
+/**
+ * The native side's store with promises: it takes the number of a call, and gives many replies at a
+ * time.
+ */
 class NativeStore {
   /** @type {Binding} */
   #store;
@@ -100,7 +105,8 @@ class NativeStore {
 
   /** @param {string} options JSON */
   constructor(options) {
-    // The function that the native side keeps must not reach this object, or neither would ever be collected.
+    // The function that the native side keeps must not reach this object, or neither would ever be
+    // collected.
     /** @type {Map<number, Waiting>} */
     const waiting = new Map();
     this.#waiting = waiting;
@@ -150,7 +156,10 @@ class NativeStore {
     this.#store.beginClose();
   }
 
-  /** Resolves when the replies of the calls that have ended, and what follows from them, are through: that of `close` may overtake them. */
+  /**
+   * Resolves when the replies of the calls that have ended, and what follows from them, are
+   * through: that of `close` may overtake them.
+   */
   async answered() {
     do await new Promise(setImmediate);
     while (this.#waiting.size > 0);

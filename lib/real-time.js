@@ -1,11 +1,15 @@
 'use strict';
 
-// The timers of Node.js itself, for what the store does by itself: callbacks, `close`, leases, waits. The tests of an application may replace those of the global object and
-// of `process` by fakes that stand still. `Date` stays the application's: sessions end by it.
+// The timers of Node.js itself, for what the store does by itself: callbacks, `close`, leases,
+// waits. The tests of an application may replace those of the global object and of `process` by
+// fakes that stand still. `Date` stays the application's: sessions end by it.
 
 const { runInThisContext } = require('node:vm');
 
-/** Node.js's own global object. Jest runs modules in a context with another one, whose timers may be fakes before the first module is loaded. */
+/**
+ * Node.js's own global object. Jest runs modules in a context with another one, whose timers may be
+ * fakes before the first module is loaded.
+ */
 const node = /** @type {typeof globalThis} */ (runInThisContext('globalThis'));
 
 /**

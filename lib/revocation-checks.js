@@ -3,7 +3,10 @@
 /** How often the counters are looked at, in milliseconds: revocation checks come once a minute. */
 const INTERVAL = 60_000;
 
-/** Tells of revocation checks that went wrong. They run beside the calls, so that no call fails with what they find. */
+/**
+ * Tells of revocation checks that went wrong. They run beside the calls, so that no call fails with
+ * what they find.
+ */
 class RevocationChecks {
   #read;
   #failures;

@@ -6,7 +6,10 @@ const { callOptions, seconds } = require('./options.js');
 const { clearTimeout, setTimeout } = require('./real-time.js');
 const { cookieExpires, parse, serialize } = require('./session-json.js');
 
-/** The bounds of the first and of any wait between two attempts, in milliseconds: about one request's time, and half a second. */
+/**
+ * The bounds of the first and of any wait between two attempts, in milliseconds: about one
+ * request's time, and half a second.
+ */
 const FIRST_WAIT = 10;
 const LONGEST_WAIT = 500;
 
@@ -35,12 +38,15 @@ const OPTIONS = { deadlineSeconds: seconds(5, 0) };
  * @typedef {object} Parts
  * @property {KnownSessions} known
  * @property {() => Promise<Found | null>} find reads the session.
- * @property {(session: SessionData, json: string, read: Known, keepEnd: boolean) => Promise<Saved>} write
- * @property {(mark: string, json: string) => Promise<boolean>} holds whether the record of a mark has that content.
+ * @property {(session: SessionData, json: string, read: Known, keepEnd: boolean) => Promise<Saved>}
+ * write
+ * @property {(mark: string, json: string) => Promise<boolean>} holds whether the record of a mark
+ * has that content.
  */
 
 /**
- * Reads a session, lets `mutate` change it, and writes it on condition that nobody else has; again, if somebody has.
+ * Reads a session, lets `mutate` change it, and writes it on condition that nobody else has; again,
+ * if somebody has.
  * @param {Parts} parts
  * @param {object} call
  * @param {string} call.sid
@@ -89,8 +95,9 @@ async function updateSession({ known, find, write, holds }, { sid, held, mutate,
 }
 
 /**
- * What to write: the session, or what the function returned in its place. A value that an arrow function without braces happens to return is not taken for a
- * session: that loses what was changed (Immer refuses it, too).
+ * What to write: the session, or what the function returned in its place. A value that an arrow
+ * function without braces happens to return is not taken for a session: that loses what was changed
+ * (Immer refuses it, too).
  * @param {any} returned
  * @param {Found} found
  * @returns {SessionData}
@@ -135,7 +142,8 @@ function isPromise(given) {
  * The session object of a request, while updates of it run.
  * @typedef {object} Request
  * @property {SessionData} held
- * @property {Map<string, string>} before the JSON of what it held, by name, without changes of the request itself.
+ * @property {Map<string, string>} before the JSON of what it held, by name, without changes of the
+ * request itself.
  * @property {number} running how many updates of it run.
  */
 
@@ -151,7 +159,8 @@ function textsOf(object) {
 }
 
 /**
- * Updates of one object that run at the same time must not take each other's changes for the request's.
+ * Updates of one object that run at the same time must not take each other's changes for the
+ * request's.
  * @param {SessionData} held
  * @param {string} text its JSON.
  */
@@ -203,8 +212,8 @@ function finish(known, sid, request, cookieBefore, json, { mark, ttl }) {
 }
 
 /**
- * Makes the request's session hold what was written, so that the save at the end of the request has nothing to write. What the request itself has
- * changed meanwhile stays, for that save.
+ * Makes the request's session hold what was written, so that the save at the end of the request has
+ * nothing to write. What the request itself has changed meanwhile stays, for that save.
  * @param {Request} request
  * @param {SessionData} session
  * @param {SessionCookie | null} cookieBefore
@@ -223,7 +232,8 @@ function refresh({ held, before }, session, cookieBefore) {
     Reflect.set(held, name, value);
     before.set(name, JSON.stringify(value));
   }
-  // The framework's cookie is an object of its own making: only what was changed is set, and expires before the lifetime that its setter computes.
+  // The framework's cookie is an object of its own making: only what was changed is set, and
+  // expires before the lifetime that its setter computes.
   const { cookie } = session;
   if (typeof held.cookie !== 'object' || held.cookie === null || typeof cookie !== 'object' || cookie === null) return;
   const names = Object.keys(cookie).sort((a, b) => Number(b === 'expires') - Number(a === 'expires'));

@@ -1,13 +1,21 @@
 #!/usr/bin/env node
 'use strict';
 
-// `npx connect-dynamodb-kms <command>`. A command is a file of its own, loaded when it is asked for.
+// `npx connect-dynamodb-kms <command>`. A command is a file of its own, loaded when it is asked
+// for.
 
 const { version } = require('../../package.json');
 
 /**
- * The commands: what each is for, in a line, and where it is. `run(arguments)` gives the exit status.
- * @type {Record<string, { summary: string, load: () => { run: (args: string[]) => Promise<number> } }>}
+ * @typedef {object} Command
+ * @property {string} summary what it is for, in a line.
+ * @property {() => { run: (args: string[]) => Promise<number> }} load gives the command; `run`
+ * gives the exit status.
+ */
+
+/**
+ * The commands by their names.
+ * @type {Record<string, Command>}
  */
 const COMMANDS = {
   'check-replies': {
@@ -46,7 +54,8 @@ async function main([name, ...rest]) {
   try {
     return await COMMANDS[name].load().run(rest);
   } catch (error) {
-    // What a command cannot do as it was asked: wrong arguments, a file or a package that is missing.
+    // What a command cannot do as it was asked: wrong arguments, a file or a package that is
+    // missing.
     if (!error.usage && !String(error.code).startsWith('ERR_PARSE_ARGS')) throw error;
     process.stderr.write(`connect-dynamodb-kms ${name}: ${error.message}\n`);
     return WRONG_USAGE;

@@ -67,7 +67,8 @@ class ReplyGuard {
   }
 
   /**
-   * The application says itself, by this name, how its replies are sent; that works as without a guard.
+   * The application says itself, by this name, how its replies are sent; that works as without a
+   * guard.
    * @param {string} name
    */
   giveUp(name) {
@@ -75,7 +76,8 @@ class ReplyGuard {
   }
 
   /**
-   * A proxy keeps the name, the kind and the properties of a function, for Fastify and for other hooks.
+   * A proxy keeps the name, the kind and the properties of a function, for Fastify and for other
+   * hooks.
    * @param {any} target
    * @param {Place} place
    */
@@ -106,7 +108,8 @@ class ReplyGuard {
       this.#report(place);
       return reply; // as `return reply` does
     };
-    // An error handler may still be at work on what was sent; then this error came too late, as it does after an answer.
+    // An error handler may still be at work on what was sent; then this error came too late, as it
+    // does after an answer.
     /** @param {unknown} error */
     const failed = (error) => {
       if (reply[SENDS] === sends || reply.sent) throw error;
@@ -159,7 +162,8 @@ function install(app, isWanted = () => false) {
 }
 
 /**
- * Lets the hooks and handlers of an application that answer without returning the reply count as answered, and names them. index.d.ts documents it.
+ * Lets the hooks and handlers of an application that answer without returning the reply count as
+ * answered, and names them. index.d.ts documents it.
  *
  * @param {Application} app a Fastify instance without hooks and routes
  * @param {{ report?: (place: string) => unknown }} [options]

@@ -1,8 +1,10 @@
 'use strict';
 
 /**
- * @typedef {any} Application an instance of Fastify; what is overridden here is no part of its types
- * @typedef {(target: any, name: string) => any} Wrap gives a function that is called in place of `target`
+ * @typedef {any} Application an instance of Fastify; what is overridden here is no part of its
+ * types
+ * @typedef {(target: any, name: string) => any} Wrap gives a function that is called in place of
+ * `target`
  */
 
 /** The hooks that can keep a request from its handler. */
@@ -14,7 +16,8 @@ function isPromise(value) {
 }
 
 /**
- * The name that a reader of the source knows a function by; functions in an options object are named after their key.
+ * The name that a reader of the source knows a function by; functions in an options object are
+ * named after their key.
  * @param {Function} handler
  * @param {string} [key]
  */
@@ -59,7 +62,8 @@ function eachOnSend(hooks, wrap) {
 }
 
 /**
- * Fastify adds a HEAD route right after its GET route, with the same handler: one mistake in the source, one name.
+ * Fastify adds a HEAD route right after its GET route, with the same handler: one mistake in the
+ * source, one name.
  * @param {any} route
  * @param {any} previous
  */
@@ -71,8 +75,8 @@ function isHeadOf(route, previous) {
  * Puts a wrapper around everything of an application that may answer a request.
  *
  * @param {Application} app a Fastify instance; covers its plugins
- * @param {{ hook: Wrap, handler: Wrap, errorHandler: Wrap, onSend: (target: any) => any }} wrap each takes a function
- * and its name, and gives the wrapped one
+ * @param {{ hook: Wrap, handler: Wrap, errorHandler: Wrap, onSend: (target: any) => any }} wrap
+ * each takes a function and its name, and gives the wrapped one
  */
 function wrapPlaces(app, wrap) {
   const { addHook, setErrorHandler, setNotFoundHandler } = app;

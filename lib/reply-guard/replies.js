@@ -19,7 +19,10 @@ const SAVING = Symbol('saving');
 /** The name of the onSend hook of @fastify/session. */
 const SAVES_SESSION = 'saveSession';
 
-/** Those that say whether and how a reply is sent: an application that has its own ones is not guarded. */
+/**
+ * Those that say whether and how a reply is sent: an application that has its own ones is not
+ * guarded.
+ */
 const SENDING = ['send', 'sent', 'then'];
 
 /**
@@ -46,8 +49,10 @@ function enterErrorHandler(reply) {
 /**
  * Calls an onSend hook. While it runs the reply is being sent, which is not yet to have been sent.
  *
- * A hook that calls back later, as that of @fastify/session does with an asynchronous store, calls back into the rest of the sending. What that throws, such as
- * for a header that no response can have, reaches no `catch` of Fastify's and would end the process. With a store that calls back at once, Fastify answers 500.
+ * A hook that calls back later, as that of @fastify/session does with an asynchronous store, calls
+ * back into the rest of the sending. What that throws, such as for a header that no response can
+ * have, reaches no `catch` of Fastify's and would end the process. With a store that calls back at
+ * once, Fastify answers 500.
  * @param {Function} hook
  * @param {unknown} self
  * @param {any[]} args
@@ -82,11 +87,13 @@ function callOnSend(hook, self, args) {
 }
 
 /**
- * Lets a reply count as sent as soon as `send` has returned, as it does with a session store that calls back at once. Fastify reads `reply.sent`
- * before it goes on to the next hook or the handler, and before it sends again.
+ * Lets a reply count as sent as soon as `send` has returned, as it does with a session store that
+ * calls back at once. Fastify reads `reply.sent` before it goes on to the next hook or the handler,
+ * and before it sends again.
  *
  * @param {Application} app a Fastify instance; covers its plugins
- * @param {{ active: boolean, giveUp: (name: string) => void }} guard whether to do so now; is told of what the application decorates its replies with
+ * @param {{ active: boolean, giveUp: (name: string) => void }} guard whether to do so now; is told
+ * of what the application decorates its replies with
  */
 function guardSending(app, guard) {
   const { prototype, props } = replyClass(app);
@@ -115,7 +122,8 @@ function guardSending(app, guard) {
   function send(payload) {
     if (hasEnded(this) || !guard.active) return fastify.send.call(this, payload);
     const isError = payload instanceof Error;
-    // The answer of one error handler failed, and Fastify's own one has its turn now. It is the only one that is not wrapped.
+    // The answer of one error handler failed, and Fastify's own one has its turn now. It is the
+    // only one that is not wrapped.
     if (isError && this[ANSWERED] && this[ERRORS] > 0) this[ANSWERED] = false;
     if (this[ANSWERED]) return fastify.send.call(this, payload); // Fastify warns, and sends nothing
     // The route's handlerTimeout is over: nobody forgot to wait.
@@ -139,8 +147,9 @@ function guardSending(app, guard) {
   }
 
   /**
-   * What changes the head of the response does nothing while an answer waits for its session: it comes after the answer. @fastify/auth, for one, makes a 401
-   * a 200 when the function that sent it returns. The cookie of the session is set in that time.
+   * What changes the head of the response does nothing while an answer waits for its session: it
+   * comes after the answer. @fastify/auth, for one, makes a 401 a 200 when the function that sent
+   * it returns. The cookie of the session is set in that time.
    * @param {string} name
    */
   const inTime = (name) =>
@@ -198,7 +207,8 @@ function guardSending(app, guard) {
   ]) {
     app.decorateReply(name, value);
   }
-  // Behind what the application decorates its replies with, as Fastify's own are: decorators would take the names.
+  // Behind what the application decorates its replies with, as Fastify's own are: decorators would
+  // take the names.
   const ours = Object.create(fastify, { sent: { get: sent } });
   for (const method of [send, then]) ours[method.name] = method;
   for (const name of ['code', 'status', 'header', 'removeHeader', 'type']) ours[name] = inTime(name);

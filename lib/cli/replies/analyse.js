@@ -1,13 +1,23 @@
 'use strict';
 
-// Finds the answers of Fastify handlers and hooks that their promise does not wait for. Pure: texts in, findings out.
+// Finds the answers of Fastify handlers and hooks that their promise does not wait for. Pure: texts
+// in, findings out.
 
 const { Module, Project } = require('./modules.js');
 const { findHandlers } = require('./handlers.js');
 const { Functions } = require('./functions.js');
 const { advice } = require('./advice.js');
 
-/** @typedef {{ file: string, line: number, column: number, what: string, code: string, write: string }} Finding */
+/**
+ * An answer that nothing waits for.
+ * @typedef {object} Finding
+ * @property {string} file
+ * @property {number} line
+ * @property {number} column
+ * @property {string} what the handler that it is in.
+ * @property {string} code the answer, shortened.
+ * @property {string} write what to write instead.
+ */
 
 /** A comment with this, on the line of an answer or the one above, silences it. */
 const SILENCED = /check-replies: *ignore/;
@@ -24,7 +34,8 @@ const isRelevant = (source) => RELEVANT.test(source);
 /**
  * @param {string} source
  * @param {number} offset
- * @returns {{ line: number, column: number }} both from 1, the column in UTF-16 units as editors count
+ * @returns {{ line: number, column: number }} both from 1, the column in UTF-16 units as editors
+ * count
  */
 function position(source, offset) {
   const before = source.slice(0, offset);
@@ -42,7 +53,8 @@ const isSilenced = (source, line) =>
     .some((text) => SILENCED.test(text));
 
 /**
- * @param {{ path: string, source: string, program: object }[]} files with `/` between the parts of a path
+ * @param {{ path: string, source: string, program: object }[]} files with `/` between the parts of
+ * a path
  * @param {string[]} [sources] the texts of all files, those too that are not relevant
  * @returns {Finding[]}
  */

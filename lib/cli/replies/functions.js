@@ -1,6 +1,7 @@
 'use strict';
 
-// Judges functions: which of the answers in them, or in what they call, nobody waits for when their promise has settled.
+// Judges functions: which of the answers in them, or in what they call, nobody waits for when their
+// promise has settled.
 
 const { boundNames, parameter, propertyName } = require('./syntax.js');
 const { ANSWERS } = require('./names.js');
@@ -146,8 +147,8 @@ class Functions {
    *
    * @param {Node} fn
    * @param {Activation | undefined} from where it is called
-   * @param {{ replies?: number[], thisIsReply?: boolean, resolver?: boolean }} [called] which of its arguments are the reply; whether its
-   *   first one settles a promise
+   * @param {{ replies?: number[], thisIsReply?: boolean, resolver?: boolean }} [called] which of
+   * its arguments are the reply; whether its first one settles a promise
    * @returns {Outcome}
    */
   judge(fn, from, { replies = [], thisIsReply = false, resolver = false } = {}) {

@@ -1,6 +1,7 @@
 'use strict';
 
-// Tells helpers from handlers: what handlers call themselves, and nobody gives to Fastify, is judged where it is called.
+// Tells helpers from handlers: what handlers call themselves, and nobody gives to Fastify, is
+// judged where it is called.
 
 const { propertyName, unwrap, walk } = require('./syntax.js');
 

@@ -12,7 +12,10 @@ const HOOKS = new Set(['onRequest', 'preParsing', 'preValidation', 'preHandler']
 /** Hooks that run when there is an answer already. */
 const LATER_HOOKS = new Set(['preSerialization', 'onSend', 'onResponse', 'onError', 'onTimeout', 'onRequestAbort']);
 
-/** Methods that answer: Fastify's own, and those of @fastify/static, view, reply-from, compress and sensible. */
+/**
+ * Methods that answer: Fastify's own, and those of @fastify/static, view, reply-from, compress and
+ * sensible.
+ */
 const ANSWERS = new Set([
   'send',
   'redirect',
