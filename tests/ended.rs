@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use connect_dynamodb_kms::crypto::plaintext::Plaintext;
 use connect_dynamodb_kms::keys::cache::KeyCache;
 use connect_dynamodb_kms::record::Version;
-use connect_dynamodb_kms::record::partition_key::{IdHashing, SessionKeys};
+use connect_dynamodb_kms::record::partition_key::{IdHashing, PartitionKeys};
 use connect_dynamodb_kms::store::{
     Attempt, End, Known, Lifetime, Lookup, OnConflict, RecordPolicy, Save, Saved, Saving,
     SessionStore,
@@ -32,7 +32,7 @@ fn reader_of(backend: &Backend, version: Version) -> SessionStore {
     SessionStore::new(
         backend.table.clone(),
         KeyCache::new(backend.keys.clone(), None),
-        SessionKeys::new("app:".into(), IdHashing::None),
+        PartitionKeys::new("app:".into(), IdHashing::None),
         RecordPolicy::new(version, vec![version], "sessions".into(), BTreeMap::new()),
         Saving::default(),
     )
