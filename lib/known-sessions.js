@@ -4,13 +4,22 @@ const { carriedBy, giveWith, isFastifySession, isReplacement, wasLoaded } = requ
 const { cookieExpires } = require('./session-json.js');
 const { GONE, NEW } = require('./session-state.js');
 
-/** The property by which a session tells its record through frameworks that copy it; never in its JSON. */
+/**
+ * The property by which a session tells its record through frameworks that copy it; never in its
+ * JSON.
+ */
 const REVISION = 'sessionRevision';
 
-/** How many revisions of one session are told apart by the end of their cookie: as many requests of one browser run at a time, and more. */
+/**
+ * How many revisions of one session are told apart by the end of their cookie: as many requests of
+ * one browser run at a time, and more.
+ */
 const REVISIONS = 8;
 
-/** How many failed saves of one session object are remembered, the latest ones: more than anybody repeats. */
+/**
+ * How many failed saves of one session object are remembered, the latest ones: more than anybody
+ * repeats.
+ */
 const ATTEMPTS = 8;
 
 /**
@@ -32,8 +41,8 @@ const ATTEMPTS = 8;
  * What is known of the sessions of an id.
  * @typedef {object} IdEntry
  * @property {Known | Gone} latest
- * @property {Map<number | undefined, Known>} [byEnd] the latest revisions by the end of their cookie,
- * unless the session is gone.
+ * @property {Map<number | undefined, Known>} [byEnd] the latest revisions by the end of their
+ * cookie, unless the session is gone.
  * @property {number} life the number of the id's life: an id that comes again lives anew.
  * @property {boolean} reused whether the id had a session before that is gone.
  */
@@ -57,7 +66,8 @@ class Revision {
 }
 
 /**
- * When a record ends that says `ttl` (epoch seconds) and has a cookie in it that ends at `expires`: that is finer if `ttl` rounds it up.
+ * When a record ends that says `ttl` (epoch seconds) and has a cookie in it that ends at `expires`:
+ * that is finer if `ttl` rounds it up.
  * @param {number | undefined} expires
  * @param {number} ttl
  */
@@ -66,8 +76,9 @@ function endOf(expires, ttl) {
 }
 
 /**
- * What @fastify/session's own session says of itself: whether its content is what was loaded, and how its cookie ended then. `undefined` for other
- * objects, and for those that fail when they are asked.
+ * What @fastify/session's own session says of itself: whether its content is what was loaded, and
+ * how its cookie ended then. `undefined` for other objects, and for those that fail when they are
+ * asked.
  * @param {string} sid
  * @param {any} session
  */
@@ -102,8 +113,8 @@ function isUntouched(session, isModified) {
 }
 
 /**
- * What this process knows of sessions: by the object that holds the session, and by the id for frameworks that copy it. An object or id without an entry is
- * one of a new session.
+ * What this process knows of sessions: by the object that holds the session, and by the id for
+ * frameworks that copy it. An object or id without an entry is one of a new session.
  */
 class KnownSessions {
   /** @type {WeakMap<object, ObjectEntry>} */
@@ -181,7 +192,8 @@ class KnownSessions {
   }
 
   /**
-   * A save of `session` failed, and may have written the revision of the mark `attempt` in place of what is `known`: this object's own, not a conflict.
+   * A save of `session` failed, and may have written the revision of the mark `attempt` in place of
+   * what is `known`: this object's own, not a conflict.
    * @param {string} sid
    * @param {object} session
    * @param {Known} known
@@ -232,7 +244,8 @@ class KnownSessions {
   }
 
   /**
-   * Answers a destroy. @fastify/session's `regenerate` saves the new session in that very moment: it is new, whatever its id, although it has the old one's cookie.
+   * Answers a destroy. @fastify/session's `regenerate` saves the new session in that very moment:
+   * it is new, whatever its id, although it has the old one's cookie.
    * @param {string} sid
    * @param {() => void} answer
    */
@@ -292,7 +305,8 @@ class KnownSessions {
   }
 
   /**
-   * What @fastify/session loaded its session from: its revision if that can be told, else the latest one.
+   * What @fastify/session loaded its session from: its revision if that can be told, else the
+   * latest one.
    * @param {string} sid
    * @param {NonNullable<ReturnType<typeof askFastify>>} fastify
    * @returns {SessionState}
@@ -305,7 +319,8 @@ class KnownSessions {
       return isGone ? GONE : carried.knowledge;
     }
     if (recent === undefined) return NEW;
-    // Ids may come again: a session that the framework has just made is new. One that it has loaded must not come back.
+    // Ids may come again: a session that the framework has just made is new. One that it has loaded
+    // must not come back.
     if (recent.latest.state === 'gone') return wasLoaded ? GONE : NEW;
     const loaded = recent.byEnd?.get(loadedEnd);
     if (recent.reused && !loaded && wasLoaded) return GONE;

@@ -1,6 +1,9 @@
 'use strict';
 
-/** The application's log, where each line begins with this package's name. A logger that fails changes nothing of what a caller gets. */
+/**
+ * The application's log, where each line begins with this package's name. A logger that fails
+ * changes nothing of what a caller gets.
+ */
 class Log {
   #logger;
 

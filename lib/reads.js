@@ -5,7 +5,10 @@ const { fingerprint } = require('./session-ids.js');
 const { revive } = require('./session-json.js');
 
 /** @typedef {import('../binding.js').Session} Session */
-/** @typedef {Session & { json: string, mark: string }} LiveSession one that had not ended for the native side */
+/**
+ * @typedef {Session & { json: string, mark: string }} LiveSession one that had not ended for the
+ * native side
+ */
 
 /**
  * A session that was read.

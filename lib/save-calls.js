@@ -1,6 +1,9 @@
 'use strict';
 
-/** The calls `set` and `touch`, with what follows from them. What need not wait is not waited for: frameworks and the guards behind them rest on answers at once. */
+/**
+ * The calls `set` and `touch`, with what follows from them. What need not wait is not waited for:
+ * frameworks and the guards behind them rest on answers at once.
+ */
 class SaveCalls {
   #calls;
   #saves;
@@ -74,7 +77,8 @@ class SaveCalls {
   }
 
   /**
-   * Moves the end of a session whose caller was answered already; not while AWS does not keep up, since the next request moves it as well.
+   * Moves the end of a session whose caller was answered already; not while AWS does not keep up,
+   * since the next request moves it as well.
    * @param {import('./saves.js').Save} save
    */
   #moveEnd(save) {

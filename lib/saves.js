@@ -7,8 +7,9 @@ const { serialize, cookieExpires } = require('./session-json.js');
 const { forBinding, recordOf } = require('./session-state.js');
 
 /**
- * How many characters of JSON are compared on JavaScript's thread, so that a caller need not wait: stringifying and hashing them takes less than 0.1 ms
- * (benchmarks/README.md, "What an answer at once costs"). Longer ones are compared on the native side's threads.
+ * How many characters of JSON are compared on JavaScript's thread, so that a caller need not wait:
+ * stringifying and hashing them takes less than 0.1 ms (benchmarks/README.md, "What an answer at
+ * once costs"). Longer ones are compared on the native side's threads.
  */
 const COMPARED_AT_ONCE = 16_384;
 
@@ -43,7 +44,10 @@ function cookieOf(session) {
  * @property {string} [json] what `JSON.stringify` gave, once it was needed.
  */
 
-/** Saves and touches sessions: decides at once which of them must be written, and sends what must be sent in the order in which it was asked for. */
+/**
+ * Saves and touches sessions: decides at once which of them must be written, and sends what must be
+ * sent in the order in which it was asked for.
+ */
 class Saves {
   #native;
   #known;
@@ -51,7 +55,8 @@ class Saves {
   #lifetime;
   #conflict;
   /**
-   * Session objects to how many writes of theirs are under way: until those have ended, nobody knows what the record holds.
+   * Session objects to how many writes of theirs are under way: until those have ended, nobody
+   * knows what the record holds.
    * @type {WeakMap<object, number>}
    */
   #writing = new WeakMap();
@@ -92,8 +97,9 @@ class Saves {
   }
 
   /**
-   * What a save comes to, as far as that can be said at once: `write` must be sent and waited for, and so must the earlier end of `shorten`; `extend` may be
-   * answered before the session's end is moved; for `settled` and `gone` there is nothing to send.
+   * The outlook: what a save will have to do, decided before anything is sent. The caller waits for
+   * `write`, and for the earlier end of `shorten`. `extend` may be answered before the session's end
+   * is moved. `settled` and `gone` send nothing.
    * @param {Save} save
    * @returns {'write' | 'extend' | 'shorten' | 'settled' | 'gone'}
    */
@@ -152,7 +158,8 @@ class Saves {
   }
 
   /**
-   * The session from before a login that the framework may be replacing with this new one, and would leave where it is.
+   * The session from before a login that the framework may be replacing with this new one, and
+   * would leave where it is.
    * @param {Save} save
    */
   replaced({ session, knowledge }) {
@@ -174,7 +181,8 @@ class Saves {
   }
 
   /**
-   * Writes what `update` made of a session, unless somebody else has written it since; gives what became of it.
+   * Writes what `update` made of a session, unless somebody else has written it since; gives what
+   * became of it.
    * @param {string} sid
    * @param {SessionData} session
    * @param {string} json

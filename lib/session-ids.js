@@ -18,7 +18,8 @@ function checkSid(sid) {
  * @param {string} sid
  */
 function hashOf(sid) {
-  // Loaded when it is needed, which is seldom: it would be a sixth of the time that loading this package takes.
+  // Loaded when it is needed, which is seldom: it would be a sixth of the time that loading this
+  // package takes.
   return require('node:crypto').createHash('sha256').update(sid).digest('hex');
 }
 

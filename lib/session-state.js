@@ -17,12 +17,12 @@
  * @typedef {object} Known
  * @property {'known'} state
  * @property {string} mark identifies the revision that was read or written.
- * @property {number} [ends] when it was to end, in epoch milliseconds; left out if `mark` may be of a
- * later revision than the caller's.
+ * @property {number} [ends] when it was to end, in epoch milliseconds; left out if `mark` may be of
+ * a later revision than the caller's.
  * @property {string[]} [attempts] the marks of revisions that failed saves may have written in its
  * place.
- * @property {boolean} [untouched] whether the content is what was read, where only the framework can
- * tell.
+ * @property {boolean} [untouched] whether the content is what was read, where only the framework
+ * can tell.
  */
 
 /**

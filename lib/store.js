@@ -27,10 +27,14 @@ const { checkSid, hashOf } = require('./session-ids.js');
  * @typedef {import('../index.js').SessionData} SessionData
  * @typedef {import('../index.js').SessionStoreConfig} SessionStoreConfig
  * @typedef {import('../index.js').DynamoDBSessionStore} PublicStore
- * @typedef {new () => EventEmitter & { createSession(request: any, loaded: any): any }} BaseClass where it is an EventEmitter, it lacks the method
+ * @typedef {new () => EventEmitter & { createSession(request: any, loaded: any): any }} BaseClass
+ * where it is an EventEmitter, it lacks the method
  */
 
-/** express-session's Store, where that package is found, so that a store is an instance of it. The store needs nothing of it: it may not be the application's copy. */
+/**
+ * express-session's Store, where that package is found, so that a store is an instance of it. The
+ * store needs nothing of it: it may not be the application's copy.
+ */
 function baseClass() {
   try {
     return require('express-session').Store;

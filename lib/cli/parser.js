@@ -1,6 +1,7 @@
 'use strict';
 
-// The parser: oxc-parser, from the project that is checked or from beside this package. The package itself needs no other.
+// The parser: oxc-parser, from the project that is checked or from beside this package. The package
+// itself needs no other.
 
 const { createRequire } = require('node:module');
 const { join } = require('node:path');
@@ -11,9 +12,15 @@ const MISSING =
   'needs oxc-parser: `npm install --save-dev oxc-parser`, or `npx --package=connect-dynamodb-kms --package=oxc-parser connect-dynamodb-kms check-replies`';
 
 /**
+ * @typedef {object} Parsed
+ * @property {any} program
+ * @property {{ severity: string, message: string }[]} errors
+ */
+
+/**
  * What is needed of oxc-parser.
  * @typedef {object} Parser
- * @property {(path: string, source: string, options: object) => { program: any, errors: { severity: string, message: string }[] }} parseSync
+ * @property {(path: string, source: string, options: object) => Parsed} parseSync
  */
 
 /** @returns {Promise<Parser>} */

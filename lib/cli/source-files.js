@@ -27,7 +27,8 @@ async function* below(folder) {
 
 /**
  * @param {string[]} paths files, and folders whose sources are taken
- * @returns {Promise<{ path: string, source: string }[]>} paths as seen from the current folder, with `/`
+ * @returns {Promise<{ path: string, source: string }[]>} paths as seen from the current folder,
+ * with `/`
  */
 async function readSources(paths) {
   const found = new Set();

@@ -147,8 +147,8 @@ class Functions {
    *
    * @param {Node} fn
    * @param {Activation | undefined} from where it is called
-   * @param {{ replies?: number[], thisIsReply?: boolean, resolver?: boolean }} [called] which of its arguments are the reply; whether its
-   *   first one settles a promise
+   * @param {{ replies?: number[], thisIsReply?: boolean, resolver?: boolean }} [called] which of
+   * its arguments are the reply; whether its first one settles a promise
    * @returns {Outcome}
    */
   judge(fn, from, { replies = [], thisIsReply = false, resolver = false } = {}) {

@@ -10,9 +10,15 @@ const { ANSWERS } = require('./names.js');
  * @typedef {import('./syntax.js').Node} Node
  */
 
-/** @typedef {{ source: string, name: string | undefined }} Import what is imported, and from which file */
+/**
+ * @typedef {{ source: string, name: string | undefined }} Import what is imported, and from which
+ * file
+ */
 
-/** The functions, names and imports that a function or a file declares; blocks within count as the function. */
+/**
+ * The functions, names and imports that a function or a file declares; blocks within count as the
+ * function.
+ */
 class Scope {
   /**
    * @param {Node} node

@@ -14,7 +14,10 @@
 
 /** What an expression gives. */
 class Value {
-  /** @param {{ reply?: boolean, returned?: Iterable<Answer>, unreturned?: Iterable<Answer>, promise?: boolean }} parts */
+  /**
+   * @param {{ reply?: boolean, returned?: Iterable<Answer>, unreturned?: Iterable<Answer>,
+   * promise?: boolean }} parts
+   */
   constructor({ reply = false, returned = [], unreturned = [], promise = false } = {}) {
     /** It is the reply, or waits for it: who awaits it waits for every answer. */
     this.reply = reply;
