@@ -11,14 +11,25 @@ const { kmsKeyArn: KMS_KEY_ARN, sessionsTable: SESSIONS_TABLE, awsRegion: AWS_RE
 
 // Loaded on first use, because they are rarely needed. They are functions, not getters, so that ES
 // modules can detect the names of the exports in the source.
+/** @param {string} data */
 function encryptSessionData(data) {
   return require('./lib/envelope.js').encryptSessionData(data);
 }
 
+/**
+ * @param {string} encryptedData
+ * @param {string} encryptedKey
+ * @param {string} iv
+ * @param {string} authTag
+ */
 function decryptSessionData(encryptedData, encryptedKey, iv, authTag) {
   return require('./lib/envelope.js').decryptSessionData(encryptedData, encryptedKey, iv, authTag);
 }
 
+/**
+ * @param {import('./index.js').FastifyApplication} app
+ * @param {import('./index.js').GuardRepliesOptions} [options]
+ */
 function guardReplies(app, options) {
   return require('./lib/reply-guard/index.js').guardReplies(app, options);
 }

@@ -32,4 +32,5 @@ function sleep(milliseconds) {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
-module.exports = { Backoff, sleep };
+exports.Backoff = Backoff;
+exports.sleep = sleep;

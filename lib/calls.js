@@ -189,4 +189,4 @@ class Calls {
   }
 }
 
-module.exports = { Calls };
+exports.Calls = Calls;

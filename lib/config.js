@@ -23,13 +23,20 @@ const RECENT_SESSIONS = 10_000;
  */
 const CALLS_IN_FLIGHT = 1000;
 
+/** @typedef {(session: import('../index.js').SessionData) => unknown} Lifetime the function `ttlSeconds` */
+/** @typedef {'error' | 'missing' | 'destroy'} IntegrityFailure */
+
 /** The values of `onIntegrityFailure`. */
 const INTEGRITY_FAILURES = ['error', 'missing', 'destroy'];
 
 /** No valid option is nested more deeply. Stops at cycles. */
 const DEEPEST_OPTION = 4;
 
-/** Plain objects: no arrays, Maps, Dates or boxed strings, of whatever realm. */
+/**
+ * Plain objects: no arrays, Maps, Dates or boxed strings, of whatever realm.
+ * @param {unknown} value
+ * @returns {value is Record<string, any>}
+ */
 function isPlainObject(value) {
   return Object.prototype.toString.call(value) === '[object Object]';
 }
@@ -37,6 +44,9 @@ function isPlainObject(value) {
 /**
  * An option in a form that JSON can hold. Values that JSON would drop, change or refuse become
  * `$not` with a description, so that the native side refuses them.
+ * @param {unknown} value
+ * @param {number} [depth]
+ * @returns {unknown}
  */
 function describe(value, depth = 0) {
   if (value === null || typeof value === 'boolean') return value;
@@ -53,9 +63,10 @@ function describe(value, depth = 0) {
 /**
  * Reads the options: those that the facade needs, and all of them as JSON for the native side,
  * which checks them.
- * @returns {{ options: string, logger: object, lifetime: Function | undefined, recentSessions:
- *   number, callsInFlight: number, versionGiven: boolean, exactRevisions: boolean, guardReplies:
- *   boolean, onIntegrityFailure: string }}
+ * @param {unknown} config
+ * @returns {{ options: string, logger: import('../index.js').SessionStoreLogger, lifetime: Lifetime
+ *   | undefined, recentSessions: number, callsInFlight: number, versionGiven: boolean,
+ *   exactRevisions: boolean, guardReplies: boolean, onIntegrityFailure: IntegrityFailure }}
  */
 function readConfig(config) {
   if (!isPlainObject(config)) throw failure('ERR_CONFIG', 'the configuration must be an object with options');

@@ -1,8 +1,11 @@
 'use strict';
 
+/** @typedef {import('../index.js').SessionStoreErrorCode} Code */
+
 /**
  * The `message` of each code. Frameworks send it to the browser, so it says only what kind of
  * failure it is. It names no table, key, account, region, path or option; `detail` does.
+ * @type {Record<Code, string>}
  */
 const MESSAGES = {
   ERR_CONFIG: 'the session store is misconfigured, or was given an argument that it cannot use; see detail',
@@ -27,17 +30,21 @@ const MESSAGES = {
   ERR_CLOSED: 'the session store is closed; see detail',
 };
 
-/** The codes whose errors are retryable by default. */
+/**
+ * The codes whose errors are retryable by default.
+ * @type {Set<Code>}
+ */
 const RETRYABLE = new Set([
-  ...['ERR_KMS_UNAVAILABLE', 'ERR_KMS_THROTTLED', 'ERR_DYNAMODB_UNAVAILABLE', 'ERR_DYNAMODB_THROTTLED'],
-  ...['ERR_LOCK_TIMEOUT', 'ERR_OVERLOADED'],
+  'ERR_KMS_UNAVAILABLE',
+  'ERR_KMS_THROTTLED',
+  'ERR_DYNAMODB_UNAVAILABLE',
+  'ERR_DYNAMODB_THROTTLED',
+  'ERR_LOCK_TIMEOUT',
+  'ERR_OVERLOADED',
 ]);
 
 class SessionStoreError extends Error {
-  /**
-   * @param {{ code: string, detail?: string, retryable?: boolean, retryAfterMillis?: number,
-   *   cause?: unknown }} failure
-   */
+  /** @param {import('../index.js').SessionStoreFailure} failure */
   constructor({ code, detail = '', retryable = RETRYABLE.has(code), retryAfterMillis, cause }) {
     if (!Object.hasOwn(MESSAGES, code)) throw new TypeError(`SessionStoreError: no code of this package: ${code}`);
     super(MESSAGES[code], cause === undefined ? undefined : { cause });
@@ -45,8 +52,7 @@ class SessionStoreError extends Error {
     this.retryable = retryable;
     this.statusCode = retryable ? 503 : 500;
     if (retryAfterMillis !== undefined) this.retryAfterMillis = retryAfterMillis;
-    // Enumerable, for `inspect` and for loggers such as pino, which copy an error's enumerable
-    // properties.
+    // Enumerable, for `inspect` and for loggers such as pino, which copy an error's enumerable properties.
     this.detail = detail;
   }
 
@@ -56,20 +62,30 @@ class SessionStoreError extends Error {
    * status text as `error`.
    */
   toJSON() {
-    const { statusCode, error, code, message, retryable, retryAfterMillis } = this;
+    const { statusCode, error, code, message, retryable, retryAfterMillis } = /** @type {this & { error?: string }} */ (this);
     return { statusCode, error, code, message, retryable, retryAfterMillis };
   }
 }
 Object.defineProperty(SessionStoreError.prototype, 'name', { value: 'SessionStoreError' });
 
-/** A failure that the facade found, and that the same call would meet again. */
+/**
+ * A failure that the facade found, and that the same call would meet again.
+ * @param {Code} code
+ * @param {string} detail
+ * @param {unknown} [cause]
+ */
 function failure(code, detail, cause) {
   return new SessionStoreError({ code, detail, cause });
 }
 
-/** Returns the native side's value, or throws an error from the data that it returned instead. */
+/**
+ * Returns the native side's value, or throws an error from the data that it returned instead.
+ * @template T
+ * @param {T} reply
+ * @returns {Exclude<T, import('../binding.js').Failure>}
+ */
 function unwrap(reply) {
-  if (reply === null || typeof reply !== 'object' || !('retryable' in reply)) return reply;
+  if (!isFailure(reply)) return /** @type {any} */ (reply);
   const { cause, ...rest } = reply;
   if (cause === undefined) throw new SessionStoreError(rest);
   const { name, message, requestId } = cause;
@@ -79,4 +95,14 @@ function unwrap(reply) {
   throw new SessionStoreError({ ...rest, cause: error });
 }
 
-module.exports = { SessionStoreError, failure, unwrap };
+/**
+ * @param {unknown} reply
+ * @returns {reply is import('../binding.js').Failure & { code: Code }}
+ */
+function isFailure(reply) {
+  return reply !== null && typeof reply === 'object' && 'retryable' in reply;
+}
+
+exports.SessionStoreError = SessionStoreError;
+exports.failure = failure;
+exports.unwrap = unwrap;

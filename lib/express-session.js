@@ -12,18 +12,16 @@ const UNKNOWN =
  * from the sessions that `generate` makes, the function that the middleware assigns to its store.
  */
 class ExpressSessions {
+  /** @type {any} */
   #generate;
   /**
-   * The class of sessions and the prototype of their cookies; `undefined` until `generate` has made
-   * some.
+   * The class of sessions and the prototype of their cookies; `undefined` until `generate` has made some.
+   * @type {{ Session: new (request: object, data: object) => object, cookies: object } | undefined}
    */
   #types;
   #installed;
 
-  /**
-   * @param {((request: object, loaded: object) => object) | undefined} installed makes sessions
-   *   with the copy that is installed beside this package, if one is.
-   */
+  /** @param {((request: any, loaded: any) => any) | undefined} installed makes sessions with the copy that is installed beside this package, if one is. */
   constructor(installed) {
     this.#installed = installed;
   }
@@ -39,6 +37,10 @@ class ExpressSessions {
       this.#generate = generate;
       return;
     }
+    /**
+     * @param {any} request
+     * @param {unknown[]} rest
+     */
     const learning = (request, ...rest) => {
       const given = generate(request, ...rest);
       if (this.#generate === learning) this.#types ??= typesOf(request.session);
@@ -49,8 +51,8 @@ class ExpressSessions {
 
   /**
    * Makes the session of a request from what was stored, as express-session's `Store` does.
-   * @param {object} request gets it as its `session`.
-   * @param {object} loaded the result of `get`; gets the framework's cookie.
+   * @param {any} request gets it as its `session`.
+   * @param {any} loaded the result of `get`; gets the framework's cookie.
    */
   create(request, loaded) {
     if (this.#types === undefined) this.#try(request);
@@ -70,6 +72,7 @@ class ExpressSessions {
   /**
    * Has a session made for a request that inherits from this one, so that this one does not change.
    * The application's `genid` sees the properties of this one.
+   * @param {any} request
    */
   #try(request) {
     if (typeof this.#generate !== 'function') return;
@@ -83,6 +86,7 @@ class ExpressSessions {
   }
 }
 
+/** @param {any} session */
 function typesOf(session) {
   const [Session, cookie] = [session?.constructor, session?.cookie];
   if (typeof Session !== 'function' || cookie === null || typeof cookie !== 'object') return undefined;
@@ -90,8 +94,9 @@ function typesOf(session) {
 }
 
 /**
- * What `new Cookie(options)` does. The prototype of express-session's cookies does not name their
- * class.
+ * What `new Cookie(options)` does. The prototype of express-session's cookies does not name their class.
+ * @param {object} prototype
+ * @param {any} options
  */
 function makeCookie(prototype, options) {
   const cookie = Object.create(prototype);
@@ -105,4 +110,4 @@ function makeCookie(prototype, options) {
   return cookie;
 }
 
-module.exports = { ExpressSessions };
+exports.ExpressSessions = ExpressSessions;

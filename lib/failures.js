@@ -9,10 +9,12 @@ const QUIET = 60_000;
  */
 class Failures {
   #warn;
+  /** @type {Partial<Record<import('../index.js').SessionStoreErrorCode, number>>} */
   #counts = {};
   /**
    * From a cause to the time of its last line, and the number of failures without a line since.
    * There are as many causes as pairs of operation and code.
+   * @type {Map<string, { logged: number, left: number }>}
    */
   #causes = new Map();
 
@@ -26,6 +28,7 @@ class Failures {
     return { ...this.#counts };
   }
 
+  /** @param {import('../index.js').SessionStoreErrorCode} code */
   count(code) {
     this.#counts[code] = (this.#counts[code] ?? 0) + 1;
   }
@@ -47,4 +50,4 @@ class Failures {
   }
 }
 
-module.exports = { Failures };
+exports.Failures = Failures;

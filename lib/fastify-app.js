@@ -17,8 +17,14 @@ const applications = channel('fastify.initialization');
  * longer work.
  */
 const SHARED = Symbol.for('connect-dynamodb-kms.guards');
-applications[SHARED] ??= { wanted: false, subscriber: undefined };
-const shared = applications[SHARED];
+/**
+ * @typedef {object} Shared
+ * @property {boolean} wanted
+ * @property {((message: any) => void) | undefined} subscriber
+ */
+const holder = /** @type {{ [SHARED]?: Shared }} */ (/** @type {unknown} */ (applications));
+holder[SHARED] ??= { wanted: false, subscriber: undefined };
+const shared = holder[SHARED];
 let warned = false;
 
 function isWanted() {
@@ -28,6 +34,7 @@ function isWanted() {
 /** The first version of Fastify that the guard supports. */
 const OLDEST_FASTIFY = 5;
 
+/** @param {any} message */
 function guard({ fastify: app }) {
   if (!(Number.parseInt(app.version, 10) >= OLDEST_FASTIFY)) return;
   try {

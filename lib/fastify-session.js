@@ -4,9 +4,16 @@
 // are found by their descriptions. If a release renames them, less is known, but nothing wrong is
 // assumed.
 
-/** From a class of session objects to its symbols by description. */
+/**
+ * From a class of session objects to its symbols by description.
+ * @type {WeakMap<Function, Map<string | undefined, symbol>>}
+ */
 const symbols = new WeakMap();
 
+/**
+ * @param {any} session
+ * @param {string} description
+ */
 function inner(session, description) {
   const type = session.constructor;
   if (typeof type !== 'function') return undefined;
@@ -14,11 +21,15 @@ function inner(session, description) {
     const keys = Object.getOwnPropertySymbols(session);
     symbols.set(type, new Map(keys.map((key) => [key.description, key])));
   }
-  const key = symbols.get(type).get(description);
+  const key = symbols.get(type)?.get(description);
   return key && session[key];
 }
 
-/** Whether it is such an object. Throws for objects whose getters throw. */
+/**
+ * Whether it is such an object. Throws for objects whose getters throw.
+ * @param {any} session
+ * @returns {boolean}
+ */
 function isFastifySession(session) {
   return typeof session?.isModified === 'function' && typeof session.sessionId === 'string';
 }
@@ -28,6 +39,8 @@ function isFastifySession(session) {
  * (`regenerate` passes the cookie's options on). A stored cookie's expiry is a string or `null`; in
  * an application's options it is a Date or missing. Up to 11.1.1, a session keeps the application's
  * options, which only show that a stored cookie had another expiry.
+ * @param {any} session
+ * @returns {boolean}
  */
 function wasLoaded(session) {
   const options = inner(session, 'cookieOpts');
@@ -39,6 +52,8 @@ function wasLoaded(session) {
 /**
  * Whether its request still has another session, as while `regenerate` saves the new one. A session
  * that a request has, or had when it ended, is the one that it loaded.
+ * @param {any} session
+ * @returns {boolean}
  */
 function isReplacement(session) {
   const current = inner(session, 'request')?.session;
@@ -49,6 +64,7 @@ function isReplacement(session) {
  * The id of the session that this one may replace, and whether it has replaced it. Up to 11.1.1,
  * `regenerate` saves the new session while the request still has the old one, gives the request the
  * new one once it is stored, and leaves the record of the old one in the table.
+ * @param {any} session
  * @returns {{ sid: string, isReplaced: () => boolean } | undefined}
  */
 function replacedBy(session) {
@@ -73,7 +89,7 @@ const RECORD = Symbol('record');
  * linked to its record. From 11.1.2 on, the framework keeps the result of the cookie's `toJSON` as
  * the options of the new cookie. The method changes no JSON, and exists only until the framework
  * returns.
- * @param {object | null} session
+ * @param {any} session
  * @param {() => unknown} record
  * @param {() => void} give
  */
@@ -90,12 +106,18 @@ function giveWith(session, record, give) {
   }
 }
 
-/** What `giveWith` made the session carry, in any store. */
+/**
+ * What `giveWith` made the session carry, in any store.
+ * @param {any} session
+ */
 function carriedBy(session) {
   return inner(session, 'cookieOpts')?.[RECORD];
 }
 
-/** The application that received the session's request; `undefined` for other sessions. */
+/**
+ * The application that received the session's request; `undefined` for other sessions.
+ * @param {any} session
+ */
 function applicationOf(session) {
   return isFastifySession(session) ? inner(session, 'request')?.server : undefined;
 }

@@ -47,14 +47,17 @@ class GetCalls {
   async #readUnlessAborted(sid, options) {
     /** @type {AbortSignal | undefined} */
     let signal;
-    const reading = this.#calls.run(
-      'get',
-      async () => {
-        ({ signal } = callOptions('get', options, OPTIONS));
-        return signal?.aborted ? undefined : this.#read(sid);
-      },
-      [],
-      sid,
+    // A promise, since there is no callback.
+    const reading = /** @type {Promise<import('../index.js').SessionData | null | undefined>} */ (
+      this.#calls.run(
+        'get',
+        async () => {
+          ({ signal } = callOptions('get', options, OPTIONS));
+          return signal?.aborted ? undefined : this.#read(sid);
+        },
+        [],
+        sid,
+      )
     );
     if (!signal) return reading;
     if (signal.aborted) throw signal.reason;
@@ -75,4 +78,4 @@ class GetCalls {
   }
 }
 
-module.exports = { GetCalls };
+exports.GetCalls = GetCalls;

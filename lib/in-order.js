@@ -7,7 +7,10 @@ const { monotonic } = require('./real-time.js');
  * await `set` before `destroy`.
  */
 class InOrder {
-  /** From a session id to a promise that resolves when the last of its calls has ended. */
+  /**
+   * From a session id to a promise that resolves when the last of its calls has ended.
+   * @type {Map<string, Promise<void>>}
+   */
   #last = new Map();
 
   /**
@@ -50,4 +53,4 @@ class InOrder {
   }
 }
 
-module.exports = { InOrder };
+exports.InOrder = InOrder;

@@ -342,4 +342,4 @@ class KnownSessions {
   }
 }
 
-module.exports = { KnownSessions };
+exports.KnownSessions = KnownSessions;

@@ -2,6 +2,7 @@
 
 const { fingerprint } = require('./session-ids.js');
 
+/** @type {Record<'lost' | 'notRenewed' | 'notReleased', (code?: string) => string>} */
 const TEXTS = {
   lost: () => 'the lease ended before its task did; the signal of the task is aborted',
   notRenewed: (code) => `the lease could not be renewed (${code}); it is retried until the lease ends`,
@@ -33,4 +34,4 @@ class LeaseEvents {
   }
 }
 
-module.exports = { LeaseEvents };
+exports.LeaseEvents = LeaseEvents;

@@ -20,6 +20,15 @@ const OPTIONS = {
   signal: abortSignal,
 };
 
+/** @typedef {import('./native-store.js').Native} Native */
+/** @typedef {'lost' | 'notRenewed' | 'notReleased'} LeaseEvent */
+
+/**
+ * @typedef {object} Observer
+ * @property {(sid: string, event: LeaseEvent, code?: string) => void} tell is told what became of a lease.
+ * @property {(request: Promise<unknown>) => void} count is told of requests that go on when their caller has gone.
+ */
+
 /** Tasks that run under a session's lease, one at a time across all processes on the table. */
 class Locks {
   #native;
@@ -27,22 +36,28 @@ class Locks {
   /**
    * From a session id to a promise that resolves when this process's last task for that session no
    * longer needs the lease.
+   * @type {Map<string, Promise<void>>}
    */
   #turns = new Map();
 
   /**
    * `observer` is told what no caller learns.
-   * @param {object} native
-   * @param {{ tell: (sid: string, event: 'lost' | 'notRenewed' | 'notReleased', code?: string) =>
-   *   void, count: (request: Promise<unknown>) => void }} observer `tell` gets the outcome of a
-   *   lease, and `count` the requests that continue after their caller has given up.
+   * @param {Native} native
+   * @param {Observer} observer
    */
   constructor(native, observer) {
     this.#native = native;
     this.#observer = observer;
   }
 
-  /** Runs `task` under the lease of a session, and returns its result. */
+  /**
+   * Runs `task` under the lease of a session, and returns its result.
+   * @template T
+   * @param {string} sid
+   * @param {(signal: AbortSignal) => T | PromiseLike<T>} task
+   * @param {object} [options]
+   * @returns {Promise<T>}
+   */
   async run(sid, task, options) {
     if (typeof task !== 'function') throw failure('ERR_CONFIG', 'withLock takes a function to run under the lease');
     const { leaseSeconds, waitSeconds, signal } = callOptions('withLock', options, OPTIONS);
@@ -63,9 +78,15 @@ class Locks {
     }
   }
 
+  /**
+   * @param {string} sid
+   * @param {Patience} patience
+   */
   async #turn(sid, patience) {
     const before = this.#turns.get(sid) ?? Promise.resolve();
-    let done;
+    /** @type {() => void} */
+    let done = () => {};
+    /** @type {Promise<void>} */
     const mine = new Promise((resolve) => {
       done = resolve;
     });
@@ -92,17 +113,25 @@ class Patience {
   #signal;
   #abort;
 
+  /**
+   * @param {number} waitSeconds
+   * @param {AbortSignal | undefined} signal
+   */
   constructor(waitSeconds, signal) {
     const detail = `the lease of the session was not to be had within ${waitSeconds} seconds; try again, or wait longer with waitSeconds`;
     const late = new SessionStoreError({ code: 'ERR_LOCK_TIMEOUT', detail });
     this.#timer = setTimeout(() => this.#late.reject(late), waitSeconds * 1000);
     this.#signal = signal;
-    this.#abort = () => this.#aborted.reject(signal.reason);
+    this.#abort = () => this.#aborted.reject(signal?.reason);
     if (signal?.aborted) this.#abort();
     signal?.addEventListener('abort', this.#abort, { once: true });
   }
 
-  /** The result of `promise`. Rejects if the deadline passes or the signal aborts first. */
+  /**
+   * The result of `promise`. Rejects if the deadline passes or the signal aborts first.
+   * @template T
+   * @param {Promise<T>} promise
+   */
   wait(promise) {
     return Promise.race([this.#aborted.promise, this.#late.promise, promise]);
   }
@@ -110,13 +139,19 @@ class Patience {
   /**
    * The table's answer, which is awaited even past the deadline. Rejects if the signal aborts
    * first.
+   * @template T
+   * @param {Promise<T>} promise
    */
   answer(promise) {
     return Promise.race([this.#aborted.promise, promise]);
   }
 
-  /** Waits that long, or until the deadline passes or the signal aborts. */
+  /**
+   * Waits that long, or until the deadline passes or the signal aborts.
+   * @param {number} milliseconds
+   */
   async sleep(milliseconds) {
+    /** @type {NodeJS.Timeout | undefined} */
     let timer;
     try {
       await this.wait(
@@ -137,7 +172,9 @@ class Patience {
 
 /** A promise that need not be handled, and the function that rejects it. */
 function rejectable() {
-  let reject;
+  /** @type {(reason: unknown) => void} */
+  let reject = () => {};
+  /** @type {Promise<never>} */
   const promise = new Promise((_, fail) => {
     reject = fail;
   });
@@ -154,13 +191,22 @@ class Lease {
   #owner = require('node:crypto').randomUUID();
   #task = new AbortController();
   #signal;
+  /** @type {NodeJS.Timeout | undefined} */
   #end;
   /**
    * The timer of the next renewal, kept while that renewal is under way. `undefined` once the lease
    * is given up.
+   * @type {NodeJS.Timeout | undefined}
    */
   #renewal;
 
+  /**
+   * @param {Native} native
+   * @param {Observer} observer
+   * @param {string} sid
+   * @param {number} length in milliseconds.
+   * @param {AbortSignal | undefined} signal
+   */
   constructor(native, observer, sid, length, signal) {
     this.#native = native;
     this.#observer = observer;
@@ -169,6 +215,7 @@ class Lease {
     this.#signal = signal;
   }
 
+  /** @param {Patience} patience */
   async take(patience) {
     const waits = new Backoff(FIRST_WAIT, LONGEST_WAIT);
     for (;;) {
@@ -194,9 +241,13 @@ class Lease {
     }
   }
 
-  /** Runs the task, renews the lease meanwhile, and releases it. */
+  /**
+   * Runs the task, renews the lease meanwhile, and releases it.
+   * @template T
+   * @param {(signal: AbortSignal) => T | PromiseLike<T>} task
+   */
   async during(task) {
-    const abort = () => this.#task.abort(this.#signal.reason);
+    const abort = () => this.#task.abort(this.#signal?.reason);
     this.#signal?.addEventListener('abort', abort, { once: true });
     if (this.#signal?.aborted) abort();
     this.#renewLater();
@@ -208,7 +259,7 @@ class Lease {
       clearTimeout(this.#end);
       this.#renewal = undefined;
       const reply = await this.#native.releaseLease(this.#sid, this.#owner);
-      if (reply?.code) this.#tell('notReleased', reply.code);
+      if (reply) this.#tell('notReleased', reply.code);
     }
   }
 
@@ -229,7 +280,7 @@ class Lease {
     const asked = Date.now();
     const end = this.#timer();
     const reply = await this.#native.renewLease(this.#sid, this.#owner, asked + this.#length).catch(() => undefined);
-    if (reply?.code) this.#tell('notRenewed', reply.code);
+    if (typeof reply === 'object') this.#tell('notRenewed', reply.code);
     if (this.#renewal !== running) return clearTimeout(end); // the task, or the lease, has ended
     // The next renewal can still succeed. The lease keeps its end.
     clearTimeout(reply === true ? this.#end : end);
@@ -247,9 +298,13 @@ class Lease {
     this.#task.abort(new SessionStoreError({ code: 'ERR_LOCK_TIMEOUT', detail }));
   }
 
+  /**
+   * @param {LeaseEvent} event
+   * @param {string} [code]
+   */
   #tell(event, code) {
     this.#observer.tell(this.#sid, event, code);
   }
 }
 
-module.exports = { Locks };
+exports.Locks = Locks;

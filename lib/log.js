@@ -32,4 +32,4 @@ class Log {
   }
 }
 
-module.exports = { Log };
+exports.Log = Log;

@@ -3,10 +3,20 @@
 const { failure } = require('./errors.js');
 
 /**
+ * @template Value
+ * @typedef {object} CallOption
+ * @property {Value} [default]
+ * @property {string} rule what a value must be, for the message.
+ * @property {(value: any) => boolean} holds whether a value is so.
+ */
+
+/**
  * The options of one call.
+ * @template {object} Options
  * @param {string} call the name of the method.
  * @param {unknown} options what the caller gave.
- * @param {Record<string, { default: unknown, rule: string, holds: (value: any) => boolean }>} known
+ * @param {{ [Name in keyof Options]: CallOption<Options[Name]> }} known
+ * @returns {Options}
  */
 function callOptions(call, options = {}, known) {
   if (options === null || typeof options !== 'object') throw failure('ERR_CONFIG', `the options of ${call} must be an object`);
@@ -14,25 +24,33 @@ function callOptions(call, options = {}, known) {
   if (unknown !== undefined) {
     throw failure('ERR_CONFIG', `${call} has no option ${JSON.stringify(unknown)}; it takes ${Object.keys(known).join(', ')}`);
   }
+  /** @type {Record<string, unknown>} */
   const values = {};
-  for (const [name, { default: standard, rule, holds }] of Object.entries(known)) {
-    const value = options[name] ?? standard;
+  const given = /** @type {Record<string, unknown>} */ (options);
+  for (const [name, option] of Object.entries(known)) {
+    const { default: standard, rule, holds } = /** @type {CallOption<unknown>} */ (option);
+    const value = given[name] ?? standard;
     if (value !== undefined && !holds(value)) throw failure('ERR_CONFIG', `the option ${name} of ${call} must be ${rule}`);
     values[name] = value;
   }
-  return values;
+  return /** @type {Options} */ (values);
 }
 
 /**
- * The options and the callback at the end of a call that takes both, either or none; `callback` is
- * an array that is empty without one.
+ * The options and the callback at the end of a call that takes both, either or none; `callback` is an array that is empty without one.
+ * @param {any[]} rest
  */
 function splitOptions(rest) {
   const [options, ...callback] = rest;
   return typeof options === 'function' ? { options: undefined, callback: rest } : { options, callback };
 }
 
-/** A number of seconds, up to an hour. */
+/**
+ * A number of seconds, up to an hour.
+ * @param {number} standard
+ * @param {number} least
+ * @returns {CallOption<number>}
+ */
 function seconds(standard, least) {
   return {
     default: standard,
@@ -41,7 +59,10 @@ function seconds(standard, least) {
   };
 }
 
-/** Something that ends the waiting of the caller. */
+/**
+ * Something that ends the waiting of the caller.
+ * @type {CallOption<AbortSignal | undefined>}
+ */
 const abortSignal = {
   rule: 'an AbortSignal',
   // By what it can do: that of another realm, such as Jest's, is of another class.

@@ -4,6 +4,9 @@ const { unwrap } = require('./errors.js');
 const { fingerprint } = require('./session-ids.js');
 const { revive } = require('./session-json.js');
 
+/** @typedef {import('../binding.js').Session} Session */
+/** @typedef {Session & { json: string, mark: string }} LiveSession one that had not ended for the native side */
+
 /**
  * A session that was read.
  * @typedef {object} Found
@@ -49,10 +52,11 @@ class Reads {
     const earlier = this.#inOrder.before(sid);
     const waited = earlier && (await earlier);
     const found = await this.#intact(sid, await this.#native.get(sid, now, waited));
-    const again = () => revive(found, now);
-    const session = found?.json === undefined ? null : again();
-    if (session) {
-      this.#known.recordRead(sid, session, found.mark, found.ttl);
+    const live = found?.json === undefined ? undefined : /** @type {LiveSession} */ (found);
+    const again = () => (live ? revive(live, now) : null);
+    const session = again();
+    if (live && session) {
+      this.#known.recordRead(sid, session, live.mark, live.ttl);
       return { session, again };
     }
     if (found) this.#log.debug(`get${fingerprint(sid)}: it has expired`);
@@ -60,9 +64,7 @@ class Reads {
     return null;
   }
 
-  /**
-   * Every live session of the store, with its id.
-   */
+  /** Every live session of the store, with its id. */
   async all() {
     const now = Date.now();
     const sessions = [];
@@ -73,13 +75,21 @@ class Reads {
     return sessions;
   }
 
-  /** The record of a session, once this process's earlier writes of it have ended. */
+  /**
+   * The record of a session, once this process's earlier writes of it have ended.
+   * @param {string} sid
+   */
   async record(sid) {
     const waited = await this.#inOrder.before(sid);
     return unwrap(await this.#native.record(sid, waited));
   }
 
-  /** What the native side read; a record that fails its integrity check may count as none. */
+  /**
+   * What the native side read; a record that fails its integrity check may count as none.
+   * @param {string} sid
+   * @param {Session | import('../binding.js').Failure | null} reply
+   * @returns {Promise<Session | null>}
+   */
   async #intact(sid, reply) {
     try {
       return unwrap(reply);
@@ -92,4 +102,4 @@ class Reads {
   }
 }
 
-module.exports = { Reads };
+exports.Reads = Reads;

@@ -10,12 +10,19 @@ const { runInThisContext } = require('node:vm');
  * Node.js's own global object. Jest runs modules in a context with another global object, whose
  * timers can be fakes before the first module is loaded.
  */
-const node = runInThisContext('globalThis');
+const node = /** @type {typeof globalThis} */ (runInThisContext('globalThis'));
 
-/** The function behind a fake: @sinonjs/fake-timers, which Jest and Vitest use, keeps it. */
+/**
+ * What a fake stands for: @sinonjs/fake-timers, which Jest and Vitest have inside, notes it.
+ * @template Owner
+ * @template {keyof Owner} Name
+ * @param {Owner} owner
+ * @param {Name} name
+ * @returns {Owner[Name]}
+ */
 function real(owner, name) {
-  const found = owner[name];
-  return found.clock?.[`_${name}`] ?? found;
+  const found = /** @type {any} */ (owner[name]);
+  return found.clock?.[`_${String(name)}`] ?? found;
 }
 
 const { process } = node;
@@ -34,6 +41,7 @@ module.exports = {
   setTimeout: real(node, 'setTimeout'),
   clearTimeout: real(node, 'clearTimeout'),
   setImmediate: real(node, 'setImmediate'),
+  /** @param {() => void} callback */
   nextTick: (callback) => nextTick.call(process, callback),
   monotonic,
 };

@@ -43,4 +43,4 @@ class RevocationChecks {
   }
 }
 
-module.exports = { RevocationChecks };
+exports.RevocationChecks = RevocationChecks;

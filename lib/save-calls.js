@@ -91,4 +91,4 @@ class SaveCalls {
   }
 }
 
-module.exports = { SaveCalls };
+exports.SaveCalls = SaveCalls;

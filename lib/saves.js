@@ -4,7 +4,7 @@ const { failure, unwrap } = require('./errors.js');
 const { replacedBy } = require('./fastify-session.js');
 const { checkSid } = require('./session-ids.js');
 const { serialize, cookieExpires } = require('./session-json.js');
-const { forBinding } = require('./session-state.js');
+const { forBinding, recordOf } = require('./session-state.js');
 
 /**
  * How many characters of JSON are compared on JavaScript's thread, so that a caller need not wait: stringifying and hashing them takes less than 0.1 ms
@@ -12,21 +12,34 @@ const { forBinding } = require('./session-state.js');
  */
 const COMPARED_AT_ONCE = 16_384;
 
-/** The JSON of a session's cookie; `undefined` if it has none. */
+/**
+ * The JSON of a session's cookie; `undefined` if it has none.
+ * @param {SessionData} session
+ * @returns {string | undefined}
+ */
 function cookieOf(session) {
   return JSON.stringify(session.cookie);
 }
+
+/**
+ * @typedef {import('../index.js').SessionData} SessionData
+ * @typedef {import('./native-store.js').Saved} Saved
+ * @typedef {import('../binding.js').Failure} Failure
+ * @typedef {import('./session-state.js').SessionState} SessionState
+ * @typedef {'overwritten' | 'refused' | 'dropped'} Resolution
+ * @typedef {'written' | 'extended' | 'unchanged' | 'gone'} Outcome
+ */
 
 /**
  * One call of `set` or `touch`, and what was known of its session then.
  * @typedef {object} Save
  * @property {'set' | 'touch'} operation
  * @property {string} sid
- * @property {object} session
+ * @property {SessionData} session
  * @property {number} now epoch milliseconds.
  * @property {number} [seconds] the session's lifetime; left out if the native side knows it.
  * @property {number} [expires] when its cookie ends, in epoch milliseconds.
- * @property {import('./session-state.js').SessionState} knowledge
+ * @property {SessionState} knowledge
  * @property {string} [json] what `JSON.stringify` gave, once it was needed.
  */
 
@@ -37,14 +50,20 @@ class Saves {
   #inOrder;
   #lifetime;
   #conflict;
-  /** Session objects to how many writes of theirs are under way: until those have ended, nobody knows what the record holds. */
+  /**
+   * Session objects to how many writes of theirs are under way: until those have ended, nobody knows what the record holds.
+   * @type {WeakMap<object, number>}
+   */
   #writing = new WeakMap();
   #counts = { written: 0, extended: 0, unchanged: 0, gone: 0, conflicts: 0 };
 
   /**
    * @param {object} parts
-   * @param {(session: object) => number} [parts.lifetime] the function `ttlSeconds`.
-   * @param {(sid: string, resolution: string) => void} parts.conflict is told of each conflict.
+   * @param {import('./native-store.js').Native} parts.native
+   * @param {import('./known-sessions.js').KnownSessions} parts.known
+   * @param {import('./in-order.js').InOrder} parts.inOrder
+   * @param {import('./config.js').Lifetime | undefined} parts.lifetime the function `ttlSeconds`.
+   * @param {(sid: string, resolution: Resolution) => void} parts.conflict is told of each conflict.
    */
   constructor({ native, known, inOrder, lifetime, conflict }) {
     this.#native = native;
@@ -60,6 +79,9 @@ class Saves {
   }
 
   /**
+   * @param {'set' | 'touch'} operation
+   * @param {string} sid
+   * @param {SessionData} session
    * @returns {Save}
    * @throws what is wrong with the arguments.
    */
@@ -92,7 +114,10 @@ class Saves {
     }
   }
 
-  /** The caller was answered, and nothing is sent. */
+  /**
+   * The caller was answered, and nothing is sent.
+   * @param {Outcome} outcome
+   */
   count(outcome) {
     this.#counts[outcome]++;
   }
@@ -115,7 +140,10 @@ class Saves {
     );
   }
 
-  /** Removes a session, and remembers that it is gone. */
+  /**
+   * Removes a session, and remembers that it is gone.
+   * @param {string} sid
+   */
   async remove(sid) {
     await this.#inOrder.run(sid, async (waited) => {
       unwrap(await this.#native.destroy(sid, waited));
@@ -145,18 +173,30 @@ class Saves {
     });
   }
 
-  /** Writes what `update` made of a session, unless somebody else has written it since; gives what became of it. */
+  /**
+   * Writes what `update` made of a session, unless somebody else has written it since; gives what became of it.
+   * @param {string} sid
+   * @param {SessionData} session
+   * @param {string} json
+   * @param {import('./session-state.js').Known} read what was read before.
+   * @param {boolean} keepEnd whether the session keeps its end.
+   */
   async rewrite(sid, session, json, read, keepEnd) {
     const [now, seconds] = [Date.now(), keepEnd ? undefined : this.#ttlSeconds(session)];
-    const strictly = { ...forBinding(read), keepEnd, strict: true };
+    const strictly = { ...recordOf(read), keepEnd, strict: true };
     return this.#inOrder.run(sid, async (waited) => {
       const reply = unwrap(await this.#native.set(sid, json, now, seconds, cookieExpires(session), strictly, waited));
-      this.#counts[reply.outcome]++;
+      this.#counts[/** @type {Outcome} */ (reply.outcome)]++; // a strict write is never dropped
       return reply;
     });
   }
 
+  /**
+   * @param {SessionData} session
+   * @param {() => Promise<void>} write
+   */
   async #hold(session, write) {
+    /** @param {number} change */
     const count = (change) => {
       const writes = (this.#writing.get(session) ?? 0) + change;
       if (writes === 0) this.#writing.delete(session);
@@ -170,37 +210,48 @@ class Saves {
     }
   }
 
-  /** Learns from what became of a session. */
+  /**
+   * Learns from what became of a session.
+   * @param {Save} save
+   * @param {SessionState} knowledge what the native side was told.
+   * @param {Saved | Failure} reply
+   */
   #learn({ sid, session, expires }, knowledge, reply) {
     let saved;
     try {
       saved = unwrap(reply);
     } catch (error) {
       if (error.code === 'ERR_CONFLICT') this.#meet(sid, 'refused');
-      if (knowledge.state === 'known' && reply.attempt !== undefined)
-        this.#known.recordAttempt(sid, session, knowledge, reply.attempt);
+      const { attempt } = /** @type {Failure} */ (reply);
+      if (knowledge.state === 'known' && attempt !== undefined) this.#known.recordAttempt(sid, session, knowledge, attempt);
       throw error;
     }
-    const { outcome, mark, ttl, conflict } = saved;
-    if (outcome === 'dropped') {
+    if (saved.outcome === 'dropped') {
       this.#meet(sid, 'dropped');
       return;
     }
-    this.#counts[outcome]++;
-    if (conflict) this.#meet(sid, 'overwritten');
-    if (outcome === 'gone') this.#known.markGone(sid, session);
-    else if (outcome === 'written') this.#known.recordWrite(sid, session, mark, ttl, expires);
+    this.#counts[saved.outcome]++;
+    if (saved.conflict) this.#meet(sid, 'overwritten');
+    if (saved.outcome === 'gone') this.#known.markGone(sid, session);
+    else if (saved.outcome === 'written') this.#known.recordWrite(sid, session, saved.mark, saved.ttl, expires);
     // An object is linked to what it was read from, and not to a later revision.
-    else if (outcome === 'extended' && knowledge.state === 'known' && knowledge.ends !== undefined)
-      this.#known.recordMove(sid, session, knowledge, mark, ttl);
+    else if (saved.outcome === 'extended' && knowledge.state === 'known' && knowledge.ends !== undefined)
+      this.#known.recordMove(sid, session, knowledge, saved.mark, saved.ttl);
   }
 
+  /**
+   * @param {string} sid
+   * @param {Resolution} resolution
+   */
   #meet(sid, resolution) {
     this.#counts.conflicts++;
     this.#conflict(sid, resolution);
   }
 
-  /** What `ttlSeconds` gives for this session; `undefined` if the native side knows it. */
+  /**
+   * What `ttlSeconds` gives for this session; `undefined` if the native side knows it.
+   * @param {SessionData} session
+   */
   #ttlSeconds(session) {
     if (!this.#lifetime) return undefined;
     let seconds;
@@ -215,4 +266,4 @@ class Saves {
   }
 }
 
-module.exports = { Saves };
+exports.Saves = Saves;

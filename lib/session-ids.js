@@ -2,6 +2,10 @@
 
 const { failure } = require('./errors.js');
 
+/**
+ * @param {unknown} sid
+ * @returns {string}
+ */
 function checkSid(sid) {
   if (typeof sid !== 'string' || !sid.isWellFormed()) {
     throw failure('ERR_CONFIG', 'a session id must be a string without lone surrogates');
@@ -9,13 +13,19 @@ function checkSid(sid) {
   return sid;
 }
 
-/** Names a session in logs and events without giving its id away. */
+/**
+ * Names a session in logs and events without giving its id away.
+ * @param {string} sid
+ */
 function hashOf(sid) {
   // Loaded when it is needed, which is seldom: it would be a sixth of the time that loading this package takes.
   return require('node:crypto').createHash('sha256').update(sid).digest('hex');
 }
 
-/** For a line of the log, which may be about no session in particular. */
+/**
+ * For a line of the log, which may be about no session in particular.
+ * @param {unknown} sid
+ */
 function fingerprint(sid) {
   return typeof sid === 'string' ? ` of session ${hashOf(sid).slice(0, 8)}` : '';
 }

@@ -49,11 +49,14 @@ function forBinding(knowledge) {
       return undefined;
     case 'gone':
       return { mark: null };
-    case 'known': {
-      const { mark, attempts, untouched, ends } = knowledge;
-      return { mark, attempts, untouched, ends };
-    }
+    case 'known':
+      return recordOf(knowledge);
   }
 }
 
-module.exports = { GONE, NEW, forBinding };
+/** @param {Known} known */
+function recordOf({ mark, attempts, untouched, ends }) {
+  return { mark, attempts, untouched, ends };
+}
+
+module.exports = { GONE, NEW, forBinding, recordOf };

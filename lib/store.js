@@ -23,6 +23,13 @@ const { SaveCalls } = require('./save-calls.js');
 const { Saves } = require('./saves.js');
 const { checkSid, hashOf } = require('./session-ids.js');
 
+/**
+ * @typedef {import('../index.js').SessionData} SessionData
+ * @typedef {import('../index.js').SessionStoreConfig} SessionStoreConfig
+ * @typedef {import('../index.js').DynamoDBSessionStore} PublicStore
+ * @typedef {new () => EventEmitter & { createSession(request: any, loaded: any): any }} BaseClass where it is an EventEmitter, it lacks the method
+ */
+
 /** express-session's Store, where that package is found, so that a store is an instance of it. The store needs nothing of it: it may not be the application's copy. */
 function baseClass() {
   try {
@@ -32,12 +39,27 @@ function baseClass() {
     throw error;
   }
 }
-const Base = baseClass();
+const Base = /** @type {BaseClass} */ (/** @type {unknown} */ (baseClass()));
 
-/** Those that callers take out of the store and call on their own. */
+/**
+ * Those that callers take out of the store and call on their own.
+ * @type {(keyof DynamoDBSessionStore)[]}
+ */
 const METHODS = [
-  ...['get', 'set', 'touch', 'destroy', 'all', 'ids', 'length', 'clear', 'ping', 'record'],
-  ...['update', 'withLock', 'stats', 'close'],
+  'get',
+  'set',
+  'touch',
+  'destroy',
+  'all',
+  'ids',
+  'length',
+  'clear',
+  'ping',
+  'record',
+  'update',
+  'withLock',
+  'stats',
+  'close',
 ];
 
 /** The log's line for a store that was made without recordVersion. */
@@ -45,7 +67,10 @@ const RECORD_VERSION =
   'recordVersion is not given, so records have version 1, the interchange format with plain implementations; set recordVersion to 2 for a table of this ' +
   'package alone, where it also withstands those who may write the table, or to 1 to keep version 1';
 
-/** The public methods. Every call runs through `Calls`. */
+/**
+ * The public methods; index.d.ts documents them. Every call runs through `Calls`.
+ * @implements {PublicStore}
+ */
 class DynamoDBSessionStore extends Base {
   #native;
   #log;
@@ -62,11 +87,12 @@ class DynamoDBSessionStore extends Base {
   #lookAtApplication;
   #expressSessions = new ExpressSessions(super.createSession);
 
+  /** @param {SessionStoreConfig} config */
   constructor(config = {}) {
     super();
     const { options, logger, lifetime, recentSessions, callsInFlight, ...rest } = readConfig(config);
     const { versionGiven, exactRevisions, guardReplies, onIntegrityFailure } = rest;
-    const native = new NativeStore(options);
+    const native = NativeStore.open(options);
     const log = new Log(logger);
     const inOrder = this.#inOrder;
     if (!versionGiven && firstWithoutRecordVersion()) log.warn(RECORD_VERSION);
@@ -74,7 +100,6 @@ class DynamoDBSessionStore extends Base {
     const failures = new Failures((text) => log.warn(text));
     const checks = new RevocationChecks(() => native.keyCacheStats(), failures);
     const calls = new Calls({ limit: callsInFlight, failures, onEnd: () => checks.look() });
-    const conflict = (sid, resolution) => this.#conflict(sid, resolution);
     this.#native = native;
     this.#log = log;
     this.#known = known;
@@ -82,7 +107,7 @@ class DynamoDBSessionStore extends Base {
     this.#calls = calls;
     this.#reads = new Reads({ native, known, inOrder, calls, log, onIntegrityFailure });
     this.#gets = new GetCalls(calls, this.#reads, known);
-    this.#saves = new Saves({ native, known, inOrder, lifetime, conflict });
+    this.#saves = new Saves({ native, known, inOrder, lifetime, conflict: (...event) => this.#conflict(...event) });
     this.#saveCalls = new SaveCalls(calls, this.#saves);
     this.#leases = new LeaseEvents(failures);
     this.#locks = new Locks(native, {
@@ -91,11 +116,16 @@ class DynamoDBSessionStore extends Base {
     });
     this.#lookAtApplication = guardReplies ? wantGuards((text) => log.warn(text)) : () => {};
     for (const name of METHODS) {
-      Object.defineProperty(this, name, { value: this[name].bind(this), writable: true, configurable: true });
+      Object.defineProperty(this, name, {
+        value: /** @type {Function} */ (this[name]).bind(this),
+        writable: true,
+        configurable: true,
+      });
     }
     // express-session's middleware assigns it.
     Object.defineProperty(this, 'generate', {
       get: () => this.#expressSessions.generate,
+      /** @param {Function} generate */
       set: (generate) => {
         this.#expressSessions.generate = generate;
       },
@@ -103,38 +133,77 @@ class DynamoDBSessionStore extends Base {
     });
   }
 
+  /**
+   * @param {string} sid
+   * @param {any[]} rest
+   * @returns {any}
+   */
   get(sid, ...rest) {
     return this.#gets.run(sid, rest);
   }
 
+  /**
+   * @param {string} sid
+   * @param {SessionData} session
+   * @param {any[]} callback
+   * @returns {any}
+   */
   set(sid, session, ...callback) {
     this.#lookAtApplication(session);
     return this.#saveCalls.run('set', sid, session, callback);
   }
 
+  /**
+   * @param {string} sid
+   * @param {SessionData} session
+   * @param {any[]} callback
+   * @returns {any}
+   */
   touch(sid, session, ...callback) {
     return this.#saveCalls.run('touch', sid, session, callback);
   }
 
+  /**
+   * @param {string} sid
+   * @param {any[]} callbacks
+   * @returns {any}
+   */
   destroy(sid, ...callbacks) {
     const [callback] = callbacks;
+    /** @param {unknown[]} given */
     const answer = (...given) => this.#known.answerDestroy(sid, () => callback(...given));
     const answers = typeof callback === 'function' ? [answer] : callbacks;
     return this.#calls.run('destroy', async () => this.#saves.remove(checkSid(sid)), answers, sid);
   }
 
+  /**
+   * @param {any[]} callback
+   * @returns {any}
+   */
   all(...callback) {
     return this.#calls.run('all', () => this.#reads.all(), callback);
   }
 
+  /**
+   * @param {any[]} callback
+   * @returns {any}
+   */
   ids(...callback) {
     return this.#calls.run('ids', async () => unwrap(await this.#native.ids(Date.now())), callback);
   }
 
+  /**
+   * @param {any[]} callback
+   * @returns {any}
+   */
   length(...callback) {
     return this.#calls.run('length', async () => unwrap(await this.#native.length(Date.now())), callback);
   }
 
+  /**
+   * @param {any[]} callback
+   * @returns {any}
+   */
   clear(...callback) {
     const clear = async () => {
       unwrap(await this.#native.clear());
@@ -143,10 +212,17 @@ class DynamoDBSessionStore extends Base {
     return this.#calls.run('clear', clear, callback);
   }
 
+  /**
+   * @param {string | object} target
+   * @param {(session: any) => any} mutate
+   * @param {any[]} rest
+   * @returns {any}
+   */
   update(target, mutate, ...rest) {
     const { updateSession } = require('./update.js');
     const { options, callback } = splitOptions(rest);
     const sid = this.#idOf(target);
+    /** @type {import('./update.js').Parts} */
     const parts = {
       known: this.#known,
       find: () => this.#reads.find(sid),
@@ -158,16 +234,31 @@ class DynamoDBSessionStore extends Base {
     return this.#calls.run('update', update, callback, sid);
   }
 
+  /**
+   * @param {string | object} target
+   * @param {(signal: AbortSignal) => any} task
+   * @param {any[]} rest
+   * @returns {any}
+   */
   withLock(target, task, ...rest) {
     const { options, callback } = splitOptions(rest);
     const sid = this.#idOf(target);
     return this.#calls.run('withLock', async () => this.#locks.run(checkSid(sid), task, options), callback, sid, 'task');
   }
 
+  /**
+   * @param {any[]} callback
+   * @returns {any}
+   */
   ping(...callback) {
     return this.#calls.run('ping', async () => void unwrap(await this.#native.ping()), callback);
   }
 
+  /**
+   * @param {string} sid
+   * @param {any[]} callback
+   * @returns {any}
+   */
   record(sid, ...callback) {
     return this.#calls.run('record', async () => this.#reads.record(checkSid(sid)), callback, sid);
   }
@@ -185,6 +276,10 @@ class DynamoDBSessionStore extends Base {
     };
   }
 
+  /**
+   * @param {any[]} callback
+   * @returns {any}
+   */
   close(...callback) {
     this.#calls.close();
     this.#native.beginClose();
@@ -196,30 +291,46 @@ class DynamoDBSessionStore extends Base {
     return this.#calls.answer('close', close(), callback);
   }
 
-  /** express-session asks for its session object here, with the very object that `get` gave. */
+  /**
+   * express-session asks for its session object here, with the very object that `get` gave.
+   * @param {any} request
+   * @param {any} loaded
+   */
   createSession(request, loaded) {
     const session = this.#expressSessions.create(request, loaded);
     this.#known.link(loaded, session);
     return session;
   }
 
-  /** As express-session's Store has them. */
+  /**
+   * As express-session's Store has it.
+   * @param {any} request
+   * @param {(error?: any) => any} callback
+   */
   regenerate(request, callback) {
-    this.destroy(request.sessionID, (error) => {
-      this.generate(request);
+    this.destroy(request.sessionID, (/** @type {unknown} */ error) => {
+      /** @type {any} */ (this).generate(request);
       callback(error);
     });
   }
 
+  /**
+   * As express-session's Store has it.
+   * @param {string} sid
+   * @param {(error?: any, session?: any) => any} callback
+   */
   load(sid, callback) {
-    this.get(sid, (error, loaded) => {
+    this.get(sid, (/** @type {unknown} */ error, /** @type {any} */ loaded) => {
       if (error) return callback(error);
       if (!loaded) return callback();
       callback(null, this.createSession({ sessionID: sid, sessionStore: this }, loaded));
     });
   }
 
-  /** The id of a session that is given by its id or by an object; what cannot be asked has none. */
+  /**
+   * The id of a session that is given by its id or by an object; what cannot be asked has none.
+   * @param {any} target
+   */
   #idOf(target) {
     if (typeof target === 'string') return target;
     try {
@@ -229,6 +340,10 @@ class DynamoDBSessionStore extends Base {
     }
   }
 
+  /**
+   * @param {string} sid
+   * @param {import('./saves.js').Resolution} resolution
+   */
   #conflict(sid, resolution) {
     const session = hashOf(sid);
     this.#log.debug(`conflict in session ${session.slice(0, 8)}: ${resolution}`);
@@ -236,4 +351,4 @@ class DynamoDBSessionStore extends Base {
   }
 }
 
-module.exports = { DynamoDBSessionStore };
+exports.DynamoDBSessionStore = DynamoDBSessionStore;

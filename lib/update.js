@@ -23,20 +23,41 @@ const RETURNS =
 const OPTIONS = { deadlineSeconds: seconds(5, 0) };
 
 /**
+ * @typedef {import('../index.js').SessionData} SessionData
+ * @typedef {import('../index.js').SessionCookie} SessionCookie
+ * @typedef {import('./known-sessions.js').KnownSessions} KnownSessions
+ * @typedef {import('./native-store.js').Saved} Saved
+ * @typedef {import('./reads.js').Found} Found
+ * @typedef {Extract<Saved, { mark: string }>} Stored
+ * @typedef {import('./session-state.js').Known} Known
+ * @typedef {import('./session-state.js').SessionState} SessionState
+ */
+
+/**
+ * What an update needs of the store.
+ * @typedef {object} Parts
+ * @property {KnownSessions} known
+ * @property {() => Promise<Found | null>} find reads the session.
+ * @property {(session: SessionData, json: string, read: Known, keepEnd: boolean) => Promise<Saved>} write
+ * @property {(mark: string, json: string) => Promise<boolean>} holds whether the record of a mark has that content.
+ */
+
+/**
  * Reads a session, lets `mutate` change it, and writes it on condition that nobody else has written
  * it. Repeats this if somebody has.
- * @param {object} store
- * @param {() => Promise<{ session: object, again: () => object } | null>} store.find returns the
- *   session, and a function that makes the same session again.
- * @param {{ sid: string, held?: object, mutate: Function, options?: object }} call `held` is the
- *   session object of the current request.
- * @returns {Promise<object | null>} the session as it was written.
+ * @param {Parts} parts
+ * @param {object} call
+ * @param {string} call.sid
+ * @param {SessionData} [call.held] the session object of the current request.
+ * @param {(session: SessionData) => unknown} call.mutate
+ * @param {object} [call.options]
+ * @returns {Promise<SessionData | null>} the session as it was written.
  */
 async function updateSession({ known, find, write, holds }, { sid, held, mutate, options }) {
   if (typeof mutate !== 'function') throw failure('ERR_CONFIG', 'update takes a function that changes the session');
   const { deadlineSeconds } = callOptions('update', options, OPTIONS);
   const text = held && serialize(held);
-  const request = held && requestOf(held, text);
+  const request = held && text !== undefined ? requestOf(held, text) : undefined;
   const waits = new Backoff(FIRST_WAIT, LONGEST_WAIT);
   let late = false;
   const deadline = setTimeout(() => {
@@ -44,13 +65,13 @@ async function updateSession({ known, find, write, holds }, { sid, held, mutate,
   }, deadlineSeconds * 1000);
   try {
     const knowledge = held ? known.lookUp(sid, held) : undefined;
-    await refuseUnsaved(knowledge, text, holds);
+    if (text !== undefined && knowledge?.state === 'known') await refuseUnsaved(knowledge, text, holds);
     for (;;) {
       const found = await find();
       if (found === null && knowledge?.state === 'new') throw failure('ERR_NOT_SAVED', NOT_SAVED);
       if (found === null) return null;
       const { session } = found;
-      const read = known.lookUp(sid, session);
+      const read = /** @type {Known} */ (known.lookUp(sid, session)); // it was just read
       const before = JSON.parse(JSON.stringify(session.cookie ?? null)); // it came out of JSON
       const expires = cookieExpires(session);
       const given = mutate(session);
@@ -61,7 +82,7 @@ async function updateSession({ known, find, write, holds }, { sid, held, mutate,
         known.markGone(sid, held);
         return null;
       }
-      if (reply) return finish(known, sid, request, before, json, reply);
+      if (reply) return finish(known, sid, request, before, json, /** @type {Stored} */ (reply));
       if (!late) await sleep(waits.next());
       if (late) throw new SessionStoreError({ code: 'ERR_CONFLICT', detail: LATE, retryable: true });
     }
@@ -75,6 +96,9 @@ async function updateSession({ known, find, write, holds }, { sid, held, mutate,
  * The session to write: the one that the function changed, or the one that it returned. A value
  * that an arrow function without braces happens to return is refused, because writing it would lose
  * the change (Immer does the same).
+ * @param {any} returned
+ * @param {Found} found
+ * @returns {SessionData}
  */
 function chosen(returned, { session, again }) {
   if (returned === undefined || returned === null || returned === session) return session;
@@ -85,7 +109,12 @@ function chosen(returned, { session, again }) {
   return returned;
 }
 
-/** The reply of `write`; `undefined` if somebody else wrote first. */
+/**
+ * The reply of `write`; `undefined` if somebody else wrote first.
+ * @template T
+ * @param {() => Promise<T>} write
+ * @returns {Promise<T | undefined>}
+ */
 async function attempt(write) {
   try {
     return await write();
@@ -95,7 +124,10 @@ async function attempt(write) {
   }
 }
 
-/** Objects whose getters throw are rejected. */
+/**
+ * Objects whose getters throw are rejected: they are no sessions either.
+ * @param {any} given
+ */
 function isPromise(given) {
   try {
     return typeof given?.then === 'function';
@@ -105,17 +137,28 @@ function isPromise(given) {
 }
 
 /**
- * From the session object of a request, while updates of it run, to the JSON of each of its
- * properties before the request changed them.
+ * The session object of a request, while updates of it run.
+ * @typedef {object} Request
+ * @property {SessionData} held
+ * @property {Map<string, string>} before the JSON of what it held, by name, without changes of the request itself.
+ * @property {number} running how many updates of it run.
  */
+
+/** @type {WeakMap<object, Request>} */
 const requests = new WeakMap();
 
+/**
+ * @param {SessionData} object
+ * @returns {Map<string, string>}
+ */
 function textsOf(object) {
   return new Map(Object.entries(object).map(([name, value]) => [name, JSON.stringify(value)]));
 }
 
 /**
  * Concurrent updates of one object must not take each other's changes for changes of the request.
+ * @param {SessionData} held
+ * @param {string} text its JSON.
  */
 function requestOf(held, text) {
   const request = requests.get(held) ?? { held, before: textsOf(parse(text)), running: 0 };
@@ -124,15 +167,20 @@ function requestOf(held, text) {
   return request;
 }
 
+/** @param {Request} request */
 function endOf(request) {
   request.running--;
   if (request.running === 0) requests.delete(request.held);
 }
 
-/** Unsaved changes of the request would be lost. */
-async function refuseUnsaved(knowledge, text, holds) {
-  if (knowledge?.state !== 'known') return;
-  const saved = knowledge.untouched ?? (await holds(knowledge.mark, text));
+/**
+ * Unsaved changes of the request would be lost.
+ * @param {Known} known what is known of the session that it holds.
+ * @param {string} text
+ * @param {Parts['holds']} holds
+ */
+async function refuseUnsaved({ mark, untouched }, text, holds) {
+  const saved = untouched ?? (await holds(mark, text));
   if (!saved) {
     throw failure(
       'ERR_CONFLICT',
@@ -141,6 +189,14 @@ async function refuseUnsaved(knowledge, text, holds) {
   }
 }
 
+/**
+ * @param {KnownSessions} known
+ * @param {string} sid
+ * @param {Request | undefined} request
+ * @param {SessionCookie | null} cookieBefore
+ * @param {string} json what was written.
+ * @param {Stored} saved
+ */
 function finish(known, sid, request, cookieBefore, json, { mark, ttl }) {
   const session = parse(json);
   known.recordWrite(sid, session, mark, ttl, cookieExpires(session));
@@ -155,8 +211,12 @@ function finish(known, sid, request, cookieBefore, json, { mark, ttl }) {
  * Copies what was written into the request's session, so that the save at the end of the request
  * has nothing to write. Properties that the request itself has changed meanwhile stay, for that
  * save.
+ * @param {Request} request
+ * @param {SessionData} session
+ * @param {SessionCookie | null} cookieBefore
  */
 function refresh({ held, before }, session, cookieBefore) {
+  /** @param {string} name */
   const isOurs = (name) => name !== 'cookie' && JSON.stringify(held[name]) === before.get(name);
   for (const name of Object.keys(held)) {
     if (Object.hasOwn(session, name) || !isOurs(name)) continue;

@@ -61,7 +61,8 @@ try {
   await run('npx', ['publint', '--strict', join('__test__', 'node_modules', 'connect-dynamodb-kms')]);
   await run('npx', ['attw', '--quiet', '--pack', '.']);
 
-  step('Checking types');
+  step('Checking types, those of lib/ in its JSDoc too');
+  await run('npx', ['tsc', '--project', '..'], { cwd: '__test__' });
   await run('npx', ['tsc', '--noEmit'], { cwd: '__test__' });
   await run('npx', ['tsc', '--noEmit'], { cwd: 'examples/fastify-gateway' });
 

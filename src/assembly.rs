@@ -8,7 +8,7 @@ use crate::error::{Result, Unset};
 use crate::keys::DataKeys;
 use crate::keys::cache::{Clock, KeyCache};
 use crate::local::{LocalFolder, LocalKeys, LocalTable};
-use crate::record::partition_key::SessionKeys;
+use crate::record::partition_key::PartitionKeys;
 use crate::store::session_table::SessionTable;
 use crate::store::{RecordPolicy, SessionStore};
 
@@ -47,7 +47,7 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
     Ok(SessionStore::new(
         table,
         KeyCache::with(keys, config.key_cache, load_limit, Clock::of_process()),
-        SessionKeys::new(config.prefix, config.hash_session_ids),
+        PartitionKeys::new(config.prefix, config.hash_session_ids),
         RecordPolicy::new(
             config.record_version,
             config.accept_versions,

@@ -11,7 +11,7 @@ use connect_dynamodb_kms::crypto::envelope::{Sealed, seal};
 use connect_dynamodb_kms::crypto::plaintext::Plaintext;
 use connect_dynamodb_kms::keys::EncryptionContext;
 use connect_dynamodb_kms::keys::cache::KeyCache;
-use connect_dynamodb_kms::record::partition_key::{IdHashing, SessionKeys};
+use connect_dynamodb_kms::record::partition_key::{IdHashing, PartitionKeys};
 use connect_dynamodb_kms::record::{
     AUTH_TAG, Attribute, EncryptedSessionRecord, Item, NOT_AFTER, SESSION_ID, TTL, Version,
     decode_base64,
@@ -388,7 +388,7 @@ async fn a_save_under_version_2_upgrades_and_a_version_is_read_only_where_it_is_
         let strict = SessionStore::new(
             backend.table.clone(),
             KeyCache::new(backend.keys.clone(), None),
-            SessionKeys::new("app:".into(), IdHashing::None),
+            PartitionKeys::new("app:".into(), IdHashing::None),
             RecordPolicy::new(Version::V2, accept, "sessions".into(), BTreeMap::new()),
             Saving::default(),
         );

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use connect_dynamodb_kms::crypto::plaintext::Plaintext;
 use connect_dynamodb_kms::keys::cache::KeyCache;
 use connect_dynamodb_kms::record::Version;
-use connect_dynamodb_kms::record::partition_key::{IdHashing, SessionKeys};
+use connect_dynamodb_kms::record::partition_key::{IdHashing, PartitionKeys};
 use connect_dynamodb_kms::store::{
     Attempt, End, Known, Lifetime, Lookup, OnConflict, RecordPolicy, Save, Saved, Saving,
     SessionStore,
@@ -18,9 +18,10 @@ use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
 use support::{Backend, SetNew, backends, store};
 
 const NOW: EpochMillis = EpochMillis(1_800_000_000_000.0);
-const END: EpochSeconds = EpochSeconds(1_800_003_600);
+/// So soon that the local mode does not remove it meanwhile: it looks for what has ended once a minute.
+const END: EpochSeconds = EpochSeconds(1_800_000_030);
 /// The moment of that end.
-const LATER: EpochMillis = EpochMillis(1_800_003_600_000.0);
+const LATER: EpochMillis = EpochMillis(1_800_000_030_000.0);
 
 fn json(text: &str) -> Plaintext {
     Plaintext::new(text.as_bytes().to_vec())
@@ -31,7 +32,7 @@ fn reader_of(backend: &Backend, version: Version) -> SessionStore {
     SessionStore::new(
         backend.table.clone(),
         KeyCache::new(backend.keys.clone(), None),
-        SessionKeys::new("app:".into(), IdHashing::None),
+        PartitionKeys::new("app:".into(), IdHashing::None),
         RecordPolicy::new(version, vec![version], "sessions".into(), BTreeMap::new()),
         Saving::default(),
     )

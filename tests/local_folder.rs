@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use connect_dynamodb_kms::local::{LocalFolder, LocalTable};
-use connect_dynamodb_kms::record::{Attribute, Item, SESSION_ID};
+use connect_dynamodb_kms::record::{Attribute, Item, SESSION_ID, TTL};
 use connect_dynamodb_kms::store::session_table::{Condition, SessionTable};
+use connect_dynamodb_kms::time::EpochMillis;
 
 fn table(path: &str) -> LocalTable {
     LocalTable::new(LocalFolder::new(path).unwrap(), "sessions")
@@ -29,6 +30,23 @@ async fn a_folder_opens_again_while_its_last_store_is_being_let_go_of() {
         assert!(found.unwrap().is_some(), "round {round}");
         collector.join().unwrap();
     }
+}
+
+/// The removal runs in the background: on this runtime of one thread, it has not begun when the table is closed.
+#[tokio::test]
+async fn what_has_ended_is_removed_also_where_the_table_is_closed_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let item = Item::from([
+        (SESSION_ID.into(), Attribute::S("s".into())),
+        (TTL.into(), Attribute::N("1000".into())),
+    ]);
+    let first = table(path);
+    first.put(item, Condition::Always).await.unwrap();
+    first.tidy(EpochMillis(1_000_000.0));
+    first.close().await;
+    drop(first);
+    assert!(table(path).get("s").await.unwrap().is_none());
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 use connect_dynamodb_kms::crypto::data_key::{DataKey, WrappedKey};
 use connect_dynamodb_kms::crypto::envelope::{Aad, Sealed, open, open_bound, seal, seal_bound};
 use connect_dynamodb_kms::crypto::plaintext::Plaintext;
-use connect_dynamodb_kms::record::partition_key::{IdHashing, SessionKeys};
+use connect_dynamodb_kms::record::partition_key::{IdHashing, PartitionKeys};
 use connect_dynamodb_kms::record::{
     AUTH_TAG, Attribute, Bound, COMMIT, ENCRYPTED_DATA, ENCRYPTED_KEY, EncryptedSessionRecord,
     ITEM_LIMIT, IV, Item, NOT_AFTER, Name, SALT, SESSION_ID, TTL, VERSION, item_size,
@@ -125,13 +125,13 @@ fn hashing() -> impl Strategy<Value = Hashing> {
     ]
 }
 
-fn session_keys(prefix: &str, hashing: Hashing) -> SessionKeys {
+fn session_keys(prefix: &str, hashing: Hashing) -> PartitionKeys {
     let hashing = match hashing {
         Hashing::None => IdHashing::None,
         Hashing::Sha256 => IdHashing::Sha256,
         Hashing::Keyed(secret) => IdHashing::Keyed(Zeroizing::new(secret)),
     };
-    SessionKeys::new(prefix.to_owned(), hashing)
+    PartitionKeys::new(prefix.to_owned(), hashing)
 }
 
 /// Version 1 and version 2: sealed, it has its length and other bytes; opened, it is what it was.

@@ -15,7 +15,7 @@ use connect_dynamodb_kms::crypto::plaintext::Plaintext;
 use connect_dynamodb_kms::error::Result;
 use connect_dynamodb_kms::keys::cache::{KeyCache, Limits};
 use connect_dynamodb_kms::keys::{DataKeys, EncryptionContext};
-use connect_dynamodb_kms::record::partition_key::{IdHashing, SessionKeys};
+use connect_dynamodb_kms::record::partition_key::{IdHashing, PartitionKeys};
 use connect_dynamodb_kms::record::{
     AUTH_TAG, Attribute, COMMIT, ENCRYPTED_DATA, ENCRYPTED_KEY, IV, Item, NOT_AFTER, Name, SALT,
     SESSION_ID, TTL, VERSION, Version,
@@ -115,7 +115,7 @@ fn cold_store(
     SessionStore::new(
         backend.table.clone(),
         KeyCache::new(backend.keys.clone(), Some(Limits::DEFAULT)),
-        SessionKeys::new(prefix.into(), IdHashing::None),
+        PartitionKeys::new(prefix.into(), IdHashing::None),
         RecordPolicy::new(
             Version::V2,
             accept.to_vec(),
@@ -388,7 +388,7 @@ async fn hashed_ids_bind_records_of_version_1_too() {
     for backend in backends() {
         for version in VERSIONS {
             let reader = store_with(&backend, version, IdHashing::Sha256);
-            let keys = SessionKeys::new("app:".into(), IdHashing::Sha256);
+            let keys = PartitionKeys::new("app:".into(), IdHashing::Sha256);
             let mut items = Vec::new();
             for sid in ["one", "two"] {
                 let json = Plaintext::new(content_of(sid).into_bytes());

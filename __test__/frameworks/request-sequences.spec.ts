@@ -6,6 +6,7 @@ import type { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 import { type AwsBackend, quiet, startAws } from '../support/backends.ts';
 import { type Answer, Browser } from '../support/browser.ts';
 import { expressWith, type Framework, fastify, frameworks } from '../support/framework-apps.ts';
+import { turnKeys } from '../support/key-clock.ts';
 import { calls, traced } from '../support/outcomes.ts';
 
 const NOW = Date.UTC(2030, 0, 1) + 250;
@@ -209,6 +210,7 @@ for (const [framework, sequences] of steps) {
       const counted = await calls(backend, async () => {
         for (let request = 0; request < 200; request++) {
           mock.timers.tick(500);
+          turnKeys(0.4); // 80 seconds in all, and what the requests take themselves
           assert.equal((await browser.get('/me')).status, 200);
         }
       });

@@ -188,9 +188,9 @@ describe('data keys', () => {
     let decrypts = 0;
     const silent = await startHttp(() => void decrypts++);
     t.after(() => silent.close());
-    const store = backend.store({ kmsEndpoint: silent.url, timeouts: { attemptMillis: 1000, callMillis: 1000 } });
+    const store = backend.store({ kmsEndpoint: silent.url, timeouts: { attemptMillis: 4000, callMillis: 4000 } });
     const first = failing(store.get('sid'), 'ERR_KMS_UNAVAILABLE');
-    await delay(500); // of the 1,000 that a call has
+    await delay(1500); // of the 4,000 that a call has
     const others = Array.from({ length: 300 }, () => failing(store.get('sid'), 'ERR_KMS_UNAVAILABLE'));
     await Promise.all([first, ...others]);
     assert.equal(decrypts, 1);

@@ -30,7 +30,8 @@ function actions(statements: Statement[], named?: string): string[] {
 /** Every IAM action that the Rust code names at a call. */
 async function actionsInTheCode(): Promise<string[]> {
   const folder = join(root, 'src', 'aws');
-  const sources = await Promise.all((await readdir(folder)).map((file) => readFile(join(folder, file), 'utf8')));
+  const files = (await readdir(folder, { recursive: true })).filter((file) => file.endsWith('.rs'));
+  const sources = await Promise.all(files.map((file) => readFile(join(folder, file), 'utf8')));
   return [
     ...new Set(sources.flatMap((source) => [...source.matchAll(/"((?:dynamodb|kms):[A-Z]\w+)"/g)].map(([, action]) => action!))),
   ].sort();

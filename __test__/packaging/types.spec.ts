@@ -2,18 +2,20 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { describe, it } from 'node:test';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const compiler = fileURLToPath(new URL('../node_modules/typescript/bin/tsc', import.meta.url));
 const consumers = ['express.ts', 'fastify.ts', 'store.ts'];
 const modules = [...consumers, 'import-require.cts', 'named-imports.cts', 'named-imports.mts'];
 
-/** Runs `tsc` on a project of `types/`. */
-async function compile(project: string, ...args: string[]): Promise<{ code: number; output: string }> {
-  const path = fileURLToPath(new URL(`../types/tsconfig.${project}.json`, import.meta.url));
+/** Runs `tsc` on a project. */
+async function compile(path: string, ...args: string[]): Promise<{ code: number; output: string }> {
   return new Promise((done) => {
-    execFile(process.execPath, [compiler, '--project', path, ...args], (error, stdout, stderr) => {
+    execFile(process.execPath, [compiler, '--project', path, '--pretty', 'false', ...args], (error, stdout, stderr) => {
       done({ code: error ? Number(error.code) : 0, output: stdout + stderr });
     });
   });
@@ -31,10 +33,11 @@ describe('the types', { concurrency: 2 }, () => {
     },
   ]) {
     it(`fit applications, and refuse mistakes, ${title}`, async () => {
-      const { code, output } = await compile(project);
+      const path = fileURLToPath(new URL(`../types/tsconfig.${project}.json`, import.meta.url));
+      const { code, output } = await compile(path);
       assert.equal(output, '');
       assert.equal(code, 0);
-      const { output: listed } = await compile(project, '--listFilesOnly');
+      const { output: listed } = await compile(path, '--listFilesOnly');
       for (const file of files) assert.ok(listed.includes(`/types/${file}\n`), `${file} was not compiled`);
       assert.ok(
         listed.includes('/node_modules/connect-dynamodb-kms/index.d.ts\n'),
@@ -42,4 +45,29 @@ describe('the types', { concurrency: 2 }, () => {
       );
     });
   }
+});
+
+describe('the types in the JSDoc of lib/', () => {
+  const root = fileURLToPath(new URL('../..', import.meta.url));
+  let folder: string;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'jsdoc-'));
+  });
+  after(() => rm(folder, { recursive: true }));
+
+  it('fit one another, every file of it, and a mistake is found', async () => {
+    const parse = JSON.stringify(join(root, 'lib', 'session-json.js'));
+    const mistake = `require(${parse}).parse(1);\nfunction untyped(given) { return given; }\nuntyped(1);\n`;
+    await writeFile(join(folder, 'mistake.js'), mistake);
+    const include = [join(root, 'lib'), join(root, 'index.js'), 'mistake.js'];
+    await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ extends: join(root, 'tsconfig.json'), include }));
+    const { output } = await compile(join(folder, 'tsconfig.json'));
+    const found = output.split('\n').filter((line) => line.includes('error TS'));
+    assert.match(found[0] ?? '', /mistake\.js\(1,\d+\): error TS2345/);
+    assert.match(found[1] ?? '', /mistake\.js\(2,\d+\): error TS7006/);
+    assert.equal(found.length, 2, output);
+    const { output: listed } = await compile(join(folder, 'tsconfig.json'), '--listFilesOnly');
+    for (const file of (await readdir(join(root, 'lib'), { recursive: true })).filter((name) => name.endsWith('.js')))
+      assert.ok(listed.includes(`/lib/${file.replaceAll('\\', '/')}\n`), `${file} was not compiled`);
+  });
 });

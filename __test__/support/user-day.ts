@@ -10,6 +10,7 @@ import express, { type Express } from 'express';
 import session from 'express-session';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { Browser } from './browser.ts';
+import { turnKeys } from './key-clock.ts';
 
 declare module 'express-session' {
   interface SessionData {
@@ -130,7 +131,9 @@ export async function playDay(
   for (let visit = 0; visit < VISITS; visit++) {
     for (const [device, browser] of browsers.entries()) {
       for (let request = 0; request < REQUESTS_A_VISIT; request++) {
-        mock.timers.setTime(start + visit * HOUR + device * 10 * MINUTE + request * 20 * SECOND);
+        const now = start + visit * HOUR + device * 10 * MINUTE + request * 20 * SECOND;
+        turnKeys((now - Date.now()) / SECOND);
+        mock.timers.setTime(now);
         const asked = path(device, visit, request);
         const { status, body } = await (asked === '/tokens' ? browser.get(asked) : browser.post(asked));
         await settled();

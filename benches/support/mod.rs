@@ -15,7 +15,7 @@ use connect_dynamodb_kms::crypto::plaintext::Plaintext;
 use connect_dynamodb_kms::keys::cache::{KeyCache, Limits};
 use connect_dynamodb_kms::keys::{DataKeys, EncryptionContext};
 use connect_dynamodb_kms::record::mark::Mark;
-use connect_dynamodb_kms::record::partition_key::{IdHashing, SessionKeys};
+use connect_dynamodb_kms::record::partition_key::{IdHashing, PartitionKeys};
 use connect_dynamodb_kms::record::{EncryptedSessionRecord, Item, Version};
 use connect_dynamodb_kms::store::session_table::SessionTable;
 use connect_dynamodb_kms::store::{
@@ -198,7 +198,7 @@ fn store(table: Arc<dyn SessionTable>, keys: Arc<dyn DataKeys>) -> SessionStore 
     SessionStore::new(
         table,
         KeyCache::new(keys, Some(Limits::DEFAULT)),
-        SessionKeys::new(PREFIX.into(), IdHashing::None),
+        PartitionKeys::new(PREFIX.into(), IdHashing::None),
         RecordPolicy::new(
             Version::V2,
             vec![Version::V1, Version::V2],

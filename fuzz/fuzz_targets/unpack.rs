@@ -3,7 +3,7 @@
 #![no_main]
 
 use connect_dynamodb_kms::crypto::plaintext::Plaintext;
-use connect_dynamodb_kms::record::partition_key::{IdHashing, SessionKeys};
+use connect_dynamodb_kms::record::partition_key::{IdHashing, PartitionKeys};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use zeroize::Zeroizing;
@@ -35,7 +35,7 @@ fuzz_target!(|input: Input| {
     if input.prefix.len() > 1024 {
         return; // the options do not let it pass
     }
-    let keys = SessionKeys::new(input.prefix, hashing);
+    let keys = PartitionKeys::new(input.prefix, hashing);
     let Ok(table_key) = keys.key(&input.sid) else {
         return;
     };

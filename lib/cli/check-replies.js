@@ -24,6 +24,10 @@ Exit status: 0 nothing found, 1 something found or a file that cannot be parsed,
 Needs oxc-parser: npm install --save-dev oxc-parser
 `;
 
+/**
+ * @param {number} number
+ * @param {string} noun
+ */
 const count = (number, noun) => `${number} ${noun}${number === 1 ? '' : 's'}`;
 
 /** @param {string[]} args @returns {Promise<number>} the exit status */
@@ -39,6 +43,7 @@ async function run(args) {
   }
   const parser = await loadParser();
   const sources = await readSources(positionals.length > 0 ? positionals : ['.']);
+  /** @type {{ path: string, source: string, program: any }[]} */
   const files = [];
   const unreadable = [];
   for (const { path, source } of sources) {
@@ -56,6 +61,11 @@ async function run(args) {
   return findings.length > 0 || unreadable.length > 0 ? 1 : 0;
 }
 
+/**
+ * @param {number} files
+ * @param {import('./replies/analyse.js').Finding[]} findings
+ * @param {{ file: string, message: string }[]} unreadable
+ */
 function print(files, findings, unreadable) {
   const lines = [
     ...unreadable.map(({ file, message }) => `${file}: cannot be parsed: ${message}`),

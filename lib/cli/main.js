@@ -6,8 +6,8 @@
 const { version } = require('../../package.json');
 
 /**
- * The commands: what each is for, in a line, and where it is. `run(arguments)` gives the exit
- * status.
+ * The commands: what each is for, in a line, and where it is. `run(arguments)` gives the exit status.
+ * @type {Record<string, { summary: string, load: () => { run: (args: string[]) => Promise<number> } }>}
  */
 const COMMANDS = {
   'check-replies': {
@@ -29,6 +29,7 @@ ${Object.entries(COMMANDS)
 /** The exit status of wrong usage, for all commands. */
 const WRONG_USAGE = 2;
 
+/** @param {string[]} args */
 async function main([name, ...rest]) {
   if (name === '--help' || name === '-h' || name === 'help') {
     process.stdout.write(USAGE);
@@ -38,15 +39,14 @@ async function main([name, ...rest]) {
     process.stdout.write(`${version}\n`);
     return 0;
   }
-  if (!Object.hasOwn(COMMANDS, name ?? '')) {
+  if (name === undefined || !Object.hasOwn(COMMANDS, name)) {
     process.stderr.write(name === undefined ? USAGE : `connect-dynamodb-kms: unknown command ${name}\n\n${USAGE}`);
     return WRONG_USAGE;
   }
   try {
     return await COMMANDS[name].load().run(rest);
   } catch (error) {
-    // What a command cannot do as it was asked: wrong arguments, a file or a package that is
-    // missing.
+    // What a command cannot do as it was asked: wrong arguments, a file or a package that is missing.
     if (!error.usage && !String(error.code).startsWith('ERR_PARSE_ARGS')) throw error;
     process.stderr.write(`connect-dynamodb-kms ${name}: ${error.message}\n`);
     return WRONG_USAGE;

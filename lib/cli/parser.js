@@ -10,7 +10,13 @@ const { UsageError } = require('./usage-error.js');
 const MISSING =
   'needs oxc-parser: `npm install --save-dev oxc-parser`, or `npx --package=connect-dynamodb-kms --package=oxc-parser connect-dynamodb-kms check-replies`';
 
-/** @returns {Promise<{ parseSync: Function }>} */
+/**
+ * What is needed of oxc-parser.
+ * @typedef {object} Parser
+ * @property {(path: string, source: string, options: object) => { program: any, errors: { severity: string, message: string }[] }} parseSync
+ */
+
+/** @returns {Promise<Parser>} */
 async function loadParser() {
   for (const from of [join(process.cwd(), 'package.json'), __filename]) {
     let path;
@@ -25,10 +31,18 @@ async function loadParser() {
   throw new UsageError(MISSING);
 }
 
-/** JavaScript in `.js` may hold JSX. */
+/**
+ * JavaScript in `.js` may hold JSX.
+ * @type {Record<string, string>}
+ */
 const LANGUAGES = { js: 'jsx', mjs: 'jsx', cjs: 'jsx', jsx: 'jsx', ts: 'ts', mts: 'ts', cts: 'ts', tsx: 'tsx' };
 
-/** @returns {{ program?: object, error?: string }} offsets in UTF-16 units */
+/**
+ * @param {Parser} parser
+ * @param {string} path
+ * @param {string} source
+ * @returns {{ program?: any, error?: string }} offsets in UTF-16 units
+ */
 function parseSource(parser, path, source) {
   const lang = LANGUAGES[path.slice(path.lastIndexOf('.') + 1)];
   const { program, errors } = parser.parseSync(path, source, { lang, preserveParens: false });

@@ -8,8 +8,13 @@ const { UsageError } = require('./usage-error.js');
 
 const SOURCE = /\.([cm]?[jt]s|[jt]sx)$/;
 const GENERATED = /\.d\.[cm]?ts$|\.min\.[cm]?js$/;
+/** @param {string} name */
 const isLeftOut = (name) => name === 'node_modules' || name === 'dist' || name.startsWith('.');
 
+/**
+ * @param {string} folder
+ * @returns {AsyncGenerator<string>} the paths of its sources.
+ */
 async function* below(folder) {
   const entries = await readdir(folder, { withFileTypes: true });
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {

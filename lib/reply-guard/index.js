@@ -8,18 +8,40 @@ const GUARD = Symbol.for('connect-dynamodb-kms.reply-guard');
 
 const ADVICE = 'write `return reply` in all hooks and handlers, or it may run a handler whose hook has refused the request';
 
+/**
+ * @typedef {import('./places.js').Application} Application
+ * @typedef {import('./replies.js').Reply} Reply
+ */
+
+/**
+ * A hook or handler that is wrapped.
+ * @typedef {object} Place
+ * @property {string} name
+ * @property {string} what the subject of the warning's sentence.
+ * @property {number} reply which of its arguments is the reply.
+ * @property {boolean} [anyValue] whether what its promise gives means nothing to Fastify.
+ * @property {(reply: Reply) => void} [before] is called before it.
+ * @property {boolean} [found] whether it was reported.
+ */
+
 /** The guard of one application. */
 class ReplyGuard {
   #app;
   #hasEnded;
   #isWanted;
+  /** @type {string | undefined} */
   #ownReply;
   #givenUp = false;
   /** Set if the application asked for the guard, whatever its store. */
   asked = false;
+  /** @type {Set<(place: string) => unknown>} */
   reports = new Set();
-  found = { routes: [] };
+  found = { routes: /** @type {string[]} */ ([]) };
 
+  /**
+   * @param {Application} app
+   * @param {() => boolean} isWanted
+   */
   constructor(app, isWanted) {
     this.#app = app;
     this.#isWanted = isWanted;
@@ -44,19 +66,29 @@ class ReplyGuard {
     return false;
   }
 
-  /** The application defines this property of its replies itself; it works as without a guard. */
+  /**
+   * The application defines this property of its replies itself; it works as without a guard.
+   * @param {string} name
+   */
   giveUp(name) {
     this.#ownReply ??= name;
   }
 
   /**
-   * A proxy keeps the name, the kind and the properties of a function, for Fastify and for other
-   * hooks.
+   * A proxy keeps the name, the kind and the properties of a function, for Fastify and for other hooks.
+   * @param {any} target
+   * @param {Place} place
    */
   #wrap(target, place) {
     return new Proxy(target, { apply: (_target, self, args) => this.#call(target, self, args, place) });
   }
 
+  /**
+   * @param {Function} target
+   * @param {unknown} self
+   * @param {any[]} args
+   * @param {Place} place
+   */
   #call(target, self, args, place) {
     const reply = args[place.reply];
     // @fastify/websocket gives its handlers (socket, request).
@@ -65,6 +97,7 @@ class ReplyGuard {
     const { [SENDS]: sends, [AWAITS]: awaits } = reply;
     const result = Reflect.apply(target, self, args);
     if (!isPromise(result) || result === reply) return result;
+    /** @param {unknown} value */
     const settled = (value) => {
       if (reply[SENDS] === sends || reply[AWAITS] !== awaits) return value;
       if (value !== undefined && !place.anyValue) return value;
@@ -75,6 +108,7 @@ class ReplyGuard {
     };
     // An error handler may still be sending its answer. Then this error comes too late, as after
     // any answer.
+    /** @param {unknown} error */
     const failed = (error) => {
       if (reply[SENDS] === sends || reply.sent) throw error;
       return reply;
@@ -83,6 +117,7 @@ class ReplyGuard {
     return (result instanceof Promise ? result : Promise.resolve(result)).then(settled, failed);
   }
 
+  /** @param {Place} place */
   #report(place) {
     if (place.found) return;
     place.found = true;
@@ -98,18 +133,23 @@ class ReplyGuard {
     }
   }
 
+  /** @param {Place} place */
   #log({ name, what }) {
     this.#app.log.warn(`${name}: ${what} answers without returning the reply; write \`return reply\` at its end`);
   }
 }
 
-/** Whether an application, or the application of an instance, has a guard. */
+/**
+ * Whether an application, or the application of an instance, has a guard.
+ * @param {Application} app
+ * @returns {boolean}
+ */
 function isGuarded(app) {
   return app[GUARD] !== undefined;
 }
 
 /**
- * @param {object} app a Fastify instance
+ * @param {Application} app a Fastify instance
  * @param {() => boolean} isWanted whether the guard acts in an application that did not ask for it
  */
 function install(app, isWanted = () => false) {
@@ -122,8 +162,7 @@ function install(app, isWanted = () => false) {
 /**
  * Treats the hooks and handlers of an application that answer without returning the reply as
  * answered, and names them. index.d.ts documents it.
- *
- * @param {object} app a Fastify instance without hooks and routes
+ * @param {Application} app a Fastify instance without hooks and routes
  * @param {{ report?: (place: string) => unknown }} [options]
  * @returns {{ routes: string[] }} the names found so far
  */

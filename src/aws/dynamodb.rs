@@ -70,7 +70,7 @@ impl DynamoDbTable {
     /// What a refused write met. `DynamoDB` returns the item with the refusal. Servers that do not
     /// know `ReturnValuesOnConditionCheckFailure` do not, so the item is read: otherwise the
     /// refusal would look like one that met no item.
-    async fn told(&self, outcome: Outcome, key: &str) -> Result<Outcome> {
+    async fn read_if_untold(&self, outcome: Outcome, key: &str) -> Result<Outcome> {
         match outcome {
             Outcome::Refused(None) => Ok(Outcome::Refused(self.get(key).await?)),
             outcome => Ok(outcome),
@@ -155,7 +155,7 @@ impl SessionTable for DynamoDbTable {
             PutItemError::ConditionalCheckFailedException(refused) => Some(refused),
             _ => None,
         });
-        self.told(outcome?, &key).await
+        self.read_if_untold(outcome?, &key).await
     }
 
     async fn extend(&self, key: &str, ttl: EpochSeconds, condition: Condition) -> Result<Outcome> {
@@ -180,7 +180,7 @@ impl SessionTable for DynamoDbTable {
             UpdateItemError::ConditionalCheckFailedException(refused) => Some(refused),
             _ => None,
         });
-        self.told(outcome?, key).await
+        self.read_if_untold(outcome?, key).await
     }
 
     async fn delete(&self, key: &str, condition: Condition) -> Result<Outcome> {
@@ -202,7 +202,7 @@ impl SessionTable for DynamoDbTable {
             DeleteItemError::ConditionalCheckFailedException(refused) => Some(refused),
             _ => None,
         });
-        self.told(outcome?, key).await
+        self.read_if_untold(outcome?, key).await
     }
 
     async fn delete_all(&self, keys: Vec<String>) -> Result<()> {

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 
 use super::attributes::attribute_value;
 use crate::record::lease::{LEASE_UNTIL, OWNER};
-use crate::record::{AUTH_TAG, MARKS, NOT_AFTER, SESSION_ID, TTL};
+use crate::record::{AUTH_TAG, NOT_AFTER, RECORD_ATTRIBUTES, SESSION_ID, TTL};
 use crate::store::session_table::{Condition, Scan};
 use crate::time::EpochSeconds;
 
@@ -81,10 +81,10 @@ fn lives(at: EpochSeconds, until: EpochSeconds, further: &str) -> Expression {
 
 pub(super) fn filter_expression(scan: &Scan) -> Expression {
     let mut filter = Expression {
-        names: names(MARKS),
+        names: names(RECORD_ATTRIBUTES),
         ..Expression::default()
     };
-    let mut terms: Vec<String> = MARKS
+    let mut terms: Vec<String> = RECORD_ATTRIBUTES
         .iter()
         .map(|mark| format!("attribute_exists(#{mark})"))
         .collect();

@@ -11,7 +11,7 @@ use crate::aws::{ClientSettings, Timeouts};
 use crate::error::{Error, Result, Unset};
 use crate::keys::cache::Limits;
 use crate::record::Version;
-use crate::record::partition_key::{IdHashing, SessionKeys};
+use crate::record::partition_key::{IdHashing, PartitionKeys};
 use crate::store::{Lifetime, OnConflict, Saving, context_of_records};
 
 /// The key, table and region of the gateway that this store was first written for.
@@ -224,7 +224,7 @@ impl StoreConfig {
         let (record_version, accept_versions) = options.versions()?;
         let encryption_context = options.encryption_context(&table_name)?;
         let hash_session_ids = options.hash_session_ids()?;
-        SessionKeys::new(prefix.clone(), IdHashing::None).check_prefix()?;
+        PartitionKeys::new(prefix.clone(), IdHashing::None).check_prefix()?;
         let saving = options.saving()?;
         options.number("maxRecentSessions")?; // the facade keeps them
         options.number("maxCallsInFlight")?; // and counts these

@@ -147,7 +147,7 @@ pub struct Mark {
     pub content: Content,
     /// Whether a save would use the same layout and the same key encryption key. If not, the next
     /// save writes even an unchanged session, so that a change of either is completed.
-    pub current: bool,
+    pub up_to_date: bool,
 }
 
 impl Mark {
@@ -169,7 +169,7 @@ impl Mark {
         bytes.extend_from_slice(&self.ttl.0.to_be_bytes());
         bytes.extend_from_slice(&self.content.cookie);
         bytes.extend_from_slice(&self.content.rest);
-        bytes.push(u8::from(self.current));
+        bytes.push(u8::from(self.up_to_date));
         BASE64URL.encode_to_string(bytes)
     }
 
@@ -203,7 +203,7 @@ impl Mark {
                 cookie: *cookie,
                 rest: *rest,
             },
-            current: match bytes {
+            up_to_date: match bytes {
                 [0] => false,
                 [1] => true,
                 _ => return None,

@@ -40,7 +40,7 @@ pub const SALT: &str = "salt";
 pub const COMMIT: &str = "commit";
 
 /// An item without all of these belongs to another application: it is neither counted nor removed.
-pub const MARKS: [&str; 3] = [VERSION, ENCRYPTED_KEY, ENCRYPTED_DATA];
+pub const RECORD_ATTRIBUTES: [&str; 3] = [VERSION, ENCRYPTED_KEY, ENCRYPTED_DATA];
 
 /// The largest size of an item, in bytes, names included (Amazon DynamoDB Developer Guide,
 /// "Constraints": 400 KB).
@@ -291,7 +291,9 @@ pub fn has_ended(item: &Item, now: EpochMillis) -> bool {
 /// Whether an item is a record of this store, readable or not.
 #[must_use]
 pub fn is_ours(item: &Item) -> bool {
-    MARKS.iter().all(|mark| item.contains_key(*mark))
+    RECORD_ATTRIBUTES
+        .iter()
+        .all(|mark| item.contains_key(*mark))
 }
 
 /// Decodes canonical base64: padded, no stray bits, nothing else in between (RFC 4648 §3.5, §4).
@@ -543,7 +545,7 @@ mod tests {
     #[test]
     fn an_item_is_ours_with_all_three_marks() {
         assert!(is_ours(&record().to_item()));
-        for mark in MARKS {
+        for mark in RECORD_ATTRIBUTES {
             let mut item = record().to_item();
             item.remove(mark);
             assert!(!is_ours(&item), "without {mark}");

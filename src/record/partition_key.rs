@@ -49,7 +49,7 @@ pub enum IdHashing {
 }
 
 /// What a store does with session ids.
-pub struct SessionKeys {
+pub struct PartitionKeys {
     /// As it is in the table, with its delimiter.
     prefix: String,
     /// The bytes of the prefix as it was given.
@@ -57,10 +57,10 @@ pub struct SessionKeys {
     hashing: IdHashing,
 }
 
-impl SessionKeys {
+impl PartitionKeys {
     /// Ids of a store with this prefix.
     #[must_use]
-    pub fn new(mut prefix: String, hashing: IdHashing) -> SessionKeys {
+    pub fn new(mut prefix: String, hashing: IdHashing) -> PartitionKeys {
         let given = prefix.len();
         let ended = prefix.ends_with(DELIMITERS) && !prefix.ends_with(TERMINATOR);
         if !prefix.is_empty() && !ended {
@@ -72,7 +72,7 @@ impl SessionKeys {
             prefix = escaped(&prefix, unusual).into_owned();
             prefix.push(delimiter);
         }
-        SessionKeys {
+        PartitionKeys {
             prefix,
             given,
             hashing,
@@ -173,7 +173,7 @@ impl SessionKeys {
     /// id.
     ///
     /// # Errors
-    /// As [`SessionKeys::key`].
+    /// As [`PartitionKeys::key`].
     pub fn lease_key(&self, sid: &str) -> Result<String> {
         let hash = BASE64URL.encode_to_string(Sha256::digest(self.key(sid)?));
         Ok(format!("{}{LEASE}{hash}", self.prefix))
@@ -347,8 +347,8 @@ fn split(payload: &str) -> Option<(String, &str)> {
 mod tests {
     use super::*;
 
-    fn keys(hashing: IdHashing) -> SessionKeys {
-        SessionKeys::new("app:".into(), hashing)
+    fn keys(hashing: IdHashing) -> PartitionKeys {
+        PartitionKeys::new("app:".into(), hashing)
     }
 
     fn text(payload: &[u8]) -> Plaintext<String> {
@@ -407,7 +407,7 @@ mod tests {
         "%:",
     ];
 
-    fn all_keys() -> impl Iterator<Item = (&'static str, bool, SessionKeys)> {
+    fn all_keys() -> impl Iterator<Item = (&'static str, bool, PartitionKeys)> {
         let hashing = |hashed| {
             if hashed {
                 IdHashing::Sha256
@@ -420,7 +420,7 @@ mod tests {
                 (
                     prefix,
                     hashed,
-                    SessionKeys::new(prefix.into(), hashing(hashed)),
+                    PartitionKeys::new(prefix.into(), hashing(hashed)),
                 )
             })
         })
@@ -448,7 +448,7 @@ mod tests {
 
     #[test]
     fn no_session_has_the_key_of_a_lease() {
-        let whole = SessionKeys::new(String::new(), IdHashing::None);
+        let whole = PartitionKeys::new(String::new(), IdHashing::None);
         let stores: Vec<_> = all_keys().map(|(.., keys)| keys).chain([whole]).collect();
         for lease in stores.iter().map(|keys| keys.lease_key("s").unwrap()) {
             for keys in &stores {
@@ -476,11 +476,11 @@ mod tests {
             ("ids:", "#a:b %_*?&=+"),
             ("made during an outage:", "\u{1f600} :x"),
         ] {
-            let keys = SessionKeys::new(prefix.into(), IdHashing::None);
+            let keys = PartitionKeys::new(prefix.into(), IdHashing::None);
             assert_eq!(keys.key(id).unwrap(), format!("{prefix}{id}"));
         }
         let key = |prefix: &str, id| {
-            SessionKeys::new(prefix.into(), IdHashing::None)
+            PartitionKeys::new(prefix.into(), IdHashing::None)
                 .key(id)
                 .unwrap()
         };
@@ -491,7 +491,7 @@ mod tests {
 
     #[test]
     fn without_a_prefix_plain_ids_stand_for_the_whole_table() {
-        let whole = SessionKeys::new(String::new(), IdHashing::None);
+        let whole = PartitionKeys::new(String::new(), IdHashing::None);
         for (.., keys) in all_keys() {
             for id in IDS {
                 let key = keys.key(id).unwrap();
@@ -499,7 +499,7 @@ mod tests {
                 assert_eq!(whole.key(&whole.id(&key)).unwrap(), key);
             }
         }
-        let hashed = SessionKeys::new(String::new(), IdHashing::Sha256);
+        let hashed = PartitionKeys::new(String::new(), IdHashing::Sha256);
         assert!(hashed.owns(&hashed.key("s").unwrap()));
         assert!(!hashed.owns("app:ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"));
     }

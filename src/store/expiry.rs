@@ -127,7 +127,7 @@ impl SessionStore {
         let short = end.exact.0 - now.0 < COARSE;
         let coarse = short && matches!(due, Due::On(_));
         let over = matches!(due, Due::Over);
-        (over || !lives(mark, ends, now) || (mark.current && !coarse)).then_some(due)
+        (over || !lives(mark, ends, now) || (mark.up_to_date && !coarse)).then_some(due)
     }
 
     /// How the end of a session whose content is what it was is to move.

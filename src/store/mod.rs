@@ -18,7 +18,7 @@ use crate::crypto::plaintext::Plaintext;
 use crate::error::{Error, Result};
 use crate::keys::cache::{CacheCounters, KeyCache};
 use crate::record::mark::Mark;
-use crate::record::partition_key::SessionKeys;
+use crate::record::partition_key::PartitionKeys;
 use crate::record::{
     AUTH_TAG, Attribute, EncryptedSessionRecord, Item, SESSION_ID, Version, has_ended, is_ours,
 };
@@ -59,7 +59,7 @@ pub enum Lookup {
 pub struct SessionStore {
     table: Arc<dyn SessionTable>,
     keys: KeyCache,
-    ids: SessionKeys,
+    ids: PartitionKeys,
     policy: RecordPolicy,
     saving: Saving,
 }
@@ -70,7 +70,7 @@ impl SessionStore {
     pub fn new(
         table: Arc<dyn SessionTable>,
         keys: KeyCache,
-        ids: SessionKeys,
+        ids: PartitionKeys,
         policy: RecordPolicy,
         saving: Saving,
     ) -> SessionStore {

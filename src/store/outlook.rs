@@ -70,7 +70,7 @@ impl SessionStore {
         now: EpochMillis,
         end: End,
     ) -> Outlook {
-        if cookie == mark.content.cookie && (mark.current || !lives(mark, ends, now)) {
+        if cookie == mark.content.cookie && (mark.up_to_date || !lives(mark, ends, now)) {
             self.due(mark, ends, now, end).into()
         } else {
             Outlook::Write

@@ -449,6 +449,6 @@ pub(super) fn mark_of(record: &EncryptedSessionRecord, content: Content) -> Mark
         tag: record.sealed.tag,
         ttl: record.ttl,
         content,
-        current: true,
+        up_to_date: true,
     }
 }

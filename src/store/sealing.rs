@@ -119,7 +119,7 @@ impl SessionStore {
             tag,
             ttl,
             content: Content::of(json.as_bytes()),
-            current: version == self.policy.write && wrapped_by == 0,
+            up_to_date: version == self.policy.write && wrapped_by == 0,
         };
         Ok(OpenedSession {
             id,

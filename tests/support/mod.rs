@@ -17,7 +17,7 @@ use connect_dynamodb_kms::keys::DataKeys;
 use connect_dynamodb_kms::keys::cache::{KeyCache, Limits};
 use connect_dynamodb_kms::local::{LocalFolder, LocalKeys, LocalTable};
 use connect_dynamodb_kms::record::Version;
-use connect_dynamodb_kms::record::partition_key::{IdHashing, SessionKeys};
+use connect_dynamodb_kms::record::partition_key::{IdHashing, PartitionKeys};
 use connect_dynamodb_kms::store::session_table::SessionTable;
 use connect_dynamodb_kms::store::{
     Attempt, End, Known, RecordPolicy, Save, Saved, Saving, SessionStore,
@@ -137,7 +137,7 @@ pub(crate) fn store_with(backend: &Backend, write: Version, hashing: IdHashing) 
     SessionStore::new(
         backend.table.clone(),
         KeyCache::new(backend.keys.clone(), Some(Limits::DEFAULT)),
-        SessionKeys::new("app:".into(), hashing),
+        PartitionKeys::new("app:".into(), hashing),
         RecordPolicy::new(
             write,
             vec![Version::V1, Version::V2],

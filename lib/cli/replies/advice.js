@@ -4,13 +4,22 @@
 
 const { children, isFunction, propertyName, unwrap } = require('./syntax.js');
 
+/**
+ * @typedef {import('./syntax.js').Node} Node
+ */
+
 const LONGEST_ARGUMENT = 24;
 
-/** A call on one line, with its longer arguments left out: `reply.code(401).send(…)`. */
+/**
+ * A call on one line, with its longer arguments left out: `reply.code(401).send(…)`.
+ * @param {Node} node
+ * @param {string} source
+ * @returns {string}
+ */
 function shortened(node, source) {
   const at = unwrap(node);
   if (at.type === 'CallExpression') {
-    const text = at.arguments.map((one) => source.slice(one.start, one.end)).join(', ');
+    const text = at.arguments.map((/** @type {Node} */ one) => source.slice(one.start, one.end)).join(', ');
     const short = text.length <= LONGEST_ARGUMENT && !/[\n{`]/.test(text) ? text : '…';
     return `${shortened(at.callee, source)}(${short})`;
   }
@@ -19,7 +28,11 @@ function shortened(node, source) {
   return text.length <= LONGEST_ARGUMENT ? text : '…';
 }
 
-/** The nodes around a node, from the outside in. */
+/**
+ * The nodes around a node, from the outside in.
+ * @param {Node} node
+ * @param {Node} root
+ */
 function nodesAround(node, root) {
   const around = [];
   for (let at = root; at && at !== node; at = children(at).find(({ start, end }) => start <= node.start && node.end <= end))
@@ -27,6 +40,7 @@ function nodesAround(node, root) {
   return around;
 }
 
+/** @param {Node} call */
 const isPromiseStep = (call) => /^(then|catch|finally)$/.test((call.callee && propertyName(unwrap(call.callee))) ?? '');
 
 /**
@@ -41,6 +55,7 @@ function advice({ node, module, kind, exit }, handler) {
   const inner = functions.at(-1);
   /** What each function is given to. */
   const owners = functions.map((fn) => around[around.indexOf(fn) - 1]);
+  /** @param {string} write */
   const say = (write) => ({ code, write });
   if (owners.some((owner) => owner.type === 'NewExpression' && owner.callee.name === 'Promise')) {
     return say('resolve the promise with the reply, or write `await reply` at the end of the handler');

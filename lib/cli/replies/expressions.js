@@ -1,19 +1,45 @@
 'use strict';
 
-// Follows the expressions of one function: where they answer, and which of them waits for an answer
-// once it is awaited or returned.
+// Follows the expressions of one function: where they answer, and which of them waits for an answer once it is awaited or returned.
 
 const { children, isFunction, propertyName, unwrap, usesParameters } = require('./syntax.js');
 const { ANSWERS, GETTERS } = require('./names.js');
 const { join, NOTHING, Value } = require('./values.js');
 
+/**
+ * @typedef {import('./syntax.js').Node} Node
+ * @typedef {import('./flow.js').State} State
+ * @typedef {import('./modules.js').Module} Module
+ * @typedef {import('./functions.js').Functions} Functions
+ * @typedef {import('./functions.js').Activation} Activation
+ * @typedef {import('./functions.js').Outcome} Outcome
+ * @typedef {import('./values.js').Answer} Answer
+ * @typedef {import('./values.js').Kind} Kind
+ */
+
 class Expressions {
+  /**
+   * @param {Functions} functions
+   * @param {Activation} activation
+   * @param {Outcome} outcome
+   * @param {Node} fn
+   */
   constructor(functions, activation, outcome, fn) {
-    Object.assign(this, { functions, activation, outcome, fn, flow: undefined });
-    this.module = functions.project.moduleOf.get(fn);
+    this.functions = functions;
+    this.activation = activation;
+    this.outcome = outcome;
+    this.fn = fn;
+    /** @type {import('./flow.js').Flow | undefined} */
+    this.flow = undefined;
+    this.module = /** @type {Module} */ (functions.project.moduleOf.get(fn));
   }
 
-  /** Goes through an expression; adds its answers to what is pending. */
+  /**
+   * Goes through an expression; adds its answers to what is pending.
+   * @param {Node} node
+   * @param {State} state
+   * @returns {Value}
+   */
   value(node, state) {
     const at = unwrap(node);
     switch (at?.type) {
@@ -44,7 +70,7 @@ class Expressions {
         this.value(at.argument, state);
         return NOTHING;
       case 'SequenceExpression':
-        return at.expressions.map((one) => this.value(one, state)).at(-1);
+        return at.expressions.map((/** @type {Node} */ one) => this.value(one, state)).at(-1);
       case 'ArrayExpression':
       case 'ObjectExpression':
       case 'SpreadElement':
@@ -65,9 +91,16 @@ class Expressions {
   /**
    * Goes through an expression that is awaited or returned: answers that it waits for are no longer
    * pending.
+   * @param {Node} node
+   * @param {State} state
+   * @returns {Value}
    */
   awaited(node, state) {
     const at = unwrap(node);
+    /**
+     * @param {any} inner
+     * @param {State} where
+     */
     const wait = (inner, where) => this.awaited(inner, where);
     if (at?.type === 'ConditionalExpression') return this.#branches(at, state, wait);
     if (at?.type === 'LogicalExpression') return this.#shortcut(at, state, wait);
@@ -84,8 +117,10 @@ class Expressions {
   }
 
   /**
-   * Goes through a condition; what its value says holds in the branches: `if (deny(reply))`, where
-   * deny returns the reply or nothing.
+   * Goes through a condition; what its value says holds in the branches: `if (deny(reply))`, where deny returns the reply or nothing.
+   * @param {Node} node
+   * @param {State} state
+   * @param {State} otherwise
    */
   test(node, state, otherwise) {
     const at = unwrap(node);
@@ -95,7 +130,12 @@ class Expressions {
     if (value.reply) for (const answer of value.returned) (isNot ? state : otherwise).pending.delete(answer);
   }
 
-  /** A way out of the function, with a value or without. */
+  /**
+   * A way out of the function, with a value or without.
+   * @param {Node | undefined} node
+   * @param {State} state
+   * @param {Node} exit
+   */
   leave(node, state, exit) {
     const value = node ? this.awaited(node, state) : NOTHING;
     // Fastify waits for what a function without async returns only if that is a promise.
@@ -105,11 +145,19 @@ class Expressions {
     state.ended = true;
   }
 
-  /** A way out by an error. */
+  /**
+   * A way out by an error.
+   * @param {State} state
+   * @param {Node} exit
+   */
   throw(state, exit) {
     this.#leak(state, exit);
   }
 
+  /**
+   * @param {State} state
+   * @param {Node} exit
+   */
   #leak(state, exit) {
     for (const answer of state.pending) {
       answer.exit ??= exit;
@@ -117,12 +165,20 @@ class Expressions {
     }
   }
 
-  /** `const x = …` */
+  /**
+   * `const x = …`
+   * @param {Node} parts
+   * @param {State} state
+   */
   declare({ id, init }, state) {
     if (!init || isFunction(unwrap(init))) return;
     this.#bind(id, this.value(init, state));
   }
 
+  /**
+   * @param {Node} pattern
+   * @param {Value} value
+   */
   #bind(pattern, value) {
     if (value.reply) this.activation.bindReply(pattern);
     if (pattern.type === 'Identifier') {
@@ -131,13 +187,21 @@ class Expressions {
     }
   }
 
-  /** A name gets another value. */
+  /**
+   * A name gets another value.
+   * @param {string} name
+   */
   forget(name) {
     const at = this.activation.of(name);
     at?.values.delete(name);
     at?.replies.delete(name);
   }
 
+  /**
+   * @param {Node} node
+   * @param {State} state
+   * @returns {Value}
+   */
   #assign(node, state) {
     const value = this.value(node.right, state);
     const left = unwrap(node.left);
@@ -148,18 +212,28 @@ class Expressions {
     return value;
   }
 
+  /**
+   * @param {Node} node
+   * @param {State} state
+   * @returns {Value}
+   */
   #name(node, state) {
     const { activation } = this;
     if (activation.isReply(node.name))
-      return new Value({ reply: true, returned: activation.of(node.name).values.get(node.name)?.returned });
+      return new Value({ reply: true, returned: activation.of(node.name)?.values.get(node.name)?.returned });
     const at = activation.of(node.name);
     const value = at?.values.get(node.name);
     if (value) return value;
     const fn = at?.scope.functions.get(node.name);
-    return fn && at.parent ? this.#callback(fn, state) : NOTHING; // a function of the file itself knows no reply
+    return fn && at?.parent ? this.#callback(fn, state) : NOTHING; // a function of the file itself knows no reply
   }
 
-  /** A function that somebody else calls, now or later. */
+  /**
+   * A function that somebody else calls, now or later.
+   * @param {Node} fn
+   * @param {State} state
+   * @returns {Value}
+   */
   #callback(fn, state) {
     const outcome = this.functions.judge(fn, this.activation);
     for (const answer of outcome.settled) this.outcome.settled.add(answer);
@@ -168,21 +242,36 @@ class Expressions {
     return new Value({ returned: outcome.returned, unreturned: direct });
   }
 
+  /**
+   * @param {Answer} answer
+   * @param {State} state
+   */
   #pend(answer, state) {
     if (!state.hijacked) state.pending.add(answer);
   }
 
+  /** @param {State} state */
   #hijack(state) {
     state.hijacked = true;
     state.pending.clear();
   }
 
+  /**
+   * @param {Node} node
+   * @param {State} state
+   * @param {Kind} kind
+   */
   #answer(node, state, kind) {
     const answer = this.functions.answerAt(node, this.module, kind);
     this.#pend(answer, state);
     return answer;
   }
 
+  /**
+   * @param {Node} node
+   * @param {State} state
+   * @returns {Value}
+   */
   #member(node, state) {
     if (node.computed) this.value(node.property, state);
     const object = this.value(node.object, state);
@@ -191,6 +280,12 @@ class Expressions {
     return join([object], { reply: false });
   }
 
+  /**
+   * @param {Node} node
+   * @param {State} state
+   * @param {(node: Node, state: State) => Value} go
+   * @returns {Value}
+   */
   #branches(node, state, go) {
     this.value(node.test, state);
     const other = state.copy();
@@ -199,6 +294,12 @@ class Expressions {
     return join(values, { reply: values.every((value) => value.reply) });
   }
 
+  /**
+   * @param {Node} node
+   * @param {State} state
+   * @param {(node: Node, state: State) => Value} go
+   * @returns {Value}
+   */
   #shortcut(node, state, go) {
     const left = this.value(node.left, state);
     const other = state.copy();
@@ -207,12 +308,17 @@ class Expressions {
     return join([left, right]);
   }
 
+  /**
+   * @param {Node} node
+   * @param {State} state
+   * @returns {Value}
+   */
   #new(node, state) {
     const callee = unwrap(node.callee);
     const executor = unwrap(node.arguments[0]);
     if (callee.name !== 'Promise' || !isFunction(executor))
       return join(
-        node.arguments.map((one) => this.value(one, state)),
+        node.arguments.map((/** @type {Node} */ one) => this.value(one, state)),
         { reply: false },
       );
     const outcome = this.functions.judge(executor, this.activation, { resolver: true });
@@ -223,17 +329,23 @@ class Expressions {
     return new Value({ returned, unreturned, promise: true });
   }
 
+  /**
+   * @param {Node} node
+   * @param {State} state
+   * @returns {Value}
+   */
   #call(node, state) {
     const callee = unwrap(node.callee);
     if (callee.type === 'MemberExpression') return this.#method(node, callee, state);
-    const values = node.arguments.map((one) => this.value(one, state));
+    /** @type {Value[]} */
+    const values = node.arguments.map((/** @type {Node} */ one) => this.value(one, state));
     if (isFunction(callee)) return this.#run(callee, values, state, node);
     if (callee.type !== 'Identifier') {
       return join([this.value(callee, state), ...values], { reply: false });
     }
     const at = this.activation.of(callee.name);
     if (at?.senders.has(callee.name)) {
-      this.#answer(node, state, 'answer');
+      this.#answer(node, state, {});
       return new Value({ reply: true });
     }
     if (at?.resolvers.has(callee.name)) {
@@ -249,11 +361,18 @@ class Expressions {
     return fn && fn !== this.fn ? this.#run(fn, values, state, node, callee.name) : join(values);
   }
 
+  /**
+   * @param {Node} node
+   * @param {Node} callee
+   * @param {State} state
+   * @returns {Value}
+   */
   #method(node, callee, state) {
     const name = propertyName(callee);
     const target = unwrap(callee.object);
     const object = this.value(target, state);
-    const values = node.arguments.map((one) => this.value(one, state));
+    /** @type {Value[]} */
+    const values = node.arguments.map((/** @type {Node} */ one) => this.value(one, state));
     if (callee.computed) this.value(callee.property, state);
     if (object.reply && target.type !== 'MemberExpression') return this.#replyMethod(node, name, values, state);
     const own = target.type === 'ThisExpression' && this.module.method(this.fn, name);
@@ -264,10 +383,17 @@ class Expressions {
     return join([object, ...values], { promise: chained });
   }
 
+  /**
+   * @param {Node} node
+   * @param {string} name
+   * @param {Value[]} values
+   * @param {State} state
+   * @returns {Value}
+   */
   #replyMethod(node, name, values, state) {
     const { decorators } = this.functions.project;
     if (name === 'hijack') this.#hijack(state);
-    if (ANSWERS.has(name)) this.#answer(node, state, 'answer');
+    if (ANSWERS.has(name)) this.#answer(node, state, {});
     else if (decorators.has(name)) {
       const outcome = this.functions.judge(decorators.get(name), undefined, { thisIsReply: true });
       return this.#called(decorators.get(name), outcome, state, node, name);
@@ -275,7 +401,15 @@ class Expressions {
     return GETTERS.has(name) ? join(values, { reply: false }) : new Value({ reply: true });
   }
 
-  /** A call of a function that is known. */
+  /**
+   * A call of a function that is known.
+   * @param {Node} fn
+   * @param {Value[]} values
+   * @param {State} state
+   * @param {Node} node
+   * @param {string} [name]
+   * @returns {Value}
+   */
   #run(fn, values, state, node, name) {
     const replies = [...values.keys()].filter((index) => values[index].reply);
     const outcome = this.functions.judge(fn, this.activation, { replies });
@@ -291,6 +425,12 @@ class Expressions {
   /**
    * The result of calling a named function: the call answers, and its value waits for the answer or
    * not.
+   * @param {Node} fn
+   * @param {Outcome} parts
+   * @param {State} state
+   * @param {Node} node
+   * @param {string} name
+   * @returns {Value}
    */
   #called(fn, { unreturned, returned, promised }, state, node, name) {
     // Findings in a handler are reported there.
@@ -307,4 +447,4 @@ class Expressions {
   }
 }
 
-module.exports = { Expressions };
+exports.Expressions = Expressions;

@@ -1,12 +1,21 @@
 'use strict';
 
-// Follows the statements of a function: which answers nobody has waited for yet, at each place and
-// at each way out.
+// Follows the statements of a function: which answers nobody has waited for yet, at each place and at each way out.
 
 const { boundNames, isFunction, unwrap } = require('./syntax.js');
 
+/**
+ * @typedef {import('./syntax.js').Node} Node
+ * @typedef {import('./values.js').Answer} Answer
+ */
+
 /** What is known at one place of a function. */
 class State {
+  /**
+   * @param {Iterable<Answer>} pending
+   * @param {boolean} hijacked
+   * @param {boolean} ended
+   */
   constructor(pending = [], hijacked = false, ended = false) {
     /** Answers that were given and that nothing has waited for. */
     this.pending = new Set(pending);
@@ -19,7 +28,10 @@ class State {
     return new State(this.pending, this.hijacked, this.ended);
   }
 
-  /** Becomes the state that holds after either of two others. */
+  /**
+   * Becomes the state that holds after either of two others.
+   * @param {State[]} others
+   */
   become(...others) {
     const open = others.filter((other) => !other.ended);
     this.pending = new Set(open.flatMap((other) => [...other.pending]));
@@ -35,10 +47,16 @@ class Flow {
   /** @param {import('./expressions.js').Expressions} expressions */
   constructor(expressions) {
     this.expressions = expressions;
+    /** @type {{ label: string | undefined, kind: string, states: State[] }[]} */
     this.targets = [];
+    /** @type {State[][]} */
     this.handlers = [];
   }
 
+  /**
+   * @param {Node[]} statements
+   * @param {State} state
+   */
   block(statements, state) {
     for (const statement of statements) {
       if (state.ended && statement.type !== 'FunctionDeclaration') return;
@@ -46,6 +64,11 @@ class Flow {
     }
   }
 
+  /**
+   * @param {Node} node
+   * @param {State} state
+   * @param {string} [label]
+   */
   statement(node, state, label) {
     const { expressions } = this;
     switch (node?.type) {
@@ -65,7 +88,7 @@ class Flow {
         return;
       case 'ThrowStatement':
         expressions.value(node.argument, state);
-        if (this.handlers.length > 0) this.handlers.at(-1).push(state.copy());
+        if (this.handlers.length > 0) this.handlers.at(-1)?.push(state.copy());
         else expressions.throw(state, node);
         state.ended = true;
         return;
@@ -92,6 +115,10 @@ class Flow {
     }
   }
 
+  /**
+   * @param {Node} node
+   * @param {State} state
+   */
   #if(node, state) {
     const other = new State();
     this.expressions.test(node.test, state, other);
@@ -100,6 +127,11 @@ class Flow {
     state.become(state.copy(), other);
   }
 
+  /**
+   * @param {Node} node
+   * @param {State} state
+   * @param {string | undefined} label
+   */
   #switch(node, state, label) {
     this.expressions.value(node.discriminant, state);
     this.#target(state, label, () => {
@@ -116,6 +148,11 @@ class Flow {
     });
   }
 
+  /**
+   * @param {Node} node
+   * @param {State} state
+   * @param {string | undefined} label
+   */
   #loop(node, state, label) {
     this.#target(state, label, () => {
       if (node.init?.type === 'VariableDeclaration') this.statement(node.init, state);
@@ -138,6 +175,10 @@ class Flow {
     });
   }
 
+  /**
+   * @param {Node} node
+   * @param {State} state
+   */
   #try(node, state) {
     const before = state.copy();
     const thrown = [before];
@@ -161,7 +202,13 @@ class Flow {
     }
   }
 
-  /** Runs what `break` and `continue` can leave; their states join the one after it. */
+  /**
+   * Runs what `break` and `continue` can leave; their states join the one after it.
+   * @param {State} state
+   * @param {string | undefined} label
+   * @param {() => void} run
+   * @param {string} [kind]
+   */
   #target(state, label, run, kind = 'break') {
     const target = { label, kind, states: [] };
     this.targets.push(target);
@@ -170,6 +217,10 @@ class Flow {
     state.become(state.copy(), ...target.states);
   }
 
+  /**
+   * @param {Node} node
+   * @param {State} state
+   */
   #jump(node, state) {
     const kinds = node.type === 'ContinueStatement' ? ['continue'] : node.label ? ['break', 'block'] : ['break'];
     const target = this.targets.findLast((one) => kinds.includes(one.kind) && (!node.label || one.label === node.label.name));
@@ -178,4 +229,5 @@ class Flow {
   }
 }
 
-module.exports = { Flow, State };
+exports.Flow = Flow;
+exports.State = State;

@@ -1,23 +1,39 @@
 'use strict';
 
-// Finds the functions that Fastify calls with a reply: those that are registered, and those whose
-// parameters say so.
+// Finds the functions that Fastify calls with a reply: those that are registered, and those whose parameters say so.
 
 const { isFunction, literalText, parameter, propertyName, typeName, unwrap, walk } = require('./syntax.js');
 const { findHelpers } = require('./helpers.js');
 const { HANDLER_TYPES, HOOKS, LATER_HOOKS, REPLY_NAMES, REQUEST_NAMES, SHORTHANDS } = require('./names.js');
 
+/**
+ * @typedef {import('./syntax.js').Node} Node
+ * @typedef {import('./modules.js').Module} Module
+ * @typedef {import('./modules.js').Project} Project
+ * @typedef {import('./modules.js').Scope} Scope
+ */
+
 /** A function that answers requests: what to call it, and which of its parameters is the reply. */
 class Handler {
+  /**
+   * @param {Node} node
+   * @param {string} label
+   * @param {number} index
+   */
   constructor(node, label, index) {
-    Object.assign(this, { node, label, index });
+    this.node = node;
+    this.label = label;
+    this.index = index;
   }
 }
 
 const ANY_NAMES = new Set([...REPLY_NAMES, 'res', '_res', 'response']);
 const OTHERS = /\b(from|require\(|import\()\s*['"](express|restify|polka|koa|next|@nestjs\/common|micro|connect|h3)\b/;
 
-/** Whether the file belongs to another framework whose handlers look alike, `(req, res)`. */
+/**
+ * Whether the file belongs to another framework whose handlers look alike, `(req, res)`.
+ * @param {string} source
+ */
 function isForeign(source) {
   if (/\bfastify/i.test(source)) return false;
   return (
@@ -28,8 +44,8 @@ function isForeign(source) {
 }
 
 /**
- * Whether a project has no framework but Fastify, so that `(req, res)` is a request and a reply in
- * all of it.
+ * Whether a project has no framework but Fastify, so that `(req, res)` is a request and a reply in all of it.
+ * @param {string[]} sources
  */
 const hasOnlyFastify = (sources) =>
   sources.some((source) => /['"]fastify['"]/.test(source)) && !sources.some((source) => OTHERS.test(source));
@@ -39,8 +55,17 @@ const hasOnlyFastify = (sources) =>
  * when there is already an answer.
  */
 class Handlers {
+  /**
+   * @param {Project} project
+   * @param {Module} module
+   * @param {Map<Node, Handler>} found
+   * @param {Set<Node>} others
+   */
   constructor(project, module, found, others) {
-    Object.assign(this, { project, module, found, others });
+    this.project = project;
+    this.module = module;
+    this.found = found;
+    this.others = others;
     this.foreign = isForeign(module.source);
     this.names = project.onlyFastify && !this.foreign ? ANY_NAMES : REPLY_NAMES;
   }
@@ -55,6 +80,10 @@ class Handlers {
     for (const [node, scope] of this.module.scopes) if (isFunction(node)) this.#byParameters(node, scope);
   }
 
+  /**
+   * @param {Node} node
+   * @param {Node[]} ancestors
+   */
   #visit(node, ancestors) {
     if (node.type === 'CallExpression') this.#call(node, ancestors);
     else if (node.type === 'ObjectExpression') this.#options(node, ancestors);
@@ -65,15 +94,19 @@ class Handlers {
   }
 
   /**
-   * What a value that is given to Fastify makes a handler: a function, a name, a list, or a
-   * function in a call such as `wrap(fn)`.
+   * What a value that is given to Fastify makes a handler: a function, a name, a list, or a function in a call such as `wrap(fn)`.
+   * @param {Node} value
+   * @param {string} label
+   * @param {number} index
+   * @param {Node[]} ancestors
+   * @param {Map<Node, Handler> | Set<Node>} [into]
    */
   #register(value, label, index, ancestors, into = this.found) {
     const node = unwrap(value);
     if (!node) return;
     if (isFunction(node)) {
       const reply = parameter(node.params[index]);
-      if (into !== this.found) into.add(node);
+      if (into instanceof Set) into.add(node);
       else if (
         reply &&
         !(this.foreign && !isTyped(reply) && !REPLY_NAMES.has(reply.name)) &&
@@ -104,12 +137,17 @@ class Handlers {
     }
   }
 
+  /** @param {Node[]} ancestors */
   #scopeOf(ancestors) {
     const node = ancestors.findLast((one) => this.module.scopes.has(one));
     return this.module.scopes.get(node) ?? this.module.scope;
   }
 
-  /** `app.get('/', …)`, `app.addHook('preHandler', …)`, `app.setErrorHandler(…)` */
+  /**
+   * `app.get('/', …)`, `app.addHook('preHandler', …)`, `app.setErrorHandler(…)`
+   * @param {Node} node
+   * @param {Node[]} ancestors
+   */
   #call(node, ancestors) {
     const callee = unwrap(node.callee);
     if (callee.type !== 'MemberExpression') return;
@@ -133,10 +171,13 @@ class Handlers {
 
   /**
    * Options of a route, wherever they are written: `{ url, handler, preHandler, errorHandler }`.
+   * @param {Node} node
+   * @param {Node[]} ancestors
    */
   #options(node, ancestors) {
-    const properties = node.properties.filter((property) => property.type === 'Property');
-    const value = (name) => properties.find((property) => propertyName(property) === name)?.value;
+    const properties = node.properties.filter((/** @type {Node} */ property) => property.type === 'Property');
+    /** @param {string} name */
+    const value = (name) => properties.find((/** @type {Node} */ property) => propertyName(property) === name)?.value;
     const url = literalText(value('url') ?? value('path'));
     const methods = unwrap(value('method'));
     const method = methods?.type === 'ArrayExpression' ? methods.elements.map(literalText).join('|') : literalText(methods);
@@ -154,11 +195,16 @@ class Handlers {
     }
   }
 
-  /** A function that takes a request and a reply by their names or types, wherever it is used. */
+  /**
+   * A function that takes a request and a reply by their names or types, wherever it is used.
+   * @param {Node} node
+   * @param {Scope | undefined} scope
+   * @param {string} [label]
+   */
   #byParameters(node, scope, label) {
     if (!isFunction(node) || this.found.has(node) || this.others.has(node)) return;
     const parameters = node.params.map(parameter);
-    const index = parameters.findIndex((one, place) => place > 0 && this.#isReply(one));
+    const index = parameters.findIndex((/** @type {Node} */ one, /** @type {number} */ place) => place > 0 && this.#isReply(one));
     if (index < 0) return;
     const request = parameters[index - 1];
     if (!(isRequest(request) || typeName(parameters[index].typeAnnotation) === 'FastifyReply')) return;
@@ -166,15 +212,21 @@ class Handlers {
     this.found.set(node, new Handler(node, label ?? this.#nameOf(node, scope), index));
   }
 
+  /** @param {Node} node */
   #isReply(node) {
     return isTyped(node) || (this.names.has(node?.name) && !isForeignType(node));
   }
 
+  /**
+   * @param {Node} node
+   * @param {Scope | undefined} scope
+   */
   #nameOf(node, scope) {
     if (node.id) return `function ${node.id.name}`;
     for (const [name, fn] of scope?.parent?.functions ?? []) if (fn === node) return `function ${name}`;
     const owner = this.module.classes.get(node);
-    const member = (owner?.body ?? owner?.properties)?.find((one) => one.value === node);
+    /** @param {any} owner?.body ?? owner?.properties)?.find((one */
+    const member = (owner?.body ?? owner?.properties)?.find((/** @type {Node} */ one) => one.value === node);
     if (member) return `method ${propertyName(member) ?? ''}`.trim();
     for (const [name, value] of this.module.exports) if (value === node) return `export ${name}`;
     return 'function';
@@ -198,11 +250,17 @@ function findHandlers(project, sources) {
   return [...found.values()];
 }
 
+/** @param {Node} node */
 const isTyped = (node) => typeName(node?.typeAnnotation) === 'FastifyReply';
+/** @param {Node} node */
 const isForeignType = (node) => /^(Response|ServerResponse|NextApiResponse)$/.test(typeName(node?.typeAnnotation) ?? '');
+/** @param {Node} node */
 const isRequest = (node) =>
   node?.type === 'ObjectPattern' || REQUEST_NAMES.test(node?.name ?? '-') || typeName(node?.typeAnnotation) === 'FastifyRequest';
-/** A handler of @fastify/websocket has the request there. */
+/**
+ * A handler of @fastify/websocket has the request there.
+ * @param {Node} node
+ */
 const looksLikeRequest = (node) => /^_*req(uest)?$/.test(node.name ?? '') || typeName(node.typeAnnotation) === 'FastifyRequest';
 
 module.exports = { findHandlers };

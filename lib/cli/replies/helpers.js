@@ -5,7 +5,17 @@
 
 const { propertyName, unwrap, walk } = require('./syntax.js');
 
-/** Where a name is written that is no use of what it names. */
+/**
+ * @typedef {import('./syntax.js').Node} Node
+ * @typedef {import('./modules.js').Module} Module
+ * @typedef {import('./modules.js').Project} Project
+ */
+
+/**
+ * Where a name is written that is no use of what it names.
+ * @param {Node} node
+ * @param {Node} parent
+ */
 const isDeclaration = (node, parent) =>
   /^(Import|Export)\w*Specifier$/.test(parent.type) ||
   ((parent.type === 'FunctionDeclaration' || parent.type === 'VariableDeclarator') && parent.id === node) ||
@@ -15,8 +25,8 @@ const isDeclaration = (node, parent) =>
 
 /**
  * @param {import('./modules.js').Project} project
- * @param {Set<object>} handlers functions that take a request and a reply
- * @returns {Set<object>} those of them that are called in others, each time they are named
+ * @param {Set<Node>} handlers functions that take a request and a reply
+ * @returns {Set<Node>} those of them that are called in others, each time they are named
  */
 function findHelpers(project, handlers) {
   const called = new Set();
@@ -36,7 +46,14 @@ function findHelpers(project, handlers) {
   return new Set([...called].filter((fn) => !given.has(fn)));
 }
 
-/** The function that a name, `object.name` or `this.name` means. */
+/**
+ * The function that a name, `object.name` or `this.name` means.
+ * @param {Project} project
+ * @param {Module} module
+ * @param {Node} node
+ * @param {Node} parent
+ * @param {Node[]} ancestors
+ */
 function named(project, module, node, parent, ancestors) {
   const scope = () => module.scopes.get(ancestors.findLast((one) => module.scopes.has(one)));
   if (node.type === 'Identifier') {
@@ -45,7 +62,7 @@ function named(project, module, node, parent, ancestors) {
   }
   if (node.type !== 'MemberExpression') return undefined;
   const object = unwrap(node.object);
-  if (object.type === 'ThisExpression') return module.method(scope().node, propertyName(node));
+  if (object.type === 'ThisExpression') return module.method(scope()?.node, propertyName(node));
   return object.type === 'Identifier' ? project.member(object.name, propertyName(node), scope()) : undefined;
 }
 

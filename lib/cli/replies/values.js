@@ -2,8 +2,19 @@
 
 // What the analysis knows of a value, and of a place that answers.
 
+/**
+ * @typedef {import('./syntax.js').Node} Node
+ * @typedef {import('./modules.js').Module} Module
+ */
+
+/**
+ * How a place answers: itself, or by a call of a function, which waits for the answer or not.
+ * @typedef {{ called?: string, waits?: boolean }} Kind
+ */
+
 /** What an expression gives. */
 class Value {
+  /** @param {{ reply?: boolean, returned?: Iterable<Answer>, unreturned?: Iterable<Answer>, promise?: boolean }} parts */
   constructor({ reply = false, returned = [], unreturned = [], promise = false } = {}) {
     /** It is the reply, or waits for it: who awaits it waits for every answer. */
     this.reply = reply;
@@ -18,12 +29,25 @@ class Value {
 
 /** One place that answers. */
 class Answer {
+  /**
+   * @param {Node} node
+   * @param {Module} module
+   * @param {Kind} kind
+   */
   constructor(node, module, kind) {
-    Object.assign(this, { node, module, kind, exit: undefined });
+    this.node = node;
+    this.module = module;
+    this.kind = kind;
+    /** @type {Node} */
+    this.exit = undefined;
   }
 }
 
 const NOTHING = new Value();
+/**
+ * @param {Value[]} values
+ * @param {{ reply?: boolean, promise?: boolean }} more
+ */
 const join = (values, more = {}) =>
   new Value({
     reply: values.some((value) => value.reply),
@@ -32,4 +56,7 @@ const join = (values, more = {}) =>
     ...more,
   });
 
-module.exports = { Answer, join, NOTHING, Value };
+exports.Answer = Answer;
+exports.join = join;
+exports.NOTHING = NOTHING;
+exports.Value = Value;

@@ -3,11 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::canary::Canary;
 use super::clock::Clock;
 use super::forgotten::Forgotten;
 use super::generation::{Generation, Place};
 use super::loads::Loads;
+use super::revocation::RevocationChecks;
 use super::samples::Sample;
 use super::slot::Slot;
 use super::stats::Counters;
@@ -18,7 +18,7 @@ use crate::crypto::data_key::{DataKey, WrappedKey};
 pub(super) struct Cached {
     pub(super) limits: Limits,
     pub(super) clock: Clock,
-    pub(super) canary: Canary,
+    pub(super) revocation: RevocationChecks,
     pub(super) forgotten: Forgotten,
     pub(super) unwrapping: Loads<EntryId, Loaded>,
     pub(super) making: Loads<SessionHash, Loaded>,
@@ -46,7 +46,7 @@ impl Cached {
     pub(super) fn new(limits: Limits, clock: Clock, counters: &Arc<Counters>) -> Cached {
         Cached {
             generation: RwLock::new(Generation::new(&limits, counters)),
-            canary: Canary::new(limits.revocation_check),
+            revocation: RevocationChecks::new(limits.revocation_check),
             forgotten: Forgotten::default(),
             unwrapping: Loads::default(),
             making: Loads::default(),
@@ -102,7 +102,7 @@ impl Cached {
         since: &Since,
     ) -> Loaded {
         let now = self.clock.now();
-        self.canary.arm(now);
+        self.revocation.arm(now);
         let sample = Arc::new(sample);
         let tally = generation.samples.enter(&sample);
         let slot = Slot::new(key.clone(), sample.clone(), tally, &self.limits, now);

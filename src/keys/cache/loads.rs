@@ -96,9 +96,8 @@ where
         let outcome = task.map(move |ended| {
             ended.unwrap_or_else(|_| {
                 let failed = ServiceError::new(Service::Kms, action, Kind::Unavailable);
-                Err(failed
-                    .because(Cause::new("LoadError", "it was broken off"))
-                    .into())
+                let broken_off = Cause::new("LoadError", "it was broken off");
+                Err(failed.because(broken_off).into())
             })
         });
         Load {

@@ -2,11 +2,11 @@
 //! saves, and reads unwrap it once.
 
 mod cached;
-mod canary;
 mod clock;
 mod forgotten;
 mod generation;
 mod loads;
+mod revocation;
 mod samples;
 mod slot;
 mod stats;
@@ -22,8 +22,8 @@ use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
 
 use self::cached::{Cached, Loaded, Opened};
-use self::canary::Verdict;
 use self::forgotten::Began;
+use self::revocation::Verdict;
 use self::samples::Sample;
 use self::slot::Slot;
 use self::stats::{Counters, count};
@@ -328,7 +328,7 @@ impl KeyCache {
     /// Starts a revocation check if one is due, of the key that was just used and of one key of
     /// every other key encryption key. The call that triggers it does not wait.
     fn check(&self, cached: &Cached, used: &Arc<Sample>) {
-        if !cached.canary.due(cached.clock.now()) {
+        if !cached.revocation.due(cached.clock.now()) {
             return;
         }
         let samples = cached.generation().samples.with(used.clone());

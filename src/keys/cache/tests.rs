@@ -256,7 +256,7 @@ async fn a_key_leaves_at_its_age_however_often_it_is_used() {
     cache.at(3600.0);
     read(&cache, &wrapped).await.unwrap();
     settle().await;
-    // One of the canary's checks may be due at the same moment.
+    // One of the checks's checks may be due at the same moment.
     assert!(
         keys.calls().1 > before,
         "3,600 s is the most that a key stays"

@@ -9,7 +9,7 @@ use super::clock::Moment;
 use crate::error::{Error, Kind, Result};
 
 /// When the next check is due.
-pub(super) struct Canary {
+pub(super) struct RevocationChecks {
     /// A [`Moment`]; [`NEVER`] until a key is cached.
     next: AtomicU64,
     interval: Duration,
@@ -26,9 +26,9 @@ pub(super) enum Verdict {
     Unknown,
 }
 
-impl Canary {
-    pub(super) fn new(interval: Duration) -> Canary {
-        Canary {
+impl RevocationChecks {
+    pub(super) fn new(interval: Duration) -> RevocationChecks {
+        RevocationChecks {
             next: AtomicU64::new(NEVER),
             interval,
         }
@@ -87,12 +87,12 @@ mod tests {
 
     #[test]
     fn it_is_due_once_an_interval_after_the_first_load() {
-        let canary = Canary::new(Duration::from_mins(1));
+        let checks = RevocationChecks::new(Duration::from_mins(1));
         let at = |seconds: u64| Moment(seconds * 1000);
-        let due = |seconds: u64| canary.due(at(seconds));
+        let due = |seconds: u64| checks.due(at(seconds));
         assert!(!due(900), "nothing is cached yet");
-        canary.arm(at(1000));
-        canary.arm(at(1030));
+        checks.arm(at(1000));
+        checks.arm(at(1030));
         assert!(!due(1000), "the key was unwrapped just now");
         assert!(!due(1059));
         assert!(due(1060));
