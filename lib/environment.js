@@ -9,8 +9,10 @@ const NAMES = ['KMS_KEY_ARN', 'SESSIONS_TABLE', 'AWS_REGION'];
 /**
  * The variables of this thread: a worker can have its own environment, which the native side does
  * not see.
+ * @returns {Record<string, string>}
  */
 function environment() {
+  /** @type {Record<string, string>} */
   const variables = {};
   for (const name of NAMES) {
     const value = process.env[name];

@@ -25,6 +25,7 @@ export const specs = {
   'lib/reads.js': ['reads-after-writes', 'unreadable-records', 'get-set', 'many'],
   'lib/get-calls.js': ['get-signal', 'get-set', 'callbacks', 'known-sessions-frameworks'],
   'lib/save-calls.js': ['answers-at-once', 'ids-that-return', 'callbacks', 'get-set'],
+  'lib/session-state.js': ['known-sessions', 'ids-that-return', 'answers-at-once'],
   'lib/log.js': ['failure-reports', 'callbacks'],
   'lib/update.js': ['update-returns', 'update-limits', 'update', 'update-http'],
   'lib/fastify-session.js': ['ids-that-return', 'known-sessions', 'known-sessions-frameworks', 'reply-guard-install'],

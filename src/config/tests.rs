@@ -1,4 +1,6 @@
+use super::environment::DEFAULT_KEY_ARN;
 use super::*;
+use crate::aws::Timeouts;
 
 fn environment() -> Environment {
     Environment::new(|_| None)

@@ -133,7 +133,7 @@ class Functions {
   }
 
   /**
-   * The run of the enclosing scope, of which nothing is known.
+   * The run of what a scope is written in, of which nothing is known.
    * @param {Scope | undefined} scope
    * @returns {Activation | undefined}
    */
