@@ -64,9 +64,8 @@ function describe(value, depth = 0) {
  * Reads the options: those that the facade needs, and all of them as JSON for the native side,
  * which checks them.
  * @param {unknown} config
- * @returns {{ options: string, logger: import('../index.js').SessionStoreLogger, lifetime: Lifetime
- *   | undefined, recentSessions: number, callsInFlight: number, versionGiven: boolean,
- *   exactRevisions: boolean, guardReplies: boolean, onIntegrityFailure: IntegrityFailure }}
+ * @returns {{ options: string, logger: import('../index.js').SessionStoreLogger, lifetime: Lifetime | undefined, recentSessions: number,
+ *   callsInFlight: number, versionGiven: boolean, exactRevisions: boolean, guardReplies: boolean, onIntegrityFailure: IntegrityFailure }}
  */
 function readConfig(config) {
   if (!isPlainObject(config)) throw failure('ERR_CONFIG', 'the configuration must be an object with options');

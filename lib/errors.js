@@ -44,7 +44,9 @@ const RETRYABLE = new Set([
 ]);
 
 class SessionStoreError extends Error {
-  /** @param {import('../index.js').SessionStoreFailure} failure */
+  /**
+   * @param {import('../index.js').SessionStoreFailure} failure
+   */
   constructor({ code, detail = '', retryable = RETRYABLE.has(code), retryAfterMillis, cause }) {
     if (!Object.hasOwn(MESSAGES, code)) throw new TypeError(`SessionStoreError: no code of this package: ${code}`);
     super(MESSAGES[code], cause === undefined ? undefined : { cause });
@@ -52,7 +54,8 @@ class SessionStoreError extends Error {
     this.retryable = retryable;
     this.statusCode = retryable ? 503 : 500;
     if (retryAfterMillis !== undefined) this.retryAfterMillis = retryAfterMillis;
-    // Enumerable, for `inspect` and for loggers such as pino, which copy an error's enumerable properties.
+    // Enumerable, for `inspect` and for loggers such as pino, which copy an error's enumerable
+    // properties.
     this.detail = detail;
   }
 

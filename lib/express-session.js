@@ -15,13 +15,16 @@ class ExpressSessions {
   /** @type {any} */
   #generate;
   /**
-   * The class of sessions and the prototype of their cookies; `undefined` until `generate` has made some.
+   * The class of sessions and the prototype of their cookies; `undefined` until `generate` has made
+   * some.
    * @type {{ Session: new (request: object, data: object) => object, cookies: object } | undefined}
    */
   #types;
   #installed;
 
-  /** @param {((request: any, loaded: any) => any) | undefined} installed makes sessions with the copy that is installed beside this package, if one is. */
+  /**
+   * @param {((request: any, loaded: any) => any) | undefined} installed makes sessions with the copy that is installed beside this package, if one is.
+   */
   constructor(installed) {
     this.#installed = installed;
   }
@@ -94,7 +97,8 @@ function typesOf(session) {
 }
 
 /**
- * What `new Cookie(options)` does. The prototype of express-session's cookies does not name their class.
+ * What `new Cookie(options)` does. The prototype of express-session's cookies does not name their
+ * class.
  * @param {object} prototype
  * @param {any} options
  */

@@ -37,7 +37,8 @@ function callOptions(call, options = {}, known) {
 }
 
 /**
- * The options and the callback at the end of a call that takes both, either or none; `callback` is an array that is empty without one.
+ * The options and the callback at the end of a call that takes both, either or none; `callback` is
+ * an array that is empty without one.
  * @param {any[]} rest
  */
 function splitOptions(rest) {

@@ -12,7 +12,8 @@ function serialize(session) {
   try {
     json = JSON.stringify(session);
   } catch {
-    // The error of JSON.stringify names the session's properties, that of a toJSON may say anything.
+    // The error of JSON.stringify names the session's properties, that of a toJSON may say
+    // anything.
     throw failure('ERR_SERIALIZATION', 'the session cannot be written as JSON: it has a cycle, a BigInt, or a toJSON that fails');
   }
   if (json?.[0] !== '{') throw failure('ERR_SERIALIZATION', 'a session must be an object, or have a toJSON that gives one');
@@ -37,7 +38,8 @@ function parse(json) {
 }
 
 /**
- * When the cookie ends, in epoch milliseconds; `undefined` if it ends with the browser, or says nothing that `new Date()` reads.
+ * When the cookie ends, in epoch milliseconds; `undefined` if it ends with the browser, or says
+ * nothing that `new Date()` reads.
  * @param {any} session
  * @returns {number | undefined}
  */
@@ -53,8 +55,9 @@ function cookieExpires(session) {
 }
 
 /**
- * The session as the caller gets it, or `null` if it has ended. While `ttl` is still the cookie's end rounded up to a second, the cookie's
- * finer instant decides; once a touch has moved `ttl` past it, the cookie follows.
+ * The session as the caller gets it, or `null` if it has ended. While `ttl` is still the cookie's
+ * end rounded up to a second, the cookie's finer instant decides; once a touch has moved `ttl` past
+ * it, the cookie follows.
  * @param {{ json: string, ttl: number }} record
  * @param {number} now
  */

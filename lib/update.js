@@ -125,7 +125,7 @@ async function attempt(write) {
 }
 
 /**
- * Objects whose getters throw are rejected: they are no sessions either.
+ * Objects whose getters throw are rejected.
  * @param {any} given
  */
 function isPromise(given) {

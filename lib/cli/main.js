@@ -6,7 +6,8 @@
 const { version } = require('../../package.json');
 
 /**
- * The commands: what each is for, in a line, and where it is. `run(arguments)` gives the exit status.
+ * The commands: what each is for, in a line, and where it is. `run(arguments)` gives the exit
+ * status.
  * @type {Record<string, { summary: string, load: () => { run: (args: string[]) => Promise<number> } }>}
  */
 const COMMANDS = {
@@ -46,7 +47,8 @@ async function main([name, ...rest]) {
   try {
     return await COMMANDS[name].load().run(rest);
   } catch (error) {
-    // What a command cannot do as it was asked: wrong arguments, a file or a package that is missing.
+    // What a command cannot do as it was asked: wrong arguments, a file or a package that is
+    // missing.
     if (!error.usage && !String(error.code).startsWith('ERR_PARSE_ARGS')) throw error;
     process.stderr.write(`connect-dynamodb-kms ${name}: ${error.message}\n`);
     return WRONG_USAGE;

@@ -75,7 +75,8 @@ class ReplyGuard {
   }
 
   /**
-   * A proxy keeps the name, the kind and the properties of a function, for Fastify and for other hooks.
+   * A proxy keeps the name, the kind and the properties of a function, for Fastify and for other
+   * hooks.
    * @param {any} target
    * @param {Place} place
    */
@@ -162,6 +163,7 @@ function install(app, isWanted = () => false) {
 /**
  * Treats the hooks and handlers of an application that answer without returning the reply as
  * answered, and names them. index.d.ts documents it.
+ *
  * @param {Application} app a Fastify instance without hooks and routes
  * @param {{ report?: (place: string) => unknown }} [options]
  * @returns {{ routes: string[] }} the names found so far

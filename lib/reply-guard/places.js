@@ -71,9 +71,10 @@ function isHeadOf(route, previous) {
 
 /**
  * Wraps every function of an application that can answer a request.
+ *
  * @param {Application} app a Fastify instance; covers its plugins
- * @param {{ hook: Wrap, handler: Wrap, errorHandler: Wrap, onSend: (target: any) => any }} wrap
- *   each takes a function and its name, and gives the wrapped one
+ * @param {{ hook: Wrap, handler: Wrap, errorHandler: Wrap, onSend: (target: any) => any }} wrap each takes a function
+ * and its name, and gives the wrapped one
  */
 function wrapPlaces(app, wrap) {
   const { addHook, setErrorHandler, setNotFoundHandler } = app;

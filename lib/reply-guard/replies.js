@@ -48,6 +48,7 @@ function enterErrorHandler(reply) {
 
 /**
  * Calls an onSend hook. While it runs, the reply is being sent, but does not count as sent yet.
+ *
  * A hook that calls back later, as that of @fastify/session does with an asynchronous store, calls
  * back into the rest of the sending. What that throws, such as for a header that no response can
  * have, reaches no `catch` of Fastify's and would end the process. With a store that calls back at
@@ -89,9 +90,9 @@ function callOnSend(hook, self, args) {
  * Makes a reply count as sent as soon as `send` has returned, as with a session store that calls
  * back at once. Fastify reads `reply.sent` before it continues with the next hook or the handler,
  * and before it sends again.
+ *
  * @param {Application} app a Fastify instance; covers its plugins
- * @param {{ active: boolean, giveUp: (name: string) => void }} guard whether to do so now; is told
- *   of what the application decorates its replies with
+ * @param {{ active: boolean, giveUp: (name: string) => void }} guard whether to do so now; is told of what the application decorates its replies with
  */
 function guardSending(app, guard) {
   const { prototype, props } = replyClass(app);
@@ -120,7 +121,8 @@ function guardSending(app, guard) {
   function send(payload) {
     if (hasEnded(this) || !guard.active) return fastify.send.call(this, payload);
     const isError = payload instanceof Error;
-    // The answer of one error handler failed, and Fastify's own one has its turn now. It is the only one that is not wrapped.
+    // The answer of one error handler failed, and Fastify's own one has its turn now. It is the
+    // only one that is not wrapped.
     if (isError && this[ANSWERED] && this[ERRORS] > 0) this[ANSWERED] = false;
     if (this[ANSWERED]) return fastify.send.call(this, payload); // Fastify warns, and sends nothing
     // The route's handlerTimeout is over: nobody forgot to wait.
@@ -144,8 +146,9 @@ function guardSending(app, guard) {
   }
 
   /**
-   * What changes the head of the response does nothing while an answer waits for its session: it comes after the answer. @fastify/auth, for one, makes a 401
-   * a 200 when the function that sent it returns. The cookie of the session is set in that time.
+   * What changes the head of the response does nothing while an answer waits for its session: it
+   * comes after the answer. @fastify/auth, for one, makes a 401 a 200 when the function that sent
+   * it returns. The cookie of the session is set in that time.
    * @param {string} name
    */
   const inTime = (name) =>
@@ -203,7 +206,8 @@ function guardSending(app, guard) {
   ]) {
     app.decorateReply(name, value);
   }
-  // Behind what the application decorates its replies with, as Fastify's own are: decorators would take the names.
+  // Behind what the application decorates its replies with, as Fastify's own are: decorators would
+  // take the names.
   const ours = Object.create(fastify, { sent: { get: sent } });
   for (const method of [send, then]) ours[method.name] = method;
   for (const name of ['code', 'status', 'header', 'removeHeader', 'type']) ours[name] = inTime(name);

@@ -1,6 +1,7 @@
 'use strict';
 
-// Follows the expressions of one function: where they answer, and which of them waits for an answer once it is awaited or returned.
+// Follows the expressions of one function: where they answer, and which of them waits for an answer
+// once it is awaited or returned.
 
 const { children, isFunction, propertyName, unwrap, usesParameters } = require('./syntax.js');
 const { ANSWERS, GETTERS } = require('./names.js');
@@ -117,7 +118,8 @@ class Expressions {
   }
 
   /**
-   * Goes through a condition; what its value says holds in the branches: `if (deny(reply))`, where deny returns the reply or nothing.
+   * Goes through a condition; what its value says holds in the branches: `if (deny(reply))`, where
+   * deny returns the reply or nothing.
    * @param {Node} node
    * @param {State} state
    * @param {State} otherwise

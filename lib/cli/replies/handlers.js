@@ -1,6 +1,7 @@
 'use strict';
 
-// Finds the functions that Fastify calls with a reply: those that are registered, and those whose parameters say so.
+// Finds the functions that Fastify calls with a reply: those that are registered, and those whose
+// parameters say so.
 
 const { isFunction, literalText, parameter, propertyName, typeName, unwrap, walk } = require('./syntax.js');
 const { findHelpers } = require('./helpers.js');
@@ -44,7 +45,8 @@ function isForeign(source) {
 }
 
 /**
- * Whether a project has no framework but Fastify, so that `(req, res)` is a request and a reply in all of it.
+ * Whether a project has no framework but Fastify, so that `(req, res)` is a request and a reply in
+ * all of it.
  * @param {string[]} sources
  */
 const hasOnlyFastify = (sources) =>
@@ -94,7 +96,8 @@ class Handlers {
   }
 
   /**
-   * What a value that is given to Fastify makes a handler: a function, a name, a list, or a function in a call such as `wrap(fn)`.
+   * What a value that is given to Fastify makes a handler: a function, a name, a list, or a
+   * function in a call such as `wrap(fn)`.
    * @param {Node} value
    * @param {string} label
    * @param {number} index

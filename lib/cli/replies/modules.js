@@ -1,6 +1,7 @@
 'use strict';
 
-// The files of a project: their functions by scope, what they import from one another, and the answers that they add to the reply.
+// The files of a project: their functions by scope, what they import from one another, and the
+// answers that they add to the reply.
 
 const { boundNames, isFunction, literalText, propertyName, unwrap, walk } = require('./syntax.js');
 const { ANSWERS } = require('./names.js');
@@ -135,7 +136,8 @@ class Module {
   }
 
   /**
-   * `export`, `module.exports = …` and `exports.name = …`: a function, or the name that a scope has for it.
+   * `export`, `module.exports = …` and `exports.name = …`: a function, or the name that a scope has
+   * for it.
    * @param {Node} node
    * @param {Scope} scope
    */
@@ -283,7 +285,8 @@ class Project {
   }
 
   /**
-   * The file that an import means: a relative one, or one below a folder that bundlers and TypeScript call `@/`, `~/` or `#/`.
+   * The file that an import means: a relative one, or one below a folder that bundlers and
+   * TypeScript call `@/`, `~/` or `#/`.
    * @param {Module} from
    * @param {string} [source]
    */

@@ -1,6 +1,7 @@
 'use strict';
 
-// What the analysis asks of a syntax tree in the ESTree format, with TypeScript's nodes, as oxc-parser gives it.
+// What the analysis asks of a syntax tree in the ESTree format, with TypeScript's nodes, as
+// oxc-parser gives it.
 
 /** @typedef {any} Node a node of the tree; its kinds have hundreds of shapes */
 
@@ -53,7 +54,8 @@ function children(node) {
 }
 
 /**
- * Calls `visit(node, ancestors)` for a node and all below it, from the outside in. `visit` returns false to stay out of a node.
+ * Calls `visit(node, ancestors)` for a node and all below it, from the outside in. `visit` returns
+ * false to stay out of a node.
  * @param {Node} node
  * @param {(node: Node, ancestors: Node[]) => boolean | void} visit
  * @param {Node[]} [ancestors]
