@@ -26,7 +26,7 @@ const CALLS_IN_FLIGHT = 1000;
 /** @typedef {(session: import('../index.js').SessionData) => unknown} Lifetime the function `ttlSeconds` */
 /** @typedef {'error' | 'missing' | 'destroy'} IntegrityFailure */
 
-/** The values of `onIntegrityFailure`. */
+/** What a read may make of a record that fails its integrity check. */
 const INTEGRITY_FAILURES = ['error', 'missing', 'destroy'];
 
 /** No valid option is nested more deeply. Stops at cycles. */

@@ -54,8 +54,8 @@ class ExpressSessions {
 
   /**
    * Makes the session of a request from what was stored, as express-session's `Store` does.
-   * @param {any} request gets it as its `session`.
-   * @param {any} loaded the result of `get`; gets the framework's cookie.
+   * @param {any} request has it as its `session` then.
+   * @param {any} loaded what `get` gave; has the framework's cookie then.
    */
   create(request, loaded) {
     if (this.#types === undefined) this.#try(request);

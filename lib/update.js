@@ -43,8 +43,7 @@ const OPTIONS = { deadlineSeconds: seconds(5, 0) };
  */
 
 /**
- * Reads a session, lets `mutate` change it, and writes it on condition that nobody else has written
- * it. Repeats this if somebody has.
+ * Reads a session, lets `mutate` change it, and writes it on condition that nobody else has; again, if somebody has.
  * @param {Parts} parts
  * @param {object} call
  * @param {string} call.sid
@@ -174,7 +173,7 @@ function endOf(request) {
 }
 
 /**
- * Unsaved changes of the request would be lost.
+ * What the request holds and has not saved would be lost.
  * @param {Known} known what is known of the session that it holds.
  * @param {string} text
  * @param {Parts['holds']} holds

@@ -107,7 +107,7 @@ function wrapPlaces(app, wrap) {
       }
       const { name } = previous;
       route.handler = wrap.handler(route.handler, name);
-      // After the onRoute hooks of the application, which may look for a hook or add one.
+      // Later than the onRoute hooks of the application, which may look for a hook or add one.
       this.after((/** @type {unknown} */ error, /** @type {(error: unknown) => void} */ done) => {
         wrapOptions(route, name);
         done(error);

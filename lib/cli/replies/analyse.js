@@ -1,6 +1,7 @@
 'use strict';
 
-// Finds the answers of Fastify handlers and hooks that their promise does not wait for. Pure: texts in, findings out.
+// Finds the answers of Fastify handlers and hooks that their promise does not wait for. Pure: texts
+// in, findings out.
 
 const { Module, Project } = require('./modules.js');
 const { findHandlers } = require('./handlers.js');
@@ -42,7 +43,8 @@ const isSilenced = (source, line) =>
     .some((text) => SILENCED.test(text));
 
 /**
- * @param {{ path: string, source: string, program: object }[]} files with `/` between the parts of a path
+ * @param {{ path: string, source: string, program: object }[]} files with `/` between the parts of
+ *   a path
  * @param {string[]} [sources] the texts of all files, those too that are not relevant
  * @returns {Finding[]}
  */

@@ -1,6 +1,7 @@
 'use strict';
 
-// Follows the statements of a function: which answers nobody has waited for yet, at each place and at each way out.
+// Follows the statements of a function: which answers nobody has waited for yet, at each place and
+// at each way out.
 
 const { boundNames, isFunction, unwrap } = require('./syntax.js');
 

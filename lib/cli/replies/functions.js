@@ -1,6 +1,7 @@
 'use strict';
 
-// Judges functions: which of the answers in them, or in what they call, nobody waits for when their promise has settled.
+// Judges functions: which of the answers in them, or in what they call, nobody waits for when their
+// promise has settled.
 
 const { boundNames, parameter, propertyName } = require('./syntax.js');
 const { ANSWERS } = require('./names.js');
