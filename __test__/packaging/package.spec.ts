@@ -89,6 +89,7 @@ const TEXTS = [
   'lib/reply-guard/index.js',
   'lib/reply-guard/places.js',
   'lib/reply-guard/replies.js',
+  'lib/reply-guard/session-saves.js',
   'lib/revocation-checks.js',
   'lib/save-calls.js',
   'lib/saves.js',
