@@ -327,7 +327,13 @@ class DynamoDBSessionStore extends Base {
     this.get(sid, (/** @type {unknown} */ error, /** @type {any} */ loaded) => {
       if (error) return callback(error);
       if (!loaded) return callback();
-      callback(null, this.createSession({ sessionID: sid, sessionStore: this }, loaded));
+      let session;
+      try {
+        session = this.createSession({ sessionID: sid, sessionStore: this }, loaded);
+      } catch (error) {
+        return callback(error);
+      }
+      callback(null, session);
     });
   }
 
