@@ -86,6 +86,7 @@ const TEXTS = [
   'lib/options.js',
   'lib/reads.js',
   'lib/real-time.js',
+  'lib/record-version-warning.js',
   'lib/reply-guard/index.js',
   'lib/reply-guard/places.js',
   'lib/reply-guard/replies.js',
