@@ -39,13 +39,24 @@ describe('a bundle made with the documented line', () => {
     assert.deepEqual(lines.map(outfile), ['dist/server.cjs', 'dist/server.mjs']);
   });
 
+  async function bundle(line: string, entry: string): Promise<void> {
+    await writeFile(join(sources, 'server.mjs'), entry);
+    assert.match(line, /^npx esbuild /);
+    await promisify(execFile)('sh', ['-c', line.replace('npx esbuild', `'${ESBUILD}'`)], { cwd: sources });
+  }
+
+  it('takes top-level await as ESM only', async () => {
+    const [commonJs, esm] = lines as [string, string];
+    const entry = "import Fastify from 'fastify';\nawait Fastify().ready();\n";
+    await bundle(esm, entry);
+    await assert.rejects(bundle(commonJs, entry), /Top-level await is currently not supported with the "cjs" output format/);
+  });
+
   /** Bundles a program with a line, and starts the bundle. */
   async function start(t: TestContext, program: string, line: string): Promise<InstalledApplication> {
     const file = outfile(line);
     await copyFile(new URL(`../support/installed/${program}`, import.meta.url), join(sources, program));
-    await writeFile(join(sources, 'server.mjs'), `import './${program}';\n`);
-    assert.match(line, /^npx esbuild /);
-    await promisify(execFile)('sh', ['-c', line.replace('npx esbuild', `'${ESBUILD}'`)], { cwd: sources });
+    await bundle(line, `import './${program}';\n`);
     await copyFile(join(sources, file), join(home, file));
     const backend = await startLocal();
     const application = new InstalledApplication(home, file, backend.config, 'elsewhere');
