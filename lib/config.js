@@ -60,6 +60,20 @@ function describe(value, depth = 0) {
   return Object.fromEntries(described.map(([name, inner]) => [name, describe(inner, depth + 1)]));
 }
 
+/** @param {unknown} logger */
+function checkLogger(logger) {
+  let methods = /** @type {unknown[]} */ ([]);
+  try {
+    if (logger !== null && typeof logger === 'object')
+      methods = [/** @type {any} */ (logger).warn, /** @type {any} */ (logger).debug];
+  } catch (cause) {
+    throw failure('ERR_CONFIG', 'a method of logger cannot be read; see cause', cause);
+  }
+  if (methods.length === 0 || methods.some((method) => typeof method !== 'function')) {
+    throw failure('ERR_CONFIG', 'logger must be an object with the methods warn and debug');
+  }
+}
+
 /**
  * Reads the options: those that the facade needs, and all of them as JSON for the native side,
  * which checks them.
@@ -76,9 +90,7 @@ function readConfig(config) {
     throw failure('ERR_CONFIG', 'an option of the configuration cannot be read; see cause', cause);
   }
   const { logger = console, guardReplies = true, onIntegrityFailure = 'error', ...options } = copy;
-  if (logger === null || typeof logger !== 'object' || typeof logger.warn !== 'function' || typeof logger.debug !== 'function') {
-    throw failure('ERR_CONFIG', 'logger must be an object with the methods warn and debug');
-  }
+  checkLogger(logger);
   if (typeof guardReplies !== 'boolean') throw failure('ERR_CONFIG', 'guardReplies must be true or false');
   if (!INTEGRITY_FAILURES.includes(onIntegrityFailure)) {
     throw failure('ERR_CONFIG', "onIntegrityFailure must be 'error', 'missing' or 'destroy'");

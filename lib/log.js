@@ -12,9 +12,12 @@ class Log {
     this.#logger = logger;
   }
 
-  /** @param {string} text */
-  warn(text) {
-    this.#write('warn', text);
+  /**
+   * @param {string} text
+   * @param {() => void} [failed] is called if the logger fails, now or later.
+   */
+  warn(text, failed) {
+    this.#write('warn', text, failed);
   }
 
   /** @param {string} text */
@@ -25,12 +28,16 @@ class Log {
   /**
    * @param {'warn' | 'debug'} level
    * @param {string} text
+   * @param {() => void} [failed]
    */
-  #write(level, text) {
+  #write(level, text, failed = () => {}) {
     try {
-      this.#logger[level](`connect-dynamodb-kms: ${text}`);
+      /** @type {any} */
+      const written = this.#logger[level](`connect-dynamodb-kms: ${text}`);
+      // The methods of a logger may be async.
+      if (typeof written?.then === 'function') Promise.resolve(written).catch(failed);
     } catch {
-      // See above.
+      failed();
     }
   }
 }

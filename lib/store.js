@@ -1,7 +1,7 @@
 'use strict';
 
 const { EventEmitter } = require('node:events');
-const { firstWithoutRecordVersion, holdsContent } = require('../binding.js');
+const { holdsContent } = require('../binding.js');
 const { Calls } = require('./calls.js');
 const { readConfig } = require('./config.js');
 const { unwrap } = require('./errors.js');
@@ -18,6 +18,7 @@ const { NativeStore } = require('./native-store.js');
 const { splitOptions } = require('./options.js');
 const { Reads } = require('./reads.js');
 const { nextTick } = require('./real-time.js');
+const { warnOfRecordVersion } = require('./record-version-warning.js');
 const { RevocationChecks } = require('./revocation-checks.js');
 const { SaveCalls } = require('./save-calls.js');
 const { Saves } = require('./saves.js');
@@ -66,11 +67,6 @@ const METHODS = [
   'close',
 ];
 
-/** The log's line for a store that was made without recordVersion. */
-const RECORD_VERSION =
-  'recordVersion is not given, so records have version 1, the interchange format with plain implementations; set recordVersion to 2 for a table of this ' +
-  'package alone, where it also withstands those who may write the table, or to 1 to keep version 1';
-
 /**
  * The public methods; index.d.ts documents them. Every call runs through `Calls`.
  * @implements {PublicStore}
@@ -99,7 +95,7 @@ class DynamoDBSessionStore extends Base {
     const native = NativeStore.open(options);
     const log = new Log(logger);
     const inOrder = this.#inOrder;
-    if (!versionGiven && firstWithoutRecordVersion()) log.warn(RECORD_VERSION);
+    if (!versionGiven) warnOfRecordVersion(log);
     const known = new KnownSessions(recentSessions, exactRevisions);
     const failures = new Failures((text) => log.warn(text));
     const checks = new RevocationChecks(() => native.keyCacheStats(), failures);
@@ -327,7 +323,13 @@ class DynamoDBSessionStore extends Base {
     this.get(sid, (/** @type {unknown} */ error, /** @type {any} */ loaded) => {
       if (error) return callback(error);
       if (!loaded) return callback();
-      callback(null, this.createSession({ sessionID: sid, sessionStore: this }, loaded));
+      let session;
+      try {
+        session = this.createSession({ sessionID: sid, sessionStore: this }, loaded);
+      } catch (error) {
+        return callback(error);
+      }
+      callback(null, session);
     });
   }
 

@@ -1,11 +1,14 @@
 // Where an application and the store do not find the same express-session: the store makes sessions of the application's own classes.
 
 import assert from 'node:assert/strict';
-import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import type { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 import express from 'express';
 import session, { type SessionOptions } from 'express-session';
@@ -127,5 +130,29 @@ describe('an application with another copy of express-session than the store fin
       assert.ok(loaded instanceof (other as any).Session);
       assert.equal(loaded.id, sid);
     }
+  });
+});
+
+describe('a store that finds no express-session', () => {
+  let home: string;
+  before(async () => {
+    home = await mkdtemp(join(tmpdir(), 'copies-'));
+    for (const name of await readdir(join(here, 'node_modules'))) {
+      if (name.startsWith('connect-dynamodb-kms'))
+        await cp(join(here, 'node_modules', name), join(home, 'node_modules', name), { recursive: true });
+    }
+  });
+  after(() => rm(home, { recursive: true }));
+
+  it('calls `load` back with ERR_CONFIG before it is given to a middleware', async () => {
+    const program = `
+      const { DynamoDBSessionStore } = require('connect-dynamodb-kms');
+      const store = new DynamoDBSessionStore({ recordVersion: 2, local: { path: './sessions' } });
+      store.load('nobody', (error, session) => console.log(error, session));
+      store.set('ada', { cookie: {}, user: 'ada' }, () => {
+        store.load('ada', (error, session) => console.log(error.code, session));
+      });`;
+    const { stdout } = await promisify(execFile)(process.execPath, ['-e', program], { cwd: home });
+    assert.deepEqual(stdout.split('\n'), ['undefined undefined', 'ERR_CONFIG undefined', '']);
   });
 });

@@ -106,6 +106,34 @@ describe('an answer of a hook', () => {
     });
   }
 
+  it('holds while its session, which is sealed, is being saved', async (t) => {
+    await assertEqual(t, (app, ran) => {
+      app.addHook('preHandler', async ({ session }: any, reply) => {
+        session.refused = true;
+        Object.seal(session);
+        reply.code(401).send('denied');
+        reply.code(200).header('x-late', '1');
+      });
+      app.get('/', async () => void ran('handler'));
+    });
+  });
+
+  it('keeps the headers of a hook that sets them once it has saved the session', async (t) => {
+    await assertEqual(t, (app, ran) => {
+      app.addHook('onSend', (request: any, reply, _payload, done) => {
+        request.session.answered = true;
+        request.session.save((error: unknown) => {
+          reply.code(202).header('x-saved', String(error));
+          done();
+        });
+      });
+      app.get('/', async ({ session }: any) => {
+        ran(Object.keys(session).join());
+        return 'got';
+      });
+    });
+  });
+
   it('holds while an async error handler works on the error that the hook sent', async (t) => {
     const routes: Routes = (app, ran) => {
       app.setErrorHandler(async (error: Error, _request, reply) => {

@@ -5,7 +5,7 @@ import { execFile } from 'node:child_process';
 import { copyFile, cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { after, before, describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { startLocal } from '../support/backends.ts';
@@ -15,6 +15,7 @@ import { recipe } from '../support/recipes.ts';
 const here = fileURLToPath(new URL('..', import.meta.url));
 const ESBUILD = join(here, 'node_modules', '.bin', 'esbuild');
 const lines = await recipe('bundle');
+const outfile = (line: string) => / --outfile=(\S+)/.exec(line)?.[1] ?? '';
 
 describe('a bundle made with the documented line', () => {
   let sources: string;
@@ -35,28 +36,31 @@ describe('a bundle made with the documented line', () => {
   });
 
   it('is CommonJS or ESM', () => {
-    assert.deepEqual(
-      lines.map((line) => / --outfile=(\S+)/.exec(line)?.[1]),
-      ['dist/server.cjs', 'dist/server.mjs'],
-    );
+    assert.deepEqual(lines.map(outfile), ['dist/server.cjs', 'dist/server.mjs']);
   });
+
+  /** Bundles a program with a line, and starts the bundle. */
+  async function start(t: TestContext, program: string, line: string): Promise<InstalledApplication> {
+    const file = outfile(line);
+    await copyFile(new URL(`../support/installed/${program}`, import.meta.url), join(sources, program));
+    await writeFile(join(sources, 'server.mjs'), `import './${program}';\n`);
+    assert.match(line, /^npx esbuild /);
+    await promisify(execFile)('sh', ['-c', line.replace('npx esbuild', `'${ESBUILD}'`)], { cwd: sources });
+    await copyFile(join(sources, file), join(home, file));
+    const backend = await startLocal();
+    const application = new InstalledApplication(home, file, backend.config, 'elsewhere');
+    t.after(async () => {
+      await application.kill();
+      await backend.stop();
+    });
+    await application.start();
+    return application;
+  }
 
   for (const program of ['express-login.cjs', 'fastify-login.mjs']) {
     for (const line of lines) {
-      const file = / --outfile=(\S+)/.exec(line)![1]!;
-      it(`keeps a login over a restart: ${program} as ${file}`, async (t) => {
-        await copyFile(new URL(`../support/installed/${program}`, import.meta.url), join(sources, program));
-        await writeFile(join(sources, 'server.mjs'), `import './${program}';\n`);
-        assert.match(line, /^npx esbuild /);
-        await promisify(execFile)('sh', ['-c', line.replace('npx esbuild', `'${ESBUILD}'`)], { cwd: sources });
-        await copyFile(join(sources, file), join(home, file));
-        const backend = await startLocal();
-        const application = new InstalledApplication(home, file, backend.config, 'elsewhere');
-        t.after(async () => {
-          await application.kill();
-          await backend.stop();
-        });
-        await application.start();
+      it(`keeps a login over a restart: ${program} as ${outfile(line)}`, async (t) => {
+        const application = await start(t, program, line);
         const { cookie } = await application.ask('POST', '/login/ada');
         await application.kill();
         await application.start();
@@ -64,5 +68,19 @@ describe('a bundle made with the documented line', () => {
         assert.equal((await application.ask('GET', '/me')).status, 401);
       });
     }
+  }
+
+  for (const line of lines.flatMap((line) => [line, `${line} --minify`])) {
+    it(`keeps a refusal that does not return its reply: ${outfile(line)}${line.endsWith('--minify') ? ', minified' : ''}`, async (t) => {
+      const application = await start(t, 'fastify-auth.mjs', line);
+      for (const path of ['/auth', '/late']) {
+        const { status, body, cookie } = await application.ask('GET', path);
+        assert.deepEqual({ path, status, body }, { path, status: 401, body: { refused: path } });
+        assert.ok(cookie);
+        assert.equal((await application.ask('GET', path, cookie)).status, 401);
+      }
+      const { status, body } = await application.ask('GET', '/ran');
+      assert.deepEqual({ status, body }, { status: 200, body: [] });
+    });
   }
 });

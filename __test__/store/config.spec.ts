@@ -398,6 +398,38 @@ describe('the configuration', () => {
   });
 });
 
+describe('a logger', () => {
+  it('whose methods cannot be read is refused, with the cause', () => {
+    for (const name of ['warn', 'debug']) {
+      const cause = new Error('no such method');
+      const logger = Object.defineProperty({ warn() {}, debug() {} }, name, {
+        get() {
+          throw cause;
+        },
+      });
+      assert.equal(refusal({ recordVersion: 2, local: { path: './never-made' }, logger }).cause, cause);
+    }
+  });
+
+  it('may be async and fail: the call gets its own answer, and nothing else happens', async (t) => {
+    const unhandled = t.mock.fn();
+    process.on('unhandledRejection', unhandled);
+    t.after(() => process.off('unhandledRejection', unhandled));
+    let calls = 0;
+    const fail = async () => {
+      calls++;
+      throw new Error('the log is full');
+    };
+    const logger = { warn: fail, debug: fail };
+    const store = new DynamoDBSessionStore({ recordVersion: 2, local: { path: './never-made' }, logger });
+    await store.close();
+    await failing(store.get('a'), 'ERR_CLOSED');
+    await new Promise(setImmediate);
+    assert.equal(calls, 1);
+    assert.equal(unhandled.mock.callCount(), 0);
+  });
+});
+
 describe('the handles of the shared clients', () => {
   it('are opaque and cannot be changed', () => {
     assert.deepEqual({ ...kmsClient }, { service: 'kms' });

@@ -76,4 +76,15 @@ describe('a store without recordVersion', () => {
   it('is made all the same when its logger fails', () => {
     assert.deepEqual(run("make({ logger: { warn() { throw new Error('full'); }, debug() {} } }).close();").lines, []);
   });
+
+  it('says so in the log of the next one when its logger fails, now or later', () => {
+    for (const warn of ["warn() { throw new Error('full'); }", "async warn() { throw new Error('full'); }"]) {
+      assertOneLine(
+        run(`
+          make({ logger: { ${warn}, debug() {} } });
+          setImmediate(() => { make({}); make({}); });
+        `).lines,
+      );
+    }
+  });
 });

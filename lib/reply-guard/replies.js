@@ -1,5 +1,8 @@
 'use strict';
 
+const { isPromise } = require('./places.js');
+const { watchSave } = require('./session-saves.js');
+
 /**
  * @typedef {any} Reply Fastify's, with what the symbols below hold
  * @typedef {import('./places.js').Application} Application
@@ -15,9 +18,6 @@ const ERRORS = Symbol('errors');
 const ANSWERED = Symbol('answered');
 /** Whether an answer waits for its session to be saved. */
 const SAVING = Symbol('saving');
-
-/** The name of the onSend hook of @fastify/session. */
-const SAVES_SESSION = 'saveSession';
 
 /**
  * The properties that decide whether and how a reply is sent. An application that defines its own
@@ -61,12 +61,16 @@ function callOnSend(hook, self, args) {
   const [request, reply, payload, next] = args;
   const { [ANSWERED]: answered, [ERRORS]: errors } = reply;
   let [returned, calledBack] = [false, false];
+  const watch = watchSave(request, () => {
+    reply[SAVING] = false;
+  });
   /**
    * @param {unknown} [error]
    * @param {unknown} [value]
    */
   function goOn(error, value) {
     calledBack = true;
+    watch.stop();
     reply[SAVING] = false;
     try {
       next(error, value);
@@ -78,10 +82,12 @@ function callOnSend(hook, self, args) {
   }
   reply[ANSWERED] = false;
   try {
-    return Reflect.apply(hook, self, [request, reply, payload, goOn]);
+    const result = Reflect.apply(hook, self, [request, reply, payload, goOn]);
+    if (watch.saving && !calledBack && !isPromise(result)) reply[SAVING] = true;
+    return result;
   } finally {
     returned = true;
-    if (!calledBack && hook.name === SAVES_SESSION) reply[SAVING] = true;
+    watch.stop();
     if (answered && reply[ERRORS] === errors) reply[ANSWERED] = true;
   }
 }
