@@ -227,6 +227,11 @@ describe('certificates that the environment adds', { concurrency: 4 }, () => {
     assert.deepEqual(results[1]?.value, { cookie: {} }, results[0]?.error?.shown);
   });
 
+  it('by ca_bundle of the profile that cannot be read are ERR_CONFIG, which names key and profile', async () => {
+    const config = await file(['[default]', 'ca_bundle = /nonexistent']);
+    await refused('ERR_CONFIG', /^ca_bundle of the AWS profile default must/, { AWS_CONFIG_FILE: config });
+  });
+
   it('are missed where they are not there', async () => {
     const { results } = await through({});
     for (const { error } of results) assert.match(error?.code ?? 'none', /_UNAVAILABLE$/);

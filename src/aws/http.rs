@@ -32,7 +32,7 @@ use crate::error::{Error, Result};
 pub(super) async fn client(settings: &Settings) -> Result<SharedHttpClient> {
     let mut trusted = TrustStore::default();
     for (name, path) in settings.certificate_files() {
-        trusted.add_pem_certificate(certificates(name, &path).await?);
+        trusted.add_pem_certificate(certificates(&name, &path).await?);
     }
     let tls = TlsContext::builder()
         .with_trust_store(trusted)

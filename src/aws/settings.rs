@@ -156,11 +156,12 @@ impl Settings {
 
     /// The files whose certificates are trusted in addition to the system's, each with the name of
     /// its setting.
-    pub(super) fn certificate_files(&self) -> Vec<(&'static str, String)> {
-        let bundle = self.value(&Setting("AWS_CA_BUNDLE", "ca_bundle", None));
+    pub(super) fn certificate_files(&self) -> Vec<(String, String)> {
+        let setting = Setting("AWS_CA_BUNDLE", "ca_bundle", None);
+        let bundle = (self.name_of(&setting), self.value(&setting));
         let extra = self.env.get("NODE_EXTRA_CA_CERTS").ok();
-        let files = [("AWS_CA_BUNDLE", bundle), ("NODE_EXTRA_CA_CERTS", extra)];
-        files
+        let extra = ("the environment's NODE_EXTRA_CA_CERTS".to_owned(), extra);
+        [bundle, extra]
             .into_iter()
             .filter_map(|(name, path)| Some((name, path.filter(|path| !path.is_empty())?)))
             .collect()
