@@ -237,3 +237,33 @@ describe('certificates that the environment adds', { concurrency: 4 }, () => {
     for (const { error } of results) assert.match(error?.code ?? 'none', /_UNAVAILABLE$/);
   });
 });
+
+describe('a proxy of a kind that cannot be used', { concurrency: 4 }, () => {
+  const socks = 'socks5h://127.0.0.1:1';
+  for (const name of ['ALL_PROXY', 'all_proxy', 'HTTP_PROXY', 'http_proxy']) {
+    it(`in ${name} is ERR_CONFIG, which names it`, () =>
+      refused('ERR_CONFIG', new RegExp(`environment's ${name} `), { [name]: socks }));
+  }
+
+  it('is ERR_CONFIG for https:// as well', async () => {
+    const config = { dynamodbEndpoint: 'https://127.0.0.1:1', kmsEndpoint: 'https://127.0.0.1:1' };
+    for (const name of ['HTTPS_PROXY', 'https_proxy', 'ALL_PROXY']) {
+      const environment = { HTTP_PROXY: 'http://127.0.0.1:1', [name]: socks };
+      await refused('ERR_CONFIG', new RegExp(`environment's ${name} `), environment, config);
+    }
+  });
+
+  it('does no harm where it is not used', async () => {
+    for (const environment of [{ ALL_PROXY: socks, NO_PROXY: '127.0.0.1,localhost' }, { HTTPS_PROXY: socks }]) {
+      await valuesInProcess({ environment: { ...KEYS, ...environment }, config: backend.config, calls: ALL });
+    }
+  });
+
+  it('is named where it hides the service that issues credentials', () =>
+    refused(
+      'ERR_CREDENTIALS',
+      /environment's ALL_PROXY /,
+      { ALL_PROXY: socks, NO_PROXY: '127.0.0.1', AWS_ENDPOINT_URL_STS: 'http://sts.invalid' },
+      { roleArn: 'arn:aws:iam::232282424912:role/store' },
+    ));
+});

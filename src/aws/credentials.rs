@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::failure::{chain, plain_texts};
 use super::http::LastExchange;
+use super::proxy::UnusableProxy;
 use crate::call::guarded;
 use crate::error::{Cause, Error, Kind, Service, ServiceError};
 
@@ -121,6 +122,9 @@ impl NotFound {
     fn failed(error: &CredentialsError, exchange: &LastExchange) -> NotFound {
         if let Some(known) = chain(error).find_map(|error| error.downcast_ref::<NotFound>()) {
             return known.clone();
+        }
+        if let Some(proxy) = chain(error).find_map(|error| error.downcast_ref::<UnusableProxy>()) {
+            return NotFound::unusable(proxy.to_string());
         }
         let code = chain(error)
             .find_map(|error| error.downcast_ref::<ErrorMetadata>())

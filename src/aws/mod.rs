@@ -9,6 +9,7 @@ mod failure;
 mod http;
 mod interceptors;
 mod kms;
+mod proxy;
 mod registry;
 mod settings;
 mod sources;
