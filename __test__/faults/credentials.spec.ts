@@ -102,6 +102,35 @@ describe('credentials in a file', { timeout: 60_000 }, () => {
       }
     }));
 
+  it('that are not used may be unusable', () =>
+    onServers([], async (backend) => {
+      const own = { AWS_ACCESS_KEY_ID: 'AKIAOWN', AWS_SECRET_ACCESS_KEY: 'secret' };
+      for (const lines of [
+        [...keys('AKIAFILE'), 'aws_session_token ='],
+        ['[default]', 'aws_access_key_id = <your key>', 'aws_secret_access_key = <your secret>'],
+        ['[default]', 'aws_access_key_id =', 'aws_secret_access_key ='],
+      ]) {
+        const { results } = await inProcess({
+          environment: { ...own, AWS_SHARED_CREDENTIALS_FILE: await file(lines) },
+          config: backend.config,
+          calls: [['get', 'a']],
+        });
+        assert.deepEqual(results[0], { value: null }, results[0]?.error?.shown);
+        assert.equal(await signer(backend), 'AKIAOWN');
+      }
+    }));
+
+  it('whose session token is empty are used without one', () =>
+    onServers([], async (backend) => {
+      const { results } = await inProcess({
+        environment: { AWS_SHARED_CREDENTIALS_FILE: await file([...keys('AKIAFILE'), 'aws_session_token =']) },
+        config: backend.config,
+        calls: [['get', 'a']],
+      });
+      assert.deepEqual(results[0], { value: null }, results[0]?.error?.shown);
+      assert.equal(await signer(backend), 'AKIAFILE');
+    }));
+
   it('are read again at most once in some seconds while they are refused', () =>
     onServers([], async (backend) => {
       const program = join(home, 'count');

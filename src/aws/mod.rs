@@ -12,6 +12,7 @@ mod kms;
 mod proxy;
 mod registry;
 mod settings;
+mod signing_keys;
 mod sources;
 
 pub use clients::{AwsClients, ClientSettings, Timeouts};
