@@ -289,7 +289,8 @@ describe('a proxy of a kind that cannot be used', { concurrency: 4 }, () => {
   });
 
   it('does no harm where it is not used', async () => {
-    for (const environment of [{ ALL_PROXY: socks, NO_PROXY: '127.0.0.1,localhost' }, { HTTPS_PROXY: socks }]) {
+    const unused: Record<string, string>[] = [{ ALL_PROXY: socks, NO_PROXY: '127.0.0.1,localhost' }, { HTTPS_PROXY: socks }];
+    for (const environment of unused) {
       await valuesInProcess({ environment: { ...KEYS, ...environment }, config: backend.config, calls: ALL });
     }
   });
