@@ -31,6 +31,9 @@ struct State {
     followed: Option<Progress>,
 }
 
+/// What a call waits for that has not asked for anything.
+const NOTHING_YET: &str = "dynamodb:*";
+
 #[derive(Clone, Copy)]
 struct Wait {
     service: Service,
@@ -193,6 +196,16 @@ fn late() -> Error {
     if !sent {
         return no_credentials_in_time(service, action);
     }
+    if action == NOTHING_YET {
+        let late = Cause::new("TimeoutError", "nothing was sent in time");
+        let reason = "the time of the call was over before it could send anything: calls of the same session that were made before it had \
+                      taken it, or this process was too busy; see their errors, and try again";
+        let failed = ServiceError {
+            reason: Some(reason.to_owned()),
+            ..ServiceError::new(service, action, Kind::Unavailable)
+        };
+        return failed.because(late).into();
+    }
     let late = Cause::new("TimeoutError", "no answer in time");
     ServiceError::new(service, action, Kind::Unavailable)
         .because(late)
@@ -211,7 +224,7 @@ impl Call {
     fn new(requests: Arc<Requests>) -> Call {
         let wait = Wait {
             service: Service::DynamoDb,
-            action: "dynamodb:*",
+            action: NOTHING_YET,
             sent: true,
         };
         Call {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { SessionStoreConfig } from 'connect-dynamodb-kms';
 import { type AwsBackend, startAws } from '../support/backends.ts';
+import { startAnswering } from '../support/http-server.ts';
 import { inProcess, type Job, valuesInProcess } from '../support/store-process.ts';
 import { AUTHORITY, startTls } from '../support/tls-server.ts';
 
@@ -104,8 +105,13 @@ describe('a key that no request can be signed with', { concurrency: 4 }, () => {
       ...['[profile base]', 'aws_access_key_id = löcal', 'aws_secret_access_key = secret'],
     ]);
     const none = { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '', AWS_ENDPOINT_URL_STS: backend.aws.sts };
-    await refused('ERR_CREDENTIALS', /aws_access_key_id/, { ...none, AWS_SHARED_CREDENTIALS_FILE: keys });
-    await refused('ERR_CREDENTIALS', /aws_access_key_id/, { ...none, AWS_CONFIG_FILE: roles }, { profile: 'role' });
+    const own = /aws_access_key_id of the AWS profile default/;
+    await refused('ERR_CREDENTIALS', own, { ...none, AWS_SHARED_CREDENTIALS_FILE: keys });
+    const ofBase = /aws_access_key_id of the AWS profile base/;
+    const role = { AWS_CONFIG_FILE: roles, AWS_PROFILE: 'role' };
+    await refused('ERR_CREDENTIALS', ofBase, { ...none, AWS_CONFIG_FILE: roles }, { profile: 'role' });
+    await refused('ERR_CREDENTIALS', ofBase, { ...none, ...role });
+    await valuesInProcess({ environment: { ...KEYS, ...role }, config: backend.config, calls: ALL });
     const roleArn = 'arn:aws:iam::232282424912:role/store';
     await refused(
       'ERR_CREDENTIALS',
@@ -113,6 +119,35 @@ describe('a key that no request can be signed with', { concurrency: 4 }, () => {
       { ...none, AWS_ACCESS_KEY_ID: 'local\n', AWS_SECRET_ACCESS_KEY: 'secret' },
       { roleArn },
     );
+  });
+
+  it('is ERR_CREDENTIALS, which names the profile, where the profile assumes a role with it', async () => {
+    const bad = { Version: 1, AccessKeyId: 'local\n', SecretAccessKey: 'secret' };
+    const program = await file([`console.log(${JSON.stringify(JSON.stringify(bad))})`]);
+    const container = await startAnswering(
+      200,
+      { 'content-type': 'application/json' },
+      JSON.stringify({ ...bad, Token: 'token', Expiration: '2100-01-01T00:00:00Z' }),
+    );
+    const role = 'role_arn = arn:aws:iam::232282424912:role/store';
+    const config = await file([
+      ...['[profile of-environment]', role, 'credential_source = Environment'],
+      ...['[profile of-container]', role, 'credential_source = EcsContainer'],
+      ...['[profile of-program]', role, 'source_profile = program'],
+      ...['[profile program]', `credential_process = ${process.execPath} ${program}`],
+    ]);
+    const files = { AWS_CONFIG_FILE: config, AWS_ENDPOINT_URL_STS: backend.aws.sts };
+    const none = { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '' };
+    try {
+      const own = { ...files, AWS_ACCESS_KEY_ID: 'local\n' };
+      await refused('ERR_CREDENTIALS', /environment's AWS_ACCESS_KEY_ID/, own, { profile: 'of-environment' });
+      const contained = { ...files, ...none, AWS_CONTAINER_CREDENTIALS_FULL_URI: container.url };
+      await refused('ERR_CREDENTIALS', /AWS profile of-container/, contained, { profile: 'of-container' });
+      await refused('ERR_CREDENTIALS', /AWS profile of-program/, { ...files, ...none }, { profile: 'of-program' });
+      await refused('ERR_CREDENTIALS', /AWS profile of-program/, { ...files, ...none, AWS_PROFILE: 'of-program' });
+    } finally {
+      await container.close();
+    }
   });
 });
 
@@ -227,8 +262,44 @@ describe('certificates that the environment adds', { concurrency: 4 }, () => {
     assert.deepEqual(results[1]?.value, { cookie: {} }, results[0]?.error?.shown);
   });
 
+  it('by ca_bundle of the profile that cannot be read are ERR_CONFIG, which names key and profile', async () => {
+    const config = await file(['[default]', 'ca_bundle = /nonexistent']);
+    await refused('ERR_CONFIG', /^ca_bundle of the AWS profile default must/, { AWS_CONFIG_FILE: config });
+  });
+
   it('are missed where they are not there', async () => {
     const { results } = await through({});
     for (const { error } of results) assert.match(error?.code ?? 'none', /_UNAVAILABLE$/);
   });
+});
+
+describe('a proxy of a kind that cannot be used', { concurrency: 4 }, () => {
+  const socks = 'socks5h://127.0.0.1:1';
+  for (const name of ['ALL_PROXY', 'all_proxy', 'HTTP_PROXY', 'http_proxy']) {
+    it(`in ${name} is ERR_CONFIG, which names it`, () =>
+      refused('ERR_CONFIG', new RegExp(`environment's ${name} `), { [name]: socks }));
+  }
+
+  it('is ERR_CONFIG for https:// as well', async () => {
+    const config = { dynamodbEndpoint: 'https://127.0.0.1:1', kmsEndpoint: 'https://127.0.0.1:1' };
+    for (const name of ['HTTPS_PROXY', 'https_proxy', 'ALL_PROXY']) {
+      const environment = { HTTP_PROXY: 'http://127.0.0.1:1', [name]: socks };
+      await refused('ERR_CONFIG', new RegExp(`environment's ${name} `), environment, config);
+    }
+  });
+
+  it('does no harm where it is not used', async () => {
+    const unused: Record<string, string>[] = [{ ALL_PROXY: socks, NO_PROXY: '127.0.0.1,localhost' }, { HTTPS_PROXY: socks }];
+    for (const environment of unused) {
+      await valuesInProcess({ environment: { ...KEYS, ...environment }, config: backend.config, calls: ALL });
+    }
+  });
+
+  it('is named where it hides the service that issues credentials', () =>
+    refused(
+      'ERR_CREDENTIALS',
+      /environment's ALL_PROXY /,
+      { ALL_PROXY: socks, NO_PROXY: '127.0.0.1', AWS_ENDPOINT_URL_STS: 'http://sts.invalid' },
+      { roleArn: 'arn:aws:iam::232282424912:role/store' },
+    ));
 });

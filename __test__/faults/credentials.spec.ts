@@ -85,6 +85,52 @@ describe('credentials in a file', { timeout: 60_000 }, () => {
       }
     }));
 
+  it('are read again by a new store that has other settings', () =>
+    onServers([], async (backend) => {
+      const path = join(home, 'rotated-for-others');
+      await writeFile(path, keys('AKIAOLD').join('\n'));
+      const stores = new Stores({ AWS_SHARED_CREDENTIALS_FILE: path }, backend.config);
+      try {
+        assert.equal(await stores.get('one'), null);
+        await writeFile(path, keys('AKIANEW').join('\n'));
+        assert.equal(await stores.get('two 4999'), null);
+        assert.equal(await signer(backend), 'AKIANEW');
+        assert.equal(await stores.get('one'), null);
+        assert.equal(await signer(backend), 'AKIANEW', 'the two share them');
+      } finally {
+        await stores.end();
+      }
+    }));
+
+  it('that are not used may be unusable', () =>
+    onServers([], async (backend) => {
+      const own = { AWS_ACCESS_KEY_ID: 'AKIAOWN', AWS_SECRET_ACCESS_KEY: 'secret' };
+      for (const lines of [
+        [...keys('AKIAFILE'), 'aws_session_token ='],
+        ['[default]', 'aws_access_key_id = <your key>', 'aws_secret_access_key = <your secret>'],
+        ['[default]', 'aws_access_key_id =', 'aws_secret_access_key ='],
+      ]) {
+        const { results } = await inProcess({
+          environment: { ...own, AWS_SHARED_CREDENTIALS_FILE: await file(lines) },
+          config: backend.config,
+          calls: [['get', 'a']],
+        });
+        assert.deepEqual(results[0], { value: null }, results[0]?.error?.shown);
+        assert.equal(await signer(backend), 'AKIAOWN');
+      }
+    }));
+
+  it('whose session token is empty are used without one', () =>
+    onServers([], async (backend) => {
+      const { results } = await inProcess({
+        environment: { AWS_SHARED_CREDENTIALS_FILE: await file([...keys('AKIAFILE'), 'aws_session_token =']) },
+        config: backend.config,
+        calls: [['get', 'a']],
+      });
+      assert.deepEqual(results[0], { value: null }, results[0]?.error?.shown);
+      assert.equal(await signer(backend), 'AKIAFILE');
+    }));
+
   it('are read again at most once in some seconds while they are refused', () =>
     onServers([], async (backend) => {
       const program = join(home, 'count');

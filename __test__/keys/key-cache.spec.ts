@@ -194,6 +194,30 @@ describe('data keys', () => {
     const others = Array.from({ length: 300 }, () => failing(store.get('sid'), 'ERR_KMS_UNAVAILABLE'));
     await Promise.all([first, ...others]);
     assert.equal(decrypts, 1);
+    assert.deepEqual([store.stats().keyCache.loads, store.stats().keyCache.loadFailures], [0, 1]);
+  });
+
+  it('while KMS hangs, calls that wait for an earlier one of their session do not blame DynamoDB', async (t) => {
+    const silent = await startHttp(() => {});
+    t.after(() => silent.close());
+    const store = backend.store({ kmsEndpoint: silent.url, timeouts: { attemptMillis: 1000, callMillis: 1000 } });
+    await failing(store.set('another', { user: 'Ada' }), 'ERR_KMS_UNAVAILABLE'); // which makes the clients
+    const calls = Array.from({ length: 5 }, () => store.set('sid', { user: 'Ada' }));
+    const errors = await Promise.all(
+      calls.map((call) =>
+        call.then(
+          () => assert.fail('stored'),
+          (error) => error,
+        ),
+      ),
+    );
+    assert.equal(errors[0].code, 'ERR_KMS_UNAVAILABLE');
+    for (const { code, detail } of errors.slice(1)) {
+      if (code === 'ERR_DYNAMODB_UNAVAILABLE') assert.match(detail, /calls of the same session/);
+      else assert.equal(code, 'ERR_KMS_UNAVAILABLE');
+      assert.doesNotMatch(detail, /DynamoDB/);
+    }
+    assert.equal(store.stats().requests.dynamodb.sent, 0);
   });
 
   it('an idle store wipes them at their age', async () => {

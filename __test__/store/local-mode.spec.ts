@@ -312,10 +312,16 @@ describe('the local mode', () => {
     await mkdir(path, { recursive: true, mode: 0o700 });
     const file = join(path, 'sessions.redb');
     await writeFile(file, 'these are the notes of somebody else'.repeat(100));
-    const { detail } = await failing(open().set('sid', {}), 'ERR_DYNAMODB_UNAVAILABLE');
+    const { detail } = await failing(open().set('sid', {}), 'ERR_CONFIG');
     assert.ok(detail.includes(path), detail);
     assert.equal(await readFile(file, 'utf8'), 'these are the notes of somebody else'.repeat(100));
     assert.ok(!existsSync(join(path, 'key')));
+  });
+
+  it('says that a file which nobody may read, or that is a folder, must be mended', async () => {
+    await mkdir(join(path, 'sessions.redb'), { recursive: true, mode: 0o700 });
+    const error = await failing(open().get('sid'), 'ERR_CONFIG');
+    assert.ok(error.detail.includes(join(path, 'sessions.redb')), error.detail);
   });
 
   it('works in a worker thread beside a store of the main thread', async (t) => {

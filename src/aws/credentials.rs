@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::failure::{chain, plain_texts};
 use super::http::LastExchange;
+use super::proxy::UnusableProxy;
 use crate::call::guarded;
 use crate::error::{Cause, Error, Kind, Service, ServiceError};
 
@@ -121,6 +122,9 @@ impl NotFound {
     fn failed(error: &CredentialsError, exchange: &LastExchange) -> NotFound {
         if let Some(known) = chain(error).find_map(|error| error.downcast_ref::<NotFound>()) {
             return known.clone();
+        }
+        if let Some(proxy) = chain(error).find_map(|error| error.downcast_ref::<UnusableProxy>()) {
+            return NotFound::unusable(proxy.to_string());
         }
         let code = chain(error)
             .find_map(|error| error.downcast_ref::<ErrorMetadata>())
@@ -226,7 +230,6 @@ impl Inner {
                 return Err(NotFound::failed(&error, &self.exchange));
             }
         };
-        check(&found)?;
         Ok((found, provider))
     }
 
@@ -270,54 +273,6 @@ impl State {
 fn lasts(found: &Credentials, time: Duration) -> bool {
     let end = found.expiry();
     end.is_none_or(|end| end > SystemTime::now() + time)
-}
-
-/// A character that cannot be in a header of a request: the SDK panics on it. It comes from a file
-/// or a secret that ends in a newline.
-fn check(found: &Credentials) -> Result<(), NotFound> {
-    let values = [
-        ("AWS_ACCESS_KEY_ID", Some(found.access_key_id())),
-        ("AWS_SECRET_ACCESS_KEY", Some(found.secret_access_key())),
-        ("AWS_SESSION_TOKEN", found.session_token()),
-    ];
-    for (variable, value) in values {
-        let Some(value) = value else { continue };
-        if is_usable_key(value) {
-            continue;
-        }
-        let own = std::env::var(variable).is_ok_and(|set| set.trim() == value.trim());
-        let name = if own {
-            format!("the environment's {variable}")
-        } else {
-            variable.to_lowercase()
-        };
-        return Err(NotFound::unusable(format!(
-            "{name} holds white space, a line break or another character that no key has"
-        )));
-    }
-    Ok(())
-}
-
-/// Checks an access key id, a secret access key or a session token.
-pub(super) fn is_usable_key(value: &str) -> bool {
-    !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-/// A provider whose credentials are checked before they sign a request to AWS STS.
-#[derive(Debug)]
-pub(super) struct Checked(pub(super) SharedCredentialsProvider);
-
-impl ProvideCredentials for Checked {
-    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
-    where
-        Self: 'a,
-    {
-        future::ProvideCredentials::new(async {
-            let found = self.0.provide_credentials().await?;
-            check(&found).map_err(CredentialsError::invalid_configuration)?;
-            Ok(found)
-        })
-    }
 }
 
 impl fmt::Debug for HeldCredentials {

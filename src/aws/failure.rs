@@ -11,6 +11,7 @@ use aws_sdk_kms::operation::RequestId;
 
 use super::AwsClients;
 use super::credentials::NotFound;
+use super::proxy::UnusableProxy;
 use crate::call;
 use crate::error::{Cause, Error, Kind, Resource, Result, Service, ServiceError, Unset};
 
@@ -179,6 +180,9 @@ impl Call<'_> {
         let action = self.action;
         if let Some(not_found) = chain(error).find_map(|error| error.downcast_ref::<NotFound>()) {
             return not_found.for_call(self.service, action);
+        }
+        if let Some(proxy) = chain(error).find_map(|error| error.downcast_ref::<UnusableProxy>()) {
+            return Error::Config(proxy.to_string());
         }
         let cause = cause(error);
         if !call::sent() {

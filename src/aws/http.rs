@@ -23,6 +23,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::failure::chain;
+use super::proxy::NamingProxy;
 use super::settings::Settings;
 use crate::error::{Error, Result};
 
@@ -32,25 +33,24 @@ use crate::error::{Error, Result};
 pub(super) async fn client(settings: &Settings) -> Result<SharedHttpClient> {
     let mut trusted = TrustStore::default();
     for (name, path) in settings.certificate_files() {
-        trusted.add_pem_certificate(certificates(name, &path).await?);
+        trusted.add_pem_certificate(certificates(&name, &path).await?);
     }
     let tls = TlsContext::builder()
         .with_trust_store(trusted)
         .build()
         .map_err(|error| Error::Config(format!("TLS cannot be used: {error}")))?;
-    Ok(
-        Builder::new().build_with_connector_fn(move |settings, components| {
-            let mut connector = ConnectorBuilder::default()
-                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-                .tls_context(tls.clone());
-            connector.set_connector_settings(settings.cloned());
-            if let Some(components) = components {
-                connector.set_sleep_impl(components.sleep_impl());
-            }
-            connector.set_proxy_config(Some(ProxyConfig::from_env()));
-            connector.build()
-        }),
-    )
+    let client = Builder::new().build_with_connector_fn(move |settings, components| {
+        let mut connector = ConnectorBuilder::default()
+            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+            .tls_context(tls.clone());
+        connector.set_connector_settings(settings.cloned());
+        if let Some(components) = components {
+            connector.set_sleep_impl(components.sleep_impl());
+        }
+        connector.set_proxy_config(Some(ProxyConfig::from_env()));
+        connector.build()
+    });
+    Ok(SharedHttpClient::new(NamingProxy(client)))
 }
 
 /// Those certificates of a file that the TLS library can read: it panics on others. A file without

@@ -9,8 +9,10 @@ mod failure;
 mod http;
 mod interceptors;
 mod kms;
+mod proxy;
 mod registry;
 mod settings;
+mod signing_keys;
 mod sources;
 
 pub use clients::{AwsClients, ClientSettings, Timeouts};

@@ -12,7 +12,7 @@ use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryMode};
 use aws_types::os_shim_internal::{Env, Fs};
 
-use super::credentials::is_usable_key;
+use super::signing_keys::{UNUSABLE, is_usable_key};
 use crate::config::{is_region, is_url};
 use crate::error::{Error, Result};
 
@@ -87,21 +87,35 @@ impl Settings {
         profiles.is_none_or(|profiles| profiles.get_profile(name).is_some())
     }
 
-    /// A key in the profile that cannot sign a request: the SDK panics on it.
+    /// The name of the profile that counts.
+    pub(super) fn profile(&self) -> &str {
+        let profiles = self.profiles.as_ref();
+        profiles.map_or("default", ProfileSet::selected_profile)
+    }
+
+    /// What is wrong with the profile's own keys.
     pub(super) fn unusable_key(&self) -> Option<String> {
-        let profiles = self.profile_and_sources();
-        let mut keys = profiles.iter().flat_map(|profile| {
-            let names = [
-                "aws_access_key_id",
-                "aws_secret_access_key",
-                "aws_session_token",
-            ];
-            names.map(|name| (profile.name(), name, profile.get(name)))
-        });
-        keys.find_map(|(profile, name, value)| {
-            let unusable = value.is_some_and(|value| !is_usable_key(value));
-            unusable.then(|| format!("{name} of the AWS profile {profile} holds a character that no key has, or nothing"))
-        })
+        let profile = self.profile_and_sources().into_iter().next()?;
+        unusable_in_profile(profile).filter(|_| profile.get("role_arn").is_none())
+    }
+
+    /// What is wrong with the keys with which the profile's role, or the first of its roles, is to
+    /// be assumed. The SDK signs with them itself, so it must not get any that are unusable.
+    pub(super) fn unusable_source_key(&self) -> Option<String> {
+        for profile in self.profile_and_sources() {
+            let source = profile.get("source_profile");
+            let is_source = profile.name() != self.profile() || source == Some(profile.name());
+            let has_keys = KEYS[..2].iter().all(|name| profile.get(name).is_some());
+            if is_source && has_keys {
+                return unusable_in_profile(profile).or_else(|| {
+                    // The SDK would sign with it.
+                    let empty = profile.get("aws_session_token") == Some("");
+                    empty.then(|| unusable("aws_session_token", profile.name()))
+                });
+            }
+            profile.get("role_arn")?;
+        }
+        None
     }
 
     /// The profile in use, the one that it is based on, and so on.
@@ -156,11 +170,12 @@ impl Settings {
 
     /// The files whose certificates are trusted in addition to the system's, each with the name of
     /// its setting.
-    pub(super) fn certificate_files(&self) -> Vec<(&'static str, String)> {
-        let bundle = self.value(&Setting("AWS_CA_BUNDLE", "ca_bundle", None));
+    pub(super) fn certificate_files(&self) -> Vec<(String, String)> {
+        let setting = Setting("AWS_CA_BUNDLE", "ca_bundle", None);
+        let bundle = (self.name_of(&setting), self.value(&setting));
         let extra = self.env.get("NODE_EXTRA_CA_CERTS").ok();
-        let files = [("AWS_CA_BUNDLE", bundle), ("NODE_EXTRA_CA_CERTS", extra)];
-        files
+        let extra = ("the environment's NODE_EXTRA_CA_CERTS".to_owned(), extra);
+        [bundle, extra]
             .into_iter()
             .filter_map(|(name, path)| Some((name, path.filter(|path| !path.is_empty())?)))
             .collect()
@@ -207,7 +222,26 @@ impl Settings {
                 return format!("the environment's {variable}");
             }
         }
-        let profile = self.profiles.as_ref().map(ProfileSet::selected_profile);
-        format!("{key} of the AWS profile {}", profile.unwrap_or("default"))
+        format!("{key} of the AWS profile {}", self.profile())
     }
+}
+
+const KEYS: [&str; 3] = [
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+];
+
+fn unusable_in_profile(profile: &Profile) -> Option<String> {
+    let is_unusable = |name: &str| {
+        let value = profile.get(name);
+        let empty_token = name == "aws_session_token" && value == Some("");
+        !empty_token && value.is_some_and(|value| !is_usable_key(value))
+    };
+    let name = KEYS.into_iter().find(|name| is_unusable(name))?;
+    Some(unusable(name, profile.name()))
+}
+
+fn unusable(name: &str, profile: &str) -> String {
+    format!("{name} of the AWS profile {profile} {UNUSABLE}")
 }

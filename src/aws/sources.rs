@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aws_config::ecs::EcsCredentialsProvider;
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::profile::ProfileFileCredentialsProvider;
@@ -15,9 +16,10 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use futures_util::FutureExt;
 
-use super::credentials::{Checked, Source};
+use super::credentials::{NotFound, Source};
 use super::http::Watched;
 use super::settings::Settings;
+use super::signing_keys::Checked;
 
 /// What decides where to look.
 #[derive(Clone)]
@@ -49,9 +51,6 @@ impl Sources {
         };
         let config = self.config.into_builder().http_client(client).build();
         let settings = Settings::read(self.profile.as_deref()).await;
-        if let Some(reason) = settings.unusable_key() {
-            return SharedCredentialsProvider::new(Unusable(reason));
-        }
         let mut surroundings = ProviderConfig::without_region()
             .with_region(Some(Region::new(self.region)))
             .with_behavior_version(Some(BehaviorVersion::latest()))
@@ -61,39 +60,59 @@ impl Sources {
         if let Some(client) = config.http_client() {
             surroundings = surroundings.with_http_client(client);
         }
-        let chain = match &self.profile {
-            None => {
+        let unusable = settings.unusable_source_key().map(Unusable);
+        let chain = match (&self.profile, unusable) {
+            // The profile comes second in the default chain.
+            (None, Some(unusable)) => SharedCredentialsProvider::new(
+                CredentialsProviderChain::first_try(
+                    "Environment",
+                    EnvironmentVariableCredentialsProvider::new(),
+                )
+                .or_else("Profile", unusable),
+            ),
+            (Some(_), Some(unusable)) => SharedCredentialsProvider::new(unusable),
+            (None, None) => {
                 let chain =
                     aws_config::default_provider::credentials::DefaultCredentialsChain::builder();
                 let chain = chain
                     .region(config.region().cloned())
+                    .with_custom_credential_source("Environment", environment(&settings))
                     .configure(surroundings);
                 SharedCredentialsProvider::new(chain.build().await)
             }
-            Some(profile) if !settings.has_profile(profile) => {
+            (Some(profile), None) if !settings.has_profile(profile) => {
                 SharedCredentialsProvider::new(Unusable(format!(
                     "the AWS profile {profile}, which the option profile names, is in neither of the configuration files"
                 )))
             }
-            Some(profile) => SharedCredentialsProvider::new(of_profile(profile, &surroundings)),
+            (Some(profile), None) => {
+                SharedCredentialsProvider::new(of_profile(profile, &settings, &surroundings))
+            }
         };
+        let chain = Checked::new(chain, &settings, settings.unusable_key());
+        let chain = SharedCredentialsProvider::new(chain);
         let Some(role_arn) = self.role_arn else {
             return chain;
         };
         let role = AssumeRoleProvider::builder(role_arn)
             .session_name("connect-dynamodb-kms")
             .configure(&config)
-            .build_from_provider(Checked(chain))
+            .build_from_provider(chain)
             .await;
-        SharedCredentialsProvider::new(role)
+        SharedCredentialsProvider::new(Checked::new(role, &settings, None))
     }
 }
 
 /// Like the default chain with `AWS_PROFILE`, but without the variables that hold credentials: a
 /// profile that was named explicitly takes precedence over the environment, as in AWS's other SDKs.
-fn of_profile(profile: &str, surroundings: &ProviderConfig) -> CredentialsProviderChain {
+fn of_profile(
+    profile: &str,
+    settings: &Settings,
+    surroundings: &ProviderConfig,
+) -> CredentialsProviderChain {
     let files = ProfileFileCredentialsProvider::builder()
         .configure(surroundings)
+        .with_custom_provider("Environment", environment(settings))
         .profile_name(profile);
     let token = WebIdentityTokenCredentialsProvider::builder().configure(surroundings);
     let container = EcsCredentialsProvider::builder().configure(surroundings);
@@ -106,6 +125,16 @@ fn of_profile(profile: &str, surroundings: &ProviderConfig) -> CredentialsProvid
         .or_else("Ec2InstanceMetadata", instance)
 }
 
+/// The environment's keys for the role of a profile (`credential_source`), checked so that an error
+/// names the variable.
+fn environment(settings: &Settings) -> Checked {
+    Checked::new(
+        EnvironmentVariableCredentialsProvider::new(),
+        settings,
+        None,
+    )
+}
+
 /// For settings that lead to no credentials.
 #[derive(Debug)]
 struct Unusable(String);
@@ -115,7 +144,7 @@ impl ProvideCredentials for Unusable {
     where
         Self: 'a,
     {
-        let reason = super::credentials::NotFound::unusable(self.0.clone());
+        let reason = NotFound::unusable(self.0.clone());
         future::ProvideCredentials::ready(Err(CredentialsError::invalid_configuration(reason)))
     }
 }

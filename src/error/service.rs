@@ -154,6 +154,7 @@ impl fmt::Display for ServiceError {
             Service::DynamoDb => dynamodb,
         };
         match kind {
+            Kind::Unavailable if reason.is_some() => f.write_str(reason.unwrap_or_default()),
             Kind::Unavailable => write!(
                 f,
                 "{action} got no usable answer from {service}; try again, and check the network path to its endpoint"

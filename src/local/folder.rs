@@ -12,7 +12,7 @@ use std::sync::{
 
 use rand::TryRng;
 use rand::rngs::SysRng;
-use redb::{Database, DatabaseError, TableDefinition};
+use redb::{Database, DatabaseError, StorageError, TableDefinition};
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
@@ -162,6 +162,26 @@ fn failed(folder: &Path, error: &dyn Display) -> Error {
     }
 }
 
+/// Whether a failure stays until somebody changes the file or its permissions.
+fn lasts(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::IsADirectory
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::InvalidData
+            | io::ErrorKind::InvalidInput
+    )
+}
+
+fn unusable_file(path: &Path, error: &dyn Display) -> Error {
+    Error::Config(format!(
+        "the file {} of local mode cannot be used: {error}; check its permissions, or remove it to start anew",
+        path.display()
+    ))
+}
+
 /// The files of a folder, shared by every store of this process that uses it under any name.
 fn open_shared(folder: &Path) -> Result<Arc<Opened>> {
     let unusable = |error: io::Error| match error.kind() {
@@ -192,13 +212,23 @@ fn folders() -> MutexGuard<'static, HashMap<PathBuf, Weak<Opened>>> {
 
 fn open(folder: &Path) -> Result<Opened> {
     let path = folder.join("sessions.redb");
-    keep_from_others(&path).map_err(|error| failed(folder, &error))?;
+    keep_from_others(&path).map_err(|error| {
+        if lasts(&error) {
+            unusable_file(&path, &error)
+        } else {
+            failed(folder, &error)
+        }
+    })?;
     let _ = hide_from_git(folder); // a folder where that cannot be written may serve all the same
     let database = Database::create(&path).map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => Error::Config(format!(
             "local.path {} is in use by another process; stop it, or give this one another path",
             folder.display()
         )),
+        DatabaseError::UpgradeRequired(_)
+        | DatabaseError::LockProtocolMismatch
+        | DatabaseError::Storage(StorageError::Corrupted(_)) => unusable_file(&path, &error),
+        DatabaseError::Storage(StorageError::Io(io)) if lasts(&io) => unusable_file(&path, &io),
         error => failed(folder, &error),
     })?;
     let key_path = folder.join("key");

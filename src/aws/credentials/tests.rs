@@ -122,19 +122,3 @@ async fn what_a_failed_search_was_to_replace_is_used_while_it_lasts() {
     assert_eq!(id(&held, &searches).await, "first");
     assert_eq!(searches.begun.load(Ordering::Relaxed), 2);
 }
-
-#[test]
-fn keys_that_no_header_holds_are_named() {
-    let unusable = [
-        ("AKIA\n", "secret", None, "aws_access_key_id"),
-        ("AKIA", " secret", None, "aws_secret_access_key"),
-        ("AKIA", "secret", Some("t\u{f6}ken"), "aws_session_token"),
-        ("", "secret", None, "aws_access_key_id"),
-    ];
-    for (id, secret, token, name) in unusable {
-        let found = Credentials::new(id, secret, token.map(str::to_owned), None, "a test");
-        let reason = check(&found).expect_err(name).reason.expect("a reason");
-        assert!(reason.contains(name), "{reason}");
-        assert!(!reason.contains("AKIA"), "{reason}");
-    }
-}

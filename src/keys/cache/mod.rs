@@ -26,7 +26,7 @@ use self::forgotten::Began;
 use self::revocation::Verdict;
 use self::samples::Sample;
 use self::slot::Slot;
-use self::stats::{Counters, count};
+use self::stats::{Counters, Loading, count};
 use crate::call;
 use crate::crypto::data_key::{DataKey, WrappedKey};
 use crate::error::Result;
@@ -372,7 +372,9 @@ impl Inner {
     }
 
     async fn generate(&self, context: &EncryptionContext) -> Result<(Arc<DataKey>, WrappedKey)> {
-        let (key, wrapped) = self.loaded(self.keys.generate(context).await)?;
+        let loading = Loading::counted_by(&self.counters);
+        let (key, wrapped) = self.keys.generate(context).await?;
+        loading.succeeded();
         self.wrapped_length
             .fetch_min(wrapped.0.len(), Ordering::Relaxed);
         Ok((Arc::new(key), wrapped))
@@ -383,17 +385,10 @@ impl Inner {
         wrapped: &WrappedKey,
         context: &EncryptionContext,
     ) -> Result<(Arc<DataKey>, usize)> {
-        let (key, wrapped_by) = self.loaded(self.keys.decrypt(wrapped, context).await)?;
+        let loading = Loading::counted_by(&self.counters);
+        let (key, wrapped_by) = self.keys.decrypt(wrapped, context).await?;
+        loading.succeeded();
         Ok((Arc::new(key), wrapped_by))
-    }
-
-    fn loaded<T>(&self, result: Result<T>) -> Result<T> {
-        let counter = match &result {
-            Ok(_) => &self.counters.loads,
-            Err(_) => &self.counters.load_failures,
-        };
-        count(counter);
-        result
     }
 
     /// Makes a session's data key. Unwrapping the previous one, which is too old, too much used, or

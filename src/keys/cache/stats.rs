@@ -67,3 +67,27 @@ impl CacheCounters {
 pub(super) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
+
+/// A load, which counts as failed unless it says that it has succeeded: also one that is stopped
+/// at its deadline.
+pub(super) struct Loading<'a>(Option<&'a Counters>);
+
+impl<'a> Loading<'a> {
+    pub(super) fn counted_by(counters: &'a Counters) -> Loading<'a> {
+        Loading(Some(counters))
+    }
+
+    pub(super) fn succeeded(mut self) {
+        if let Some(counters) = self.0.take() {
+            count(&counters.loads);
+        }
+    }
+}
+
+impl Drop for Loading<'_> {
+    fn drop(&mut self) {
+        if let Some(counters) = self.0 {
+            count(&counters.load_failures);
+        }
+    }
+}
