@@ -194,8 +194,6 @@ impl AwsClients {
             };
             HeldCredentials::new(sources.through(watched), last)
         });
-        // Stores with other settings may have them already, and this one is new.
-        credentials.read_anew();
         let _ = self.region.set(region);
         Ok(self.clients(&config, credentials))
     }
