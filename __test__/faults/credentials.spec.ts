@@ -114,6 +114,23 @@ describe('credentials in a file', { timeout: 60_000 }, () => {
       assert.equal(await signer(backend), 'AKIAFILE');
     }));
 
+  it('are read again by a new store that has other settings', () =>
+    onServers([], async (backend) => {
+      const path = join(home, 'rotated-for-others');
+      await writeFile(path, keys('AKIAOLD').join('\n'));
+      const stores = new Stores({ AWS_SHARED_CREDENTIALS_FILE: path }, backend.config);
+      try {
+        assert.equal(await stores.get('one'), null);
+        await writeFile(path, keys('AKIANEW').join('\n'));
+        assert.equal(await stores.get('two 4999'), null);
+        assert.equal(await signer(backend), 'AKIANEW');
+        assert.equal(await stores.get('one'), null);
+        assert.equal(await signer(backend), 'AKIANEW', 'the two share them');
+      } finally {
+        await stores.end();
+      }
+    }));
+
   it('are read again at most once in some seconds while they are refused', () =>
     onServers([], async (backend) => {
       const program = join(home, 'count');

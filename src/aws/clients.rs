@@ -32,9 +32,10 @@ const RETRY_COST: u32 = 10;
 
 static CLIENTS: Registry<ClientSettings, AwsClients> = Registry::new();
 
-/// By region, profile and role.
-static CREDENTIALS: Registry<(String, Option<String>, Option<String>), HeldCredentials> =
-    Registry::new();
+static CREDENTIALS: Registry<Identity, HeldCredentials> = Registry::new();
+
+/// What credentials depend on: region, profile and role.
+type Identity = (String, Option<String>, Option<String>);
 
 /// Everything that two stores must have in common to share clients.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -98,14 +99,17 @@ impl AwsClients {
         })
     }
 
-    /// Like `shared`, for a new store: its first call looks for credentials anew.
+    /// Like `shared`, for a new store: its first call looks for credentials anew, also where it
+    /// shares them with stores of other settings.
     #[must_use]
     pub fn for_store(settings: &ClientSettings) -> Arc<AwsClients> {
-        let clients = AwsClients::shared(settings);
-        if let Some(made) = clients.made.get() {
-            made.credentials.read_anew();
+        let of_the_same = |(_, profile, role): &Identity| {
+            (profile, role) == (&settings.profile, &settings.role_arn)
+        };
+        for credentials in CREDENTIALS.held(of_the_same) {
+            credentials.read_anew();
         }
-        clients
+        AwsClients::shared(settings)
     }
 
     /// The region of these clients.

@@ -22,6 +22,13 @@ impl<K: Eq + Hash, V> Registry<K, V> {
         all.insert(key, Arc::downgrade(&new));
         new
     }
+
+    /// Those that somebody holds, of the keys that are `wanted`.
+    pub(super) fn held(&self, wanted: impl Fn(&K) -> bool) -> Vec<Arc<V>> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = all.iter().filter(|(key, _)| wanted(key));
+        wanted.filter_map(|(_, shared)| shared.upgrade()).collect()
+    }
 }
 
 #[cfg(test)]
