@@ -342,7 +342,11 @@ pub fn number(item: &Item, name: &str) -> Option<f64> {
     }
 }
 
-fn seconds(item: &Item, name: &str) -> Result<EpochSeconds> {
+/// The whole seconds under a name.
+///
+/// # Errors
+/// `ERR_INTEGRITY` if there are none.
+pub(crate) fn seconds(item: &Item, name: &str) -> Result<EpochSeconds> {
     match item.get(name) {
         Some(Attribute::N(number)) => number
             .parse()

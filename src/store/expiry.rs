@@ -3,7 +3,7 @@
 use super::SessionStore;
 use crate::error::{Error, Result};
 use crate::record::mark::Mark;
-use crate::record::{Attribute, Item, TTL};
+use crate::record::{Item, TTL, seconds};
 use crate::time::{EpochMillis, EpochSeconds};
 
 /// The longest `ttlSeconds`: ten years. A longer one is more likely milliseconds taken for seconds.
@@ -173,9 +173,6 @@ pub(super) fn lives(mark: &Mark, ends: Option<EpochMillis>, now: EpochMillis) ->
 }
 
 /// The `ttl` of an item.
-pub(super) fn end_of(item: &Item) -> Option<EpochSeconds> {
-    match item.get(TTL) {
-        Some(Attribute::N(ttl)) => ttl.parse().ok().map(EpochSeconds),
-        _ => None,
-    }
+pub(super) fn ttl_of(item: &Item) -> Option<EpochSeconds> {
+    seconds(item, TTL).ok()
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::SessionStore;
-use super::expiry::{Due, End, end_of};
+use super::expiry::{Due, End, ttl_of};
 use super::session_table::{Condition, Outcome};
 use super::touch::TOUCH_ATTEMPTS;
 use crate::crypto::plaintext::Plaintext;
@@ -211,7 +211,7 @@ impl SessionStore {
             let Some(revision) = self.revision_to_write_over(item, &over, since).await else {
                 break;
             };
-            let found = end_of(item).unwrap_or(record.ttl);
+            let found = ttl_of(item).unwrap_or(record.ttl);
             if !over.end.take(&mut record, item, found, now) {
                 break;
             }
@@ -421,7 +421,7 @@ impl Ends {
             Ends::AtLeastAsRead => found.max(record.ttl),
         };
         let may = record.bound.is_none_or(|bound| bound.not_after >= ttl);
-        let takes = may && end_of(item).is_some() && !has_ended(item, now);
+        let takes = may && ttl_of(item).is_some() && !has_ended(item, now);
         if takes {
             record.ttl = ttl;
         }
