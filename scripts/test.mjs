@@ -67,7 +67,7 @@ try {
   await run('npx', ['tsc', '--noEmit'], { cwd: 'examples/fastify-gateway' });
 
   step('Testing the package on local mode and on the servers');
-  await run(process.execPath, ['--import', 'tsx', '--test', ...(await specFiles(only))], { cwd: '__test__' });
+  await run(process.execPath, ['--import', 'tsx', '--test', '--test-reporter=spec', ...(await specFiles(only))], { cwd: '__test__' });
 
   printTimes();
   console.log('\nEverything passed.');
