@@ -272,7 +272,7 @@ describe('what a visitor gets', { timeout: 60_000 }, () => {
       },
     },
     {
-      code: 'ERR_DYNAMODB_UNAVAILABLE',
+      code: 'ERR_CONFIG',
       what: 'the file of the local mode is broken',
       detail: ['payroll-'],
       async store() {

@@ -46,7 +46,9 @@ for (const { name, start } of backends) {
         const after = [await left(store, body.sid, setCookie)];
         for (let i = 0; i < 2; i++) after.push(await left(store, body.sid, (await browser.get('/me')).setCookie));
         for (const millis of after.flat()) assert.ok(Math.abs(millis - MONTH) < 60_000, `${millis} ms are left`);
-        assert.equal((await store.get(body.sid))!.cookie!.originalMaxAge, MONTH);
+        // express-session derives it from the cookie's end by a clock that goes on meanwhile.
+        const age = (await store.get(body.sid))!.cookie!.originalMaxAge!;
+        assert.ok(Math.abs(age - MONTH) < 60_000, `originalMaxAge is ${age} ms`);
       });
     }
 
