@@ -11,14 +11,15 @@ pub struct RecordPolicy {
     pub(super) write: Version,
     pub(super) accept: Vec<Version>,
     pub(super) table_name: String,
-    /// Of version 1 records.
+    /// The encryption context of version 1 records.
     no_context: Arc<EncryptionContext>,
-    /// Of version 2 records.
+    /// The encryption context of version 2 records.
     context: Arc<EncryptionContext>,
 }
 
 impl RecordPolicy {
-    /// Writes `write` and reads `accept`, in the table `table_name`. `static_context` joins the encryption context of version 2.
+    /// Writes the version `write` and reads the versions `accept`, in the table `table_name`. The
+    /// pairs of `static_context` are added to the encryption context of version 2.
     #[must_use]
     pub fn new(
         write: Version,
@@ -44,7 +45,7 @@ impl RecordPolicy {
     }
 }
 
-/// The encryption context of version 2 records in this table, with the caller's own pairs.
+/// The encryption context of version 2 records in this table, including the caller's own pairs.
 #[must_use]
 pub fn context_of_records(
     table_name: &str,

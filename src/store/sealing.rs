@@ -1,4 +1,4 @@
-//! Sealing a session into a record, and opening a record.
+//! Seals sessions into records, and opens records.
 
 use super::{OpenedSession, SessionStore};
 use crate::crypto::envelope::{self, Aad, BoundSeal};
@@ -9,10 +9,10 @@ use crate::record::mark::{Content, Mark};
 use crate::record::{Bound, EncryptedSessionRecord, ITEM_LIMIT, Item, Version, item_size};
 use crate::time::{EpochMillis, EpochSeconds};
 
-/// No wrapped key is shorter: a data key of 32 bytes and a tag of 16.
+/// The shortest possible wrapped key, in bytes: a data key of 32 bytes and a tag of 16.
 const LEAST_WRAPPED_KEY: usize = 48;
 
-/// What KMS wraps a data key of 256 bits in, as a rule.
+/// The usual length in bytes of a data key of 256 bits that KMS has wrapped.
 const USUAL_WRAPPED_KEY: usize = 184;
 
 impl SessionStore {
@@ -36,7 +36,8 @@ impl SessionStore {
         let version = self.policy.write;
         let length = payload.len();
         let wrapped_length = self.keys.wrapped_length();
-        // What cannot fit, however short its wrapped key, is refused before anything is sent; what may fit is judged by the key that it gets.
+        // A session that cannot fit even with the shortest wrapped key is refused before anything
+        // is sent. If it may fit, the length of the wrapped key that it gets decides.
         let least = wrapped_length.unwrap_or(LEAST_WRAPPED_KEY);
         if check_size(version, &key, least, length).is_err() {
             let usual = wrapped_length.unwrap_or(USUAL_WRAPPED_KEY);
@@ -139,8 +140,9 @@ impl SessionStore {
     }
 }
 
-/// The last moment that a session sealed now may live to: twice as long as it lives without a touch, so that touches seldom seal again, and
-/// somebody who may write the table but not use the KMS key gains that much at most.
+/// The `notAfter` of a session that is sealed now and ends at `end`. It allows twice the lifetime,
+/// so that touches seldom have to seal again. Somebody who can write the table but cannot use the
+/// KMS key can prolong the session until then at most.
 fn last_end(now: EpochMillis, end: EpochSeconds) -> EpochSeconds {
     let lifetime = (end.0 - now.floor().0).max(0);
     end.plus(lifetime)
