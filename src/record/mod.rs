@@ -1,5 +1,5 @@
-//! The record: a session's item in the table, in versions 1 and 2. Pure: items in, records out, and
-//! back.
+//! The record: a session's item in the table, in versions 1 and 2. This module is pure: it converts
+//! items to records and back.
 
 pub mod lease;
 pub mod mark;
@@ -34,7 +34,7 @@ pub const VERSION: &str = "version";
 
 /// The latest moment to which the session can live, in epoch seconds (version 2).
 pub const NOT_AFTER: &str = "notAfter";
-/// What the keys were derived with (version 2).
+/// The salt that the keys were derived with (version 2).
 pub const SALT: &str = "salt";
 /// The key commitment (version 2).
 pub const COMMIT: &str = "commit";
@@ -56,7 +56,7 @@ pub enum Attribute {
     N(String),
     /// Bytes.
     B(Vec<u8>),
-    /// A kind that no record of ours uses.
+    /// A type that the store's records do not use.
     Other,
 }
 
@@ -107,7 +107,7 @@ impl Borrow<str> for Name {
     }
 }
 
-/// An item as it lies in the table.
+/// An item as it is in the table.
 pub type Item = BTreeMap<Name, Attribute>;
 
 /// How a record is sealed and laid out.
@@ -133,11 +133,11 @@ impl Version {
 /// What version 2 adds to a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bound {
-    /// The last moment that the session may live to.
+    /// The latest moment to which the session can live.
     pub not_after: EpochSeconds,
-    /// What the keys were derived with.
+    /// The salt that the keys were derived with.
     pub salt: Salt,
-    /// What ties the record to its data key.
+    /// The commitment of the record to its data key.
     pub commitment: Commitment,
 }
 
@@ -152,7 +152,7 @@ pub struct EncryptedSessionRecord {
     pub sealed: Sealed,
     /// When the session ends.
     pub ttl: EpochSeconds,
-    /// In a version 2 record alone.
+    /// Only in a version 2 record.
     pub bound: Option<Bound>,
 }
 
@@ -228,7 +228,7 @@ impl EncryptedSessionRecord {
         item
     }
 
-    /// Which version the record has.
+    /// The version of the record.
     #[must_use]
     pub fn version(&self) -> Version {
         match self.bound {
@@ -278,8 +278,8 @@ pub fn item_size(
         }
 }
 
-/// Whether an item is the record of a session that has ended, of any version: a record that nobody
-/// may read any more need not be readable.
+/// Whether an item is the record of a session that has ended, of any version. The record need not
+/// be readable, because nobody may read it any more.
 #[must_use]
 pub fn has_ended(item: &Item, now: EpochMillis) -> bool {
     let reached = |name| seconds(item, name).is_ok_and(|end| end.reached(now));
