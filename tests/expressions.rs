@@ -1,5 +1,6 @@
-//! What a condition and a scan mean is written once, in `session_table.rs`; `DynamoDB`'s expressions are held against it here, on items, moments and
-//! revisions that proptest makes up, through the server that speaks its protocol.
+//! Compares DynamoDB's expressions with `session_table.rs`, the one place that defines what a
+//! condition and a scan mean. The items, moments and revisions come from proptest, and the requests
+//! go through the server that speaks DynamoDB's protocol.
 
 #![allow(clippy::unwrap_used)] // clippy takes only #[test] functions for tests
 
