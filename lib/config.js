@@ -23,7 +23,10 @@ const RECENT_SESSIONS = 10_000;
  */
 const CALLS_IN_FLIGHT = 1000;
 
-/** @typedef {(session: import('../index.js').SessionData) => unknown} Lifetime the function `ttlSeconds` */
+/**
+ * @typedef {(session: import('../index.js').SessionData) => unknown} Lifetime the function
+ *   `ttlSeconds`
+ */
 /** @typedef {'error' | 'missing' | 'destroy'} IntegrityFailure */
 
 /** What a read may make of a record that fails its integrity check. */

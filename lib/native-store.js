@@ -40,12 +40,15 @@ const { setImmediate } = require('./real-time.js');
 
 /**
  * Those calls: as in the binding, with a promise in place of the number.
- * @typedef {{ [Name in keyof Replies]: Binding[Name] extends (call: number, ...rest: infer Rest) => unknown
+ * @typedef {{ [Name in keyof Replies]:
+ *   Binding[Name] extends (call: number, ...rest: infer Rest) => unknown
  *   ? (...rest: Rest) => Promise<Replies[Name] | Failure> : never }} LaterCalls
  */
 
 /** @typedef {NativeStore & LaterCalls} Native */
-/** @typedef {{ resolve: (reply: any) => void, reject: (error: unknown) => void }} Waiting a promise */
+/**
+ * @typedef {{ resolve: (reply: any) => void, reject: (error: unknown) => void }} Waiting a promise
+ */
 
 /** @type {(keyof Replies)[]} */
 const LATER_CALLS = [
