@@ -15,7 +15,7 @@ pub const DEFAULT_REGION: &str = "us-east-1";
 pub const KEY_VARIABLE: &str = "KMS_KEY_ARN";
 pub(super) const TABLE_VARIABLE: &str = "SESSIONS_TABLE";
 
-/// The defaults that the environment can override.
+/// The defaults that the environment may override.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Environment {
     /// `KMS_KEY_ARN`.
