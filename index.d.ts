@@ -491,8 +491,10 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
    */
   hashSessionIds?: boolean | { secret: string } | undefined;
   /**
-   * The least time in seconds between two moves of the end of a session whose content does not
-   * change, but never more than a tenth of its lifetime. 0 moves it with every request. Default 60.
+   * By how many seconds a request must move the end of a session whose content does not change, so
+   * that the move is written; never more than a tenth of its lifetime. 0 moves it with every
+   * request. Default: 1 % of the session's lifetime (100 minutes for 7 days, 18 seconds for 30
+   * minutes). A session whose user does not come back ends up to this much earlier.
    */
   touchAfter?: number | undefined;
   /**

@@ -21,7 +21,7 @@ use crate::error::{Error, Result, Unset};
 use crate::keys::cache::Limits;
 use crate::record::Version;
 use crate::record::partition_key::{IdHashing, PartitionKeys};
-use crate::store::{Lifetime, Saving, context_of_records};
+use crate::store::{Lifetime, Saving, TouchAfter, context_of_records};
 use environment::TABLE_VARIABLE;
 use options::{Options, TableName};
 
@@ -149,7 +149,7 @@ impl StoreConfig {
             saving: Saving {
                 touch_after: options
                     .touch_after
-                    .map_or(saving.touch_after, |seconds| seconds.0),
+                    .map_or(saving.touch_after, |seconds| TouchAfter::Seconds(seconds.0)),
                 on_conflict: options.on_conflict.unwrap_or(saving.on_conflict),
             },
             backend,

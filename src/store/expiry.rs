@@ -13,8 +13,11 @@ pub const MAX_TTL_SECONDS: f64 = 315_360_000.0;
 /// and even an unchanged session is written whole.
 const COARSE: f64 = 2000.0;
 
+/// The window of `touchAfter` is this share of a session's lifetime if the option is not given.
+const DEFAULT_SHARE: f64 = 0.01;
+
 /// The window of `touchAfter` is at most this share of a session's lifetime.
-const WINDOW_SHARE: f64 = 0.1;
+const LARGEST_SHARE: f64 = 0.1;
 
 /// How long sessions live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +96,26 @@ impl From<EpochSeconds> for End {
     }
 }
 
+/// How far the end of an unchanged session must move, so that the move is worth a write.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum TouchAfter {
+    /// By 1 % of the session's lifetime. Touches are most of the writes of a rolling session
+    /// (`docs/scaling.md`).
+    Share,
+    /// By this many seconds, or by a tenth of the session's lifetime if that is less.
+    Seconds(f64),
+}
+
+impl TouchAfter {
+    /// The same in milliseconds, for a session that will live `lifetime` milliseconds.
+    fn window(self, lifetime: f64) -> f64 {
+        match self {
+            TouchAfter::Share => lifetime * DEFAULT_SHARE,
+            TouchAfter::Seconds(seconds) => (seconds * 1000.0).min(lifetime * LARGEST_SHARE),
+        }
+    }
+}
+
 /// How a session's end has to move.
 pub(super) enum Due {
     /// Not at all: it is near enough.
@@ -142,7 +165,7 @@ impl SessionStore {
         now: EpochMillis,
         end: End,
     ) -> Due {
-        let window = (self.saving.touch_after * 1000.0).min((end.exact.0 - now.0) * WINDOW_SHARE);
+        let window = self.saving.touch_after.window(end.exact.0 - now.0);
         let by_ttl = End::from(mark.ttl).exact;
         // While `ttl` is the cookie's end rounded up, the exact end is compared. Otherwise, the
         // whole seconds of `ttl` are compared.

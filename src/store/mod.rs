@@ -25,7 +25,7 @@ use crate::record::{
 };
 use crate::time::{EpochMillis, EpochSeconds};
 
-pub use self::expiry::{End, Lifetime, MAX_TTL_SECONDS};
+pub use self::expiry::{End, Lifetime, MAX_TTL_SECONDS, TouchAfter};
 pub use self::lease::Lease;
 pub use self::outlook::{Comparison, Outlook};
 pub use self::policy::{RecordPolicy, context_of_records};

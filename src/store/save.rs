@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::SessionStore;
-use super::expiry::{Due, End, ttl_of};
+use super::expiry::{Due, End, TouchAfter, ttl_of};
 use super::session_table::{Condition, Outcome};
 use super::touch::TOUCH_ATTEMPTS;
 use crate::crypto::plaintext::Plaintext;
@@ -29,9 +29,8 @@ pub enum OnConflict {
 /// How known sessions are saved.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Saving {
-    /// The shortest time between two moves of a session's end, in seconds. A tenth of the session's
-    /// lifetime applies if that is shorter.
-    pub touch_after: f64,
+    /// When the end of an unchanged session is moved.
+    pub touch_after: TouchAfter,
     /// How a conflict is handled.
     pub on_conflict: OnConflict,
 }
@@ -39,7 +38,7 @@ pub struct Saving {
 impl Default for Saving {
     fn default() -> Saving {
         Saving {
-            touch_after: 60.0,
+            touch_after: TouchAfter::Share,
             on_conflict: OnConflict::default(),
         }
     }
