@@ -476,3 +476,16 @@ async fn what_is_no_utf_8_is_refused_as_such() {
         assert_eq!(error.code(), "ERR_SERIALIZATION", "{}", backend.name);
     }
 }
+
+#[tokio::test]
+async fn closing_wipes_the_data_keys_of_the_store() {
+    for backend in backends() {
+        let store = store(&backend, Version::V2);
+        let end = Lifetime::OfCookie.end(NOW, None);
+        store.set("s", plain("{}"), NOW, end).await.unwrap();
+        let counters = store.cache_counters();
+        assert_eq!(counters.read().entries, 1, "{}", backend.name);
+        store.close(std::future::ready(())).await;
+        assert_eq!(counters.read().entries, 0, "{}", backend.name);
+    }
+}
