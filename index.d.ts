@@ -334,6 +334,8 @@ export interface SessionStoreStats {
      * has passed, and removed.
      */
     gone: number;
+    /** Read and removed by {@link DynamoDBSessionStore.take}. */
+    taken: number;
     /** Changed by somebody else since they were read, whatever `onConflict` made of it. */
     conflicts: number;
   };
@@ -672,6 +674,29 @@ export class DynamoDBSessionStore<T extends SessionData = SessionData> extends E
    */
   touch(sid: string, session: T, callback: ((error?: any) => void) | undefined): void;
   touch(sid: string, session: T): Promise<void>;
+
+  /**
+   * Reads a session and removes it, for what may be used once. Of all callers on all servers, one
+   * gets the session. The others get `null`, as if it had never been there. Sends a GetItem, a KMS
+   * Decrypt if the data key is not cached, and a DeleteItem on condition that the session is as it
+   * was read.
+   *
+   * At most once, never twice: the session is removed only after it was opened. If KMS is not
+   * available, or the record cannot be opened, it stays. If DynamoDB carried out the removal and
+   * its reply was lost, nobody gets the session: the call gives `null`, or fails with
+   * `ERR_DYNAMODB_UNAVAILABLE`.
+   *
+   * A taken session is gone, as after {@link destroy}: a late save of it brings nothing back, and
+   * its cached data key is wiped.
+   * @param sid the id of the session.
+   * @returns the session, as `get` would have given it; `null` if there is none, it has expired, or
+   *   another caller took it.
+   *
+   * Fails with `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_SERIALIZATION`, `ERR_CONFIG`, and then removes
+   * nothing. `onIntegrityFailure` has the same effect as on `get`.
+   */
+  take(sid: string, callback: (error: any, session?: T | null) => void): void;
+  take(sid: string): Promise<T | null>;
 
   /**
    * Removes a session and wipes its cached data key. Succeeds if the session is already gone. Fails

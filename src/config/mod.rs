@@ -18,6 +18,7 @@ use crate::aws::ClientSettings;
 use crate::error::{Error, Result, Unset};
 use crate::keys::cache::Limits;
 use crate::record::Version;
+use crate::record::kind::Kind;
 use crate::record::partition_key::{IdHashing, PartitionKeys};
 use crate::store::{Lifetime, Saving, context_of_records};
 use environment::TABLE_VARIABLE;
@@ -36,6 +37,8 @@ pub struct StoreConfig {
     pub table_name: String,
     /// Set if that is the built-in default.
     pub table_unset: Option<Unset>,
+    /// What the store keeps: sessions, unless whoever opens it says otherwise.
+    pub kind: Kind,
     /// `prefix`.
     pub prefix: String,
     /// Used where the caller gives no lifetime with the call.
@@ -129,6 +132,7 @@ impl StoreConfig {
         Ok(StoreConfig {
             table_name,
             table_unset,
+            kind: Kind::Session,
             prefix,
             lifetime: match options.ttl_seconds {
                 Some(seconds) => Lifetime::from_seconds(seconds.0)?,

@@ -36,7 +36,7 @@ pub enum Error {
     Conflict,
     /// `ERR_INTEGRITY`: one text, whichever check failed.
     #[error(
-        "the sealed session failed its integrity check: it was changed, is not one of this store, or another KMS key sealed it; nothing was deleted"
+        "what was sealed failed its integrity check: it was changed, is not one of this store, or another KMS key sealed it; nothing was deleted"
     )]
     Integrity {
         /// KMS's refusal, if it was KMS that refused.
@@ -49,7 +49,7 @@ pub enum Error {
     Version,
     /// `ERR_SESSION_TOO_LARGE`: both sizes in bytes.
     #[error(
-        "the sealed session needs {size} bytes, a DynamoDB item holds {limit}; keep less in the session"
+        "the sealed record needs {size} bytes, a DynamoDB item holds {limit}; keep less in it"
     )]
     SessionTooLarge {
         /// What the item would need, in bytes.
@@ -66,7 +66,7 @@ pub enum Error {
     )]
     Internal,
     /// `ERR_CLOSED`.
-    #[error("the session store is closed; make a new one")]
+    #[error("the store is closed; make a new one")]
     Closed,
 }
 

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::error::Result;
+use crate::record::kind::Kind;
 use crate::record::lease::{end_of, owner_of};
 use crate::record::{AUTH_TAG, Attribute, Item, NOT_AFTER, SESSION_ID, TTL, is_ours, number};
 use crate::time::{EpochMillis, EpochSeconds};
@@ -97,6 +98,8 @@ pub enum Outcome {
 /// Which of the store's own items a scan gives (see [`crate::record::is_ours`]); items of others never come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scan {
+    /// Only records of this kind.
+    pub kind: Kind,
     /// Only items whose key starts with this.
     pub prefix: String,
     /// Only items whose `ttl`, and `notAfter` if they have one, are numbers greater than this; `None` gives expired ones too.
@@ -113,6 +116,7 @@ impl Scan {
             return false;
         };
         is_ours(item)
+            && self.kind.is_of(item)
             && key.starts_with(&self.prefix)
             && self.alive_after.is_none_or(|now| is_alive(item, now))
     }
