@@ -517,7 +517,7 @@ describe('the errors', () => {
           for (const method of ['get', 'record', 'set', 'touch', 'destroy'] as const) {
             const secrets = typeof sid === 'string' && sid.length > 3 ? [sid] : [];
             const error = await stage.provoke('ERR_CONFIG', store, method, { sid, session: { cookie: {}, token: '' }, secrets });
-            assertSays(error, 'id must have 1 to');
+            assertSays(error, 'id must');
           }
         }
         assert.deepEqual(await stage.backend.aws.calls(), {});
