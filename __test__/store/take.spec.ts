@@ -4,8 +4,11 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test';
 import type { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 import { type AwsBackend, type Backend, backends, startAws } from '../support/backends.ts';
+import { Browser } from '../support/browser.ts';
 import { byCallback } from '../support/calls.ts';
 import { failing } from '../support/failures.ts';
+import { fastify } from '../support/framework-apps.ts';
+import { calls } from '../support/outcomes.ts';
 import { PlainStore } from '../support/plain-store.ts';
 import { StoppingProxy } from '../support/stopping-proxy.ts';
 import { TableItems } from '../support/table-items.ts';
@@ -271,6 +274,23 @@ describe('take on DynamoDB', { timeout: 120_000 }, () => {
     read.pass();
     await failing(taking, 'ERR_KMS_UNAVAILABLE');
     assert.equal(await items.get('sid'), undefined);
+  });
+
+  it('a slow request of Fastify, whose session was taken meanwhile in its own process, sends nothing', async (t) => {
+    const store = backend.store({ prefix: 'fastify:' });
+    const { origin, gate } = await fastify.serve(t, store);
+    const browser = new Browser(origin);
+    await browser.post('/login/ada');
+    const [sid] = await store.ids();
+    const answer = browser.post('/slow/change');
+    await gate.reached;
+    assert.ok(await store.take(sid!));
+    const sent = await calls(backend, async () => {
+      gate.open();
+      assert.equal((await answer).status, 200);
+    });
+    assert.deepEqual(sent, {});
+    assert.equal(await store.length(), 0);
   });
 
   it('a removal whose reply is lost gives the session to nobody', async () => {
