@@ -24,6 +24,7 @@ const { setImmediate } = require('./real-time.js');
  * @property {import('../binding.js').Session | null} get
  * @property {Saved} set
  * @property {Saved} touch
+ * @property {import('../binding.js').Session | null} take
  * @property {undefined} destroy
  * @property {undefined} destroyUnreadable
  * @property {(import('../binding.js').Session & { id: string, json: string })[]} all
@@ -55,6 +56,7 @@ const LATER_CALLS = [
   'get',
   'set',
   'touch',
+  'take',
   'destroy',
   'destroyUnreadable',
   'all',
@@ -104,8 +106,11 @@ class NativeStore {
   #waiting;
   #calls = 0;
 
-  /** @param {string} options JSON */
-  constructor(options) {
+  /**
+   * @param {string} options JSON
+   * @param {boolean} items
+   */
+  constructor(options, items) {
     // The function that the native side keeps must not reference this object, or neither would ever
     // be garbage-collected.
     /** @type {Map<number, Waiting>} */
@@ -121,15 +126,16 @@ class NativeStore {
         else resolve(reply);
       }
     };
-    this.#store = unwrap(crossing(() => openStore(options, environment(), deliver)));
+    this.#store = unwrap(crossing(() => openStore(options, environment(), deliver, items)));
   }
 
   /**
    * Opens a store; does no I/O.
    * @param {string} options JSON
+   * @param {boolean} items whether it is one of items that are no sessions.
    */
-  static open(options) {
-    return /** @type {Native} */ (new NativeStore(options));
+  static open(options, items) {
+    return /** @type {Native} */ (new NativeStore(options, items));
   }
 
   keyCacheStats() {

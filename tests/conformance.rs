@@ -11,6 +11,7 @@ use connect_dynamodb_kms::crypto::envelope::{Sealed, seal};
 use connect_dynamodb_kms::crypto::plaintext::Plaintext;
 use connect_dynamodb_kms::keys::EncryptionContext;
 use connect_dynamodb_kms::keys::cache::KeyCache;
+use connect_dynamodb_kms::record::kind::Kind;
 use connect_dynamodb_kms::record::partition_key::{IdHashing, PartitionKeys};
 use connect_dynamodb_kms::record::{
     AUTH_TAG, Attribute, EncryptedSessionRecord, Item, NOT_AFTER, SESSION_ID, TTL, Version,
@@ -55,6 +56,7 @@ fn item(key: &str, tag: u8, ttl: i64) -> Item {
 
 fn everything() -> Scan {
     Scan {
+        kind: Kind::Session,
         prefix: String::new(),
         alive_after: None,
         keys_only: false,

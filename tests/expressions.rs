@@ -6,6 +6,7 @@
 
 mod support;
 
+use connect_dynamodb_kms::record::kind::{KIND, Kind};
 use connect_dynamodb_kms::record::lease::{LEASE_UNTIL, OWNER};
 use connect_dynamodb_kms::record::{
     AUTH_TAG, Attribute, ENCRYPTED_DATA, ENCRYPTED_KEY, Item, NOT_AFTER, SESSION_ID, TTL, VERSION,
@@ -36,7 +37,7 @@ fn value() -> impl Strategy<Value = Attribute> {
 }
 
 fn text() -> impl Strategy<Value = String> {
-    select(vec!["a", "b", "10", "app:"]).prop_map(str::to_owned)
+    select(vec!["a", "b", "10", "app:", "item"]).prop_map(str::to_owned)
 }
 
 fn item(key: &'static str) -> impl Strategy<Value = Item> {
@@ -49,6 +50,7 @@ fn item(key: &'static str) -> impl Strategy<Value = Item> {
         VERSION,
         ENCRYPTED_KEY,
         ENCRYPTED_DATA,
+        KIND,
     ];
     let attributes = names.map(|name| {
         proptest::option::weighted(0.7, value())
@@ -111,11 +113,14 @@ fn a_scan_of_dynamodb_gives_the_items_that_it_is_said_to_give() {
     let mut runner = TestRunner::new(Config::with_cases(CASES));
     let keys = ["a", "app:1", "app:", "apq", "b"];
     let items = keys.map(item);
-    let scan = (text(), proptest::option::of(moment())).prop_map(|(prefix, alive)| Scan {
-        prefix,
-        alive_after: alive.map(EpochSeconds),
-        keys_only: false,
-    });
+    let kinds = select(vec![Kind::Session, Kind::Item]);
+    let scan =
+        (text(), proptest::option::of(moment()), kinds).prop_map(|(prefix, alive, kind)| Scan {
+            kind,
+            prefix,
+            alive_after: alive.map(EpochSeconds),
+            keys_only: false,
+        });
     let result = runner.run(&(items, scan), |(items, scan)| {
         runtime.block_on(async {
             for item in &items {

@@ -185,7 +185,7 @@ describe('the calls and the patience of update', () => {
     const [read, written] = (await backend.aws.requests()).map(({ body }) => body);
     assert.equal(read.ConsistentRead, true);
     assert.deepEqual(written.ExpressionAttributeValues, { ':authTag': { S: authTag }, ':end': { N: String(ttl) } });
-    assert.deepEqual(store.stats().sessions, { written: 2, extended: 0, unchanged: 0, gone: 0, conflicts: 0 });
+    assert.deepEqual(store.stats().sessions, { written: 2, extended: 0, unchanged: 0, gone: 0, taken: 0, conflicts: 0 });
   });
 
   it('nothing is written if mutate changes nothing', async () => {

@@ -50,7 +50,7 @@ const SHORT_LIFE = 2000;
 export class StoreModel {
   /** Session id to its latest record. */
   readonly recent = new Map<string, Mark | 'gone'>();
-  readonly counts: SessionStoreStats['sessions'] = { written: 0, extended: 0, unchanged: 0, gone: 0, conflicts: 0 };
+  readonly counts: SessionStoreStats['sessions'] = { written: 0, extended: 0, unchanged: 0, gone: 0, taken: 0, conflicts: 0 };
   readonly conflicts: SessionConflict[] = [];
 }
 

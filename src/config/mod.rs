@@ -20,6 +20,7 @@ use crate::aws::ClientSettings;
 use crate::error::{Error, Result, Unset};
 use crate::keys::cache::Limits;
 use crate::record::Version;
+use crate::record::kind::Kind;
 use crate::record::partition_key::{IdHashing, PartitionKeys};
 use crate::store::{Lifetime, Saving, TouchAfter, context_of_records};
 use environment::TABLE_VARIABLE;
@@ -39,6 +40,8 @@ pub struct StoreConfig {
     pub table_name: String,
     /// Set if `table_name` is the built-in default.
     pub table_unset: Option<Unset>,
+    /// What the store keeps: sessions, unless whoever opens it says otherwise.
+    pub kind: Kind,
     /// `prefix`.
     pub prefix: String,
     /// The lifetime if the caller gives none with the call.
@@ -134,6 +137,7 @@ impl StoreConfig {
         Ok(StoreConfig {
             table_name,
             table_unset,
+            kind: Kind::Session,
             prefix,
             lifetime: match options.ttl_seconds {
                 Some(seconds) => Lifetime::from_seconds(seconds.0)?,

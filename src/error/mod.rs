@@ -39,7 +39,7 @@ pub enum Error {
     Conflict,
     /// `ERR_INTEGRITY`: the text is the same whichever check failed.
     #[error(
-        "the sealed session failed its integrity check: it was changed, is not one of this store, or another KMS key sealed it; nothing was deleted"
+        "what was sealed failed its integrity check: it was changed, is not one of this store, or another KMS key sealed it; nothing was deleted"
     )]
     Integrity {
         /// The error of KMS, if KMS refused.
@@ -52,7 +52,7 @@ pub enum Error {
     Version,
     /// `ERR_SESSION_TOO_LARGE`: both sizes in bytes.
     #[error(
-        "the sealed session needs {size} bytes, a DynamoDB item holds {limit}; keep less in the session"
+        "the sealed record needs {size} bytes, a DynamoDB item holds {limit}; keep less in it"
     )]
     SessionTooLarge {
         /// The size that the item would have, in bytes.
@@ -69,7 +69,7 @@ pub enum Error {
     )]
     Internal,
     /// `ERR_CLOSED`.
-    #[error("the session store is closed; make a new one")]
+    #[error("the store is closed; make a new one")]
     Closed,
 }
 

@@ -1,6 +1,7 @@
 //! The record: a session's item in the table, in versions 1 and 2. This module is pure: it converts
 //! items to records and back.
 
+pub mod kind;
 pub mod lease;
 pub mod mark;
 pub mod partition_key;

@@ -115,7 +115,7 @@ impl PartitionKeys {
     pub fn key(&self, sid: &str) -> Result<String> {
         let unusable = || {
             Error::Config(format!(
-                "a session id must have 1 to {} bytes in UTF-8 ({KEY_LIMIT} with the prefix), not {}",
+                "an id must have 1 to {} bytes in UTF-8 ({KEY_LIMIT} with the prefix), not {}",
                 KEY_LIMIT.saturating_sub(self.given),
                 sid.len()
             ))
@@ -147,7 +147,7 @@ impl PartitionKeys {
         let key = no_lease(format!("{}{id}", self.prefix));
         if key.len() > KEY_LIMIT {
             return Err(Error::Config(format!(
-                "the session id takes {} bytes in the table with the prefix, where some signs of both take three: {KEY_LIMIT} at most",
+                "the id takes {} bytes in the table with the prefix, where some signs of both take three: {KEY_LIMIT} at most",
                 key.len()
             )));
         }

@@ -10,6 +10,7 @@ mod save;
 mod scanning;
 mod sealing;
 pub mod session_table;
+mod take;
 mod touch;
 
 use std::sync::Arc;
@@ -129,7 +130,7 @@ impl SessionStore {
         let Some(item) = self.table.get(&key).await? else {
             return Ok(());
         };
-        let Some(revision) = item.get(AUTH_TAG).filter(|_| is_ours(&item)).cloned() else {
+        let Some(revision) = item.get(AUTH_TAG).filter(|_| self.owns(&item)).cloned() else {
             return Ok(());
         };
         let opened = match self.parse(item) {
@@ -162,6 +163,11 @@ impl SessionStore {
     pub async fn stored(&self, sid: &str) -> Result<Option<EncryptedSessionRecord>> {
         let item = self.item(sid).await?;
         item.map(|item| self.parse(item)).transpose()
+    }
+
+    /// Whether an item is a record of the kind that this store keeps, readable or not.
+    fn owns(&self, item: &Item) -> bool {
+        is_ours(item) && self.policy.kind.is_of(item)
     }
 
     /// The item under a session's key.

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use crate::keys::EncryptionContext;
 use crate::record::Version;
+use crate::record::kind::Kind;
 
 /// Which records a store writes and reads.
 pub struct RecordPolicy {
+    pub(super) kind: Kind,
     pub(super) write: Version,
     pub(super) accept: Vec<Version>,
     pub(super) table_name: String,
@@ -29,12 +31,19 @@ impl RecordPolicy {
     ) -> RecordPolicy {
         let context = context_of_records(&table_name, static_context);
         RecordPolicy {
+            kind: Kind::Session,
             write,
             accept,
             table_name,
             no_context: Arc::default(),
             context: Arc::new(EncryptionContext::new(context)),
         }
+    }
+
+    /// The same for records of another kind than sessions.
+    #[must_use]
+    pub fn of_kind(self, kind: Kind) -> RecordPolicy {
+        RecordPolicy { kind, ..self }
     }
 
     pub(super) fn context(&self, version: Version) -> &Arc<EncryptionContext> {

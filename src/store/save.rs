@@ -339,7 +339,8 @@ impl SessionStore {
         record: &EncryptedSessionRecord,
         condition: Condition,
     ) -> Result<Outcome> {
-        let item = record.to_item();
+        let mut item = record.to_item();
+        self.policy.kind.label(&mut item);
         let revision = item.get(AUTH_TAG).cloned();
         let outcome = self.table.put(item, condition).await?;
         Ok(match outcome {

@@ -86,6 +86,7 @@ impl SessionStore {
 
     fn own(&self, alive_after: Option<EpochSeconds>, keys_only: bool) -> Scan {
         Scan {
+            kind: self.policy.kind,
             prefix: self.ids.prefix().to_owned(),
             alive_after,
             keys_only,

@@ -1,6 +1,6 @@
 //! Seals sessions into records, and opens records.
 
-use super::{OpenedSession, SessionStore};
+use super::{OpenedSession, RecordPolicy, SessionStore};
 use crate::crypto::envelope::{self, Aad, BoundSeal};
 use crate::crypto::plaintext::{Plaintext, text};
 use crate::error::{Error, Result};
@@ -17,6 +17,9 @@ const USUAL_WRAPPED_KEY: usize = 184;
 
 impl SessionStore {
     pub(super) fn parse(&self, item: Item) -> Result<EncryptedSessionRecord> {
+        if !self.policy.kind.is_of(&item) {
+            return Err(Error::integrity());
+        }
         let record = EncryptedSessionRecord::from_item(item)?;
         if self.policy.accept.contains(&record.version()) {
             Ok(record)
@@ -33,19 +36,20 @@ impl SessionStore {
         end: EpochSeconds,
         since: &Since,
     ) -> Result<EncryptedSessionRecord> {
-        let version = self.policy.write;
+        let policy = &self.policy;
+        let version = policy.write;
         let length = payload.len();
         let wrapped_length = self.keys.wrapped_length();
         // A session that cannot fit even with the shortest wrapped key is refused before anything
         // is sent. If it may fit, the length of the wrapped key that it gets decides.
         let least = wrapped_length.unwrap_or(LEAST_WRAPPED_KEY);
-        if check_size(version, &key, least, length).is_err() {
+        if check_size(policy, &key, least, length).is_err() {
             let usual = wrapped_length.unwrap_or(USUAL_WRAPPED_KEY);
-            check_size(version, &key, usual, length)?;
+            check_size(policy, &key, usual, length)?;
         }
         let context = self.policy.context(version);
         let (data_key, wrapped_key) = self.keys.for_save(&key, context, length, since).await?;
-        check_size(version, &key, wrapped_key.0.len(), length)?;
+        check_size(policy, &key, wrapped_key.0.len(), length)?;
         let (sealed, bound) = match version {
             Version::V1 => (envelope::seal(&data_key, payload), None),
             Version::V2 => {
@@ -149,12 +153,13 @@ fn last_end(now: EpochMillis, end: EpochSeconds) -> EpochSeconds {
 }
 
 fn check_size(
-    version: Version,
+    policy: &RecordPolicy,
     key: &str,
     wrapped_length: usize,
     plaintext_length: usize,
 ) -> Result<()> {
-    let size = item_size(version, key.len(), wrapped_length, plaintext_length);
+    let size =
+        item_size(policy.write, key.len(), wrapped_length, plaintext_length) + policy.kind.size();
     if size > ITEM_LIMIT {
         return Err(Error::SessionTooLarge {
             size,

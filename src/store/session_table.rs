@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::error::Result;
+use crate::record::kind::Kind;
 use crate::record::lease::{end_of, owner_of};
 use crate::record::{AUTH_TAG, Attribute, Item, NOT_AFTER, SESSION_ID, TTL, is_ours, number};
 use crate::time::{EpochMillis, EpochSeconds};
@@ -102,6 +103,8 @@ pub enum Outcome {
 /// applications (see [`crate::record::is_ours`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scan {
+    /// Only records of this kind.
+    pub kind: Kind,
     /// Only items whose key starts with this.
     pub prefix: String,
     /// Only items whose `ttl`, and `notAfter` if they have one, are numbers greater than this.
@@ -119,6 +122,7 @@ impl Scan {
             return false;
         };
         is_ours(item)
+            && self.kind.is_of(item)
             && key.starts_with(&self.prefix)
             && self.alive_after.is_none_or(|now| is_alive(item, now))
     }
