@@ -24,13 +24,14 @@ class LeaseEvents {
   }
 
   /**
+   * @param {string} operation whose lease it is.
    * @param {string} sid
    * @param {'lost' | 'notRenewed' | 'notReleased'} event
    * @param {string} [code] of the failure.
    */
-  tell(sid, event, code) {
+  tell(operation, sid, event, code) {
     this.#counts[event]++;
-    this.#failures.log(`lease ${event} ${code}`, () => `withLock${fingerprint(sid)}: ${TEXTS[event](code)}`);
+    this.#failures.log(`lease ${event} ${code}`, () => `${operation}${fingerprint(sid)}: ${TEXTS[event](code)}`);
   }
 }
 
