@@ -192,4 +192,7 @@ class Lease {
   }
 }
 
-module.exports = { FIRST_WAIT, LONGEST_WAIT, Lease, restOf };
+exports.FIRST_WAIT = FIRST_WAIT;
+exports.LONGEST_WAIT = LONGEST_WAIT;
+exports.Lease = Lease;
+exports.restOf = restOf;

@@ -88,4 +88,5 @@ function rejectable() {
   return { promise, reject };
 }
 
-module.exports = { Patience, timeout };
+exports.Patience = Patience;
+exports.timeout = timeout;

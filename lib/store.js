@@ -19,6 +19,7 @@ const { splitOptions } = require('./options.js');
 const { Reads } = require('./reads.js');
 const { nextTick } = require('./real-time.js');
 const { warnOfRecordVersion } = require('./record-version-warning.js');
+const { Refreshes } = require('./refresh.js');
 const { RevocationChecks } = require('./revocation-checks.js');
 const { SaveCalls } = require('./save-calls.js');
 const { Saves } = require('./saves.js');
@@ -47,6 +48,15 @@ function baseClass() {
 const Base = /** @type {BaseClass} */ (/** @type {unknown} */ (baseClass()));
 
 /**
+ * Whether the record of a mark has that content.
+ * @param {string} mark
+ * @param {string} json
+ */
+async function holds(mark, json) {
+  return unwrap(await holdsContent(mark, json));
+}
+
+/**
  * Those that callers take out of the store and call on their own.
  * @type {(keyof DynamoDBSessionStore)[]}
  */
@@ -62,6 +72,7 @@ const METHODS = [
   'ping',
   'record',
   'update',
+  'refresh',
   'withLock',
   'stats',
   'close',
@@ -84,6 +95,7 @@ class DynamoDBSessionStore extends Base {
   #saveCalls;
   #locks;
   #leases;
+  #refreshes;
   #lookAtApplication;
   #expressSessions = new ExpressSessions(super.createSession);
 
@@ -114,6 +126,9 @@ class DynamoDBSessionStore extends Base {
       tell: (...event) => this.#leases.tell(...event),
       count: (request) => calls.countTask(request),
     });
+    const saves = this.#saves;
+    const parts = { known, locks: this.#locks, reads: this.#reads, saves, calls, failures, holds };
+    this.#refreshes = new Refreshes(parts);
     this.#lookAtApplication = guardReplies ? wantGuards((text) => log.warn(text)) : () => {};
     for (const name of METHODS) {
       Object.defineProperty(this, name, {
@@ -227,11 +242,23 @@ class DynamoDBSessionStore extends Base {
       known: this.#known,
       find: () => this.#reads.find(sid),
       write: (session, json, read, keepEnd) => this.#saves.rewrite(sid, session, json, read, keepEnd),
-      holds: async (mark, json) => unwrap(await holdsContent(mark, json)),
+      holds,
     };
     const held = typeof target === 'string' ? undefined : target;
     const update = async () => updateSession(parts, { sid: checkSid(sid), held, mutate, options });
     return this.#calls.run('update', update, callback, sid);
+  }
+
+  /**
+   * @param {string | object} target
+   * @param {object} options
+   * @param {any[]} callback
+   * @returns {any}
+   */
+  refresh(target, options, ...callback) {
+    const sid = this.#idOf(target);
+    const held = typeof target === 'string' ? undefined : target;
+    return this.#calls.run('refresh', async () => this.#refreshes.run(checkSid(sid), held, options), callback, sid, 'task');
   }
 
   /**
@@ -269,6 +296,7 @@ class DynamoDBSessionStore extends Base {
       keyCache: this.#native.keyCacheStats(),
       sessions: this.#saves.counts,
       leases: this.#leases.counts,
+      refreshes: this.#refreshes.counts,
       requests: this.#native.requestStats(),
       errors: this.#failures.counts,
       callsInFlight: call,
