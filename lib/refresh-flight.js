@@ -7,7 +7,7 @@ const { chosen, isPromise } = require('./mutation.js');
 const { Patience } = require('./patience.js');
 const { Waiters } = require('./refresh-waiters.js');
 const { monotonic } = require('./real-time.js');
-const { cookieExpires, parse, serialize } = require('./session-json.js');
+const { cookieExpires, parse, revive, serialize } = require('./session-json.js');
 
 /**
  * After how many looks at the session the lease is asked for again: its holder may have failed, and
@@ -333,8 +333,10 @@ class Flight {
       return { state: null, asOf };
     }
     const { mark, ttl } = /** @type {Extract<Saved, { mark: string }>} */ (saved);
-    known.recordWrite(sid, session, mark, ttl, cookieExpires(session));
-    return { state: { session: () => parse(json), mark, ttl, cookieBefore }, asOf };
+    // Its end may have been moved since it was read.
+    const state = { session: () => revive({ json, ttl }, 0) ?? parse(json), mark, ttl, cookieBefore };
+    known.recordRead(sid, state.session(), mark, ttl);
+    return { state, asOf };
   }
 
   /**
