@@ -6,7 +6,7 @@ const { FIRST_WAIT, LONGEST_WAIT, restOf } = require('./lease.js');
 const { chosen, isPromise } = require('./mutation.js');
 const { Patience } = require('./patience.js');
 const { Waiters } = require('./refresh-waiters.js');
-const { monotonic } = require('./real-time.js');
+const { monotonic, setImmediate } = require('./real-time.js');
 const { cookieExpires, parse, revive, serialize } = require('./session-json.js');
 
 /**
@@ -164,8 +164,9 @@ class Flight {
     if (this.#isSettledBy(seen, wasStale)) return;
     const early = seen.found !== null && freshness.of(seen.found.session) === 'early';
     if (early) this.fallback = this.#outcomeOf(seen);
-    if (early && this.#parts.locks.isBusy(sid)) return this.#settleWith(seen);
-    this.waiters.enter('idle');
+    const busy = this.#parts.locks.isBusy(sid);
+    if (early && busy) return this.#settleWith(seen);
+    if (busy) this.waiters.enter('idle');
     const done = await this.#parts.locks.turn(sid, this.#patience);
     try {
       await this.#lead(seen);
@@ -245,10 +246,13 @@ class Flight {
     const { found } = seen;
     if (!found) return true;
     const early = freshness.of(found.session) === 'early';
+    if (early) {
+      this.#giveValid(this.#outcomeOf(seen));
+      await new Promise(setImmediate); // those whom that helps leave
+    }
     this.waiters.signal.throwIfAborted();
     // From here on, the refresh token may be used up.
     if (!lease.isHeld) return false;
-    if (early) this.#giveValid(this.#outcomeOf(seen));
     this.waiters.enter('running');
     this.#ran = true;
     this.#parts.count('run');

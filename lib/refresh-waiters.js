@@ -40,16 +40,18 @@ class Waiters {
   }
 
   /**
-   * The result of `promise`, for one more who waits.
-   * @template T
+   * The result of `finish`, which gets that of `promise`, for one more who waits. The deadline ends
+   * the wait for `promise`, the signal both.
+   * @template T, Result
    * @param {Promise<T>} promise
+   * @param {(value: T) => Promise<Result>} finish
    * @param {object} limits
    * @param {number} limits.waitSeconds
    * @param {AbortSignal} [limits.signal] one that has not aborted yet.
    * @param {boolean} leads
-   * @returns {Promise<T>}
+   * @returns {Promise<Result>}
    */
-  wait(promise, { waitSeconds, signal }, leads) {
+  wait(promise, finish, { waitSeconds, signal }, leads) {
     return new Promise((resolve, reject) => {
       const end = () => {
         clearTimeout(timer);
@@ -74,7 +76,12 @@ class Waiters {
       }, waitSeconds * 1000);
       signal?.addEventListener('abort', abort, { once: true });
       this.#all.add(waiter);
-      promise.finally(end).then(resolve, reject);
+      const finished = promise.then((value) => {
+        clearTimeout(timer);
+        waiter.late = false;
+        return finish(value);
+      });
+      finished.finally(end).then(resolve, reject);
     });
   }
 

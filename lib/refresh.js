@@ -194,11 +194,12 @@ class Refreshes {
     if (under) this.#counts.joined++;
     const end = this.#endOf(flight, sid, freshness);
     const first = under && takesValid ? Promise.race([end, flight.valid]) : end;
-    const result = first.then(async (given) => {
+    /** @param {Outcome} given */
+    const finish = async (given) => {
       const outcome = await flight.since(joined, given);
       return { outcome, late: outcome !== given };
-    });
-    return flight.waiters.wait(result, options, under === undefined);
+    };
+    return flight.waiters.wait(first, finish, options, under === undefined);
   }
 
   /**
