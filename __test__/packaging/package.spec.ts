@@ -47,6 +47,7 @@ const TEXTS = [
   'docs/record-format.md',
   'docs/scaling.md',
   'docs/testing.md',
+  'docs/tokens.md',
   'index.d.ts',
   'index.js',
   'lib/abortable.js',

@@ -147,6 +147,10 @@ describe('the README and the pages in docs', () => {
     assert.equal(await output('methods'), "1 [ 'a' ] [ { cookie: {}, user: 'ada', id: 'a' } ]\nnull\n");
   });
 
+  it('renews a token once', async () => {
+    assert.equal(await output('refresh'), "[ 'new 1', 'new 1', 'new 1' ]\n");
+  });
+
   it('runs the test of an application', async () => {
     assert.equal(await output('testing'), 'ada\n503\n');
   });
