@@ -558,6 +558,9 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
    * created on first use, for `sessions.redb` and the file `key` (mode 0600) that wraps the data
    * keys. A folder that holds nothing else gets a `.gitignore` that excludes it. One process at a
    * time can use it. The options about AWS are checked, but not used.
+   *
+   * Default: the environment's `SESSIONS_LOCAL`, which is refused with `ERR_CONFIG` if `NODE_ENV` is
+   * `production`, unless `SESSIONS_LOCAL_IN_PRODUCTION` is `yes`; else none.
    */
   local?: { path: string } | undefined;
 }
@@ -830,11 +833,12 @@ export class DynamoDBSessionStore<T extends SessionData = SessionData> extends E
 
 /**
  * Encrypts a text with AES-256-GCM under a new data key from KMS ({@link KMS_KEY_ARN},
- * GenerateDataKey). The call has the default {@link Timeouts}, but belongs to no store: it is not
- * limited by `maxCallsInFlight`, not counted and not logged.
+ * GenerateDataKey), or of the folder that the environment's `SESSIONS_LOCAL` names. The call has the
+ * default {@link Timeouts}, but belongs to no store: it is not limited by `maxCallsInFlight`, not
+ * counted and not logged.
  * @param data the text, without lone surrogates.
- * @throws {SessionStoreError} (rejects) `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`;
- *   `ERR_SERIALIZATION` if `data` is not a well-formed string.
+ * @throws {SessionStoreError} (rejects) `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`,
+ *   `ERR_CONFIG`; `ERR_SERIALIZATION` if `data` is not a well-formed string.
  */
 export function encryptSessionData(data: string): Promise<EncryptionResult>;
 
@@ -842,7 +846,7 @@ export function encryptSessionData(data: string): Promise<EncryptionResult>;
  * Decrypts the result of {@link encryptSessionData}, or the four attributes of a version 1 record,
  * all canonical base64.
  * @throws {SessionStoreError} (rejects) `ERR_INTEGRITY` if anything was changed or malformed;
- *   `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`.
+ *   `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`, `ERR_CONFIG`.
  */
 export function decryptSessionData(encryptedData: string, encryptedKey: string, iv: string, authTag: string): Promise<string>;
 

@@ -1,5 +1,6 @@
 'use strict';
 
+const { environment } = require('./environment.js');
 const { failure } = require('./errors.js');
 
 /** Opaque. The client itself is on the native side, and is made on first use. */
@@ -79,7 +80,7 @@ function checkLogger(logger) {
  * which checks them.
  * @param {unknown} config
  * @returns {{ options: string, logger: import('../index.js').SessionStoreLogger, lifetime: Lifetime | undefined, recentSessions: number,
- *   callsInFlight: number, versionGiven: boolean, exactRevisions: boolean, guardReplies: boolean, onIntegrityFailure: IntegrityFailure }}
+ *   callsInFlight: number, versionGiven: boolean, localByEnvironment: string | undefined, exactRevisions: boolean, guardReplies: boolean, onIntegrityFailure: IntegrityFailure }}
  */
 function readConfig(config) {
   if (!isPlainObject(config)) throw failure('ERR_CONFIG', 'the configuration must be an object with options');
@@ -107,6 +108,7 @@ function readConfig(config) {
     recentSessions: options.maxRecentSessions ?? RECENT_SESSIONS,
     callsInFlight: options.maxCallsInFlight ?? CALLS_IN_FLIGHT,
     versionGiven: options.recordVersion !== undefined,
+    localByEnvironment: options.local === undefined ? environment().SESSIONS_LOCAL : undefined,
     exactRevisions: options.onConflict === 'error' || options.onConflict === 'drop',
     guardReplies,
     onIntegrityFailure,

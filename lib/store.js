@@ -17,8 +17,8 @@ const { Log } = require('./log.js');
 const { NativeStore } = require('./native-store.js');
 const { splitOptions } = require('./options.js');
 const { Reads } = require('./reads.js');
+const { warnOfLocalMode, warnOfRecordVersion } = require('./process-warnings.js');
 const { nextTick } = require('./real-time.js');
-const { warnOfRecordVersion } = require('./record-version-warning.js');
 const { RevocationChecks } = require('./revocation-checks.js');
 const { SaveCalls } = require('./save-calls.js');
 const { Saves } = require('./saves.js');
@@ -91,11 +91,12 @@ class DynamoDBSessionStore extends Base {
   constructor(config = {}) {
     super();
     const { options, logger, lifetime, recentSessions, callsInFlight, ...rest } = readConfig(config);
-    const { versionGiven, exactRevisions, guardReplies, onIntegrityFailure } = rest;
+    const { versionGiven, localByEnvironment, exactRevisions, guardReplies, onIntegrityFailure } = rest;
     const native = NativeStore.open(options);
     const log = new Log(logger);
     const inOrder = this.#inOrder;
     if (!versionGiven) warnOfRecordVersion(log);
+    if (localByEnvironment) warnOfLocalMode(log, localByEnvironment);
     const known = new KnownSessions(recentSessions, exactRevisions);
     const failures = new Failures((text) => log.warn(text));
     const checks = new RevocationChecks(() => native.keyCacheStats(), failures);

@@ -58,20 +58,25 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
     ))
 }
 
-/// The data keys of the environment's KMS key, for use without a store.
+/// The data keys of the environment, for use without a store: those of its KMS key, or of its folder of local mode.
 ///
 /// # Errors
-/// `ERR_CONFIG` if `KMS_KEY_ARN` is not the ARN of a KMS key.
-pub fn default_keys(environment: &Environment) -> Result<KmsKeys> {
+/// `ERR_CONFIG` if `KMS_KEY_ARN` is not the ARN of a KMS key, or `SESSIONS_LOCAL` cannot be used.
+pub fn default_keys(environment: &Environment) -> Result<Box<dyn DataKeys>> {
+    // The folder is not kept: it would stay closed to other processes.
+    if let Some(path) = environment.local()? {
+        return Ok(Box::new(LocalKeys::new(LocalFolder::new(&path)?)));
+    }
     let clients = AwsClients::shared(&environment.kms_client_settings()?);
     // Without a store, nothing else would keep the clients from one call to the next.
     *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = Some(clients.clone());
-    KmsKeys::new(vec![KmsKey {
+    let keys = KmsKeys::new(vec![KmsKey {
         clients,
         arn: environment.key_arn.clone(),
         unset: environment.key_unset.then_some(Unset {
             option: None,
             variable: KEY_VARIABLE,
         }),
-    }])
+    }])?;
+    Ok(Box::new(keys))
 }

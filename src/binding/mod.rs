@@ -8,10 +8,9 @@ mod objects;
 mod replies;
 mod runtime;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::pending;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::TryFutureExt;
@@ -26,12 +25,13 @@ use objects::{
 use replies::{Replies, Slot};
 
 use crate::assembly;
-use crate::aws::{KmsKeys, Timeouts};
+use crate::aws::Timeouts;
 use crate::call::{self, Requests};
 use crate::closable::{Closable, InUse};
 use crate::config::{DEFAULT_REGION, Environment, StoreConfig};
 use crate::crypto::plaintext::Plaintext;
 use crate::error::{Error, Result};
+use crate::keys::DataKeys;
 use crate::keys::cache::{CacheCounters, Clock};
 use crate::record::mark::{Content, Mark, cookie_hash};
 use crate::standalone_envelope;
@@ -82,9 +82,9 @@ fn reply<T, U>(result: Result<T>, convert: impl FnOnce(T) -> U) -> Reply<U> {
     })
 }
 
-async fn with_default_keys<T>(
+async fn with_default_keys<T, F: Future<Output = Result<T>>>(
     variables: &Variables,
-    work: impl AsyncFnOnce(KmsKeys) -> Result<T>,
+    work: impl FnOnce(Box<dyn DataKeys>) -> F,
 ) -> Result<T> {
     call::guarded(async {
         let keys = assembly::default_keys(&environment(variables))?;
@@ -98,8 +98,8 @@ async fn with_default_keys<T>(
 #[allow(clippy::implicit_hasher)] // napi makes the map
 pub async fn encrypt(data: String, variables: Variables) -> Reply<Envelope> {
     let plaintext = Plaintext::new(data.into_bytes());
-    let result = with_default_keys(&variables, async |keys| {
-        standalone_envelope::encrypt(&keys, plaintext).await
+    let result = with_default_keys(&variables, |keys| async move {
+        standalone_envelope::encrypt(&*keys, plaintext).await
     });
     reply(result.await, |sealed| Envelope {
         encrypted_data: sealed.encrypted_data,
@@ -125,8 +125,8 @@ pub async fn decrypt(
         iv,
         auth_tag,
     };
-    let result = with_default_keys(&variables, async |keys| {
-        standalone_envelope::decrypt(&keys, &data).await
+    let result = with_default_keys(&variables, |keys| async move {
+        standalone_envelope::decrypt(&*keys, &data).await
     });
     reply(result.await, |text| text)
 }
@@ -183,12 +183,13 @@ pub async fn holds_content(mark: String, json: String) -> Reply<bool> {
     reply(compared.await, |same| same)
 }
 
-/// Whether this is the first call of this function in the process, in any of its threads. Used for
-/// a warning that is given once a process.
-#[napi]
-pub fn first_without_record_version() -> bool {
-    static SAID: AtomicBool = AtomicBool::new(false);
-    !SAID.swap(true, Ordering::Relaxed)
+/// Whether this is the first call with this text in the process, in any of its threads. Used for
+/// warnings that are given once a process.
+#[napi(catch_unwind)]
+pub fn first_in_process(text: String) -> bool {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    said.insert(text)
 }
 
 /// For tests: advances the clock of the ages of cached data keys and of the revocation checks. The

@@ -103,10 +103,12 @@ impl StoreConfig {
     pub fn parse(json: &str, environment: &Environment) -> Result<StoreConfig> {
         let options = Options::read(json)?;
         aws::check(&options)?;
-        let backend = match &options.local {
-            Some(local) => BackendOptions::Local {
-                path: local.path.0.clone(),
-            },
+        let local = match &options.local {
+            Some(local) => Some(local.path.0.clone()),
+            None => environment.local()?,
+        };
+        let backend = match local {
+            Some(path) => BackendOptions::Local { path },
             None => aws::backend(&options, environment)?,
         };
         let (table_name, table_unset) = table(options.table_name, environment)?;

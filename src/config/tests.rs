@@ -58,6 +58,33 @@ fn the_environment_overrides_defaults_and_options_override_the_environment() {
 }
 
 #[test]
+fn local_mode_by_the_environment_yields_to_the_option_and_to_production() {
+    let parsed = |json: &str, variables: &[(&str, &str)]| {
+        let variable = |name: &str| variables.iter().find(|(other, _)| *other == name);
+        let environment = Environment::new(|name| variable(name).map(|(_, value)| (*value).into()));
+        StoreConfig::parse(json, &environment)
+            .map(|config| match config.backend {
+                BackendOptions::Local { path } => Some(path),
+                BackendOptions::Aws { .. } => None,
+            })
+            .map_err(|error| error.code())
+    };
+    let (set, production) = (("SESSIONS_LOCAL", "./here"), ("NODE_ENV", "production"));
+    let consent = ("SESSIONS_LOCAL_IN_PRODUCTION", "yes");
+    assert_eq!(parsed("{}", &[set]), Ok(Some("./here".into())));
+    assert_eq!(
+        parsed("{}", &[("SESSIONS_LOCAL", ""), production]),
+        Ok(None)
+    );
+    assert_eq!(parsed("{}", &[production, consent]), Ok(None));
+    assert_eq!(parsed("{}", &[set, production]), Err("ERR_CONFIG"));
+    let consented = parsed("{}", &[set, production, consent]);
+    assert_eq!(consented, Ok(Some("./here".into())));
+    let option = parsed(r#"{"local": {"path": "./own"}}"#, &[set, production]);
+    assert_eq!(option, Ok(Some("./own".into())));
+}
+
+#[test]
 fn the_keys_region_is_that_of_its_arn() {
     let (table, keys, _) = aws(parse(
         r#"{"region": "eu-west-1", "kmsKeyArn": "arn:aws:kms:eu-central-1:123456789012:alias/sessions"}"#,
