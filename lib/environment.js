@@ -2,7 +2,7 @@
 
 /**
  * The variables that stand in for options, and `NODE_ENV`, which can forbid one of them. The AWS SDK
- * reads its own (`AWS_…`) from the environment of the process. docs/options.md lists them.
+ * reads its own (`AWS_…`) from the environment of the process. docs/environment.md lists all.
  */
 const NAMES = ['KMS_KEY_ARN', 'SESSIONS_TABLE', 'AWS_REGION', 'SESSIONS_LOCAL', 'SESSIONS_LOCAL_IN_PRODUCTION', 'NODE_ENV'];
 
