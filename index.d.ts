@@ -205,7 +205,7 @@ export interface EncryptedSessionRecord {
   authTag: string;
   /** When the session ends, in epoch seconds. DynamoDB's Time to Live reads this attribute. */
   ttl: number;
-  /** 1 or 2. */
+  /** 1 or 2; 0 for an item without this attribute (see `acceptVersions`). */
   version: number;
   /** Version 2: the latest end that a touch can give the session, in epoch seconds. */
   notAfter?: number;
@@ -475,9 +475,12 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
   /**
    * The versions that the store reads, which must include `recordVersion`. Other versions fail with
    * `ERR_VERSION`, unless the session has ended: an ended session of any version reads as no
-   * session. Default [1, 2].
+   * session. 0 stands for items without `version` that an earlier implementation wrote with the
+   * other attributes of version 1: they are read as version 1, and the next save or touch of such a
+   * session writes it in `recordVersion`. Without 0, they are not this store's: `get` fails with
+   * `ERR_INTEGRITY`, and `all`, `ids`, `length` and `clear` ignore them. Default [1, 2].
    */
-  acceptVersions?: Array<1 | 2> | undefined;
+  acceptVersions?: Array<0 | 1 | 2> | undefined;
   /**
    * Added to the KMS encryption context of version 2 records, which has `purpose`, `table` and `v`.
    * CloudTrail shows it in plaintext. It must not change while there are sessions.

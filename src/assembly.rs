@@ -53,7 +53,8 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
             config.accept_versions,
             config.table_name,
             config.encryption_context,
-        ),
+        )
+        .reading_unversioned(config.accept_unversioned),
         config.saving,
     ))
 }

@@ -49,6 +49,7 @@ fn item(key: &str, tag: u8, ttl: i64) -> Item {
         },
         ttl: EpochSeconds(ttl),
         bound: None,
+        unversioned: false,
     }
     .to_item()
 }
@@ -58,6 +59,7 @@ fn everything() -> Scan {
         prefix: String::new(),
         alive_after: None,
         keys_only: false,
+        unversioned: false,
     }
 }
 
@@ -462,6 +464,7 @@ async fn what_is_no_utf_8_is_refused_as_such() {
             sealed: seal(&key, Plaintext::new(vec![0xff, 0xfe])),
             ttl: NOW.floor().plus(60),
             bound: None,
+            unversioned: false,
         };
         backend
             .table

@@ -7,7 +7,8 @@ mod support;
 
 use connect_dynamodb_kms::record::lease::{LEASE_UNTIL, OWNER};
 use connect_dynamodb_kms::record::{
-    AUTH_TAG, Attribute, ENCRYPTED_DATA, ENCRYPTED_KEY, Item, NOT_AFTER, SESSION_ID, TTL, VERSION,
+    AUTH_TAG, Attribute, ENCRYPTED_DATA, ENCRYPTED_KEY, IV, Item, NOT_AFTER, SESSION_ID, TTL,
+    VERSION,
 };
 use connect_dynamodb_kms::store::session_table::{Condition, Outcome, Scan};
 use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
@@ -48,6 +49,7 @@ fn item(key: &'static str) -> impl Strategy<Value = Item> {
         VERSION,
         ENCRYPTED_KEY,
         ENCRYPTED_DATA,
+        IV,
     ];
     let attributes = names.map(|name| {
         proptest::option::weighted(0.7, value())
@@ -110,10 +112,12 @@ fn a_scan_of_dynamodb_gives_the_items_that_it_is_said_to_give() {
     let mut runner = TestRunner::new(Config::with_cases(CASES));
     let keys = ["a", "app:1", "app:", "apq", "b"];
     let items = keys.map(item);
-    let scan = (text(), proptest::option::of(moment())).prop_map(|(prefix, alive)| Scan {
+    let scan = (text(), proptest::option::of(moment()), any::<bool>());
+    let scan = scan.prop_map(|(prefix, alive, unversioned)| Scan {
         prefix,
         alive_after: alive.map(EpochSeconds),
         keys_only: false,
+        unversioned,
     });
     let result = runner.run(&(items, scan), |(items, scan)| {
         runtime.block_on(async {

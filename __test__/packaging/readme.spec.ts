@@ -159,6 +159,10 @@ describe('the README and the pages in docs', () => {
     assert.equal(await output('rotation'), '1\n');
   });
 
+  it('runs the migration of items without version', async () => {
+    assert.equal(await output('unversioned'), '2\n');
+  });
+
   it('runs the error handling', async () => {
     const lines = snippet('errors').match(/(?<=\/\/ ).*/g)!;
     assert.ok((await output('errors')).endsWith(`${lines.join('\n')}\n`));

@@ -43,7 +43,7 @@ const everything: Required<SessionStoreConfig> = {
   prefix: 'app:',
   keyCache: false,
   recordVersion: 2,
-  acceptVersions: [1, 2],
+  acceptVersions: [0, 1, 2],
   encryptionContext: { app: 'gateway' },
   hashSessionIds: { secret: 'a secret of the tests' },
   touchAfter: 60,
@@ -93,6 +93,8 @@ new DynamoDBSessionStore({ keyCache: 'no' });
 new DynamoDBSessionStore({ keyCache: { maxAge: 60 } });
 // @ts-expect-error a version that there is not
 new DynamoDBSessionStore({ recordVersion: 3 });
+// @ts-expect-error a version that no record is written in
+new DynamoDBSessionStore({ recordVersion: 0 });
 // @ts-expect-error one version that there is not
 new DynamoDBSessionStore({ acceptVersions: [2, 3] });
 // @ts-expect-error a context with a number

@@ -228,7 +228,11 @@ impl From<EncryptedSessionRecord> for StoredRecord {
     fn from(record: EncryptedSessionRecord) -> StoredRecord {
         let base64 = |bytes: &[u8]| BASE64.encode_to_string(bytes);
         StoredRecord {
-            version: record.version().number(),
+            version: if record.unversioned {
+                0
+            } else {
+                record.version().number()
+            },
             encrypted_data: base64(&record.sealed.ciphertext),
             encrypted_key: base64(&record.wrapped_key.0),
             iv: base64(&record.sealed.iv),

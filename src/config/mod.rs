@@ -21,7 +21,7 @@ use crate::record::Version;
 use crate::record::partition_key::{IdHashing, PartitionKeys};
 use crate::store::{Lifetime, Saving, context_of_records};
 use environment::TABLE_VARIABLE;
-use options::{Options, TableName};
+use options::{Options, TableName, Versions};
 
 /// How many bytes all names and values of an encryption context may have together in UTF-8, those that the store adds included. AWS KMS refuses a longer one
 /// with every call. (384 characters is the limit of a value in the constraints of grants, and none of a call.)
@@ -46,6 +46,8 @@ pub struct StoreConfig {
     pub record_version: Version,
     /// `acceptVersions`.
     pub accept_versions: Vec<Version>,
+    /// Whether `acceptVersions` has 0.
+    pub accept_unversioned: bool,
     /// `encryptionContext`.
     pub encryption_context: BTreeMap<String, String>,
     /// `hashSessionIds`.
@@ -115,9 +117,13 @@ impl StoreConfig {
         let prefix = options.prefix.map(|prefix| prefix.0).unwrap_or_default();
         PartitionKeys::new(prefix.clone(), IdHashing::None).check_prefix()?;
         let record_version = options.record_version.unwrap_or(Version::V1);
-        let accept_versions = match options.accept_versions {
-            Some(versions) => versions.0,
-            None => vec![Version::V1, Version::V2],
+        let (accept_versions, accept_unversioned) = match options.accept_versions {
+            Some(Versions(versions)) => {
+                let versions = versions.into_iter().map(|version| version.0);
+                let (numbered, zero): (Vec<_>, Vec<_>) = versions.partition(Option::is_some);
+                (numbered.into_iter().flatten().collect(), !zero.is_empty())
+            }
+            None => (vec![Version::V1, Version::V2], false),
         };
         if !accept_versions.contains(&record_version) {
             return Err(Error::Config(format!(
@@ -141,6 +147,7 @@ impl StoreConfig {
                 .map_or(Some(Limits::DEFAULT), |cache| cache.0),
             record_version,
             accept_versions,
+            accept_unversioned,
             encryption_context,
             hash_session_ids: options.hash_session_ids.unwrap_or(IdHashing::None),
             saving: Saving {

@@ -190,11 +190,25 @@ option_type! { Version, "1 or 2",
 }
 
 /// `acceptVersions`.
-pub(super) struct Versions(pub(super) Vec<Version>);
+pub(super) struct Versions(pub(super) Vec<AcceptedVersion>);
 
-option_type! { Versions, "an array of 1 and 2",
+option_type! { Versions, "an array of 1 and 2, and 0 for items without version",
     fn visit_seq<A: SeqAccess<'de>>(self, versions: A) -> Result<Versions, A::Error> {
         Vec::deserialize(SeqAccessDeserializer::new(versions)).map(Versions)
+    }
+}
+
+/// A version that is read; `None` is 0, which no record is written as.
+pub(super) struct AcceptedVersion(pub(super) Option<Version>);
+
+option_type! { AcceptedVersion, "0, 1 or 2",
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<AcceptedVersion, E> {
+        match number {
+            0 => Ok(AcceptedVersion(None)),
+            1 => Ok(AcceptedVersion(Some(Version::V1))),
+            2 => Ok(AcceptedVersion(Some(Version::V2))),
+            number => Err(E::invalid_value(Unexpected::Unsigned(number), &self)),
+        }
     }
 }
 

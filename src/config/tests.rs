@@ -31,6 +31,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(config.key_cache, Some(Limits::DEFAULT));
     assert_eq!(config.record_version, Version::V1);
     assert_eq!(config.accept_versions, [Version::V1, Version::V2]);
+    assert!(!config.accept_unversioned);
     let (table, keys, key_arn) = aws(config);
     assert_eq!(table.region, None, "the profile's, or the default");
     assert_eq!(keys.region.as_deref(), Some("us-east-1"));
@@ -171,6 +172,11 @@ fn every_refusal_names_the_option() {
         (r#"{"acceptVersions": 2}"#, "acceptVersions"),
         (r#"{"acceptVersions": [1, 3]}"#, "acceptVersions"),
         (
+            r#"{"acceptVersions": [0]}"#,
+            "acceptVersions must contain 1",
+        ),
+        (r#"{"recordVersion": 0}"#, "recordVersion must be 1 or 2"),
+        (
             r#"{"recordVersion": 2, "acceptVersions": [1]}"#,
             "acceptVersions",
         ),
@@ -222,7 +228,7 @@ fn a_refusal_names_the_whole_path_and_never_the_value() {
         ),
         (
             r#"{"acceptVersions": [1, {"$not": "NaN"}]}"#,
-            "acceptVersions[1] must be 1 or 2, not NaN",
+            "acceptVersions[1] must be 0, 1 or 2, not NaN",
         ),
         (
             r#"{"timeouts": []}"#,

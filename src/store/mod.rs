@@ -20,7 +20,7 @@ use crate::keys::cache::{CacheCounters, KeyCache};
 use crate::record::mark::Mark;
 use crate::record::partition_key::PartitionKeys;
 use crate::record::{
-    AUTH_TAG, Attribute, EncryptedSessionRecord, Item, SESSION_ID, Version, has_ended, is_ours,
+    AUTH_TAG, Attribute, EncryptedSessionRecord, Item, SESSION_ID, Version, is_ours,
 };
 use crate::time::{EpochMillis, EpochSeconds};
 
@@ -93,7 +93,7 @@ impl SessionStore {
         self.table.tidy(now);
         match item {
             None => Ok(Lookup::Missing),
-            Some(item) if has_ended(&item, now) => Ok(Lookup::Ended),
+            Some(item) if self.has_ended(&item, now) => Ok(Lookup::Ended),
             Some(item) => match self.open(self.parse(item)?, &since).await? {
                 // This id is only the key of it.
                 session if session.hashed => Ok(Lookup::Missing),
@@ -125,7 +125,8 @@ impl SessionStore {
         let Some(item) = self.table.get(&key).await? else {
             return Ok(());
         };
-        let Some(revision) = item.get(AUTH_TAG).filter(|_| is_ours(&item)).cloned() else {
+        let ours = is_ours(&item, self.policy.unversioned);
+        let Some(revision) = item.get(AUTH_TAG).filter(|_| ours).cloned() else {
             return Ok(());
         };
         let opened = match self.parse(item) {

@@ -10,6 +10,8 @@ use crate::record::Version;
 pub struct RecordPolicy {
     pub(super) write: Version,
     pub(super) accept: Vec<Version>,
+    /// Whether items without `version` are records, too.
+    pub(super) unversioned: bool,
     pub(super) table_name: String,
     /// Of version 1 records.
     no_context: Arc<EncryptionContext>,
@@ -30,9 +32,19 @@ impl RecordPolicy {
         RecordPolicy {
             write,
             accept,
+            unversioned: false,
             table_name,
             no_context: Arc::default(),
             context: Arc::new(EncryptionContext::new(context)),
+        }
+    }
+
+    /// The same, which also reads items without `version` if `unversioned` is set.
+    #[must_use]
+    pub fn reading_unversioned(self, unversioned: bool) -> RecordPolicy {
+        RecordPolicy {
+            unversioned,
+            ..self
         }
     }
 

@@ -103,6 +103,8 @@ pub struct Scan {
     pub alive_after: Option<EpochSeconds>,
     /// Whole items, or nothing but their key.
     pub keys_only: bool,
+    /// Items without `version`, too.
+    pub unversioned: bool,
 }
 
 impl Scan {
@@ -112,7 +114,7 @@ impl Scan {
         let Some(Attribute::S(key)) = item.get(SESSION_ID) else {
             return false;
         };
-        is_ours(item)
+        is_ours(item, self.unversioned)
             && key.starts_with(&self.prefix)
             && self.alive_after.is_none_or(|now| is_alive(item, now))
     }
