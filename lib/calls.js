@@ -10,14 +10,15 @@ const LATE_RESPONSE =
   'see docs/migrating.md of connect-dynamodb-kms';
 
 /**
- * What every call of a store runs through: it is refused if the store is closed or overloaded,
- * counted while it runs, answered by a callback or a promise, and reported if it fails.
+ * What every call of a store or an envelope runs through: it is refused if that is closed or
+ * overloaded, counted while it runs, answered by a callback or a promise, and reported if it fails.
  *
  * Calls of `withLock` (`task`) are counted apart from the others (`call`). Otherwise the tasks that
  * wait for a lease could keep its holder from reading its session.
  * @typedef {'call' | 'task'} Kind
  */
 class Calls {
+  #what;
   #limit;
   #failures;
   #onEnd;
@@ -27,11 +28,13 @@ class Calls {
 
   /**
    * @param {object} parts
+   * @param {string} [parts.what] what it is that is called, for messages.
    * @param {number} parts.limit how many calls of a kind may be in flight.
    * @param {import('./failures.js').Failures} parts.failures counts and logs those that fail.
    * @param {() => void} parts.onEnd is called after each call.
    */
-  constructor({ limit, failures, onEnd }) {
+  constructor({ what = 'session store', limit, failures, onEnd }) {
+    this.#what = what;
     this.#limit = limit;
     this.#failures = failures;
     this.#onEnd = onEnd;
@@ -67,7 +70,7 @@ class Calls {
    */
   run(operation, work, callbacks, sid, kind = 'call') {
     const open = async () => {
-      if (this.#closed) throw failure('ERR_CLOSED', 'the session store is closed; make a new one');
+      if (this.#closed) throw failure('ERR_CLOSED', `the ${this.#what} is closed; make a new one`);
       if (this.#inFlight[kind] >= this.#limit) throw this.#overloaded();
       return this.#counted(work, kind);
     };

@@ -1,9 +1,12 @@
-//! Makes a store from a configuration.
+//! Makes a store or an envelope from a configuration.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::aws::{AwsClients, DynamoDbTable, KmsKey, KmsKeys};
-use crate::config::{BackendOptions, Environment, KEY_VARIABLE, StoreConfig};
+use crate::config::{
+    BackendOptions, EnvelopeConfig, Environment, KEY_VARIABLE, KeySettings, StoreConfig,
+};
+use crate::envelope::Envelope;
 use crate::error::{Result, Unset};
 use crate::keys::DataKeys;
 use crate::keys::cache::{Clock, KeyCache};
@@ -22,20 +25,13 @@ static KEPT: Mutex<Option<Arc<AwsClients>>> = Mutex::new(None);
 pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
     let load_limit = config.call_timeout();
     let (table, keys): (Arc<dyn SessionTable>, Arc<dyn DataKeys>) = match config.backend {
-        BackendOptions::Aws { table, keys } => {
-            let keys = keys.into_iter().map(|key| KmsKey {
-                clients: AwsClients::for_store(&key.client),
-                arn: key.arn,
-                unset: key.unset,
-            });
-            (
-                Arc::new(
-                    DynamoDbTable::new(AwsClients::for_store(&table), config.table_name.clone())
-                        .unless_set(config.table_unset),
-                ),
-                Arc::new(KmsKeys::new(keys.collect())?),
-            )
-        }
+        BackendOptions::Aws { table, keys } => (
+            Arc::new(
+                DynamoDbTable::new(AwsClients::for_store(&table), config.table_name.clone())
+                    .unless_set(config.table_unset),
+            ),
+            Arc::new(kms_keys(keys)?),
+        ),
         BackendOptions::Local { path } => {
             let folder = LocalFolder::new(&path)?;
             (
@@ -57,6 +53,29 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
         .reading_unversioned(config.accept_unversioned),
         config.saving,
     ))
+}
+
+/// The envelope that `config` describes. Connects to nothing and opens nothing.
+///
+/// # Errors
+/// `ERR_CONFIG` if the folder of local mode has an unusable name.
+pub fn envelope(config: EnvelopeConfig) -> Result<Envelope> {
+    let load_limit = config.call_timeout();
+    let keys: Arc<dyn DataKeys> = match config.backend {
+        BackendOptions::Aws { keys, .. } => Arc::new(kms_keys(keys)?),
+        BackendOptions::Local { path } => Arc::new(LocalKeys::new(LocalFolder::new(&path)?)),
+    };
+    let keys = KeyCache::with(keys, config.key_cache, load_limit, Clock::of_process());
+    Ok(Envelope::new(keys, config.encryption_context))
+}
+
+fn kms_keys(keys: Vec<KeySettings>) -> Result<KmsKeys> {
+    let keys = keys.into_iter().map(|key| KmsKey {
+        clients: AwsClients::for_store(&key.client),
+        arn: key.arn,
+        unset: key.unset,
+    });
+    KmsKeys::new(keys.collect())
 }
 
 /// The data keys of the environment, for use without a store: those of its KMS key, or of its folder of local mode.

@@ -78,7 +78,7 @@ describe('local mode by the environment', { timeout: 60_000 }, () => {
 
   it('is refused in production, at construction and before the folder is made', async () => {
     for (const consent of [undefined, '', 'no', 'true', 'YES']) {
-      const given = consent === undefined ? {} : { SESSIONS_LOCAL_IN_PRODUCTION: consent };
+      const given: Record<string, string> = consent === undefined ? {} : { SESSIONS_LOCAL_IN_PRODUCTION: consent };
       await withVariables({ SESSIONS_LOCAL: path, NODE_ENV: 'production', ...given }, async () => {
         const { detail } = await failing((async () => new DynamoDBSessionStore({ logger: quietLogger() }))(), 'ERR_CONFIG');
         assert.match(

@@ -200,15 +200,6 @@ impl From<Lease> for LeaseReply {
     }
 }
 
-/// The four base64 strings of an envelope.
-#[napi(object, object_from_js = false)]
-pub struct Envelope {
-    pub encrypted_data: String,
-    pub encrypted_key: String,
-    pub iv: String,
-    pub auth_tag: String,
-}
-
 /// A record as it is in the table, bytes in base64.
 #[napi(object, object_from_js = false)]
 pub struct StoredRecord {

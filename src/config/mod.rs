@@ -4,6 +4,7 @@
 //! than one option, or the environment, is checked here and in [`aws`].
 
 mod aws;
+mod envelope;
 mod environment;
 mod given;
 mod options;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(crate) use aws::{is_region, is_url};
+pub use envelope::EnvelopeConfig;
 pub use environment::{DEFAULT_REGION, Environment, KEY_VARIABLE};
 
 use crate::aws::ClientSettings;
@@ -76,6 +78,16 @@ pub enum BackendOptions {
     },
 }
 
+impl BackendOptions {
+    /// How long one call may take; without end in local mode, which waits for nobody.
+    fn call_timeout(&self) -> Option<Duration> {
+        match self {
+            BackendOptions::Aws { table, .. } => Some(table.timeouts.call),
+            BackendOptions::Local { .. } => None,
+        }
+    }
+}
+
 /// One KMS key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeySettings {
@@ -91,10 +103,7 @@ impl StoreConfig {
     /// How long one call of the store may take; without end in local mode, which waits for nobody.
     #[must_use]
     pub fn call_timeout(&self) -> Option<Duration> {
-        match &self.backend {
-            BackendOptions::Aws { table, .. } => Some(table.timeouts.call),
-            BackendOptions::Local { .. } => None,
-        }
+        self.backend.call_timeout()
     }
 
     /// Checks the JSON of the caller's options. Something that JSON cannot hold (a function, NaN) stands in it as `{"$not": "a function"}`.
@@ -105,14 +114,7 @@ impl StoreConfig {
     pub fn parse(json: &str, environment: &Environment) -> Result<StoreConfig> {
         let options = Options::read(json)?;
         aws::check(&options)?;
-        let local = match &options.local {
-            Some(local) => Some(local.path.0.clone()),
-            None => environment.local()?,
-        };
-        let backend = match local {
-            Some(path) => BackendOptions::Local { path },
-            None => aws::backend(&options, environment)?,
-        };
+        let backend = backend(&options, environment)?;
         let (table_name, table_unset) = table(options.table_name, environment)?;
         let prefix = options.prefix.map(|prefix| prefix.0).unwrap_or_default();
         PartitionKeys::new(prefix.clone(), IdHashing::None).check_prefix()?;
@@ -132,7 +134,8 @@ impl StoreConfig {
             )));
         }
         let encryption_context = options.encryption_context.unwrap_or_default().0;
-        check_context(&table_name, &encryption_context)?;
+        let whole = context_of_records(&table_name, encryption_context.clone());
+        check_context(&RESERVED_CONTEXT, &encryption_context, &whole)?;
         let saving = Saving::default();
         Ok(StoreConfig {
             table_name,
@@ -161,6 +164,18 @@ impl StoreConfig {
     }
 }
 
+/// Local mode if the option or the environment asks for it, else AWS.
+fn backend(options: &Options, environment: &Environment) -> Result<BackendOptions> {
+    let local = match &options.local {
+        Some(local) => Some(local.path.0.clone()),
+        None => environment.local()?,
+    };
+    match local {
+        Some(path) => Ok(BackendOptions::Local { path }),
+        None => aws::backend(options, environment),
+    }
+}
+
 /// The table's name and, if that is the built-in default, what would have named another.
 fn table(named: Option<TableName>, environment: &Environment) -> Result<(String, Option<Unset>)> {
     if let Some(TableName(name)) = named {
@@ -178,17 +193,17 @@ fn table(named: Option<TableName>, environment: &Environment) -> Result<(String,
     }
 }
 
-/// The caller's pairs stand beside those that the store adds.
-fn check_context(table_name: &str, context: &BTreeMap<String, String>) -> Result<()> {
-    if let Some(name) = RESERVED_CONTEXT
-        .iter()
-        .find(|name| context.contains_key(**name))
-    {
+/// The caller's pairs stand beside those that the store adds, which `whole` has as well.
+fn check_context(
+    reserved: &[&str],
+    context: &BTreeMap<String, String>,
+    whole: &BTreeMap<String, String>,
+) -> Result<()> {
+    if let Some(name) = reserved.iter().find(|name| context.contains_key(**name)) {
         return Err(Error::Config(format!(
             "encryptionContext must not have {name}: the store sets that itself"
         )));
     }
-    let whole = context_of_records(table_name, context.clone());
     let length: usize = whole
         .iter()
         .map(|(name, value)| name.len() + value.len())

@@ -55,12 +55,18 @@ pub(super) struct Options {
 impl Options {
     /// Each option is checked for itself.
     pub(super) fn read(json: &str) -> Checked<Options> {
-        let Ok(options @ Value::Object(_)) = serde_json::from_str(json) else {
+        Options::read_if(json, |_| Ok(()))
+    }
+
+    /// As [`Options::read`], if `check` takes each option's name.
+    pub(super) fn read_if(json: &str, check: impl Fn(&str) -> Checked<()>) -> Checked<Options> {
+        let Ok(Value::Object(options)) = serde_json::from_str(json) else {
             return Err(Error::Config(
                 "the configuration must be an object with options".into(),
             ));
         };
-        Ok(Options::deserialize(Given(options))?)
+        options.keys().try_for_each(|name| check(name))?;
+        Ok(Options::deserialize(Given(Value::Object(options)))?)
     }
 }
 
