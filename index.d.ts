@@ -334,6 +334,8 @@ export interface SessionStoreStats {
      * has passed, and removed.
      */
     gone: number;
+    /** Read and removed by {@link DynamoDBSessionStore.take}. */
+    taken: number;
     /** Changed by somebody else since they were read, whatever `onConflict` made of it. */
     conflicts: number;
   };
@@ -494,8 +496,10 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
    */
   hashSessionIds?: boolean | { secret: string } | undefined;
   /**
-   * The least time in seconds between two moves of the end of a session whose content does not
-   * change, but never more than a tenth of its lifetime. 0 moves it with every request. Default 60.
+   * By how many seconds a request must move the end of a session whose content does not change, so
+   * that the move is written; never more than a tenth of its lifetime. 0 moves it with every
+   * request. Default: 1 % of the session's lifetime (100 minutes for 7 days, 18 seconds for 30
+   * minutes). A session whose user does not come back ends up to this much earlier.
    */
   touchAfter?: number | undefined;
   /**
@@ -680,6 +684,29 @@ export class DynamoDBSessionStore<T extends SessionData = SessionData> extends E
   touch(sid: string, session: T): Promise<void>;
 
   /**
+   * Reads a session and removes it, for what may be used once. Of all callers on all servers, one
+   * gets the session. The others get `null`, as if it had never been there. Sends a GetItem, a KMS
+   * Decrypt if the data key is not cached, and a DeleteItem on condition that the session is as it
+   * was read.
+   *
+   * At most once, never twice: the session is removed only after it was opened. If KMS is not
+   * available, or the record cannot be opened, it stays. If DynamoDB carried out the removal and
+   * its reply was lost, nobody gets the session: the call gives `null`, or fails with
+   * `ERR_DYNAMODB_UNAVAILABLE`.
+   *
+   * A taken session is gone, as after {@link destroy}: a late save of it brings nothing back, and
+   * its cached data key is wiped.
+   * @param sid the id of the session.
+   * @returns the session, as `get` would have given it; `null` if there is none, it has expired, or
+   *   another caller took it.
+   *
+   * Fails with `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_SERIALIZATION`, `ERR_CONFIG`, and then removes
+   * nothing. `onIntegrityFailure` has the same effect as on `get`.
+   */
+  take(sid: string, callback: (error: any, session?: T | null) => void): void;
+  take(sid: string): Promise<T | null>;
+
+  /**
    * Removes a session and wipes its cached data key. Succeeds if the session is already gone. Fails
    * with `ERR_CONFIG`.
    */
@@ -832,6 +859,158 @@ export class DynamoDBSessionStore<T extends SessionData = SessionData> extends E
    *   express-session.
    */
   createSession(req: any, session: any): any;
+}
+
+/**
+ * The options of {@link SealedStore}: those of {@link SessionStoreConfig} that are not about
+ * sessions and frameworks. `touchAfter`, `onConflict`, `maxRecentSessions` and `guardReplies` are
+ * refused. What `SessionStoreConfig` says of sessions holds for items.
+ */
+export interface SealedStoreConfig
+  extends Omit<SessionStoreConfig, 'ttlSeconds' | 'touchAfter' | 'onConflict' | 'maxRecentSessions' | 'guardReplies'> {
+  /**
+   * Comes before every id in the table, as in {@link SessionStoreConfig.prefix}. Give every kind of
+   * item a prefix of its own. Default `'item:'`.
+   */
+  prefix?: string | undefined;
+  /**
+   * How many seconds an item lives after `put`, 1 to 315,360,000 (ten years), unless `put` says
+   * otherwise. Default 604,800 (7 days).
+   */
+  ttlSeconds?: number | undefined;
+  /** As in {@link SessionStoreConfig.recordVersion}. Default 2. */
+  recordVersion?: 1 | 2 | undefined;
+  /** As in {@link SessionStoreConfig.acceptVersions}. Default: `recordVersion` alone. */
+  acceptVersions?: Array<1 | 2> | undefined;
+  /** As in {@link SessionStoreConfig.hashSessionIds}, for the ids of items. Default `true`. */
+  hashSessionIds?: boolean | { secret: string } | undefined;
+}
+
+/** Options of {@link SealedStore.put}. */
+export interface PutOptions {
+  /** How many seconds the item lives, 1 to 315,360,000. Default: the `ttlSeconds` of the store. */
+  ttlSeconds?: number | undefined;
+}
+
+/** The result of {@link SealedStore.stats}: counts since the store was created. */
+export interface SealedStoreStats extends Omit<SessionStoreStats, 'sessions'> {
+  items: {
+    /** Written by `put`, or changed by `update`. */
+    written: number;
+    /** Read and removed by `take`. */
+    taken: number;
+    /** Changed by somebody else while an `update` ran, which then read it again. */
+    conflicts: number;
+  };
+}
+
+/**
+ * Keeps values that are no sessions, sealed as sessions are: authorization codes, pending logins,
+ * bearer tokens. It can share a table with session stores and with other `SealedStore`s: no store
+ * lists, counts, clears or opens records of the other kind. `T` is the type of the values.
+ *
+ * A value is anything that `JSON.stringify` writes, and comes back as `JSON.parse` reads it.
+ * `cookie` and `expires` have no meaning in it.
+ *
+ * Every method returns a promise and never throws. A promise that nobody handles rejects into the
+ * log alone. Methods can be taken out of the store and called on their own. Writes to one id are
+ * sent in the order in which they were requested, and reads of it wait for the writes that this
+ * process was asked for before.
+ *
+ * Any method can fail with the codes that {@link DynamoDBSessionStore} lists under *Errors*, and
+ * with those that its own documentation names. In their texts, *session* also stands for an item.
+ */
+export class SealedStore<T = any> {
+  /**
+   * Checks the options. Connects to nothing and opens nothing.
+   * @throws {SessionStoreError} `ERR_CONFIG`, whose `detail` names the option that is unknown, not
+   *   of this class, has a wrong type or value, or contradicts another.
+   */
+  constructor(config?: SealedStoreConfig);
+
+  /**
+   * Stores a value, in place of any other under this id. Sends a PutItem.
+   * @param id a non-empty string without lone surrogates, at most 2,048 UTF-8 bytes together with
+   *   `prefix`.
+   * @param value any JSON value.
+   *
+   * Fails with `ERR_SERIALIZATION` for what is no JSON value (`undefined`, a function, a BigInt, a
+   * cycle), `ERR_SESSION_TOO_LARGE`, `ERR_CONFIG`. Nothing is written then.
+   */
+  put(id: string, value: T, options?: PutOptions): Promise<void>;
+
+  /**
+   * Reads a value. Sends a GetItem, and a KMS Decrypt only if the data key is not cached.
+   * @returns the value; `null` if there is none or it has expired. (A stored `null` reads as `null`,
+   *   too.)
+   *
+   * Fails with `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_SERIALIZATION`, `ERR_CONFIG`.
+   */
+  get(id: string): Promise<T | null>;
+
+  /**
+   * Reads a value and removes it: of all callers on all servers, one gets it. At most once, never
+   * twice; see {@link DynamoDBSessionStore.take} for what happens in an outage.
+   * @returns the value; `null` if there is none, it has expired, or another caller took it.
+   *
+   * Fails as `get` does, and then removes nothing.
+   */
+  take(id: string): Promise<T | null>;
+
+  /**
+   * Removes an item and wipes its cached data key. Succeeds if there is none. Fails with
+   * `ERR_CONFIG`.
+   */
+  delete(id: string): Promise<void>;
+
+  /**
+   * Changes a value safely: reads it, calls `change` with it, and writes it on condition that nobody
+   * else has written meanwhile. If somebody has, it starts again, so `change` can be called several
+   * times. The item keeps its end.
+   * @param change changes the value in place and returns nothing, or returns the value to write,
+   *   directly or as a promise. If it throws, the call fails with what it threw, and nothing is
+   *   written.
+   * @returns the value as it was written; `null` if there is none.
+   *
+   * Fails, and writes nothing, with `ERR_CONFIG` if `change` changes the value and returns something
+   * else, as `(v) => (v.n = 1)` does. Fails with `ERR_CONFLICT` (retryable) at the deadline, with
+   * `ERR_SERIALIZATION`, `ERR_SESSION_TOO_LARGE`, and as `get` does.
+   */
+  update(id: string, change: SessionMutation<T>, options?: UpdateOptions): Promise<T | null>;
+
+  /**
+   * Runs `task` while no other process runs one for the same id of this `prefix`, as
+   * {@link DynamoDBSessionStore.withLock} does. The item need not exist.
+   *
+   * Fails with what `task` throws, with `ERR_LOCK_TIMEOUT` (retryable) after `waitSeconds`, with the
+   * reason of `options.signal`, and with `ERR_CONFIG`.
+   */
+  withLock<R>(id: string, task: (signal: AbortSignal) => R | PromiseLike<R>, options?: LockOptions): Promise<R>;
+
+  /**
+   * Returns the ids of every live item of this store. Reads the whole table, and opens every item
+   * unless `hashSessionIds` is `false`. Fails with `ERR_INTEGRITY`, `ERR_VERSION` if one of them
+   * cannot be opened.
+   */
+  ids(): Promise<string[]>;
+
+  /** Returns the number of live items of this store. Reads the keys of the whole table. */
+  length(): Promise<number>;
+
+  /** Removes every item of this store, including expired ones. Everything else in the table stays. */
+  clear(): Promise<void>;
+
+  /** For a readiness probe, as {@link DynamoDBSessionStore.ping}. */
+  ping(): Promise<void>;
+
+  /** Returns the counters of this store. Also works on a closed store. */
+  stats(): SealedStoreStats;
+
+  /**
+   * Refuses further calls (`ERR_CLOSED`), waits for those in flight, and wipes the cached data keys,
+   * as {@link DynamoDBSessionStore.close}.
+   */
+  close(): Promise<void>;
 }
 
 /**

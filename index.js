@@ -5,6 +5,7 @@ const { kmsClient, docClient } = require('./lib/config.js');
 const { environment } = require('./lib/environment.js');
 const { SessionStoreError } = require('./lib/errors.js');
 const { guardNewApplications } = require('./lib/fastify-app.js');
+const { SealedStore } = require('./lib/sealed-store.js');
 const { DynamoDBSessionStore } = require('./lib/store.js');
 
 const { kmsKeyArn: KMS_KEY_ARN, sessionsTable: SESSIONS_TABLE, awsRegion: AWS_REGION } = native.defaults(environment());
@@ -45,6 +46,7 @@ guardNewApplications();
 
 module.exports = {
   DynamoDBSessionStore,
+  SealedStore,
   SessionStoreError,
   encryptSessionData,
   decryptSessionData,

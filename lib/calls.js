@@ -18,7 +18,7 @@ const LATE_RESPONSE =
  * @typedef {'call' | 'task'} Kind
  */
 class Calls {
-  #what;
+  #keeps;
   #limit;
   #failures;
   #onEnd;
@@ -28,13 +28,13 @@ class Calls {
 
   /**
    * @param {object} parts
-   * @param {string} [parts.what] what it is that is called, for messages.
+   * @param {'session' | 'item' | undefined} parts.keeps what the store keeps, for the log; an envelope keeps nothing.
    * @param {number} parts.limit how many calls of a kind may be in flight.
    * @param {import('./failures.js').Failures} parts.failures counts and logs those that fail.
    * @param {() => void} parts.onEnd is called after each call.
    */
-  constructor({ what = 'session store', limit, failures, onEnd }) {
-    this.#what = what;
+  constructor({ keeps, limit, failures, onEnd }) {
+    this.#keeps = keeps;
     this.#limit = limit;
     this.#failures = failures;
     this.#onEnd = onEnd;
@@ -70,7 +70,7 @@ class Calls {
    */
   run(operation, work, callbacks, sid, kind = 'call') {
     const open = async () => {
-      if (this.#closed) throw failure('ERR_CLOSED', `the ${this.#what} is closed; make a new one`);
+      if (this.#closed) throw failure('ERR_CLOSED', `the ${this.#keeps ? 'store' : 'envelope'} is closed; make a new one`);
       if (this.#inFlight[kind] >= this.#limit) throw this.#overloaded();
       return this.#counted(work, kind);
     };
@@ -124,7 +124,7 @@ class Calls {
     this.#failures.log(`${operation} ${ours?.code ?? ''}`, () => {
       // Any other error is the caller's own, and its text may be confidential.
       const what = ours ? `${ours.code}: ${ours.detail}` : 'the function that it was given failed, or its signal aborted';
-      return `${operation}${fingerprint(sid)} failed: ${what}`;
+      return `${operation}${fingerprint(sid, this.#keeps)} failed: ${what}`;
     });
   }
 

@@ -24,7 +24,10 @@ const RECENT_SESSIONS = 10_000;
  */
 const CALLS_IN_FLIGHT = 1000;
 
-/** @typedef {(session: import('../index.js').SessionData) => unknown} Lifetime the function `ttlSeconds` */
+/**
+ * @typedef {(session: import('../index.js').SessionData) => unknown} Lifetime the function
+ *   `ttlSeconds`
+ */
 /** @typedef {'error' | 'missing' | 'destroy'} IntegrityFailure */
 
 /** What a read may make of a record that fails its integrity check. */
@@ -145,4 +148,29 @@ function readEnvelopeConfig(config) {
   return { ...commonSettings(options), logger };
 }
 
-module.exports = { readConfig, readEnvelopeConfig, isPlainObject, kmsClient, docClient };
+/** The options that say how sessions are saved, or how frameworks are served. */
+const OF_SESSIONS = ['touchAfter', 'onConflict', 'maxRecentSessions', 'guardReplies'];
+
+/**
+ * As `readConfig`, for a store of items that are no sessions, which has defaults of its own.
+ * @param {unknown} config
+ */
+function readItemConfig(config) {
+  if (!isPlainObject(config)) throw failure('ERR_CONFIG', 'the configuration must be an object with options');
+  let entries;
+  try {
+    entries = Object.entries(config);
+  } catch (cause) {
+    throw failure('ERR_CONFIG', 'an option of the configuration cannot be read; see cause', cause);
+  }
+  const given = Object.fromEntries(entries.filter(([, value]) => value !== undefined));
+  const foreign = OF_SESSIONS.find((name) => Object.hasOwn(given, name));
+  if (foreign !== undefined)
+    throw failure('ERR_CONFIG', `${foreign} is an option of DynamoDBSessionStore; SealedStore does not take it`);
+  if (typeof given.ttlSeconds === 'function')
+    throw failure('ERR_CONFIG', 'ttlSeconds of SealedStore must be a number of seconds; put takes another one for its item');
+  const acceptVersions = [given.recordVersion === 1 ? 1 : 2];
+  return readConfig({ prefix: 'item:', hashSessionIds: true, recordVersion: 2, acceptVersions, ...given });
+}
+
+module.exports = { isPlainObject, readConfig, readEnvelopeConfig, readItemConfig, kmsClient, docClient };

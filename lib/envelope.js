@@ -66,7 +66,7 @@ class Envelope {
     this.#failures = new Failures((text) => log.warn(text));
     const checks = new RevocationChecks(() => this.#native.keyCacheStats(), this.#failures);
     this.#calls = new Calls({
-      what: 'envelope',
+      keeps: undefined,
       limit: callsInFlight,
       failures: this.#failures,
       onEnd: () => checks.look(),

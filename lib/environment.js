@@ -16,7 +16,8 @@ function environment() {
   const variables = {};
   for (const name of NAMES) {
     const value = process.env[name];
-    if (value !== undefined) variables[name] = String(value); // Jest's process.env holds what it is given
+    // Jest's `process.env` holds values of any type.
+    if (value !== undefined) variables[name] = String(value);
   }
   return variables;
 }

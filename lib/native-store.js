@@ -23,6 +23,7 @@ const { NativeCalls, crossing } = require('./native-calls.js');
  * @property {import('../binding.js').Session | null} get
  * @property {Saved} set
  * @property {Saved} touch
+ * @property {import('../binding.js').Session | null} take
  * @property {undefined} destroy
  * @property {undefined} destroyUnreadable
  * @property {(import('../binding.js').Session & { id: string, json: string })[]} all
@@ -39,7 +40,8 @@ const { NativeCalls, crossing } = require('./native-calls.js');
 
 /**
  * Those calls: as in the binding, with a promise in place of the number.
- * @typedef {{ [Name in keyof Replies]: Binding[Name] extends (call: number, ...rest: infer Rest) => unknown
+ * @typedef {{ [Name in keyof Replies]:
+ *   Binding[Name] extends (call: number, ...rest: infer Rest) => unknown
  *   ? (...rest: Rest) => Promise<Replies[Name] | Failure> : never }} LaterCalls
  */
 
@@ -50,6 +52,7 @@ const LATER_CALLS = [
   'get',
   'set',
   'touch',
+  'take',
   'destroy',
   'destroyUnreadable',
   'all',
@@ -70,17 +73,21 @@ class NativeStore {
   #store;
   #calls = new NativeCalls();
 
-  /** @param {string} options JSON */
-  constructor(options) {
-    this.#store = unwrap(crossing(() => openStore(options, environment(), this.#calls.deliver)));
+  /**
+   * @param {string} options JSON
+   * @param {boolean} items
+   */
+  constructor(options, items) {
+    this.#store = unwrap(crossing(() => openStore(options, environment(), this.#calls.deliver, items)));
   }
 
   /**
    * Opens a store; does no I/O.
    * @param {string} options JSON
+   * @param {boolean} items whether it is one of items that are no sessions.
    */
-  static open(options) {
-    return /** @type {Native} */ (new NativeStore(options));
+  static open(options, items) {
+    return /** @type {Native} */ (new NativeStore(options, items));
   }
 
   keyCacheStats() {

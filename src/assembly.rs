@@ -50,6 +50,7 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
             config.table_name,
             config.encryption_context,
         )
+        .of_kind(config.kind)
         .reading_unversioned(config.accept_unversioned),
         config.saving,
     ))

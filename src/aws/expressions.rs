@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 
 use super::attributes::attribute_value;
+use crate::record::kind::{ITEM, KIND, Kind};
 use crate::record::lease::{LEASE_UNTIL, OWNER};
 use crate::record::{
     AUTH_TAG, NOT_AFTER, RECORD_ATTRIBUTES, SESSION_ID, TTL, UNVERSIONED_ATTRIBUTES, VERSION,
@@ -93,6 +94,14 @@ pub(super) fn filter_expression(scan: &Scan) -> Expression {
         filter.names.extend(names(UNVERSIONED_ATTRIBUTES));
     }
     let mut terms = vec![ours];
+    let kind = match scan.kind {
+        Kind::Session => "(attribute_not_exists(#kind) OR #kind <> :kind)",
+        Kind::Item => "#kind = :kind",
+    };
+    terms.push(kind.to_owned());
+    filter.names.extend(names([KIND]));
+    let item = AttributeValue::S(ITEM.to_owned());
+    filter.values.insert(":kind".to_owned(), item);
     if !scan.prefix.is_empty() {
         terms.push("begins_with(#sessionId, :prefix)".to_owned());
         filter.names.extend(names([SESSION_ID]));

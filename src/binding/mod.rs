@@ -32,6 +32,7 @@ use crate::config::{DEFAULT_REGION, Environment, StoreConfig};
 use crate::crypto::plaintext::Plaintext;
 use crate::error::{Error, Result};
 use crate::keys::cache::{CacheCounters, Clock};
+use crate::record::kind::Kind;
 use crate::record::mark::{Content, Mark, cookie_hash};
 use crate::store::{
     Attempt, Comparison, End, Known, Lifetime, Lookup, OnConflict, Outlook, Save, SessionStore,
@@ -80,6 +81,14 @@ fn reply<T, U>(result: Result<T>, convert: impl FnOnce(T) -> U) -> Reply<U> {
     })
 }
 
+fn found(lookup: Lookup) -> Option<Session> {
+    match lookup {
+        Lookup::Missing => None,
+        Lookup::Ended => Some(Session::ended()),
+        Lookup::Found(session) => Some(session.into()),
+    }
+}
+
 /// A store that JavaScript holds.
 #[napi]
 pub struct NativeStore {
@@ -90,18 +99,23 @@ pub struct NativeStore {
 
 /// Checks the options (JSON) and makes a store; does no I/O. `deliver` is called with the replies
 /// to its calls, as an array: the number of a call, its reply, and so on. It must not throw. It
-/// must not hold a reference to the store, or neither is ever freed.
+/// must not hold a reference to the store, or neither is ever freed. `items` makes a store of items
+/// that are no sessions.
 #[napi(
     catch_unwind,
-    ts_args_type = "options: string, variables: Record<string, string>, deliver: (replies: unknown[]) => void"
+    ts_args_type = "options: string, variables: Record<string, string>, deliver: (replies: unknown[]) => void, items?: boolean"
 )]
 #[allow(clippy::needless_pass_by_value, clippy::implicit_hasher)] // napi hands over what it made
 pub fn open_store(
     options: String,
     variables: Variables,
     deliver: Function<'_, FnArgs<(Vec<Slot>,)>, ()>,
+    items: Option<bool>,
 ) -> NapiResult<Either<NativeStore, Failure>> {
-    let opened = StoreConfig::parse(&options, &environment(&variables)).and_then(|config| {
+    let opened = StoreConfig::parse(&options, &environment(&variables)).and_then(|mut config| {
+        if items == Some(true) {
+            config.kind = Kind::Item;
+        }
         let (lifetime, call_timeout) = (config.lifetime, config.call_timeout());
         Ok((assembly::session_store(config)?, lifetime, call_timeout))
     });
@@ -160,11 +174,7 @@ impl NativeStore {
     ) -> NapiResult<()> {
         self.host
             .run_within(self.host.left(waited), env, call, move |store| async move {
-                Ok(match store.get(&sid, EpochMillis(now)).await? {
-                    Lookup::Missing => None,
-                    Lookup::Ended => Some(Session::ended()),
-                    Lookup::Found(session) => Some(session.into()),
-                })
+                Ok(found(store.get(&sid, EpochMillis(now)).await?))
             })
     }
 
@@ -343,6 +353,21 @@ impl NativeStore {
         self.host.run(env, call, move |store| async move {
             store.release_lease(&sid, &owner).await
         })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn take(
+        &self,
+        env: Env,
+        call: f64,
+        sid: String,
+        now: f64,
+        waited: Option<f64>,
+    ) -> NapiResult<()> {
+        self.host
+            .run_within(self.host.left(waited), env, call, move |store| async move {
+                Ok(found(store.take(&sid, EpochMillis(now)).await?))
+            })
     }
 
     #[napi(catch_unwind)]

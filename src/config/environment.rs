@@ -1,4 +1,4 @@
-//! The environment's variables of this package, and the defaults where they are not set.
+//! The environment variables that this package reads, and the defaults if they are not set.
 
 use super::aws::{KeyArn, is_region};
 use crate::aws::{ClientSettings, Timeouts};
@@ -8,10 +8,10 @@ use crate::error::{Error, Result};
 pub(super) const DEFAULT_KEY_ARN: &str =
     "arn:aws:kms:us-east-1:232282424912:key/afd7365b-7a3a-4ae6-97a6-3dcd0ec9a94a";
 const DEFAULT_TABLE: &str = "mcp-gateway-sessions";
-/// Where neither option, environment nor profile names one.
+/// The region if no option, environment variable or profile sets one.
 pub const DEFAULT_REGION: &str = "us-east-1";
 
-/// The environment variables that name another key and another table.
+/// The environment variables that override the default key and the default table.
 pub const KEY_VARIABLE: &str = "KMS_KEY_ARN";
 pub(super) const TABLE_VARIABLE: &str = "SESSIONS_TABLE";
 
@@ -26,11 +26,11 @@ const CONSENT: &str = "yes";
 pub struct Environment {
     /// `KMS_KEY_ARN`.
     pub key_arn: String,
-    /// Whether that is the built-in default.
+    /// Whether `key_arn` is the built-in default.
     pub key_unset: bool,
     /// `SESSIONS_TABLE`.
     pub table: String,
-    /// Whether that is the built-in default.
+    /// Whether `table` is the built-in default.
     pub table_unset: bool,
     /// `AWS_REGION`, if it is set.
     pub region: Option<String>,
@@ -41,7 +41,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// From the variables that `read` gives; an empty one counts as unset.
+    /// Reads the variables with `read`. An empty one counts as unset.
     pub fn new(read: impl Fn(&str) -> Option<String>) -> Environment {
         let variable = |name: &str| read(name).filter(|value| !value.is_empty());
         let (key, table) = (variable(KEY_VARIABLE), variable(TABLE_VARIABLE));

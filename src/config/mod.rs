@@ -1,7 +1,9 @@
-//! The options of the store: names, types, defaults, and which exclude each other. Checked before any I/O.
+//! The options of the store: their names, types and defaults, and which ones exclude each other.
+//! They are checked before any I/O.
 //!
-//! [`options`] has a derived struct with a field an option; what JSON must be for a field is its type's to say, and [`given`] makes the messages. What concerns more
-//! than one option, or the environment, is checked here and in [`aws`].
+//! [`options`] has a derived struct with one field for each option. The type of a field decides
+//! which JSON the option accepts, and [`given`] makes the error messages. Checks of several options
+//! together, or of the environment, are here and in [`aws`].
 
 mod aws;
 mod envelope;
@@ -20,27 +22,31 @@ use crate::aws::ClientSettings;
 use crate::error::{Error, Result, Unset};
 use crate::keys::cache::Limits;
 use crate::record::Version;
+use crate::record::kind::Kind;
 use crate::record::partition_key::{IdHashing, PartitionKeys};
-use crate::store::{Lifetime, Saving, context_of_records};
+use crate::store::{Lifetime, Saving, TouchAfter, context_of_records};
 use environment::TABLE_VARIABLE;
 use options::{Options, TableName, Versions};
 
-/// How many bytes all names and values of an encryption context may have together in UTF-8, those that the store adds included. AWS KMS refuses a longer one
-/// with every call. (384 characters is the limit of a value in the constraints of grants, and none of a call.)
+/// The largest total length of the names and values of an encryption context, in bytes of UTF-8.
+/// The pairs that the store adds count. AWS KMS refuses every call with a longer context. (The
+/// limit of 384 characters applies to values in the constraints of grants, not to calls.)
 const CONTEXT_LIMIT: usize = 8192;
 
-/// The encryption context's names that the store sets itself.
+/// The names in the encryption context that the store sets itself.
 const RESERVED_CONTEXT: [&str; 3] = ["purpose", "table", "v"];
 
 /// A checked configuration. It may hold a secret, so it has no `Debug`.
 pub struct StoreConfig {
     /// `tableName`.
     pub table_name: String,
-    /// Set if that is the built-in default.
+    /// Set if `table_name` is the built-in default.
     pub table_unset: Option<Unset>,
+    /// What the store keeps: sessions, unless whoever opens it says otherwise.
+    pub kind: Kind,
     /// `prefix`.
     pub prefix: String,
-    /// Used where the caller gives no lifetime with the call.
+    /// The lifetime if the caller gives none with the call.
     pub lifetime: Lifetime,
     /// `keyCache`; `None` if it is off.
     pub key_cache: Option<Limits>,
@@ -60,7 +66,7 @@ pub struct StoreConfig {
     pub backend: BackendOptions,
 }
 
-/// Where records lie and what wraps their keys.
+/// Where records are stored, and what wraps their data keys.
 #[allow(clippy::large_enum_variant)] // made once for each store
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BackendOptions {
@@ -68,7 +74,8 @@ pub enum BackendOptions {
     Aws {
         /// The settings of the client for the table.
         table: ClientSettings,
-        /// The keys of `kmsKeyArn`, each with the settings of its client; the first seals.
+        /// The keys of `kmsKeyArn`, each with the settings of its client. The first one wraps new
+        /// data keys.
         keys: Vec<KeySettings>,
     },
     /// `local`.
@@ -93,21 +100,22 @@ impl BackendOptions {
 pub struct KeySettings {
     /// Its ARN, or that of an alias.
     pub arn: String,
-    /// Set if that is the built-in default.
+    /// Set if `arn` is the built-in default.
     pub unset: Option<Unset>,
     /// The settings of the client for it.
     pub client: ClientSettings,
 }
 
 impl StoreConfig {
-    /// How long one call of the store may take; without end in local mode, which waits for nobody.
+    /// How long one call of the store may take. `None` in local mode, which waits for no service.
     #[must_use]
     pub fn call_timeout(&self) -> Option<Duration> {
         self.backend.call_timeout()
     }
 
-    /// Checks the JSON of the caller's options. Something that JSON cannot hold (a function, NaN) stands in it as `{"$not": "a function"}`.
-    /// `kmsClient` and `docClient` are `true` where the caller gave the shared handle.
+    /// Checks the caller's options, given as JSON. A value that JSON cannot represent, such as a
+    /// function or NaN, is written as `{"$not": "a function"}`. `kmsClient` and `docClient` are
+    /// `true` if the caller gave the shared handle.
     ///
     /// # Errors
     /// `ERR_CONFIG`, naming the option.
@@ -140,6 +148,7 @@ impl StoreConfig {
         Ok(StoreConfig {
             table_name,
             table_unset,
+            kind: Kind::Session,
             prefix,
             lifetime: match options.ttl_seconds {
                 Some(seconds) => Lifetime::from_seconds(seconds.0)?,
@@ -156,7 +165,7 @@ impl StoreConfig {
             saving: Saving {
                 touch_after: options
                     .touch_after
-                    .map_or(saving.touch_after, |seconds| seconds.0),
+                    .map_or(saving.touch_after, |seconds| TouchAfter::Seconds(seconds.0)),
                 on_conflict: options.on_conflict.unwrap_or(saving.on_conflict),
             },
             backend,
@@ -176,7 +185,8 @@ fn backend(options: &Options, environment: &Environment) -> Result<BackendOption
     }
 }
 
-/// The table's name and, if that is the built-in default, what would have named another.
+/// The name of the table. If it is the built-in default, also the settings that would have named
+/// another.
 fn table(named: Option<TableName>, environment: &Environment) -> Result<(String, Option<Unset>)> {
     if let Some(TableName(name)) = named {
         return Ok((name, None));

@@ -1,5 +1,5 @@
-//! Sealing and opening with AES-256-GCM (NIST SP 800-38D). Pure: a data key and bytes in, bytes
-//! out.
+//! Seals and opens with AES-256-GCM (NIST SP 800-38D). This module is pure: a data key and bytes
+//! in, bytes out.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -22,7 +22,7 @@ pub const IV_LENGTH: usize = 12;
 /// Bytes of a GCM authentication tag: the full 128 bits.
 pub const TAG_LENGTH: usize = 16;
 
-/// The IV a session was sealed with.
+/// The IV that a session was sealed with.
 pub type Iv = [u8; IV_LENGTH];
 
 /// The authentication tag; new with every write, so it is also the record's revision.
@@ -31,11 +31,11 @@ pub type AuthTag = [u8; TAG_LENGTH];
 /// A sealed session, without the wrapped key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sealed {
-    /// What the cipher was started with.
+    /// The IV of the encryption.
     pub iv: Iv,
-    /// As long as the plaintext.
+    /// The encrypted session, as long as the plaintext.
     pub ciphertext: Vec<u8>,
-    /// What proves that nothing was changed.
+    /// The authentication tag, which proves that nothing was changed.
     pub tag: AuthTag,
 }
 
@@ -99,9 +99,9 @@ pub struct Aad<'a> {
 pub struct BoundSeal {
     /// The envelope.
     pub sealed: Sealed,
-    /// What the keys were derived with.
+    /// The salt that the keys were derived with.
     pub salt: Salt,
-    /// What ties the record to its data key.
+    /// The commitment of the record to its data key.
     pub commitment: Commitment,
 }
 
@@ -165,7 +165,7 @@ pub(crate) struct Ciphers {
     derived: Mutex<Option<Arc<Derived>>>,
 }
 
-/// What HKDF gives for a data key, a purpose and a salt.
+/// The output of HKDF for a data key, a purpose and a salt.
 struct Derived {
     purpose: Purpose,
     salt: Salt,

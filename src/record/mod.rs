@@ -1,6 +1,7 @@
-//! The record: a session's item in the table, in versions 1 and 2. Pure: items in, records out, and
-//! back.
+//! The record: a session's item in the table, in versions 1 and 2. This module is pure: it converts
+//! items to records and back.
 
+pub mod kind;
 pub mod lease;
 pub mod mark;
 pub mod partition_key;
@@ -34,7 +35,7 @@ pub const VERSION: &str = "version";
 
 /// The latest moment to which the session can live, in epoch seconds (version 2).
 pub const NOT_AFTER: &str = "notAfter";
-/// What the keys were derived with (version 2).
+/// The salt that the keys were derived with (version 2).
 pub const SALT: &str = "salt";
 /// The key commitment (version 2).
 pub const COMMIT: &str = "commit";
@@ -59,7 +60,7 @@ pub enum Attribute {
     N(String),
     /// Bytes.
     B(Vec<u8>),
-    /// A kind that no record of ours uses.
+    /// A type that the store's records do not use.
     Other,
 }
 
@@ -110,7 +111,7 @@ impl Borrow<str> for Name {
     }
 }
 
-/// An item as it lies in the table.
+/// An item as it is in the table.
 pub type Item = BTreeMap<Name, Attribute>;
 
 /// How a record is sealed and laid out.
@@ -136,11 +137,11 @@ impl Version {
 /// What version 2 adds to a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bound {
-    /// The last moment that the session may live to.
+    /// The latest moment to which the session can live.
     pub not_after: EpochSeconds,
-    /// What the keys were derived with.
+    /// The salt that the keys were derived with.
     pub salt: Salt,
-    /// What ties the record to its data key.
+    /// The commitment of the record to its data key.
     pub commitment: Commitment,
 }
 
@@ -155,7 +156,7 @@ pub struct EncryptedSessionRecord {
     pub sealed: Sealed,
     /// When the session ends.
     pub ttl: EpochSeconds,
-    /// In a version 2 record alone.
+    /// Only in a version 2 record.
     pub bound: Option<Bound>,
     /// Whether its item has no `version`. It is read as version 1, and never written so.
     pub unversioned: bool,
@@ -251,7 +252,7 @@ impl EncryptedSessionRecord {
         item
     }
 
-    /// Which version the record has.
+    /// The version of the record.
     #[must_use]
     pub fn version(&self) -> Version {
         match self.bound {
@@ -301,8 +302,8 @@ pub fn item_size(
         }
 }
 
-/// Whether an item is the record of a session that has ended, of any version: a record that nobody
-/// may read any more need not be readable. `unversioned` as in [`is_ours`].
+/// Whether an item is the record of a session that has ended, of any version. The record need not
+/// be readable, because nobody may read it any more. `unversioned` as in [`is_ours`].
 #[must_use]
 pub fn has_ended(item: &Item, now: EpochMillis, unversioned: bool) -> bool {
     let reached = |name| seconds(item, name).is_ok_and(|end| end.reached(now));

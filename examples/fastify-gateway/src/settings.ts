@@ -26,7 +26,7 @@ export class SettingsError extends Error {}
 const FOLDER = fileURLToPath(new URL('../.sessions', import.meta.url));
 /** Nobody but this machine, unless the environment says otherwise, as a container's must. */
 const HOST = '127.0.0.1';
-/** The default of touchAfter, a minute, saves writes; here every touch is to be seen on the page. */
+/** The default of touchAfter, 1 % of the lifetime, saves writes; here every touch is to be seen on the page. */
 const STORE: SessionStoreConfig = { recordVersion: 2, touchAfter: 1 };
 const SHORTEST_SECRET = 32; // @fastify/session takes no shorter one
 
