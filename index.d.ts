@@ -209,7 +209,7 @@ export interface EncryptedSessionRecord {
   authTag: string;
   /** When the session ends, in epoch seconds. DynamoDB's Time to Live reads this attribute. */
   ttl: number;
-  /** 1 or 2. */
+  /** 1 or 2; 0 for an item without this attribute (see `acceptVersions`). */
   version: number;
   /** Version 2: the latest end that a touch can give the session, in epoch seconds. */
   notAfter?: number;
@@ -536,9 +536,12 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
   /**
    * The versions that the store reads, which must include `recordVersion`. Other versions fail with
    * `ERR_VERSION`, unless the session has ended: an ended session of any version reads as no
-   * session. Default [1, 2].
+   * session. 0 stands for items without `version` that an earlier implementation wrote with the
+   * other attributes of version 1: they are read as version 1, and the next save or touch of such a
+   * session writes it in `recordVersion`. Without 0, they are not this store's: `get` fails with
+   * `ERR_INTEGRITY`, and `all`, `ids`, `length` and `clear` ignore them. Default [1, 2].
    */
-  acceptVersions?: Array<1 | 2> | undefined;
+  acceptVersions?: Array<0 | 1 | 2> | undefined;
   /**
    * Added to the KMS encryption context of version 2 records, which has `purpose`, `table` and `v`.
    * CloudTrail shows it in plaintext. It must not change while there are sessions.
@@ -621,6 +624,9 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
    * created on first use, for `sessions.redb` and the file `key` (mode 0600) that wraps the data
    * keys. A folder that holds nothing else gets a `.gitignore` that excludes it. One process at a
    * time can use it. The options about AWS are checked, but not used.
+   *
+   * Default: the environment's `SESSIONS_LOCAL`, which is refused with `ERR_CONFIG` if `NODE_ENV` is
+   * `production`, unless `SESSIONS_LOCAL_IN_PRODUCTION` is `yes`; else none.
    */
   local?: { path: string } | undefined;
 }
@@ -1095,11 +1101,12 @@ export class SealedStore<T = any> {
 
 /**
  * Encrypts a text with AES-256-GCM under a new data key from KMS ({@link KMS_KEY_ARN},
- * GenerateDataKey). The call has the default {@link Timeouts}, but belongs to no store: it is not
- * limited by `maxCallsInFlight`, not counted and not logged.
+ * GenerateDataKey), or of the folder that the environment's `SESSIONS_LOCAL` names. The call has the
+ * default {@link Timeouts}, but belongs to no store: it is not limited by `maxCallsInFlight`, not
+ * counted and not logged.
  * @param data the text, without lone surrogates.
- * @throws {SessionStoreError} (rejects) `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`;
- *   `ERR_SERIALIZATION` if `data` is not a well-formed string.
+ * @throws {SessionStoreError} (rejects) `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`,
+ *   `ERR_CONFIG`; `ERR_SERIALIZATION` if `data` is not a well-formed string.
  */
 export function encryptSessionData(data: string): Promise<EncryptionResult>;
 
@@ -1107,9 +1114,142 @@ export function encryptSessionData(data: string): Promise<EncryptionResult>;
  * Decrypts the result of {@link encryptSessionData}, or the four attributes of a version 1 record,
  * all canonical base64.
  * @throws {SessionStoreError} (rejects) `ERR_INTEGRITY` if anything was changed or malformed;
- *   `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`.
+ *   `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`, `ERR_CONFIG`.
  */
 export function decryptSessionData(encryptedData: string, encryptedKey: string, iv: string, authTag: string): Promise<string>;
+
+/** The options of {@link createEnvelope}. Each means what it does in {@link SessionStoreConfig}. */
+export interface EnvelopeConfig {
+  /**
+   * The KMS key that wraps the data keys, or a list: the first wraps, and all of them unwrap.
+   * Default {@link KMS_KEY_ARN}.
+   */
+  kmsKeyArn?: string | string[] | undefined;
+  /**
+   * A check: KMS is called in the region of the key's ARN, and another region here is `ERR_CONFIG`.
+   */
+  region?: string | undefined;
+  /** The same as `kmsEndpoint`. */
+  endpoint?: string | undefined;
+  /** KMS's URL. Default: `AWS_ENDPOINT_URL_KMS`, else `AWS_ENDPOINT_URL`, else AWS's own. */
+  kmsEndpoint?: string | undefined;
+  /** The profile of the AWS configuration files. Default: the default chain, with `AWS_PROFILE`. */
+  profile?: string | undefined;
+  /** The ARN of an IAM role to assume for every call. */
+  roleArn?: string | undefined;
+  /**
+   * Added to the KMS encryption context, which has `purpose: 'envelope'`. CloudTrail shows it in
+   * plaintext. It must not change while there are envelopes to open.
+   */
+  encryptionContext?: Record<string, string> | undefined;
+  /**
+   * - `true` (default): data keys are cached within {@link KeyCacheLimits}. One data key seals until
+   *   its age, its seals or its bytes reach the limit.
+   * - `'strict'`: the same, with the store's strict limits.
+   * - `false`: a new data key for each `encrypt`, and a Decrypt for each `decrypt`.
+   */
+  keyCache?: boolean | 'strict' | KeyCacheLimits | undefined;
+  /** How long calls to KMS may take. */
+  timeouts?: Timeouts | undefined;
+  /** How many calls may wait for an answer; one more is `ERR_OVERLOADED`. Default 1,000. */
+  maxCallsInFlight?: number | undefined;
+  /** Default: `console`. */
+  logger?: SessionStoreLogger | undefined;
+  /**
+   * Local mode, for development and tests: the key file in this folder wraps the data keys. Default:
+   * the environment's `SESSIONS_LOCAL`, as for a store.
+   */
+  local?: { path: string } | undefined;
+}
+
+/** Options of {@link Envelope.encrypt} and {@link Envelope.decrypt}. */
+export interface EnvelopeOptions {
+  /**
+   * What the envelope belongs to, such as `{ user: 'ada', provider: 'google' }`: names with texts,
+   * in any order. It is authenticated with the ciphertext, but is not part of the result, and is
+   * not sent to KMS. Default `{}`.
+   */
+  context?: Record<string, string> | undefined;
+}
+
+/**
+ * The result of {@link Envelope.encrypt}. All strings but `type` are base64. It can be stored as
+ * JSON, and other properties beside these are ignored. docs/envelope.md describes every byte.
+ */
+export interface SealedEnvelope<Type extends 'text' | 'bytes' = 'text' | 'bytes'> {
+  /** Whether a string or a `Uint8Array` was encrypted. It is authenticated. */
+  type: Type;
+  encryptedData: string;
+  /** The data key, wrapped by KMS. */
+  encryptedKey: string;
+  /** The 12-byte initialization vector of AES-256-GCM, new for every envelope. */
+  iv: string;
+  /** The 16-byte authentication tag of AES-256-GCM. */
+  authTag: string;
+  /** The 16 random bytes from which the keys are derived. They stay the same with the data key. */
+  salt: string;
+  /** The 32 bytes that commit the envelope to its data key. */
+  commit: string;
+}
+
+/** The result of {@link Envelope.stats}: counts since the envelope was created. */
+export interface EnvelopeStats {
+  keyCache: SessionStoreStats['keyCache'];
+  requests: { kms: RequestCounts };
+  /** Failed calls by code. A code that never occurred is missing. */
+  errors: Partial<Record<SessionStoreErrorCode, number>>;
+  /** Calls that wait for an answer now. */
+  callsInFlight: number;
+}
+
+/**
+ * What {@link createEnvelope} makes. Its methods return promises, never throw, and can be taken out
+ * of it. Any call can fail with `ERR_KMS_UNAVAILABLE`, `ERR_KMS_THROTTLED`,
+ * `ERR_KMS_KEY_UNUSABLE`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`, `ERR_CONFIG`, `ERR_OVERLOADED`,
+ * `ERR_INTERNAL` and `ERR_CLOSED`, and with the codes that its own documentation names.
+ */
+export interface Envelope {
+  /**
+   * Seals a text or bytes. KMS is asked for a data key only if none is cached that may still seal.
+   * Bytes are copied before the method returns.
+   * @param data a string without lone surrogates, or a `Uint8Array` (a `Buffer` is one).
+   *
+   * Fails with `ERR_SERIALIZATION` if it is neither.
+   */
+  encrypt(data: string, options?: EnvelopeOptions): Promise<SealedEnvelope<'text'>>;
+  encrypt(data: Uint8Array, options?: EnvelopeOptions): Promise<SealedEnvelope<'bytes'>>;
+  encrypt(data: string | Uint8Array, options?: EnvelopeOptions): Promise<SealedEnvelope>;
+
+  /**
+   * Opens what `encrypt` gave: with the same key, `encryptionContext` and `context`. KMS is asked
+   * only if the data key is not cached.
+   * @returns a string if a string was encrypted, else a new `Uint8Array`.
+   *
+   * Fails with `ERR_INTEGRITY` if anything was changed, or was encrypted for another context or under
+   * another key; with `ERR_VERSION` if a later release encrypted it.
+   */
+  decrypt(sealed: SealedEnvelope<'text'>, options?: EnvelopeOptions): Promise<string>;
+  decrypt(sealed: SealedEnvelope<'bytes'>, options?: EnvelopeOptions): Promise<Uint8Array>;
+  decrypt(sealed: SealedEnvelope, options?: EnvelopeOptions): Promise<string | Uint8Array>;
+
+  /** Returns the counters. Also works on a closed envelope. */
+  stats(): EnvelopeStats;
+
+  /**
+   * Refuses further calls (`ERR_CLOSED`), waits for those in flight, and wipes the cached data keys.
+   * Can be called again.
+   */
+  close(): Promise<void>;
+}
+
+/**
+ * Makes an envelope: AES-256-GCM for texts and bytes that lie where you keep them, under data keys
+ * of KMS that are cached and used again. What it seals is bound to a context, is committed to its
+ * data key, and never opens as a session. Connects to nothing and opens nothing.
+ * @throws {SessionStoreError} `ERR_CONFIG`, whose `detail` names the option that is unknown, has a
+ *   wrong type or value, or contradicts another.
+ */
+export function createEnvelope(config?: EnvelopeConfig): Envelope;
 
 /** What {@link guardReplies} needs of a Fastify 5 application. Every `FastifyInstance` has it. */
 export interface FastifyApplication {

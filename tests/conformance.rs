@@ -50,6 +50,7 @@ fn item(key: &str, tag: u8, ttl: i64) -> Item {
         },
         ttl: EpochSeconds(ttl),
         bound: None,
+        unversioned: false,
     }
     .to_item()
 }
@@ -60,6 +61,7 @@ fn everything() -> Scan {
         prefix: String::new(),
         alive_after: None,
         keys_only: false,
+        unversioned: false,
     }
 }
 
@@ -464,6 +466,7 @@ async fn what_is_no_utf_8_is_refused_as_such() {
             sealed: seal(&key, Plaintext::new(vec![0xff, 0xfe])),
             ttl: NOW.floor().plus(60),
             bound: None,
+            unversioned: false,
         };
         backend
             .table

@@ -64,6 +64,7 @@ fn record() -> impl Strategy<Value = EncryptedSessionRecord> {
                 sealed,
                 ttl: EpochSeconds(ttl),
                 bound,
+                unversioned: false,
             },
         )
 }

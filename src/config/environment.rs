@@ -15,6 +15,12 @@ pub const DEFAULT_REGION: &str = "us-east-1";
 pub const KEY_VARIABLE: &str = "KMS_KEY_ARN";
 pub(super) const TABLE_VARIABLE: &str = "SESSIONS_TABLE";
 
+/// The folder of local mode where no option names one.
+const LOCAL_VARIABLE: &str = "SESSIONS_LOCAL";
+/// Must be [`CONSENT`] where `NODE_ENV` is `production`: a variable that was set by mistake must not take sessions off the fleet's table.
+const LOCAL_IN_PRODUCTION_VARIABLE: &str = "SESSIONS_LOCAL_IN_PRODUCTION";
+const CONSENT: &str = "yes";
+
 /// The defaults that the environment may override.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Environment {
@@ -28,6 +34,10 @@ pub struct Environment {
     pub table_unset: bool,
     /// `AWS_REGION`, if it is set.
     pub region: Option<String>,
+    /// `SESSIONS_LOCAL`, if it is set.
+    local: Option<String>,
+    /// Whether `NODE_ENV` forbids that.
+    local_forbidden: bool,
 }
 
 impl Environment {
@@ -41,7 +51,24 @@ impl Environment {
             table_unset: table.is_none(),
             table: table.unwrap_or_else(|| DEFAULT_TABLE.to_owned()),
             region: variable("AWS_REGION"),
+            local: variable(LOCAL_VARIABLE),
+            local_forbidden: read("NODE_ENV").is_some_and(|name| name == "production")
+                && read(LOCAL_IN_PRODUCTION_VARIABLE).is_none_or(|word| word != CONSENT),
         }
+    }
+
+    /// The folder of `SESSIONS_LOCAL`, for what has no option `local`.
+    ///
+    /// # Errors
+    /// `ERR_CONFIG` if `NODE_ENV` forbids it.
+    pub fn local(&self) -> Result<Option<String>> {
+        if self.local.is_some() && self.local_forbidden {
+            return Err(Error::Config(format!(
+                "the environment's {LOCAL_VARIABLE} would keep sessions on this disk with their key beside them, but NODE_ENV is production; \
+                 unset {LOCAL_VARIABLE}, or set {LOCAL_IN_PRODUCTION_VARIABLE} to {CONSENT} if that is meant"
+            )));
+        }
+        Ok(self.local.clone())
     }
 
     /// The settings of the shared clients: everything from the environment.

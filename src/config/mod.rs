@@ -6,6 +6,7 @@
 //! together, or of the environment, are here and in [`aws`].
 
 mod aws;
+mod envelope;
 mod environment;
 mod given;
 mod options;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(crate) use aws::{is_region, is_url};
+pub use envelope::EnvelopeConfig;
 pub use environment::{DEFAULT_REGION, Environment, KEY_VARIABLE};
 
 use crate::aws::ClientSettings;
@@ -24,7 +26,7 @@ use crate::record::kind::Kind;
 use crate::record::partition_key::{IdHashing, PartitionKeys};
 use crate::store::{Lifetime, Saving, TouchAfter, context_of_records};
 use environment::TABLE_VARIABLE;
-use options::{Options, TableName};
+use options::{Options, TableName, Versions};
 
 /// The largest total length of the names and values of an encryption context, in bytes of UTF-8.
 /// The pairs that the store adds count. AWS KMS refuses every call with a longer context. (The
@@ -52,6 +54,8 @@ pub struct StoreConfig {
     pub record_version: Version,
     /// `acceptVersions`.
     pub accept_versions: Vec<Version>,
+    /// Whether `acceptVersions` has 0.
+    pub accept_unversioned: bool,
     /// `encryptionContext`.
     pub encryption_context: BTreeMap<String, String>,
     /// `hashSessionIds`.
@@ -81,6 +85,16 @@ pub enum BackendOptions {
     },
 }
 
+impl BackendOptions {
+    /// How long one call may take; without end in local mode, which waits for nobody.
+    fn call_timeout(&self) -> Option<Duration> {
+        match self {
+            BackendOptions::Aws { table, .. } => Some(table.timeouts.call),
+            BackendOptions::Local { .. } => None,
+        }
+    }
+}
+
 /// One KMS key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeySettings {
@@ -96,10 +110,7 @@ impl StoreConfig {
     /// How long one call of the store may take. `None` in local mode, which waits for no service.
     #[must_use]
     pub fn call_timeout(&self) -> Option<Duration> {
-        match &self.backend {
-            BackendOptions::Aws { table, .. } => Some(table.timeouts.call),
-            BackendOptions::Local { .. } => None,
-        }
+        self.backend.call_timeout()
     }
 
     /// Checks the caller's options, given as JSON. A value that JSON cannot represent, such as a
@@ -111,19 +122,18 @@ impl StoreConfig {
     pub fn parse(json: &str, environment: &Environment) -> Result<StoreConfig> {
         let options = Options::read(json)?;
         aws::check(&options)?;
-        let backend = match &options.local {
-            Some(local) => BackendOptions::Local {
-                path: local.path.0.clone(),
-            },
-            None => aws::backend(&options, environment)?,
-        };
+        let backend = backend(&options, environment)?;
         let (table_name, table_unset) = table(options.table_name, environment)?;
         let prefix = options.prefix.map(|prefix| prefix.0).unwrap_or_default();
         PartitionKeys::new(prefix.clone(), IdHashing::None).check_prefix()?;
         let record_version = options.record_version.unwrap_or(Version::V1);
-        let accept_versions = match options.accept_versions {
-            Some(versions) => versions.0,
-            None => vec![Version::V1, Version::V2],
+        let (accept_versions, accept_unversioned) = match options.accept_versions {
+            Some(Versions(versions)) => {
+                let versions = versions.into_iter().map(|version| version.0);
+                let (numbered, zero): (Vec<_>, Vec<_>) = versions.partition(Option::is_some);
+                (numbered.into_iter().flatten().collect(), !zero.is_empty())
+            }
+            None => (vec![Version::V1, Version::V2], false),
         };
         if !accept_versions.contains(&record_version) {
             return Err(Error::Config(format!(
@@ -132,7 +142,8 @@ impl StoreConfig {
             )));
         }
         let encryption_context = options.encryption_context.unwrap_or_default().0;
-        check_context(&table_name, &encryption_context)?;
+        let whole = context_of_records(&table_name, encryption_context.clone());
+        check_context(&RESERVED_CONTEXT, &encryption_context, &whole)?;
         let saving = Saving::default();
         Ok(StoreConfig {
             table_name,
@@ -148,6 +159,7 @@ impl StoreConfig {
                 .map_or(Some(Limits::DEFAULT), |cache| cache.0),
             record_version,
             accept_versions,
+            accept_unversioned,
             encryption_context,
             hash_session_ids: options.hash_session_ids.unwrap_or(IdHashing::None),
             saving: Saving {
@@ -158,6 +170,18 @@ impl StoreConfig {
             },
             backend,
         })
+    }
+}
+
+/// Local mode if the option or the environment asks for it, else AWS.
+fn backend(options: &Options, environment: &Environment) -> Result<BackendOptions> {
+    let local = match &options.local {
+        Some(local) => Some(local.path.0.clone()),
+        None => environment.local()?,
+    };
+    match local {
+        Some(path) => Ok(BackendOptions::Local { path }),
+        None => aws::backend(options, environment),
     }
 }
 
@@ -179,17 +203,17 @@ fn table(named: Option<TableName>, environment: &Environment) -> Result<(String,
     }
 }
 
-/// Checks the caller's pairs together with those that the store adds.
-fn check_context(table_name: &str, context: &BTreeMap<String, String>) -> Result<()> {
-    if let Some(name) = RESERVED_CONTEXT
-        .iter()
-        .find(|name| context.contains_key(**name))
-    {
+/// The caller's pairs stand beside those that the store adds, which `whole` has as well.
+fn check_context(
+    reserved: &[&str],
+    context: &BTreeMap<String, String>,
+    whole: &BTreeMap<String, String>,
+) -> Result<()> {
+    if let Some(name) = reserved.iter().find(|name| context.contains_key(**name)) {
         return Err(Error::Config(format!(
             "encryptionContext must not have {name}: the store sets that itself"
         )));
     }
-    let whole = context_of_records(table_name, context.clone());
     let length: usize = whole
         .iter()
         .map(|(name, value)| name.len() + value.len())

@@ -57,12 +57,18 @@ pub(super) struct Options {
 impl Options {
     /// Reads the options and checks each one by itself.
     pub(super) fn read(json: &str) -> Checked<Options> {
-        let Ok(options @ Value::Object(_)) = serde_json::from_str(json) else {
+        Options::read_if(json, |_| Ok(()))
+    }
+
+    /// As [`Options::read`], if `check` takes each option's name.
+    pub(super) fn read_if(json: &str, check: impl Fn(&str) -> Checked<()>) -> Checked<Options> {
+        let Ok(Value::Object(options)) = serde_json::from_str(json) else {
             return Err(Error::Config(
                 "the configuration must be an object with options".into(),
             ));
         };
-        Ok(Options::deserialize(Given(options))?)
+        options.keys().try_for_each(|name| check(name))?;
+        Ok(Options::deserialize(Given(Value::Object(options)))?)
     }
 }
 
@@ -193,11 +199,25 @@ option_type! { Version, "1 or 2",
 }
 
 /// `acceptVersions`.
-pub(super) struct Versions(pub(super) Vec<Version>);
+pub(super) struct Versions(pub(super) Vec<AcceptedVersion>);
 
-option_type! { Versions, "an array of 1 and 2",
+option_type! { Versions, "an array of 1 and 2, and 0 for items without version",
     fn visit_seq<A: SeqAccess<'de>>(self, versions: A) -> Result<Versions, A::Error> {
         Vec::deserialize(SeqAccessDeserializer::new(versions)).map(Versions)
+    }
+}
+
+/// A version that is read; `None` is 0, which no record is written as.
+pub(super) struct AcceptedVersion(pub(super) Option<Version>);
+
+option_type! { AcceptedVersion, "0, 1 or 2",
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<AcceptedVersion, E> {
+        match number {
+            0 => Ok(AcceptedVersion(None)),
+            1 => Ok(AcceptedVersion(Some(Version::V1))),
+            2 => Ok(AcceptedVersion(Some(Version::V2))),
+            number => Err(E::invalid_value(Unexpected::Unsigned(number), &self)),
+        }
     }
 }
 

@@ -51,9 +51,7 @@ pub enum Error {
     )]
     Version,
     /// `ERR_SESSION_TOO_LARGE`: both sizes in bytes.
-    #[error(
-        "the sealed record needs {size} bytes, a DynamoDB item holds {limit}; keep less in it"
-    )]
+    #[error("the sealed record needs {size} bytes, a DynamoDB item holds {limit}; keep less in it")]
     SessionTooLarge {
         /// The size that the item would have, in bytes.
         size: usize,

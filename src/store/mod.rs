@@ -22,7 +22,7 @@ use crate::keys::cache::{CacheCounters, KeyCache};
 use crate::record::mark::Mark;
 use crate::record::partition_key::PartitionKeys;
 use crate::record::{
-    AUTH_TAG, Attribute, EncryptedSessionRecord, Item, SESSION_ID, Version, has_ended, is_ours,
+    AUTH_TAG, Attribute, EncryptedSessionRecord, Item, SESSION_ID, Version, is_ours,
 };
 use crate::time::{EpochMillis, EpochSeconds};
 
@@ -96,7 +96,7 @@ impl SessionStore {
         self.table.tidy(now);
         match item {
             None => Ok(Lookup::Missing),
-            Some(item) if has_ended(&item, now) => Ok(Lookup::Ended),
+            Some(item) if self.has_ended(&item, now) => Ok(Lookup::Ended),
             Some(item) => match self.open(self.parse(item)?, &since).await? {
                 // The given id is not a session id, but the key of this record.
                 session if session.hashed => Ok(Lookup::Missing),
@@ -167,7 +167,7 @@ impl SessionStore {
 
     /// Whether an item is a record of the kind that this store keeps, readable or not.
     fn owns(&self, item: &Item) -> bool {
-        is_ours(item) && self.policy.kind.is_of(item)
+        is_ours(item, self.policy.unversioned) && self.policy.kind.is_of(item)
     }
 
     /// The item under a session's key.

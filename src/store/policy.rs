@@ -12,6 +12,8 @@ pub struct RecordPolicy {
     pub(super) kind: Kind,
     pub(super) write: Version,
     pub(super) accept: Vec<Version>,
+    /// Whether items without `version` are records, too.
+    pub(super) unversioned: bool,
     pub(super) table_name: String,
     /// The encryption context of version 1 records.
     no_context: Arc<EncryptionContext>,
@@ -34,9 +36,19 @@ impl RecordPolicy {
             kind: Kind::Session,
             write,
             accept,
+            unversioned: false,
             table_name,
             no_context: Arc::default(),
             context: Arc::new(EncryptionContext::new(context)),
+        }
+    }
+
+    /// The same, which also reads items without `version` if `unversioned` is set.
+    #[must_use]
+    pub fn reading_unversioned(self, unversioned: bool) -> RecordPolicy {
+        RecordPolicy {
+            unversioned,
+            ..self
         }
     }
 

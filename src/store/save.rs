@@ -11,7 +11,7 @@ use crate::crypto::plaintext::Plaintext;
 use crate::error::{Error, Result};
 use crate::keys::cache::Since;
 use crate::record::mark::{Content, Mark};
-use crate::record::{AUTH_TAG, Attribute, EncryptedSessionRecord, Item, has_ended};
+use crate::record::{AUTH_TAG, Attribute, EncryptedSessionRecord, Item};
 use crate::time::{EpochMillis, EpochSeconds};
 
 /// What a save does if somebody else has changed the session since the caller read it.
@@ -221,7 +221,8 @@ impl SessionStore {
                 break;
             };
             let found = ttl_of(item).unwrap_or(record.ttl);
-            if !over.end.take(&mut record, item, found, now) {
+            let ended = self.has_ended(item, now);
+            if !over.end.take(&mut record, item, found, ended) {
                 break;
             }
             outcome = write(&record, over.end.condition(revision, found)).await?;
@@ -230,7 +231,7 @@ impl SessionStore {
             Outcome::Written => Ok(written(&record, content, false)),
             Outcome::Refused(None) => Ok(self.gone(&record.key)),
             Outcome::Refused(Some(item)) if over.same => {
-                if has_ended(&item, now) {
+                if self.has_ended(&item, now) {
                     Ok(self.gone(&record.key))
                 } else {
                     Ok(Saved::Unchanged(over.mark))
@@ -430,7 +431,7 @@ impl Ends {
         record: &mut EncryptedSessionRecord,
         item: &Item,
         found: EpochSeconds,
-        now: EpochMillis,
+        ended: bool,
     ) -> bool {
         let ttl = match self {
             Ends::AsBrought => return true,
@@ -438,7 +439,7 @@ impl Ends {
             Ends::AtLeastAsRead => found.max(record.ttl),
         };
         let may = record.bound.is_none_or(|bound| bound.not_after >= ttl);
-        let takes = may && ttl_of(item).is_some() && !has_ended(item, now);
+        let takes = may && ttl_of(item).is_some() && !ended;
         if takes {
             record.ttl = ttl;
         }

@@ -90,6 +90,7 @@ impl SessionStore {
             prefix: self.ids.prefix().to_owned(),
             alive_after,
             keys_only,
+            unversioned: self.policy.unversioned,
         }
     }
 

@@ -6,7 +6,9 @@ use crate::crypto::plaintext::{Plaintext, text};
 use crate::error::{Error, Result};
 use crate::keys::cache::Since;
 use crate::record::mark::{Content, Mark};
-use crate::record::{Bound, EncryptedSessionRecord, ITEM_LIMIT, Item, Version, item_size};
+use crate::record::{
+    Bound, EncryptedSessionRecord, ITEM_LIMIT, Item, Version, has_ended, is_unversioned, item_size,
+};
 use crate::time::{EpochMillis, EpochSeconds};
 
 /// The shortest possible wrapped key, in bytes: a data key of 32 bytes and a tag of 16.
@@ -16,9 +18,17 @@ const LEAST_WRAPPED_KEY: usize = 48;
 const USUAL_WRAPPED_KEY: usize = 184;
 
 impl SessionStore {
+    /// Whether an item is the record of a session that has ended.
+    pub(super) fn has_ended(&self, item: &Item, now: EpochMillis) -> bool {
+        has_ended(item, now, self.policy.unversioned)
+    }
+
     pub(super) fn parse(&self, item: Item) -> Result<EncryptedSessionRecord> {
         if !self.policy.kind.is_of(&item) {
             return Err(Error::integrity());
+        }
+        if self.policy.unversioned && is_unversioned(&item) {
+            return EncryptedSessionRecord::from_unversioned(item);
         }
         let record = EncryptedSessionRecord::from_item(item)?;
         if self.policy.accept.contains(&record.version()) {
@@ -74,6 +84,7 @@ impl SessionStore {
             sealed,
             ttl: end,
             bound,
+            unversioned: false,
         })
     }
 
@@ -91,6 +102,7 @@ impl SessionStore {
             sealed,
             ttl,
             bound,
+            unversioned,
         } = record;
         let (data_key, wrapped_by) = self
             .keys
@@ -124,7 +136,7 @@ impl SessionStore {
             tag,
             ttl,
             content: Content::of(json.as_bytes()),
-            up_to_date: version == self.policy.write && wrapped_by == 0,
+            up_to_date: version == self.policy.write && wrapped_by == 0 && !unversioned,
         };
         Ok(OpenedSession {
             id,

@@ -112,6 +112,8 @@ pub struct Scan {
     pub alive_after: Option<EpochSeconds>,
     /// Whether to return only the key of each item instead of the whole item.
     pub keys_only: bool,
+    /// Items without `version`, too.
+    pub unversioned: bool,
 }
 
 impl Scan {
@@ -121,7 +123,7 @@ impl Scan {
         let Some(Attribute::S(key)) = item.get(SESSION_ID) else {
             return false;
         };
-        is_ours(item)
+        is_ours(item, self.unversioned)
             && self.kind.is_of(item)
             && key.starts_with(&self.prefix)
             && self.alive_after.is_none_or(|now| is_alive(item, now))

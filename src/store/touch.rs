@@ -9,7 +9,7 @@ use crate::crypto::plaintext::Plaintext;
 use crate::error::Result;
 use crate::keys::cache::Since;
 use crate::record::mark::Mark;
-use crate::record::{AUTH_TAG, EncryptedSessionRecord, has_ended};
+use crate::record::{AUTH_TAG, EncryptedSessionRecord};
 use crate::time::{EpochMillis, EpochSeconds};
 
 /// How many times a touch tries while others write the session.
@@ -118,7 +118,7 @@ impl SessionStore {
                 Outcome::Written => return Ok(Extension::Moved),
                 Outcome::Refused(None) => return Ok(Extension::Gone),
                 Outcome::Refused(Some(item)) => {
-                    if has_ended(&item, now) {
+                    if self.has_ended(&item, now) {
                         return Ok(Extension::Gone);
                     }
                     let record = self.parse(item)?;
