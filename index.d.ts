@@ -100,15 +100,19 @@ export type SessionStoreErrorCode =
   | 'ERR_SERIALIZATION'
   /**
    * Somebody else has changed the session since it was read (with `onConflict: 'error'`, or in
-   * {@link DynamoDBSessionStore.update}), or the session given to `update` has unsaved changes.
+   * {@link DynamoDBSessionStore.update}), or the session given to `update` or `refresh` has unsaved
+   * changes.
    * Read it again and repeat the change. Retryable from an `update` whose deadline passed.
    */
   | 'ERR_CONFLICT'
-  /** The session given to {@link DynamoDBSessionStore.update} was never saved. Save it first. */
+  /**
+   * The session given to {@link DynamoDBSessionStore.update} or
+   * {@link DynamoDBSessionStore.refresh} was never saved. Save it first.
+   */
   | 'ERR_NOT_SAVED'
   /**
-   * Another holder kept the lease for as long as {@link DynamoDBSessionStore.withLock} waited. Try
-   * again.
+   * Another holder kept the lease for as long as {@link DynamoDBSessionStore.withLock} or
+   * {@link DynamoDBSessionStore.refresh} waited. Try again.
    */
   | 'ERR_LOCK_TIMEOUT'
   /**
@@ -205,7 +209,7 @@ export interface EncryptedSessionRecord {
   authTag: string;
   /** When the session ends, in epoch seconds. DynamoDB's Time to Live reads this attribute. */
   ttl: number;
-  /** 1 or 2. */
+  /** 1 or 2; 0 for an item without this attribute (see `acceptVersions`). */
   version: number;
   /** Version 2: the latest end that a touch can give the session, in epoch seconds. */
   notAfter?: number;
@@ -339,7 +343,22 @@ export interface SessionStoreStats {
     /** Changed by somebody else since they were read, whatever `onConflict` made of it. */
     conflicts: number;
   };
-  /** The outcomes of leases of `withLock`. Each is logged, too. */
+  /** What became of calls of `refresh`. */
+  refreshes: {
+    /** How often a function `refresh` ran. */
+    run: number;
+    /** Calls that shared a renewal that another call of this process had begun. */
+    joined: number;
+    /** Renewals that found that another process had renewed the token. */
+    adopted: number;
+    /** Those of `run` that began before the token had run out. */
+    early: number;
+    /** Those of `run` that failed, or whose result could not be stored. */
+    failed: number;
+    /** How many results this process keeps now because they could not be stored, at most 1,000. */
+    unsaved: number;
+  };
+  /** The outcomes of leases of `withLock` and `refresh`. Each is logged, too. */
   leases: {
     /** Leases that ended before their task did. */
     lost: number;
@@ -352,11 +371,11 @@ export interface SessionStoreStats {
   requests: { dynamodb: RequestCounts; kms: RequestCounts };
   /** Failed calls by code. A code that never occurred is missing. */
   errors: Partial<Record<SessionStoreErrorCode, number>>;
-  /** Calls that wait for an answer now, except `withLock`. */
+  /** Calls that wait for an answer now, except `withLock` and `refresh`. */
   callsInFlight: number;
   /**
-   * Calls of `withLock` whose task runs now or waits for the lease, and those that gave up while
-   * one of their requests is still under way.
+   * Calls of `withLock` and `refresh` that run now or wait, and those that ended while one of
+   * their requests is still under way.
    */
   tasksInFlight: number;
 }
@@ -387,6 +406,46 @@ export interface UpdateOptions {
   /** After how many seconds no further attempt is made, 0 to 3,600. Default 5. */
   deadlineSeconds?: number | undefined;
 }
+
+/** Options of {@link DynamoDBSessionStore.refresh} without the question whether a token is good. */
+export interface RenewalOptions<T> extends LockOptions {
+  /**
+   * Renews the token. It changes the session in place and returns nothing, or returns the whole
+   * session to write, as the function given to `update` does. It is never repeated because of a
+   * failed write. `signal` aborts if the lease is lost, or if nobody waits for the result any more.
+   */
+  // biome-ignore lint/suspicious/noConfusingVoidType: a function without a return is what most callers write
+  refresh: (session: T, signal: AbortSignal) => T | undefined | void | PromiseLike<T | undefined | void>;
+  /**
+   * Which of a session's tokens it is, such as `'google'`. Calls with the same session and name
+   * share one renewal, so they must give functions that do the same. Default `''`.
+   */
+  name?: string | undefined;
+}
+
+/** Options of {@link DynamoDBSessionStore.refresh}. */
+export type RefreshOptions<T> = RenewalOptions<T> &
+  (
+    | {
+        /** Whether the token in a session is good. */
+        isFresh: (session: T) => boolean;
+        expiresAt?: undefined;
+        earlySeconds?: undefined;
+      }
+    | {
+        /**
+         * When the token in a session runs out, in epoch milliseconds or as a Date; 0 if there is
+         * no token.
+         */
+        expiresAt: (session: T) => number | Date;
+        /**
+         * How many seconds before its end a token is renewed at the earliest, 0 to 3,600: each
+         * token from a moment of its own, between this and half of it. Default 60.
+         */
+        earlySeconds?: number | undefined;
+        isFresh?: undefined;
+      }
+  );
 
 /** Options of {@link DynamoDBSessionStore.withLock}. */
 export interface LockOptions {
@@ -477,9 +536,12 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
   /**
    * The versions that the store reads, which must include `recordVersion`. Other versions fail with
    * `ERR_VERSION`, unless the session has ended: an ended session of any version reads as no
-   * session. Default [1, 2].
+   * session. 0 stands for items without `version` that an earlier implementation wrote with the
+   * other attributes of version 1: they are read as version 1, and the next save or touch of such a
+   * session writes it in `recordVersion`. Without 0, they are not this store's: `get` fails with
+   * `ERR_INTEGRITY`, and `all`, `ids`, `length` and `clear` ignore them. Default [1, 2].
    */
-  acceptVersions?: Array<1 | 2> | undefined;
+  acceptVersions?: Array<0 | 1 | 2> | undefined;
   /**
    * Added to the KMS encryption context of version 2 records, which has `purpose`, `table` and `v`.
    * CloudTrail shows it in plaintext. It must not change while there are sessions.
@@ -493,8 +555,10 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
    */
   hashSessionIds?: boolean | { secret: string } | undefined;
   /**
-   * The least time in seconds between two moves of the end of a session whose content does not
-   * change, but never more than a tenth of its lifetime. 0 moves it with every request. Default 60.
+   * By how many seconds a request must move the end of a session whose content does not change, so
+   * that the move is written; never more than a tenth of its lifetime. 0 moves it with every
+   * request. Default: 1 % of the session's lifetime (100 minutes for 7 days, 18 seconds for 30
+   * minutes). A session whose user does not come back ends up to this much earlier.
    */
   touchAfter?: number | undefined;
   /**
@@ -532,7 +596,7 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
   /**
    * How many calls may wait for an answer at a time, including those that wait for an earlier write
    * of their session. One more fails with `ERR_OVERLOADED` at once, so that an outage does not fill
-   * the memory. Calls of `withLock` are counted separately, up to the same number, so that calls
+   * the memory. Calls of `withLock` and `refresh` are counted separately, up to the same number, so that calls
    * that wait for a lease do not block the calls of its holder. Default 1,000 (about 100 MB while
    * none is answered).
    */
@@ -560,6 +624,9 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
    * created on first use, for `sessions.redb` and the file `key` (mode 0600) that wraps the data
    * keys. A folder that holds nothing else gets a `.gitignore` that excludes it. One process at a
    * time can use it. The options about AWS are checked, but not used.
+   *
+   * Default: the environment's `SESSIONS_LOCAL`, which is refused with `ERR_CONFIG` if `NODE_ENV` is
+   * `production`, unless `SESSIONS_LOCAL_IN_PRODUCTION` is `yes`; else none.
    */
   local?: { path: string } | undefined;
 }
@@ -772,6 +839,33 @@ export class DynamoDBSessionStore<T extends SessionData = SessionData> extends E
   ): void;
 
   /**
+   * Gives the session with a token that is good. If the token has run out, one caller of all
+   * processes renews it with `options.refresh`. All others wait for the session that it wrote.
+   * Callers of one process share one wait and one result. docs/tokens.md has the whole story.
+   * @param target a session id, or the session object of the current request (`request.session`).
+   *   If its token is good, the call resolves with it at once and sends nothing. Otherwise that
+   *   object then holds what is stored, so that the save at the end of the request has nothing to
+   *   write. It must have no unsaved changes (`ERR_CONFLICT`), and must have been saved once
+   *   (`ERR_NOT_SAVED`).
+   * @param options `refresh`, and either `isFresh` or `expiresAt`, are required. `waitSeconds`
+   *   limits how long the caller waits for somebody else, not its own `refresh`. `leaseSeconds` is
+   *   how long others wait if the process that renews the token dies.
+   * @returns the session with its token: the object given, or a new one if an id was given; `null`
+   *   if there is no session, or if it was removed meanwhile.
+   *
+   * With `expiresAt`, a token is renewed shortly before its end. Until then, all other callers get
+   * the session as it is, and so does the caller whose renewal fails; the failure is logged.
+   *
+   * Fails with what `refresh` throws, for all callers that shared it; with `ERR_LOCK_TIMEOUT`
+   * (retryable) after `waitSeconds`; with the reason of `options.signal`; with `ERR_CONFIG` for
+   * wrong options, if `isFresh` or `expiresAt` throws or returns something else, and if `refresh`
+   * returns a wrong value; and with the other codes of {@link update}. If the result of `refresh`
+   * cannot be stored, this process keeps it, and the next call for that session stores it first.
+   */
+  refresh(target: string | object, options: RefreshOptions<T>): Promise<T | null>;
+  refresh(target: string | object, options: RefreshOptions<T>, callback: (error: any, session?: T | null) => void): void;
+
+  /**
    * Runs `task` while no other process runs one for the same session, for work such as refreshing
    * an OAuth token once. It takes a lease in the same table, renews it while the task runs, and
    * releases it. If the holder dies, the lease ends by itself. Not reentrant.
@@ -885,7 +979,7 @@ export interface PutOptions {
 }
 
 /** The result of {@link SealedStore.stats}: counts since the store was created. */
-export interface SealedStoreStats extends Omit<SessionStoreStats, 'sessions'> {
+export interface SealedStoreStats extends Omit<SessionStoreStats, 'sessions' | 'refreshes'> {
   items: {
     /** Written by `put`, or changed by `update`. */
     written: number;
@@ -1007,11 +1101,12 @@ export class SealedStore<T = any> {
 
 /**
  * Encrypts a text with AES-256-GCM under a new data key from KMS ({@link KMS_KEY_ARN},
- * GenerateDataKey). The call has the default {@link Timeouts}, but belongs to no store: it is not
- * limited by `maxCallsInFlight`, not counted and not logged.
+ * GenerateDataKey), or of the folder that the environment's `SESSIONS_LOCAL` names. The call has the
+ * default {@link Timeouts}, but belongs to no store: it is not limited by `maxCallsInFlight`, not
+ * counted and not logged.
  * @param data the text, without lone surrogates.
- * @throws {SessionStoreError} (rejects) `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`;
- *   `ERR_SERIALIZATION` if `data` is not a well-formed string.
+ * @throws {SessionStoreError} (rejects) `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`,
+ *   `ERR_CONFIG`; `ERR_SERIALIZATION` if `data` is not a well-formed string.
  */
 export function encryptSessionData(data: string): Promise<EncryptionResult>;
 
@@ -1019,9 +1114,142 @@ export function encryptSessionData(data: string): Promise<EncryptionResult>;
  * Decrypts the result of {@link encryptSessionData}, or the four attributes of a version 1 record,
  * all canonical base64.
  * @throws {SessionStoreError} (rejects) `ERR_INTEGRITY` if anything was changed or malformed;
- *   `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`.
+ *   `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`, `ERR_CONFIG`.
  */
 export function decryptSessionData(encryptedData: string, encryptedKey: string, iv: string, authTag: string): Promise<string>;
+
+/** The options of {@link createEnvelope}. Each means what it does in {@link SessionStoreConfig}. */
+export interface EnvelopeConfig {
+  /**
+   * The KMS key that wraps the data keys, or a list: the first wraps, and all of them unwrap.
+   * Default {@link KMS_KEY_ARN}.
+   */
+  kmsKeyArn?: string | string[] | undefined;
+  /**
+   * A check: KMS is called in the region of the key's ARN, and another region here is `ERR_CONFIG`.
+   */
+  region?: string | undefined;
+  /** The same as `kmsEndpoint`. */
+  endpoint?: string | undefined;
+  /** KMS's URL. Default: `AWS_ENDPOINT_URL_KMS`, else `AWS_ENDPOINT_URL`, else AWS's own. */
+  kmsEndpoint?: string | undefined;
+  /** The profile of the AWS configuration files. Default: the default chain, with `AWS_PROFILE`. */
+  profile?: string | undefined;
+  /** The ARN of an IAM role to assume for every call. */
+  roleArn?: string | undefined;
+  /**
+   * Added to the KMS encryption context, which has `purpose: 'envelope'`. CloudTrail shows it in
+   * plaintext. It must not change while there are envelopes to open.
+   */
+  encryptionContext?: Record<string, string> | undefined;
+  /**
+   * - `true` (default): data keys are cached within {@link KeyCacheLimits}. One data key seals until
+   *   its age, its seals or its bytes reach the limit.
+   * - `'strict'`: the same, with the store's strict limits.
+   * - `false`: a new data key for each `encrypt`, and a Decrypt for each `decrypt`.
+   */
+  keyCache?: boolean | 'strict' | KeyCacheLimits | undefined;
+  /** How long calls to KMS may take. */
+  timeouts?: Timeouts | undefined;
+  /** How many calls may wait for an answer; one more is `ERR_OVERLOADED`. Default 1,000. */
+  maxCallsInFlight?: number | undefined;
+  /** Default: `console`. */
+  logger?: SessionStoreLogger | undefined;
+  /**
+   * Local mode, for development and tests: the key file in this folder wraps the data keys. Default:
+   * the environment's `SESSIONS_LOCAL`, as for a store.
+   */
+  local?: { path: string } | undefined;
+}
+
+/** Options of {@link Envelope.encrypt} and {@link Envelope.decrypt}. */
+export interface EnvelopeOptions {
+  /**
+   * What the envelope belongs to, such as `{ user: 'ada', provider: 'google' }`: names with texts,
+   * in any order. It is authenticated with the ciphertext, but is not part of the result, and is
+   * not sent to KMS. Default `{}`.
+   */
+  context?: Record<string, string> | undefined;
+}
+
+/**
+ * The result of {@link Envelope.encrypt}. All strings but `type` are base64. It can be stored as
+ * JSON, and other properties beside these are ignored. docs/envelope.md describes every byte.
+ */
+export interface SealedEnvelope<Type extends 'text' | 'bytes' = 'text' | 'bytes'> {
+  /** Whether a string or a `Uint8Array` was encrypted. It is authenticated. */
+  type: Type;
+  encryptedData: string;
+  /** The data key, wrapped by KMS. */
+  encryptedKey: string;
+  /** The 12-byte initialization vector of AES-256-GCM, new for every envelope. */
+  iv: string;
+  /** The 16-byte authentication tag of AES-256-GCM. */
+  authTag: string;
+  /** The 16 random bytes from which the keys are derived. They stay the same with the data key. */
+  salt: string;
+  /** The 32 bytes that commit the envelope to its data key. */
+  commit: string;
+}
+
+/** The result of {@link Envelope.stats}: counts since the envelope was created. */
+export interface EnvelopeStats {
+  keyCache: SessionStoreStats['keyCache'];
+  requests: { kms: RequestCounts };
+  /** Failed calls by code. A code that never occurred is missing. */
+  errors: Partial<Record<SessionStoreErrorCode, number>>;
+  /** Calls that wait for an answer now. */
+  callsInFlight: number;
+}
+
+/**
+ * What {@link createEnvelope} makes. Its methods return promises, never throw, and can be taken out
+ * of it. Any call can fail with `ERR_KMS_UNAVAILABLE`, `ERR_KMS_THROTTLED`,
+ * `ERR_KMS_KEY_UNUSABLE`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`, `ERR_CONFIG`, `ERR_OVERLOADED`,
+ * `ERR_INTERNAL` and `ERR_CLOSED`, and with the codes that its own documentation names.
+ */
+export interface Envelope {
+  /**
+   * Seals a text or bytes. KMS is asked for a data key only if none is cached that may still seal.
+   * Bytes are copied before the method returns.
+   * @param data a string without lone surrogates, or a `Uint8Array` (a `Buffer` is one).
+   *
+   * Fails with `ERR_SERIALIZATION` if it is neither.
+   */
+  encrypt(data: string, options?: EnvelopeOptions): Promise<SealedEnvelope<'text'>>;
+  encrypt(data: Uint8Array, options?: EnvelopeOptions): Promise<SealedEnvelope<'bytes'>>;
+  encrypt(data: string | Uint8Array, options?: EnvelopeOptions): Promise<SealedEnvelope>;
+
+  /**
+   * Opens what `encrypt` gave: with the same key, `encryptionContext` and `context`. KMS is asked
+   * only if the data key is not cached.
+   * @returns a string if a string was encrypted, else a new `Uint8Array`.
+   *
+   * Fails with `ERR_INTEGRITY` if anything was changed, or was encrypted for another context or under
+   * another key; with `ERR_VERSION` if a later release encrypted it.
+   */
+  decrypt(sealed: SealedEnvelope<'text'>, options?: EnvelopeOptions): Promise<string>;
+  decrypt(sealed: SealedEnvelope<'bytes'>, options?: EnvelopeOptions): Promise<Uint8Array>;
+  decrypt(sealed: SealedEnvelope, options?: EnvelopeOptions): Promise<string | Uint8Array>;
+
+  /** Returns the counters. Also works on a closed envelope. */
+  stats(): EnvelopeStats;
+
+  /**
+   * Refuses further calls (`ERR_CLOSED`), waits for those in flight, and wipes the cached data keys.
+   * Can be called again.
+   */
+  close(): Promise<void>;
+}
+
+/**
+ * Makes an envelope: AES-256-GCM for texts and bytes that lie where you keep them, under data keys
+ * of KMS that are cached and used again. What it seals is bound to a context, is committed to its
+ * data key, and never opens as a session. Connects to nothing and opens nothing.
+ * @throws {SessionStoreError} `ERR_CONFIG`, whose `detail` names the option that is unknown, has a
+ *   wrong type or value, or contradicts another.
+ */
+export function createEnvelope(config?: EnvelopeConfig): Envelope;
 
 /** What {@link guardReplies} needs of a Fastify 5 application. Every `FastifyInstance` has it. */
 export interface FastifyApplication {

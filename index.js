@@ -14,7 +14,7 @@ const { kmsKeyArn: KMS_KEY_ARN, sessionsTable: SESSIONS_TABLE, awsRegion: AWS_RE
 // modules can detect the names of the exports in the source.
 /** @param {string} data */
 function encryptSessionData(data) {
-  return require('./lib/envelope.js').encryptSessionData(data);
+  return require('./lib/plain-envelope.js').encryptSessionData(data);
 }
 
 /**
@@ -24,7 +24,12 @@ function encryptSessionData(data) {
  * @param {string} authTag
  */
 function decryptSessionData(encryptedData, encryptedKey, iv, authTag) {
-  return require('./lib/envelope.js').decryptSessionData(encryptedData, encryptedKey, iv, authTag);
+  return require('./lib/plain-envelope.js').decryptSessionData(encryptedData, encryptedKey, iv, authTag);
+}
+
+/** @param {import('./index.js').EnvelopeConfig} [config] */
+function createEnvelope(config) {
+  return require('./lib/envelope.js').createEnvelope(config);
 }
 
 /**
@@ -45,6 +50,7 @@ module.exports = {
   SessionStoreError,
   encryptSessionData,
   decryptSessionData,
+  createEnvelope,
   guardReplies,
   findUnreturnedReplies,
   KMS_KEY_ARN,

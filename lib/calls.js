@@ -10,8 +10,8 @@ const LATE_RESPONSE =
   'see docs/migrating.md of connect-dynamodb-kms';
 
 /**
- * What every call of a store runs through: it is refused if the store is closed or overloaded,
- * counted while it runs, answered by a callback or a promise, and reported if it fails.
+ * What every call of a store or an envelope runs through: it is refused if that is closed or
+ * overloaded, counted while it runs, answered by a callback or a promise, and reported if it fails.
  *
  * Calls of `withLock` (`task`) are counted apart from the others (`call`). Otherwise the tasks that
  * wait for a lease could keep its holder from reading its session.
@@ -28,7 +28,7 @@ class Calls {
 
   /**
    * @param {object} parts
-   * @param {'session' | 'item'} parts.keeps what the store keeps, for the log.
+   * @param {'session' | 'item' | undefined} parts.keeps what the store keeps, for the log; an envelope keeps nothing.
    * @param {number} parts.limit how many calls of a kind may be in flight.
    * @param {import('./failures.js').Failures} parts.failures counts and logs those that fail.
    * @param {() => void} parts.onEnd is called after each call.
@@ -70,7 +70,7 @@ class Calls {
    */
   run(operation, work, callbacks, sid, kind = 'call') {
     const open = async () => {
-      if (this.#closed) throw failure('ERR_CLOSED', 'the store is closed; make a new one');
+      if (this.#closed) throw failure('ERR_CLOSED', `the ${this.#keeps ? 'store' : 'envelope'} is closed; make a new one`);
       if (this.#inFlight[kind] >= this.#limit) throw this.#overloaded();
       return this.#counted(work, kind);
     };

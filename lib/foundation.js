@@ -9,6 +9,7 @@ const { LeaseEvents } = require('./lease-events.js');
 const { Locks } = require('./locks.js');
 const { Log } = require('./log.js');
 const { NativeStore } = require('./native-store.js');
+const { warnOfLocalMode } = require('./process-warnings.js');
 const { RevocationChecks } = require('./revocation-checks.js');
 
 /** What a store of sessions and a store of items are both built on. */
@@ -20,13 +21,15 @@ class Foundation {
    * @param {string} given.options JSON for the native side.
    * @param {import('../index.js').SessionStoreLogger} given.logger
    * @param {number} given.callsInFlight
+   * @param {string | undefined} given.localByEnvironment the folder, if the environment has turned local mode on.
    * @param {import('./config.js').IntegrityFailure} given.onIntegrityFailure
    * @param {'session' | 'item'} keeps what the store keeps.
    */
-  constructor({ options, logger, callsInFlight, onIntegrityFailure }, keeps) {
+  constructor({ options, logger, callsInFlight, localByEnvironment, onIntegrityFailure }, keeps) {
     const native = NativeStore.open(options, keeps === 'item');
     this.native = native;
     this.log = new Log(logger);
+    if (localByEnvironment) warnOfLocalMode(this.log, localByEnvironment);
     this.failures = new Failures((text) => this.log.warn(text));
     const checks = new RevocationChecks(() => native.keyCacheStats(), this.failures);
     this.calls = new Calls({ keeps, limit: callsInFlight, failures: this.failures, onEnd: () => checks.look() });

@@ -98,8 +98,8 @@ class Saves {
 
   /**
    * The outlook: what a save will have to do, decided before anything is sent. The caller waits for
-   * `write`, and for the earlier end of `shorten`. `extend` may be answered before the session's end
-   * is moved. `settled` and `gone` send nothing.
+   * `write`, and for the earlier end of `shorten`. `extend` may be answered before the session's
+   * end is moved. `settled` and `gone` send nothing.
    * @param {Save} save
    * @returns {'write' | 'extend' | 'shorten' | 'settled' | 'gone'}
    */

@@ -50,6 +50,7 @@ fn item(key: &str, tag: u8, ttl: i64) -> Item {
         },
         ttl: EpochSeconds(ttl),
         bound: None,
+        unversioned: false,
     }
     .to_item()
 }
@@ -60,6 +61,7 @@ fn everything() -> Scan {
         prefix: String::new(),
         alive_after: None,
         keys_only: false,
+        unversioned: false,
     }
 }
 
@@ -464,6 +466,7 @@ async fn what_is_no_utf_8_is_refused_as_such() {
             sealed: seal(&key, Plaintext::new(vec![0xff, 0xfe])),
             ttl: NOW.floor().plus(60),
             bound: None,
+            unversioned: false,
         };
         backend
             .table
@@ -476,5 +479,18 @@ async fn what_is_no_utf_8_is_refused_as_such() {
             .err()
             .unwrap();
         assert_eq!(error.code(), "ERR_SERIALIZATION", "{}", backend.name);
+    }
+}
+
+#[tokio::test]
+async fn closing_wipes_the_data_keys_of_the_store() {
+    for backend in backends() {
+        let store = store(&backend, Version::V2);
+        let end = Lifetime::OfCookie.end(NOW, None);
+        store.set("s", plain("{}"), NOW, end).await.unwrap();
+        let counters = store.cache_counters();
+        assert_eq!(counters.read().entries, 1, "{}", backend.name);
+        store.close(std::future::ready(())).await;
+        assert_eq!(counters.read().entries, 0, "{}", backend.name);
     }
 }

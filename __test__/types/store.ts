@@ -4,16 +4,21 @@ import type { EventEmitter } from 'node:events';
 import {
   AWS_REGION,
   type AwsClientHandle,
+  createEnvelope,
   DynamoDBSessionStore,
   decryptSessionData,
   docClient,
   type EncryptedSessionRecord,
   type EncryptionResult,
+  type Envelope,
+  type EnvelopeConfig,
+  type EnvelopeStats,
   encryptSessionData,
   type KeyCacheLimits,
   KMS_KEY_ARN,
   kmsClient,
   type SESSIONS_TABLE,
+  type SealedEnvelope,
   SealedStore,
   type SealedStoreConfig,
   type SealedStoreStats,
@@ -46,7 +51,7 @@ const everything: Required<SessionStoreConfig> = {
   prefix: 'app:',
   keyCache: false,
   recordVersion: 2,
-  acceptVersions: [1, 2],
+  acceptVersions: [0, 1, 2],
   encryptionContext: { app: 'gateway' },
   hashSessionIds: { secret: 'a secret of the tests' },
   touchAfter: 60,
@@ -96,6 +101,8 @@ new DynamoDBSessionStore({ keyCache: 'no' });
 new DynamoDBSessionStore({ keyCache: { maxAge: 60 } });
 // @ts-expect-error a version that there is not
 new DynamoDBSessionStore({ recordVersion: 3 });
+// @ts-expect-error a version that no record is written in
+new DynamoDBSessionStore({ recordVersion: 0 });
 // @ts-expect-error one version that there is not
 new DynamoDBSessionStore({ acceptVersions: [2, 3] });
 // @ts-expect-error a context with a number
@@ -237,6 +244,22 @@ export async function refreshed(sid: string, held: object): Promise<number> {
   );
   // @ts-expect-error what an assignment gives is not the session
   await store.update(sid, (session) => (session.user = 'ada'));
+  const renewed = await store.refresh(held, {
+    isFresh: (session) => session.n === 1,
+    refresh: async (session, signal) => void Object.assign(session, { aborted: signal.aborted }),
+  });
+  same<typeof renewed, SessionData | null>(true);
+  const refresh = (session: SessionData) => ({ ...session, n: 2 });
+  await store.refresh(sid, { expiresAt: () => new Date(), earlySeconds: 30, refresh, name: 'google', waitSeconds: 1 });
+  store.refresh(sid, { expiresAt: () => 0, refresh }, (error, session) => void [error, session?.cookie]);
+  // @ts-expect-error one of both
+  await store.refresh(sid, { refresh });
+  // @ts-expect-error only one of both
+  await store.refresh(sid, { isFresh: () => true, expiresAt: () => 0, refresh });
+  // @ts-expect-error no promise
+  await store.refresh(sid, { isFresh: async () => true, refresh });
+  // @ts-expect-error the options are not optional
+  await store.refresh(sid);
   await store.withLock(held, () => 1);
   // @ts-expect-error a function
   await store.update(sid, {});
@@ -405,6 +428,8 @@ export async function typedCalls(user: User): Promise<void> {
   same<typeof updated, User | null>(true);
   // @ts-expect-error no such property
   await typed.update('id', (session) => void session.admin);
+  const renewed = await typed.refresh('id', { isFresh: ({ user }) => user.id > 0, refresh: ({ user }) => void user.id++ });
+  same<typeof renewed, User | null>(true);
   typed.get('id', (_error, session) => {
     same<typeof session, User | null | undefined>(true);
   });
@@ -416,10 +441,18 @@ export async function typedCalls(user: User): Promise<void> {
 // Counts
 
 const stats: SessionStoreStats = store.stats();
-same<keyof typeof stats, 'keyCache' | 'sessions' | 'leases' | 'requests' | 'errors' | 'callsInFlight' | 'tasksInFlight'>(true);
+same<
+  keyof typeof stats,
+  'keyCache' | 'sessions' | 'leases' | 'refreshes' | 'requests' | 'errors' | 'callsInFlight' | 'tasksInFlight'
+>(true);
 same<typeof stats.errors.ERR_CONFIG, number | undefined>(true);
 const counted: number =
-  stats.leases.lost + stats.sessions.conflicts + stats.keyCache.entries + stats.keyCache.hits + stats.keyCache.checksRevoked;
+  stats.refreshes.unsaved +
+  stats.leases.lost +
+  stats.sessions.conflicts +
+  stats.keyCache.entries +
+  stats.keyCache.hits +
+  stats.keyCache.checksRevoked;
 // @ts-expect-error a count that there is not
 stats.keyCache.size;
 // @ts-expect-error no promise
@@ -462,3 +495,37 @@ same<typeof KMS_KEY_ARN | typeof SESSIONS_TABLE | typeof AWS_REGION, string>(tru
 same<typeof kmsClient | typeof docClient, AwsClientHandle>(true);
 const logger: SessionStoreLogger = console;
 void logger;
+
+// An envelope gives back what it was given.
+export async function boundEnvelope(): Promise<void> {
+  const envelope: Envelope = createEnvelope({
+    kmsKeyArn: ['arn:aws:kms:eu-west-1:111122223333:alias/x'],
+    region: 'eu-west-1',
+    roleArn: 'arn:aws:iam::232282424912:role/store',
+    profile: undefined,
+    kmsEndpoint: 'http://127.0.0.1:8001',
+    encryptionContext: { app: 'gateway' },
+    keyCache: 'strict',
+    timeouts: { callMillis: 1000 },
+    maxCallsInFlight: 10,
+    logger: console,
+    local: { path: './sessions' },
+  } satisfies EnvelopeConfig);
+  const sealedText: SealedEnvelope<'text'> = await envelope.encrypt('text', { context: { user: 'ada' } });
+  const sealedBytes: SealedEnvelope<'bytes'> = await envelope.encrypt(Buffer.from('bytes'));
+  const sealedAny: SealedEnvelope = sealedText;
+  const openedText: string = await envelope.decrypt(sealedText, { context: undefined });
+  const openedBytes: Uint8Array = await envelope.decrypt(sealedBytes);
+  const openedAny: string | Uint8Array = await envelope.decrypt(sealedAny);
+  const envelopeStats: EnvelopeStats = envelope.stats();
+  same<Promise<void>, ReturnType<typeof envelope.close>>(true);
+  console.log(openedText, openedBytes, openedAny, envelopeStats.requests.kms.sent);
+  // @ts-expect-error the type is not known
+  sealedText.iv = await envelope.decrypt(sealedAny);
+  // @ts-expect-error numbers in a context
+  envelope.encrypt('text', { context: { user: 7 } });
+  // @ts-expect-error another kind of data
+  envelope.encrypt(7);
+  // @ts-expect-error an option of the store
+  createEnvelope({ tableName: 'sessions' });
+}

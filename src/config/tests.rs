@@ -31,6 +31,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(config.key_cache, Some(Limits::DEFAULT));
     assert_eq!(config.record_version, Version::V1);
     assert_eq!(config.accept_versions, [Version::V1, Version::V2]);
+    assert!(!config.accept_unversioned);
     let (table, keys, key_arn) = aws(config);
     assert_eq!(table.region, None, "the profile's, or the default");
     assert_eq!(keys.region.as_deref(), Some("us-east-1"));
@@ -55,6 +56,33 @@ fn the_environment_overrides_defaults_and_options_override_the_environment() {
     .unwrap();
     assert_eq!(config.table_name, "mine");
     assert_eq!(aws(config).0.region.as_deref(), Some("ap-south-1"));
+}
+
+#[test]
+fn local_mode_by_the_environment_yields_to_the_option_and_to_production() {
+    let parsed = |json: &str, variables: &[(&str, &str)]| {
+        let variable = |name: &str| variables.iter().find(|(other, _)| *other == name);
+        let environment = Environment::new(|name| variable(name).map(|(_, value)| (*value).into()));
+        StoreConfig::parse(json, &environment)
+            .map(|config| match config.backend {
+                BackendOptions::Local { path } => Some(path),
+                BackendOptions::Aws { .. } => None,
+            })
+            .map_err(|error| error.code())
+    };
+    let (set, production) = (("SESSIONS_LOCAL", "./here"), ("NODE_ENV", "production"));
+    let consent = ("SESSIONS_LOCAL_IN_PRODUCTION", "yes");
+    assert_eq!(parsed("{}", &[set]), Ok(Some("./here".into())));
+    assert_eq!(
+        parsed("{}", &[("SESSIONS_LOCAL", ""), production]),
+        Ok(None)
+    );
+    assert_eq!(parsed("{}", &[production, consent]), Ok(None));
+    assert_eq!(parsed("{}", &[set, production]), Err("ERR_CONFIG"));
+    let consented = parsed("{}", &[set, production, consent]);
+    assert_eq!(consented, Ok(Some("./here".into())));
+    let option = parsed(r#"{"local": {"path": "./own"}}"#, &[set, production]);
+    assert_eq!(option, Ok(Some("./own".into())));
 }
 
 #[test]
@@ -144,6 +172,11 @@ fn every_refusal_names_the_option() {
         (r#"{"acceptVersions": 2}"#, "acceptVersions"),
         (r#"{"acceptVersions": [1, 3]}"#, "acceptVersions"),
         (
+            r#"{"acceptVersions": [0]}"#,
+            "acceptVersions must contain 1",
+        ),
+        (r#"{"recordVersion": 0}"#, "recordVersion must be 1 or 2"),
+        (
             r#"{"recordVersion": 2, "acceptVersions": [1]}"#,
             "acceptVersions",
         ),
@@ -195,7 +228,7 @@ fn a_refusal_names_the_whole_path_and_never_the_value() {
         ),
         (
             r#"{"acceptVersions": [1, {"$not": "NaN"}]}"#,
-            "acceptVersions[1] must be 1 or 2, not NaN",
+            "acceptVersions[1] must be 0, 1 or 2, not NaN",
         ),
         (
             r#"{"timeouts": []}"#,
