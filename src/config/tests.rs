@@ -110,6 +110,17 @@ fn a_services_own_endpoint_goes_before_the_common_one() {
 }
 
 #[test]
+fn version_0_is_read_where_that_is_asked_for_and_never_written() {
+    let config = parse(r#"{"recordVersion": 2, "acceptVersions": [0, 2]}"#);
+    assert!(config.accept_unversioned);
+    assert_eq!(config.accept_versions, [Version::V2]);
+    let detail = refused(r#"{"acceptVersions": [0]}"#);
+    assert!(detail.starts_with("acceptVersions must contain 1"));
+    let detail = refused(r#"{"recordVersion": 0}"#);
+    assert!(detail.starts_with("recordVersion must be 1 or 2"));
+}
+
+#[test]
 fn every_refusal_names_the_option() {
     for (json, option) in [
         (r#"{"tablename": "x"}"#, "tablename"),
@@ -171,11 +182,6 @@ fn every_refusal_names_the_option() {
         (r#"{"recordVersion": "2"}"#, "recordVersion"),
         (r#"{"acceptVersions": 2}"#, "acceptVersions"),
         (r#"{"acceptVersions": [1, 3]}"#, "acceptVersions"),
-        (
-            r#"{"acceptVersions": [0]}"#,
-            "acceptVersions must contain 1",
-        ),
-        (r#"{"recordVersion": 0}"#, "recordVersion must be 1 or 2"),
         (
             r#"{"recordVersion": 2, "acceptVersions": [1]}"#,
             "acceptVersions",
