@@ -100,15 +100,19 @@ export type SessionStoreErrorCode =
   | 'ERR_SERIALIZATION'
   /**
    * Somebody else has changed the session since it was read (with `onConflict: 'error'`, or in
-   * {@link DynamoDBSessionStore.update}), or the session given to `update` has unsaved changes.
+   * {@link DynamoDBSessionStore.update}), or the session given to `update` or `refresh` has unsaved
+   * changes.
    * Read it again and repeat the change. Retryable from an `update` whose deadline passed.
    */
   | 'ERR_CONFLICT'
-  /** The session given to {@link DynamoDBSessionStore.update} was never saved. Save it first. */
+  /**
+   * The session given to {@link DynamoDBSessionStore.update} or
+   * {@link DynamoDBSessionStore.refresh} was never saved. Save it first.
+   */
   | 'ERR_NOT_SAVED'
   /**
-   * Another holder kept the lease for as long as {@link DynamoDBSessionStore.withLock} waited. Try
-   * again.
+   * Another holder kept the lease for as long as {@link DynamoDBSessionStore.withLock} or
+   * {@link DynamoDBSessionStore.refresh} waited. Try again.
    */
   | 'ERR_LOCK_TIMEOUT'
   /**
@@ -339,7 +343,22 @@ export interface SessionStoreStats {
     /** Changed by somebody else since they were read, whatever `onConflict` made of it. */
     conflicts: number;
   };
-  /** The outcomes of leases of `withLock`. Each is logged, too. */
+  /** What became of calls of `refresh`. */
+  refreshes: {
+    /** How often a function `refresh` ran. */
+    run: number;
+    /** Calls that shared a renewal that another call of this process had begun. */
+    joined: number;
+    /** Renewals that found that another process had renewed the token. */
+    adopted: number;
+    /** Those of `run` that began before the token had run out. */
+    early: number;
+    /** Those of `run` that failed, or whose result could not be stored. */
+    failed: number;
+    /** How many results this process keeps now because they could not be stored, at most 1,000. */
+    unsaved: number;
+  };
+  /** The outcomes of leases of `withLock` and `refresh`. Each is logged, too. */
   leases: {
     /** Leases that ended before their task did. */
     lost: number;
@@ -352,11 +371,11 @@ export interface SessionStoreStats {
   requests: { dynamodb: RequestCounts; kms: RequestCounts };
   /** Failed calls by code. A code that never occurred is missing. */
   errors: Partial<Record<SessionStoreErrorCode, number>>;
-  /** Calls that wait for an answer now, except `withLock`. */
+  /** Calls that wait for an answer now, except `withLock` and `refresh`. */
   callsInFlight: number;
   /**
-   * Calls of `withLock` whose task runs now or waits for the lease, and those that gave up while
-   * one of their requests is still under way.
+   * Calls of `withLock` and `refresh` that run now or wait, and those that ended while one of
+   * their requests is still under way.
    */
   tasksInFlight: number;
 }
@@ -387,6 +406,46 @@ export interface UpdateOptions {
   /** After how many seconds no further attempt is made, 0 to 3,600. Default 5. */
   deadlineSeconds?: number | undefined;
 }
+
+/** Options of {@link DynamoDBSessionStore.refresh} without the question whether a token is good. */
+export interface RenewalOptions<T> extends LockOptions {
+  /**
+   * Renews the token. It changes the session in place and returns nothing, or returns the whole
+   * session to write, as the function given to `update` does. It is never repeated because of a
+   * failed write. `signal` aborts if the lease is lost, or if nobody waits for the result any more.
+   */
+  // biome-ignore lint/suspicious/noConfusingVoidType: a function without a return is what most callers write
+  refresh: (session: T, signal: AbortSignal) => T | undefined | void | PromiseLike<T | undefined | void>;
+  /**
+   * Which of a session's tokens it is, such as `'google'`. Calls with the same session and name
+   * share one renewal, so they must give functions that do the same. Default `''`.
+   */
+  name?: string | undefined;
+}
+
+/** Options of {@link DynamoDBSessionStore.refresh}. */
+export type RefreshOptions<T> = RenewalOptions<T> &
+  (
+    | {
+        /** Whether the token in a session is good. */
+        isFresh: (session: T) => boolean;
+        expiresAt?: undefined;
+        earlySeconds?: undefined;
+      }
+    | {
+        /**
+         * When the token in a session runs out, in epoch milliseconds or as a Date; 0 if there is
+         * no token.
+         */
+        expiresAt: (session: T) => number | Date;
+        /**
+         * How many seconds before its end a token is renewed at the earliest, 0 to 3,600: each
+         * token from a moment of its own, between this and half of it. Default 60.
+         */
+        earlySeconds?: number | undefined;
+        isFresh?: undefined;
+      }
+  );
 
 /** Options of {@link DynamoDBSessionStore.withLock}. */
 export interface LockOptions {
@@ -537,7 +596,7 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
   /**
    * How many calls may wait for an answer at a time, including those that wait for an earlier write
    * of their session. One more fails with `ERR_OVERLOADED` at once, so that an outage does not fill
-   * the memory. Calls of `withLock` are counted separately, up to the same number, so that calls
+   * the memory. Calls of `withLock` and `refresh` are counted separately, up to the same number, so that calls
    * that wait for a lease do not block the calls of its holder. Default 1,000 (about 100 MB while
    * none is answered).
    */
@@ -780,6 +839,33 @@ export class DynamoDBSessionStore<T extends SessionData = SessionData> extends E
   ): void;
 
   /**
+   * Gives the session with a token that is good. If the token has run out, one caller of all
+   * processes renews it with `options.refresh`. All others wait for the session that it wrote.
+   * Callers of one process share one wait and one result. docs/tokens.md has the whole story.
+   * @param target a session id, or the session object of the current request (`request.session`).
+   *   If its token is good, the call resolves with it at once and sends nothing. Otherwise that
+   *   object then holds what is stored, so that the save at the end of the request has nothing to
+   *   write. It must have no unsaved changes (`ERR_CONFLICT`), and must have been saved once
+   *   (`ERR_NOT_SAVED`).
+   * @param options `refresh`, and either `isFresh` or `expiresAt`, are required. `waitSeconds`
+   *   limits how long the caller waits for somebody else, not its own `refresh`. `leaseSeconds` is
+   *   how long others wait if the process that renews the token dies.
+   * @returns the session with its token: the object given, or a new one if an id was given; `null`
+   *   if there is no session, or if it was removed meanwhile.
+   *
+   * With `expiresAt`, a token is renewed shortly before its end. Until then, all other callers get
+   * the session as it is, and so does the caller whose renewal fails; the failure is logged.
+   *
+   * Fails with what `refresh` throws, for all callers that shared it; with `ERR_LOCK_TIMEOUT`
+   * (retryable) after `waitSeconds`; with the reason of `options.signal`; with `ERR_CONFIG` for
+   * wrong options, if `isFresh` or `expiresAt` throws or returns something else, and if `refresh`
+   * returns a wrong value; and with the other codes of {@link update}. If the result of `refresh`
+   * cannot be stored, this process keeps it, and the next call for that session stores it first.
+   */
+  refresh(target: string | object, options: RefreshOptions<T>): Promise<T | null>;
+  refresh(target: string | object, options: RefreshOptions<T>, callback: (error: any, session?: T | null) => void): void;
+
+  /**
    * Runs `task` while no other process runs one for the same session, for work such as refreshing
    * an OAuth token once. It takes a lease in the same table, renews it while the task runs, and
    * releases it. If the holder dies, the lease ends by itself. Not reentrant.
@@ -893,7 +979,7 @@ export interface PutOptions {
 }
 
 /** The result of {@link SealedStore.stats}: counts since the store was created. */
-export interface SealedStoreStats extends Omit<SessionStoreStats, 'sessions'> {
+export interface SealedStoreStats extends Omit<SessionStoreStats, 'sessions' | 'refreshes'> {
   items: {
     /** Written by `put`, or changed by `update`. */
     written: number;

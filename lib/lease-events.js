@@ -29,13 +29,14 @@ class LeaseEvents {
   }
 
   /**
+   * @param {string} operation whose lease it is.
    * @param {string} sid
    * @param {'lost' | 'notRenewed' | 'notReleased'} event
    * @param {string} [code] of the failure.
    */
-  tell(sid, event, code) {
+  tell(operation, sid, event, code) {
     this.#counts[event]++;
-    this.#failures.log(`lease ${event} ${code}`, () => `withLock${fingerprint(sid, this.#keeps)}: ${TEXTS[event](code)}`);
+    this.#failures.log(`lease ${event} ${code}`, () => `${operation}${fingerprint(sid, this.#keeps)}: ${TEXTS[event](code)}`);
   }
 }
 

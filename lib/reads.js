@@ -15,6 +15,8 @@ const { revive } = require('./session-json.js');
  * @typedef {object} Found
  * @property {import('../index.js').SessionData} session
  * @property {() => import('../index.js').SessionData | null} again makes the same session anew.
+ * @property {string} mark
+ * @property {number} ttl
  */
 
 /** Reads sessions, and records what was read. */
@@ -57,7 +59,7 @@ class Reads {
     const session = again();
     if (live && session) {
       this.#known.recordRead(sid, session, live.mark, live.ttl);
-      return { session, again };
+      return { session, again, mark: live.mark, ttl: live.ttl };
     }
     if (found) this.#log.debug(`get${fingerprint(sid)}: it has expired`);
     this.#known.recordMissing(sid);

@@ -13,6 +13,7 @@ const { splitOptions } = require('./options.js');
 const { Reads } = require('./reads.js');
 const { warnOfRecordVersion } = require('./process-warnings.js');
 const { nextTick } = require('./real-time.js');
+const { Refreshes } = require('./refresh.js');
 const { SaveCalls } = require('./save-calls.js');
 const { Saves } = require('./saves.js');
 const { checkSid, hashOf } = require('./session-ids.js');
@@ -40,6 +41,15 @@ function baseClass() {
 const Base = /** @type {BaseClass} */ (/** @type {unknown} */ (baseClass()));
 
 /**
+ * Whether the record of a mark has that content.
+ * @param {string} mark
+ * @param {string} json
+ */
+async function holds(mark, json) {
+  return unwrap(await holdsContent(mark, json));
+}
+
+/**
  * Those that callers take out of the store and call on their own.
  * @type {(keyof DynamoDBSessionStore)[]}
  */
@@ -56,6 +66,7 @@ const METHODS = [
   'ping',
   'record',
   'update',
+  'refresh',
   'withLock',
   'stats',
   'close',
@@ -76,6 +87,7 @@ class DynamoDBSessionStore extends Base {
   #saves;
   #saveCalls;
   #locks;
+  #refreshes;
   #lookAtApplication;
   #expressSessions = new ExpressSessions(super.createSession);
 
@@ -97,6 +109,10 @@ class DynamoDBSessionStore extends Base {
     this.#saves = new Saves({ native, known, inOrder, lifetime, conflict: (...event) => this.#conflict(...event) });
     this.#saveCalls = new SaveCalls(calls, this.#saves);
     this.#locks = foundation.locks;
+    const { failures } = foundation;
+    const saves = this.#saves;
+    const parts = { known, locks: this.#locks, reads: this.#reads, saves, calls, failures, holds };
+    this.#refreshes = new Refreshes(parts);
     this.#lookAtApplication = guardReplies ? wantGuards((text) => log.warn(text)) : () => {};
     for (const name of METHODS) {
       Object.defineProperty(this, name, {
@@ -224,11 +240,23 @@ class DynamoDBSessionStore extends Base {
       known: this.#known,
       find: () => this.#reads.find(sid),
       write: (session, json, read, keepEnd) => this.#saves.rewrite(sid, session, json, read, keepEnd),
-      holds: async (mark, json) => unwrap(await holdsContent(mark, json)),
+      holds,
     };
     const held = typeof target === 'string' ? undefined : target;
     const update = async () => updateSession(parts, { sid: checkSid(sid), held, mutate, options });
     return this.#calls.run('update', update, callback, sid);
+  }
+
+  /**
+   * @param {string | object} target
+   * @param {object} options
+   * @param {any[]} callback
+   * @returns {any}
+   */
+  refresh(target, options, ...callback) {
+    const sid = this.#idOf(target);
+    const held = typeof target === 'string' ? undefined : target;
+    return this.#calls.run('refresh', async () => this.#refreshes.run(checkSid(sid), held, options), callback, sid, 'task');
   }
 
   /**
@@ -261,7 +289,12 @@ class DynamoDBSessionStore extends Base {
   }
 
   stats() {
-    return { keyCache: this.#native.keyCacheStats(), sessions: this.#saves.counts, ...this.#foundation.stats() };
+    return {
+      keyCache: this.#native.keyCacheStats(),
+      sessions: this.#saves.counts,
+      refreshes: this.#refreshes.counts,
+      ...this.#foundation.stats(),
+    };
   }
 
   /**

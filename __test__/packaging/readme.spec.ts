@@ -151,6 +151,10 @@ describe('the README and the pages in docs', () => {
     assert.equal(await output('items'), "{ user: 'ada', tries: 1 }\nnull\n");
   });
 
+  it('renews a token once', async () => {
+    assert.equal(await output('refresh'), "[ 'new 1', 'new 1', 'new 1' ]\n");
+  });
+
   it('runs the test of an application', async () => {
     assert.equal(await output('testing'), 'ada\n503\n');
   });

@@ -244,6 +244,22 @@ export async function refreshed(sid: string, held: object): Promise<number> {
   );
   // @ts-expect-error what an assignment gives is not the session
   await store.update(sid, (session) => (session.user = 'ada'));
+  const renewed = await store.refresh(held, {
+    isFresh: (session) => session.n === 1,
+    refresh: async (session, signal) => void Object.assign(session, { aborted: signal.aborted }),
+  });
+  same<typeof renewed, SessionData | null>(true);
+  const refresh = (session: SessionData) => ({ ...session, n: 2 });
+  await store.refresh(sid, { expiresAt: () => new Date(), earlySeconds: 30, refresh, name: 'google', waitSeconds: 1 });
+  store.refresh(sid, { expiresAt: () => 0, refresh }, (error, session) => void [error, session?.cookie]);
+  // @ts-expect-error one of both
+  await store.refresh(sid, { refresh });
+  // @ts-expect-error only one of both
+  await store.refresh(sid, { isFresh: () => true, expiresAt: () => 0, refresh });
+  // @ts-expect-error no promise
+  await store.refresh(sid, { isFresh: async () => true, refresh });
+  // @ts-expect-error the options are not optional
+  await store.refresh(sid);
   await store.withLock(held, () => 1);
   // @ts-expect-error a function
   await store.update(sid, {});
@@ -412,6 +428,8 @@ export async function typedCalls(user: User): Promise<void> {
   same<typeof updated, User | null>(true);
   // @ts-expect-error no such property
   await typed.update('id', (session) => void session.admin);
+  const renewed = await typed.refresh('id', { isFresh: ({ user }) => user.id > 0, refresh: ({ user }) => void user.id++ });
+  same<typeof renewed, User | null>(true);
   typed.get('id', (_error, session) => {
     same<typeof session, User | null | undefined>(true);
   });
@@ -423,10 +441,18 @@ export async function typedCalls(user: User): Promise<void> {
 // Counts
 
 const stats: SessionStoreStats = store.stats();
-same<keyof typeof stats, 'keyCache' | 'sessions' | 'leases' | 'requests' | 'errors' | 'callsInFlight' | 'tasksInFlight'>(true);
+same<
+  keyof typeof stats,
+  'keyCache' | 'sessions' | 'leases' | 'refreshes' | 'requests' | 'errors' | 'callsInFlight' | 'tasksInFlight'
+>(true);
 same<typeof stats.errors.ERR_CONFIG, number | undefined>(true);
 const counted: number =
-  stats.leases.lost + stats.sessions.conflicts + stats.keyCache.entries + stats.keyCache.hits + stats.keyCache.checksRevoked;
+  stats.refreshes.unsaved +
+  stats.leases.lost +
+  stats.sessions.conflicts +
+  stats.keyCache.entries +
+  stats.keyCache.hits +
+  stats.keyCache.checksRevoked;
 // @ts-expect-error a count that there is not
 stats.keyCache.size;
 // @ts-expect-error no promise

@@ -214,3 +214,29 @@ impl Mark {
 
 /// Bytes of an encoded mark: version, tag, `ttl`, content, and whether it is up to date.
 const MARK_LENGTH: usize = 2 + size_of::<AuthTag>() + 8 + size_of::<Content>();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_read_as_it_was_encoded() {
+        for version in [Version::V1, Version::V2] {
+            for up_to_date in [false, true] {
+                let mark = Mark {
+                    version,
+                    tag: [7; 16],
+                    ttl: EpochSeconds(1_800_000_000),
+                    content: Content::of(b"{\"cookie\":{},\"user\":\"ada\"}"),
+                    up_to_date,
+                };
+                let text = mark.encode();
+                assert!(Mark::decode(&text).is_ok_and(|read| read == mark));
+                for wrong in ["", &text[1..], &format!("{text}AAAA"), "not base64!"] {
+                    let error = Mark::decode(wrong).err().map(|error| error.code());
+                    assert_eq!(error, Some("ERR_CONFIG"));
+                }
+            }
+        }
+    }
+}

@@ -351,6 +351,25 @@ mod tests {
         PartitionKeys::new("app:".into(), hashing)
     }
 
+    #[test]
+    fn a_prefix_is_as_long_as_the_key_of_a_lease_allows() {
+        let of = |length: usize| {
+            PartitionKeys::new(format!("{}:", "p".repeat(length - 1)), IdHashing::None)
+        };
+        // 2,048 bytes, less `lease:` and a SHA-256 in base64url.
+        assert!(of(1999).check_prefix().is_ok());
+        assert_eq!(of(2000).check_prefix().unwrap_err().code(), "ERR_CONFIG");
+        let longest = of(1999);
+        assert_eq!(longest.prefix().len(), 1999);
+        assert_eq!(longest.lease_key("sid").unwrap().len(), 2048);
+        assert!(
+            longest
+                .lease_key("sid")
+                .unwrap()
+                .starts_with(longest.prefix())
+        );
+    }
+
     fn text(payload: &[u8]) -> Plaintext<String> {
         Plaintext::new(String::from_utf8(payload.to_vec()).unwrap())
     }

@@ -1,0 +1,98 @@
+'use strict';
+
+const { timeout } = require('./patience.js');
+const { clearTimeout, setTimeout } = require('./real-time.js');
+
+/**
+ * What a flight does: it waits for an answer of the table, for somebody else, or for the function
+ * that renews the token and the write of its result.
+ * @typedef {'asking' | 'idle' | 'running'} Doing
+ */
+
+/**
+ * @typedef {object} Waiter
+ * @property {boolean} late whether its time for waiting has passed.
+ * @property {boolean} leads whether it began the flight.
+ * @property {(reason: unknown) => void} leave
+ * @property {number} waitSeconds
+ */
+
+/**
+ * Those who wait for one flight. Each can leave by its own signal or deadline; the flight is given
+ * up when nobody is left.
+ */
+class Waiters {
+  /** @type {Set<Waiter>} */
+  #all = new Set();
+  /** @type {Doing} */
+  #doing = 'asking';
+  #abandoned = new AbortController();
+
+  /** Aborts when nobody waits any more, with the reason of the last one to leave. */
+  get signal() {
+    return this.#abandoned.signal;
+  }
+
+  /** @param {Doing} doing */
+  enter(doing) {
+    this.#doing = doing;
+    for (const waiter of [...this.#all]) this.#dismiss(waiter);
+  }
+
+  /**
+   * The result of `finish`, which gets that of `promise`, for one more who waits. The deadline ends
+   * the wait for `promise`, the signal both.
+   * @template T, Result
+   * @param {Promise<T>} promise
+   * @param {(value: T) => Promise<Result>} finish
+   * @param {object} limits
+   * @param {number} limits.waitSeconds
+   * @param {AbortSignal} [limits.signal] one that has not aborted yet.
+   * @param {boolean} leads
+   * @returns {Promise<Result>}
+   */
+  wait(promise, finish, { waitSeconds, signal }, leads) {
+    return new Promise((resolve, reject) => {
+      const end = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', abort);
+        this.#all.delete(waiter);
+      };
+      /** @type {Waiter} */
+      const waiter = {
+        late: false,
+        leads,
+        waitSeconds,
+        leave: (reason) => {
+          end();
+          reject(reason);
+          if (this.#all.size === 0) this.#abandoned.abort(reason);
+        },
+      };
+      const abort = () => waiter.leave(signal?.reason);
+      const timer = setTimeout(() => {
+        waiter.late = true;
+        this.#dismiss(waiter);
+      }, waitSeconds * 1000);
+      signal?.addEventListener('abort', abort, { once: true });
+      this.#all.add(waiter);
+      const finished = promise.then((value) => {
+        clearTimeout(timer);
+        waiter.late = false;
+        return finish(value);
+      });
+      finished.finally(end).then(resolve, reject);
+    });
+  }
+
+  /**
+   * As in `withLock`, an answer of the table is awaited past the deadline, and the deadline does not
+   * end the work of the one who does it.
+   * @param {Waiter} waiter
+   */
+  #dismiss({ late, leads, leave, waitSeconds }) {
+    if (late && (this.#doing === 'idle' || (this.#doing === 'running' && !leads))) leave(timeout(waitSeconds));
+  }
+}
+
+exports.Waiters = Waiters;
