@@ -64,26 +64,27 @@ async fn an_unchanged_session_moves_its_end_when_that_is_due_and_is_never_rewrit
             let later = |seconds| save(r#"{"n":1,"cookie":{"expires":"b"}}"#, END.plus(seconds));
             let known = |mark: &Mark| record(mark);
             let overwrite = OnConflict::Overwrite;
+            // 1 % of an hour, and a little more for the longer life.
             let within = store
-                .save(later(59), known(&mark), overwrite)
+                .save(later(36), known(&mark), overwrite)
                 .await
                 .unwrap();
             assert!(matches!(within, Saved::Unchanged(same) if same == mark));
             let due = store
-                .save(later(60), known(&mark), overwrite)
+                .save(later(37), known(&mark), overwrite)
                 .await
                 .unwrap();
             let Saved::Extended(Some(moved)) = due else {
                 panic!("its end is due");
             };
-            assert_eq!(moved.ttl, END.plus(60));
+            assert_eq!(moved.ttl, END.plus(37));
             let (text, ttl, found) = read(&store).await.unwrap();
-            assert_eq!(ttl, END.plus(60), "{}", backend.name);
+            assert_eq!(ttl, END.plus(37), "{}", backend.name);
             assert!(found == moved && text.contains(r#""a""#));
             // A stale copy takes no end back.
-            let stale = store.save(later(59), known(&mark), overwrite).await;
+            let stale = store.save(later(36), known(&mark), overwrite).await;
             assert!(matches!(stale.unwrap(), Saved::Unchanged(_)));
-            assert_eq!(read(&store).await.unwrap().1, END.plus(60));
+            assert_eq!(read(&store).await.unwrap().1, END.plus(37));
             // A shorter life is no touch to put off.
             let shorter = store.save(later(-1), known(&moved), overwrite).await;
             assert!(matches!(shorter.unwrap(), Saved::Extended(_)));

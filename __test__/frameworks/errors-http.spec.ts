@@ -174,7 +174,7 @@ describe('what a visitor gets', { timeout: 60_000 }, () => {
     {
       code: 'ERR_CONFIG',
       what: 'the session id is too long behind the prefix',
-      detail: ['session id', 'bytes'],
+      detail: ['an id must', 'bytes'],
       sid: 'x'.repeat(3000),
       store: () => working({ prefix: 'payroll-' }),
     },
