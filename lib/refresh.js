@@ -172,10 +172,10 @@ class Refreshes {
     if (held?.knowledge.state === 'known') await refuseUnsaved(held.knowledge, held.text, this.#holds, 'refresh');
     const call = { freshness, options, joined, wasStale: held !== undefined };
     for (let round = 1; ; round++) {
-      const { outcome, late } = await this.#fly(sid, key, call, round === 1);
-      const { state, ran } = outcome;
-      // The read after a flight can find a token that the flight did not see.
-      if (late && !ran && state && freshness.of(state.session()) === 'stale') continue;
+      const { state, ran } = await this.#fly(sid, key, call, round === 1);
+      // Nobody has renewed the token that this caller found stale. One that is stale when it is new
+      // is not renewed again for those who waited for it.
+      if (!ran && state && freshness.of(state.session()) === 'stale') continue;
       return this.#give(sid, held, state);
     }
   }
@@ -186,7 +186,7 @@ class Refreshes {
    * @param {string} key
    * @param {{ freshness: Freshness, options: Options, joined: number, wasStale: boolean }} call
    * @param {boolean} takesValid whether a token that is good but renewed early will do.
-   * @returns {Promise<{ outcome: Outcome, late: boolean }>} `late` if it is of a read for those who joined late.
+   * @returns {Promise<Outcome>}
    */
   async #fly(sid, key, { freshness, options, joined, wasStale }, takesValid) {
     const under = this.#flights.get(key);
@@ -194,12 +194,7 @@ class Refreshes {
     if (under) this.#counts.joined++;
     const end = this.#endOf(flight, sid, freshness);
     const first = under && takesValid ? Promise.race([end, flight.valid]) : end;
-    /** @param {Outcome} given */
-    const finish = async (given) => {
-      const outcome = await flight.since(joined, given);
-      return { outcome, late: outcome !== given };
-    };
-    return flight.waiters.wait(first, finish, options, under === undefined);
+    return flight.waiters.wait(first, (outcome) => flight.since(joined, outcome), options, under === undefined);
   }
 
   /**
