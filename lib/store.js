@@ -315,6 +315,7 @@ class DynamoDBSessionStore extends Base {
       await this.#inOrder.ended();
       unwrap(await this.#native.close());
       await this.#native.answered();
+      this.#refreshes.close();
     };
     return this.#calls.answer('close', close(), callback);
   }
