@@ -40,6 +40,15 @@ async function serve<B extends Backend>(
       await store.refresh(session, { isFresh, refresh: remembering });
       return [session.tokens.access, session.cookie.originalMaxAge];
     },
+    relax: async (session) => {
+      const { isFresh, refresh } = renewing(provider.url);
+      const relaxing = async (inner: any, signal: AbortSignal) => {
+        inner.cookie.httpOnly = false;
+        await refresh(inner, signal);
+      };
+      await store.refresh(session, { isFresh, refresh: relaxing });
+      return [session.tokens.access, session.cookie.httpOnly];
+    },
     unsaved: async (session) => {
       session.note = 'unsaved';
       return [await store.refresh(session, renewing(provider.url)).catch((error) => error.code)];
@@ -89,6 +98,17 @@ for (const framework of frameworks) {
         for (const { body } of answers) assert.deepEqual(body.result, [tokens.access, 24 * HOUR]);
         assert.equal(cookie.originalMaxAge, 24 * HOUR);
         assert.ok(Math.abs(Date.parse(cookie.expires) - Date.now() - 24 * HOUR) < HOUR / 10);
+        assert.equal(provider.requests, 1);
+      });
+
+      it('gives everybody another attribute of the cookie, and leaves its end alone', async (t) => {
+        const { provider, stores, browsers } = await serve(t, framework, start);
+        const answers = await Promise.all([0, 1, 0, 1].map((server) => browsers[server].post('/work/relax')));
+        await Promise.all(stores.map(quiet));
+        const [sid] = await stores[0].ids();
+        const { tokens, cookie } = (await stores[1].get(sid)) as any;
+        for (const { body } of answers) assert.deepEqual(body.result, [tokens.access, false]);
+        assert.deepEqual([cookie.httpOnly, cookie.originalMaxAge], [false, HOUR]);
         assert.equal(provider.requests, 1);
       });
 
