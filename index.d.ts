@@ -209,7 +209,7 @@ export interface EncryptedSessionRecord {
   authTag: string;
   /** When the session ends, in epoch seconds. DynamoDB's Time to Live reads this attribute. */
   ttl: number;
-  /** 1 or 2. */
+  /** 1 or 2; 0 for an item without this attribute (see `acceptVersions`). */
   version: number;
   /** Version 2: the latest end that a touch can give the session, in epoch seconds. */
   notAfter?: number;
@@ -338,6 +338,8 @@ export interface SessionStoreStats {
      * has passed, and removed.
      */
     gone: number;
+    /** Read and removed by {@link DynamoDBSessionStore.take}. */
+    taken: number;
     /** Changed by somebody else since they were read, whatever `onConflict` made of it. */
     conflicts: number;
   };
@@ -534,9 +536,12 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
   /**
    * The versions that the store reads, which must include `recordVersion`. Other versions fail with
    * `ERR_VERSION`, unless the session has ended: an ended session of any version reads as no
-   * session. Default [1, 2].
+   * session. 0 stands for items without `version` that an earlier implementation wrote with the
+   * other attributes of version 1: they are read as version 1, and the next save or touch of such a
+   * session writes it in `recordVersion`. Without 0, they are not this store's: `get` fails with
+   * `ERR_INTEGRITY`, and `all`, `ids`, `length` and `clear` ignore them. Default [1, 2].
    */
-  acceptVersions?: Array<1 | 2> | undefined;
+  acceptVersions?: Array<0 | 1 | 2> | undefined;
   /**
    * Added to the KMS encryption context of version 2 records, which has `purpose`, `table` and `v`.
    * CloudTrail shows it in plaintext. It must not change while there are sessions.
@@ -550,8 +555,10 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
    */
   hashSessionIds?: boolean | { secret: string } | undefined;
   /**
-   * The least time in seconds between two moves of the end of a session whose content does not
-   * change, but never more than a tenth of its lifetime. 0 moves it with every request. Default 60.
+   * By how many seconds a request must move the end of a session whose content does not change, so
+   * that the move is written; never more than a tenth of its lifetime. 0 moves it with every
+   * request. Default: 1 % of the session's lifetime (100 minutes for 7 days, 18 seconds for 30
+   * minutes). A session whose user does not come back ends up to this much earlier.
    */
   touchAfter?: number | undefined;
   /**
@@ -617,6 +624,9 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
    * created on first use, for `sessions.redb` and the file `key` (mode 0600) that wraps the data
    * keys. A folder that holds nothing else gets a `.gitignore` that excludes it. One process at a
    * time can use it. The options about AWS are checked, but not used.
+   *
+   * Default: the environment's `SESSIONS_LOCAL`, which is refused with `ERR_CONFIG` if `NODE_ENV` is
+   * `production`, unless `SESSIONS_LOCAL_IN_PRODUCTION` is `yes`; else none.
    */
   local?: { path: string } | undefined;
 }
@@ -731,6 +741,29 @@ export class DynamoDBSessionStore<T extends SessionData = SessionData> extends E
    */
   touch(sid: string, session: T, callback: ((error?: any) => void) | undefined): void;
   touch(sid: string, session: T): Promise<void>;
+
+  /**
+   * Reads a session and removes it, for what may be used once. Of all callers on all servers, one
+   * gets the session. The others get `null`, as if it had never been there. Sends a GetItem, a KMS
+   * Decrypt if the data key is not cached, and a DeleteItem on condition that the session is as it
+   * was read.
+   *
+   * At most once, never twice: the session is removed only after it was opened. If KMS is not
+   * available, or the record cannot be opened, it stays. If DynamoDB carried out the removal and
+   * its reply was lost, nobody gets the session: the call gives `null`, or fails with
+   * `ERR_DYNAMODB_UNAVAILABLE`.
+   *
+   * A taken session is gone, as after {@link destroy}: a late save of it brings nothing back, and
+   * its cached data key is wiped.
+   * @param sid the id of the session.
+   * @returns the session, as `get` would have given it; `null` if there is none, it has expired, or
+   *   another caller took it.
+   *
+   * Fails with `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_SERIALIZATION`, `ERR_CONFIG`, and then removes
+   * nothing. `onIntegrityFailure` has the same effect as on `get`.
+   */
+  take(sid: string, callback: (error: any, session?: T | null) => void): void;
+  take(sid: string): Promise<T | null>;
 
   /**
    * Removes a session and wipes its cached data key. Succeeds if the session is already gone. Fails
@@ -915,12 +948,165 @@ export class DynamoDBSessionStore<T extends SessionData = SessionData> extends E
 }
 
 /**
+ * The options of {@link SealedStore}: those of {@link SessionStoreConfig} that are not about
+ * sessions and frameworks. `touchAfter`, `onConflict`, `maxRecentSessions` and `guardReplies` are
+ * refused. What `SessionStoreConfig` says of sessions holds for items.
+ */
+export interface SealedStoreConfig
+  extends Omit<SessionStoreConfig, 'ttlSeconds' | 'touchAfter' | 'onConflict' | 'maxRecentSessions' | 'guardReplies'> {
+  /**
+   * Comes before every id in the table, as in {@link SessionStoreConfig.prefix}. Give every kind of
+   * item a prefix of its own. Default `'item:'`.
+   */
+  prefix?: string | undefined;
+  /**
+   * How many seconds an item lives after `put`, 1 to 315,360,000 (ten years), unless `put` says
+   * otherwise. Default 604,800 (7 days).
+   */
+  ttlSeconds?: number | undefined;
+  /** As in {@link SessionStoreConfig.recordVersion}. Default 2. */
+  recordVersion?: 1 | 2 | undefined;
+  /** As in {@link SessionStoreConfig.acceptVersions}. Default: `recordVersion` alone. */
+  acceptVersions?: Array<1 | 2> | undefined;
+  /** As in {@link SessionStoreConfig.hashSessionIds}, for the ids of items. Default `true`. */
+  hashSessionIds?: boolean | { secret: string } | undefined;
+}
+
+/** Options of {@link SealedStore.put}. */
+export interface PutOptions {
+  /** How many seconds the item lives, 1 to 315,360,000. Default: the `ttlSeconds` of the store. */
+  ttlSeconds?: number | undefined;
+}
+
+/** The result of {@link SealedStore.stats}: counts since the store was created. */
+export interface SealedStoreStats extends Omit<SessionStoreStats, 'sessions' | 'refreshes'> {
+  items: {
+    /** Written by `put`, or changed by `update`. */
+    written: number;
+    /** Read and removed by `take`. */
+    taken: number;
+    /** Changed by somebody else while an `update` ran, which then read it again. */
+    conflicts: number;
+  };
+}
+
+/**
+ * Keeps values that are no sessions, sealed as sessions are: authorization codes, pending logins,
+ * bearer tokens. It can share a table with session stores and with other `SealedStore`s: no store
+ * lists, counts, clears or opens records of the other kind. `T` is the type of the values.
+ *
+ * A value is anything that `JSON.stringify` writes, and comes back as `JSON.parse` reads it.
+ * `cookie` and `expires` have no meaning in it.
+ *
+ * Every method returns a promise and never throws. A promise that nobody handles rejects into the
+ * log alone. Methods can be taken out of the store and called on their own. Writes to one id are
+ * sent in the order in which they were requested, and reads of it wait for the writes that this
+ * process was asked for before.
+ *
+ * Any method can fail with the codes that {@link DynamoDBSessionStore} lists under *Errors*, and
+ * with those that its own documentation names. In their texts, *session* also stands for an item.
+ */
+export class SealedStore<T = any> {
+  /**
+   * Checks the options. Connects to nothing and opens nothing.
+   * @throws {SessionStoreError} `ERR_CONFIG`, whose `detail` names the option that is unknown, not
+   *   of this class, has a wrong type or value, or contradicts another.
+   */
+  constructor(config?: SealedStoreConfig);
+
+  /**
+   * Stores a value, in place of any other under this id. Sends a PutItem.
+   * @param id a non-empty string without lone surrogates, at most 2,048 UTF-8 bytes together with
+   *   `prefix`.
+   * @param value any JSON value.
+   *
+   * Fails with `ERR_SERIALIZATION` for what is no JSON value (`undefined`, a function, a BigInt, a
+   * cycle), `ERR_SESSION_TOO_LARGE`, `ERR_CONFIG`. Nothing is written then.
+   */
+  put(id: string, value: T, options?: PutOptions): Promise<void>;
+
+  /**
+   * Reads a value. Sends a GetItem, and a KMS Decrypt only if the data key is not cached.
+   * @returns the value; `null` if there is none or it has expired. (A stored `null` reads as `null`,
+   *   too.)
+   *
+   * Fails with `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_SERIALIZATION`, `ERR_CONFIG`.
+   */
+  get(id: string): Promise<T | null>;
+
+  /**
+   * Reads a value and removes it: of all callers on all servers, one gets it. At most once, never
+   * twice; see {@link DynamoDBSessionStore.take} for what happens in an outage.
+   * @returns the value; `null` if there is none, it has expired, or another caller took it.
+   *
+   * Fails as `get` does, and then removes nothing.
+   */
+  take(id: string): Promise<T | null>;
+
+  /**
+   * Removes an item and wipes its cached data key. Succeeds if there is none. Fails with
+   * `ERR_CONFIG`.
+   */
+  delete(id: string): Promise<void>;
+
+  /**
+   * Changes a value safely: reads it, calls `change` with it, and writes it on condition that nobody
+   * else has written meanwhile. If somebody has, it starts again, so `change` can be called several
+   * times. The item keeps its end.
+   * @param change changes the value in place and returns nothing, or returns the value to write,
+   *   directly or as a promise. If it throws, the call fails with what it threw, and nothing is
+   *   written.
+   * @returns the value as it was written; `null` if there is none.
+   *
+   * Fails, and writes nothing, with `ERR_CONFIG` if `change` changes the value and returns something
+   * else, as `(v) => (v.n = 1)` does. Fails with `ERR_CONFLICT` (retryable) at the deadline, with
+   * `ERR_SERIALIZATION`, `ERR_SESSION_TOO_LARGE`, and as `get` does.
+   */
+  update(id: string, change: SessionMutation<T>, options?: UpdateOptions): Promise<T | null>;
+
+  /**
+   * Runs `task` while no other process runs one for the same id of this `prefix`, as
+   * {@link DynamoDBSessionStore.withLock} does. The item need not exist.
+   *
+   * Fails with what `task` throws, with `ERR_LOCK_TIMEOUT` (retryable) after `waitSeconds`, with the
+   * reason of `options.signal`, and with `ERR_CONFIG`.
+   */
+  withLock<R>(id: string, task: (signal: AbortSignal) => R | PromiseLike<R>, options?: LockOptions): Promise<R>;
+
+  /**
+   * Returns the ids of every live item of this store. Reads the whole table, and opens every item
+   * unless `hashSessionIds` is `false`. Fails with `ERR_INTEGRITY`, `ERR_VERSION` if one of them
+   * cannot be opened.
+   */
+  ids(): Promise<string[]>;
+
+  /** Returns the number of live items of this store. Reads the keys of the whole table. */
+  length(): Promise<number>;
+
+  /** Removes every item of this store, including expired ones. Everything else in the table stays. */
+  clear(): Promise<void>;
+
+  /** For a readiness probe, as {@link DynamoDBSessionStore.ping}. */
+  ping(): Promise<void>;
+
+  /** Returns the counters of this store. Also works on a closed store. */
+  stats(): SealedStoreStats;
+
+  /**
+   * Refuses further calls (`ERR_CLOSED`), waits for those in flight, and wipes the cached data keys,
+   * as {@link DynamoDBSessionStore.close}.
+   */
+  close(): Promise<void>;
+}
+
+/**
  * Encrypts a text with AES-256-GCM under a new data key from KMS ({@link KMS_KEY_ARN},
- * GenerateDataKey). The call has the default {@link Timeouts}, but belongs to no store: it is not
- * limited by `maxCallsInFlight`, not counted and not logged.
+ * GenerateDataKey), or of the folder that the environment's `SESSIONS_LOCAL` names. The call has the
+ * default {@link Timeouts}, but belongs to no store: it is not limited by `maxCallsInFlight`, not
+ * counted and not logged.
  * @param data the text, without lone surrogates.
- * @throws {SessionStoreError} (rejects) `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`;
- *   `ERR_SERIALIZATION` if `data` is not a well-formed string.
+ * @throws {SessionStoreError} (rejects) `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`,
+ *   `ERR_CONFIG`; `ERR_SERIALIZATION` if `data` is not a well-formed string.
  */
 export function encryptSessionData(data: string): Promise<EncryptionResult>;
 
@@ -928,9 +1114,142 @@ export function encryptSessionData(data: string): Promise<EncryptionResult>;
  * Decrypts the result of {@link encryptSessionData}, or the four attributes of a version 1 record,
  * all canonical base64.
  * @throws {SessionStoreError} (rejects) `ERR_INTEGRITY` if anything was changed or malformed;
- *   `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`.
+ *   `ERR_KMS_…`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`, `ERR_CONFIG`.
  */
 export function decryptSessionData(encryptedData: string, encryptedKey: string, iv: string, authTag: string): Promise<string>;
+
+/** The options of {@link createEnvelope}. Each means what it does in {@link SessionStoreConfig}. */
+export interface EnvelopeConfig {
+  /**
+   * The KMS key that wraps the data keys, or a list: the first wraps, and all of them unwrap.
+   * Default {@link KMS_KEY_ARN}.
+   */
+  kmsKeyArn?: string | string[] | undefined;
+  /**
+   * A check: KMS is called in the region of the key's ARN, and another region here is `ERR_CONFIG`.
+   */
+  region?: string | undefined;
+  /** The same as `kmsEndpoint`. */
+  endpoint?: string | undefined;
+  /** KMS's URL. Default: `AWS_ENDPOINT_URL_KMS`, else `AWS_ENDPOINT_URL`, else AWS's own. */
+  kmsEndpoint?: string | undefined;
+  /** The profile of the AWS configuration files. Default: the default chain, with `AWS_PROFILE`. */
+  profile?: string | undefined;
+  /** The ARN of an IAM role to assume for every call. */
+  roleArn?: string | undefined;
+  /**
+   * Added to the KMS encryption context, which has `purpose: 'envelope'`. CloudTrail shows it in
+   * plaintext. It must not change while there are envelopes to open.
+   */
+  encryptionContext?: Record<string, string> | undefined;
+  /**
+   * - `true` (default): data keys are cached within {@link KeyCacheLimits}. One data key seals until
+   *   its age, its seals or its bytes reach the limit.
+   * - `'strict'`: the same, with the store's strict limits.
+   * - `false`: a new data key for each `encrypt`, and a Decrypt for each `decrypt`.
+   */
+  keyCache?: boolean | 'strict' | KeyCacheLimits | undefined;
+  /** How long calls to KMS may take. */
+  timeouts?: Timeouts | undefined;
+  /** How many calls may wait for an answer; one more is `ERR_OVERLOADED`. Default 1,000. */
+  maxCallsInFlight?: number | undefined;
+  /** Default: `console`. */
+  logger?: SessionStoreLogger | undefined;
+  /**
+   * Local mode, for development and tests: the key file in this folder wraps the data keys. Default:
+   * the environment's `SESSIONS_LOCAL`, as for a store.
+   */
+  local?: { path: string } | undefined;
+}
+
+/** Options of {@link Envelope.encrypt} and {@link Envelope.decrypt}. */
+export interface EnvelopeOptions {
+  /**
+   * What the envelope belongs to, such as `{ user: 'ada', provider: 'google' }`: names with texts,
+   * in any order. It is authenticated with the ciphertext, but is not part of the result, and is
+   * not sent to KMS. Default `{}`.
+   */
+  context?: Record<string, string> | undefined;
+}
+
+/**
+ * The result of {@link Envelope.encrypt}. All strings but `type` are base64. It can be stored as
+ * JSON, and other properties beside these are ignored. docs/envelope.md describes every byte.
+ */
+export interface SealedEnvelope<Type extends 'text' | 'bytes' = 'text' | 'bytes'> {
+  /** Whether a string or a `Uint8Array` was encrypted. It is authenticated. */
+  type: Type;
+  encryptedData: string;
+  /** The data key, wrapped by KMS. */
+  encryptedKey: string;
+  /** The 12-byte initialization vector of AES-256-GCM, new for every envelope. */
+  iv: string;
+  /** The 16-byte authentication tag of AES-256-GCM. */
+  authTag: string;
+  /** The 16 random bytes from which the keys are derived. They stay the same with the data key. */
+  salt: string;
+  /** The 32 bytes that commit the envelope to its data key. */
+  commit: string;
+}
+
+/** The result of {@link Envelope.stats}: counts since the envelope was created. */
+export interface EnvelopeStats {
+  keyCache: SessionStoreStats['keyCache'];
+  requests: { kms: RequestCounts };
+  /** Failed calls by code. A code that never occurred is missing. */
+  errors: Partial<Record<SessionStoreErrorCode, number>>;
+  /** Calls that wait for an answer now. */
+  callsInFlight: number;
+}
+
+/**
+ * What {@link createEnvelope} makes. Its methods return promises, never throw, and can be taken out
+ * of it. Any call can fail with `ERR_KMS_UNAVAILABLE`, `ERR_KMS_THROTTLED`,
+ * `ERR_KMS_KEY_UNUSABLE`, `ERR_ACCESS_DENIED`, `ERR_CREDENTIALS`, `ERR_CONFIG`, `ERR_OVERLOADED`,
+ * `ERR_INTERNAL` and `ERR_CLOSED`, and with the codes that its own documentation names.
+ */
+export interface Envelope {
+  /**
+   * Seals a text or bytes. KMS is asked for a data key only if none is cached that may still seal.
+   * Bytes are copied before the method returns.
+   * @param data a string without lone surrogates, or a `Uint8Array` (a `Buffer` is one).
+   *
+   * Fails with `ERR_SERIALIZATION` if it is neither.
+   */
+  encrypt(data: string, options?: EnvelopeOptions): Promise<SealedEnvelope<'text'>>;
+  encrypt(data: Uint8Array, options?: EnvelopeOptions): Promise<SealedEnvelope<'bytes'>>;
+  encrypt(data: string | Uint8Array, options?: EnvelopeOptions): Promise<SealedEnvelope>;
+
+  /**
+   * Opens what `encrypt` gave: with the same key, `encryptionContext` and `context`. KMS is asked
+   * only if the data key is not cached.
+   * @returns a string if a string was encrypted, else a new `Uint8Array`.
+   *
+   * Fails with `ERR_INTEGRITY` if anything was changed, or was encrypted for another context or under
+   * another key; with `ERR_VERSION` if a later release encrypted it.
+   */
+  decrypt(sealed: SealedEnvelope<'text'>, options?: EnvelopeOptions): Promise<string>;
+  decrypt(sealed: SealedEnvelope<'bytes'>, options?: EnvelopeOptions): Promise<Uint8Array>;
+  decrypt(sealed: SealedEnvelope, options?: EnvelopeOptions): Promise<string | Uint8Array>;
+
+  /** Returns the counters. Also works on a closed envelope. */
+  stats(): EnvelopeStats;
+
+  /**
+   * Refuses further calls (`ERR_CLOSED`), waits for those in flight, and wipes the cached data keys.
+   * Can be called again.
+   */
+  close(): Promise<void>;
+}
+
+/**
+ * Makes an envelope: AES-256-GCM for texts and bytes that lie where you keep them, under data keys
+ * of KMS that are cached and used again. What it seals is bound to a context, is committed to its
+ * data key, and never opens as a session. Connects to nothing and opens nothing.
+ * @throws {SessionStoreError} `ERR_CONFIG`, whose `detail` names the option that is unknown, has a
+ *   wrong type or value, or contradicts another.
+ */
+export function createEnvelope(config?: EnvelopeConfig): Envelope;
 
 /** What {@link guardReplies} needs of a Fastify 5 application. Every `FastifyInstance` has it. */
 export interface FastifyApplication {

@@ -5,6 +5,7 @@ const { kmsClient, docClient } = require('./lib/config.js');
 const { environment } = require('./lib/environment.js');
 const { SessionStoreError } = require('./lib/errors.js');
 const { guardNewApplications } = require('./lib/fastify-app.js');
+const { SealedStore } = require('./lib/sealed-store.js');
 const { DynamoDBSessionStore } = require('./lib/store.js');
 
 const { kmsKeyArn: KMS_KEY_ARN, sessionsTable: SESSIONS_TABLE, awsRegion: AWS_REGION } = native.defaults(environment());
@@ -13,7 +14,7 @@ const { kmsKeyArn: KMS_KEY_ARN, sessionsTable: SESSIONS_TABLE, awsRegion: AWS_RE
 // modules can detect the names of the exports in the source.
 /** @param {string} data */
 function encryptSessionData(data) {
-  return require('./lib/envelope.js').encryptSessionData(data);
+  return require('./lib/plain-envelope.js').encryptSessionData(data);
 }
 
 /**
@@ -23,7 +24,12 @@ function encryptSessionData(data) {
  * @param {string} authTag
  */
 function decryptSessionData(encryptedData, encryptedKey, iv, authTag) {
-  return require('./lib/envelope.js').decryptSessionData(encryptedData, encryptedKey, iv, authTag);
+  return require('./lib/plain-envelope.js').decryptSessionData(encryptedData, encryptedKey, iv, authTag);
+}
+
+/** @param {import('./index.js').EnvelopeConfig} [config] */
+function createEnvelope(config) {
+  return require('./lib/envelope.js').createEnvelope(config);
 }
 
 /**
@@ -40,9 +46,11 @@ guardNewApplications();
 
 module.exports = {
   DynamoDBSessionStore,
+  SealedStore,
   SessionStoreError,
   encryptSessionData,
   decryptSessionData,
+  createEnvelope,
   guardReplies,
   findUnreturnedReplies,
   KMS_KEY_ARN,

@@ -80,6 +80,7 @@ fn sealed_item(version: Version, key: &DataKey, plaintext: &[u8]) -> Item {
         sealed,
         ttl: EpochSeconds(1_800_000_000),
         bound,
+        unversioned: false,
     };
     record.to_item()
 }

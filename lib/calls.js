@@ -10,14 +10,15 @@ const LATE_RESPONSE =
   'see docs/migrating.md of connect-dynamodb-kms';
 
 /**
- * What every call of a store runs through: it is refused if the store is closed or overloaded,
- * counted while it runs, answered by a callback or a promise, and reported if it fails.
+ * What every call of a store or an envelope runs through: it is refused if that is closed or
+ * overloaded, counted while it runs, answered by a callback or a promise, and reported if it fails.
  *
  * Calls of `withLock` (`task`) are counted apart from the others (`call`). Otherwise the tasks that
  * wait for a lease could keep its holder from reading its session.
  * @typedef {'call' | 'task'} Kind
  */
 class Calls {
+  #keeps;
   #limit;
   #failures;
   #onEnd;
@@ -27,11 +28,13 @@ class Calls {
 
   /**
    * @param {object} parts
+   * @param {'session' | 'item' | undefined} parts.keeps what the store keeps, for the log; an envelope keeps nothing.
    * @param {number} parts.limit how many calls of a kind may be in flight.
    * @param {import('./failures.js').Failures} parts.failures counts and logs those that fail.
    * @param {() => void} parts.onEnd is called after each call.
    */
-  constructor({ limit, failures, onEnd }) {
+  constructor({ keeps, limit, failures, onEnd }) {
+    this.#keeps = keeps;
     this.#limit = limit;
     this.#failures = failures;
     this.#onEnd = onEnd;
@@ -67,7 +70,7 @@ class Calls {
    */
   run(operation, work, callbacks, sid, kind = 'call') {
     const open = async () => {
-      if (this.#closed) throw failure('ERR_CLOSED', 'the session store is closed; make a new one');
+      if (this.#closed) throw failure('ERR_CLOSED', `the ${this.#keeps ? 'store' : 'envelope'} is closed; make a new one`);
       if (this.#inFlight[kind] >= this.#limit) throw this.#overloaded();
       return this.#counted(work, kind);
     };
@@ -121,7 +124,7 @@ class Calls {
     this.#failures.log(`${operation} ${ours?.code ?? ''}`, () => {
       // Any other error is the caller's own, and its text may be confidential.
       const what = ours ? `${ours.code}: ${ours.detail}` : 'the function that it was given failed, or its signal aborted';
-      return `${operation}${fingerprint(sid)} failed: ${what}`;
+      return `${operation}${fingerprint(sid, this.#keeps)} failed: ${what}`;
     });
   }
 

@@ -1,5 +1,6 @@
 'use strict';
 
+const { environment } = require('./environment.js');
 const { failure } = require('./errors.js');
 
 /** Opaque. The client itself is on the native side, and is made on first use. */
@@ -23,7 +24,10 @@ const RECENT_SESSIONS = 10_000;
  */
 const CALLS_IN_FLIGHT = 1000;
 
-/** @typedef {(session: import('../index.js').SessionData) => unknown} Lifetime the function `ttlSeconds` */
+/**
+ * @typedef {(session: import('../index.js').SessionData) => unknown} Lifetime the function
+ *   `ttlSeconds`
+ */
 /** @typedef {'error' | 'missing' | 'destroy'} IntegrityFailure */
 
 /** What a read may make of a record that fails its integrity check. */
@@ -75,13 +79,11 @@ function checkLogger(logger) {
 }
 
 /**
- * Reads the options: those that the facade needs, and all of them as JSON for the native side,
- * which checks them.
+ * The caller's options, in a copy, and its logger.
  * @param {unknown} config
- * @returns {{ options: string, logger: import('../index.js').SessionStoreLogger, lifetime: Lifetime | undefined, recentSessions: number,
- *   callsInFlight: number, versionGiven: boolean, exactRevisions: boolean, guardReplies: boolean, onIntegrityFailure: IntegrityFailure }}
+ * @returns {{ logger: import('../index.js').SessionStoreLogger, options: Record<string, any> }}
  */
-function readConfig(config) {
+function copyOptions(config) {
   if (!isPlainObject(config)) throw failure('ERR_CONFIG', 'the configuration must be an object with options');
   let copy;
   try {
@@ -89,8 +91,33 @@ function readConfig(config) {
   } catch (cause) {
     throw failure('ERR_CONFIG', 'an option of the configuration cannot be read; see cause', cause);
   }
-  const { logger = console, guardReplies = true, onIntegrityFailure = 'error', ...options } = copy;
+  const { logger = console, ...options } = copy;
   checkLogger(logger);
+  return { logger, options };
+}
+
+/**
+ * What a store and an envelope have in common.
+ * @param {Record<string, any>} options
+ */
+function commonSettings(options) {
+  return {
+    options: JSON.stringify(describe(options)),
+    callsInFlight: options.maxCallsInFlight ?? CALLS_IN_FLIGHT,
+    localByEnvironment: options.local === undefined ? environment().SESSIONS_LOCAL : undefined,
+  };
+}
+
+/**
+ * Reads the options: those that the facade needs, and all of them as JSON for the native side,
+ * which checks them.
+ * @param {unknown} config
+ * @returns {{ options: string, logger: import('../index.js').SessionStoreLogger, lifetime: Lifetime | undefined, recentSessions: number,
+ *   callsInFlight: number, versionGiven: boolean, localByEnvironment: string | undefined, exactRevisions: boolean, guardReplies: boolean, onIntegrityFailure: IntegrityFailure }}
+ */
+function readConfig(config) {
+  const { logger, options: given } = copyOptions(config);
+  const { guardReplies = true, onIntegrityFailure = 'error', ...options } = given;
   if (typeof guardReplies !== 'boolean') throw failure('ERR_CONFIG', 'guardReplies must be true or false');
   if (!INTEGRITY_FAILURES.includes(onIntegrityFailure)) {
     throw failure('ERR_CONFIG', "onIntegrityFailure must be 'error', 'missing' or 'destroy'");
@@ -101,11 +128,10 @@ function readConfig(config) {
     if (options[name] !== undefined) options[name] = options[name] === handle || { $not: 'another value' };
   }
   return {
-    options: JSON.stringify(describe(options)),
+    ...commonSettings(options),
     logger,
     lifetime,
     recentSessions: options.maxRecentSessions ?? RECENT_SESSIONS,
-    callsInFlight: options.maxCallsInFlight ?? CALLS_IN_FLIGHT,
     versionGiven: options.recordVersion !== undefined,
     exactRevisions: options.onConflict === 'error' || options.onConflict === 'drop',
     guardReplies,
@@ -113,4 +139,38 @@ function readConfig(config) {
   };
 }
 
-module.exports = { readConfig, kmsClient, docClient };
+/**
+ * Reads the options of an envelope, in the same way.
+ * @param {unknown} config
+ */
+function readEnvelopeConfig(config) {
+  const { logger, options } = copyOptions(config);
+  return { ...commonSettings(options), logger };
+}
+
+/** The options that say how sessions are saved, or how frameworks are served. */
+const OF_SESSIONS = ['touchAfter', 'onConflict', 'maxRecentSessions', 'guardReplies'];
+
+/**
+ * As `readConfig`, for a store of items that are no sessions, which has defaults of its own.
+ * @param {unknown} config
+ */
+function readItemConfig(config) {
+  if (!isPlainObject(config)) throw failure('ERR_CONFIG', 'the configuration must be an object with options');
+  let entries;
+  try {
+    entries = Object.entries(config);
+  } catch (cause) {
+    throw failure('ERR_CONFIG', 'an option of the configuration cannot be read; see cause', cause);
+  }
+  const given = Object.fromEntries(entries.filter(([, value]) => value !== undefined));
+  const foreign = OF_SESSIONS.find((name) => Object.hasOwn(given, name));
+  if (foreign !== undefined)
+    throw failure('ERR_CONFIG', `${foreign} is an option of DynamoDBSessionStore; SealedStore does not take it`);
+  if (typeof given.ttlSeconds === 'function')
+    throw failure('ERR_CONFIG', 'ttlSeconds of SealedStore must be a number of seconds; put takes another one for its item');
+  const acceptVersions = [given.recordVersion === 1 ? 1 : 2];
+  return readConfig({ prefix: 'item:', hashSessionIds: true, recordVersion: 2, acceptVersions, ...given });
+}
+
+module.exports = { isPlainObject, readConfig, readEnvelopeConfig, readItemConfig, kmsClient, docClient };

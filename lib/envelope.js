@@ -1,34 +1,160 @@
 'use strict';
 
-const native = require('../binding.js');
+const { isUint8Array } = require('node:util').types;
+const { openEnvelope } = require('../binding.js');
+const { Calls } = require('./calls.js');
+const { isPlainObject, readEnvelopeConfig } = require('./config.js');
 const { environment } = require('./environment.js');
 const { failure, unwrap } = require('./errors.js');
+const { Failures } = require('./failures.js');
+const { Log } = require('./log.js');
+const { NativeCalls, crossing } = require('./native-calls.js');
+const { callOptions } = require('./options.js');
+const { warnOfLocalMode } = require('./process-warnings.js');
+const { RevocationChecks } = require('./revocation-checks.js');
 
 /**
- * @param {string} data
- * @returns {Promise<import('../index.js').EncryptionResult>}
+ * @typedef {import('../index.js').Envelope} PublicEnvelope
+ * @typedef {Record<string, string>} Context
  */
-async function encryptSessionData(data) {
-  if (typeof data !== 'string' || !data.isWellFormed()) {
-    throw failure('ERR_SERIALIZATION', 'the data must be a string without lone surrogates');
+
+/** The base64 strings of a sealed envelope. */
+const STRINGS = /** @type {const} */ (['encryptedData', 'encryptedKey', 'iv', 'authTag', 'salt', 'commit']);
+
+/** @param {unknown} text */
+const isText = (text) => typeof text === 'string' && text.isWellFormed();
+
+/** @type {{ context: import('./options.js').CallOption<Context> }} */
+const OPTIONS = {
+  context: {
+    default: {},
+    rule: 'an object with strings without lone surrogates',
+    holds: (context) => isPlainObject(context) && Object.entries(context).every(([name, value]) => isText(name) && isText(value)),
+  },
+};
+
+/**
+ * The context of a call. One that is null is refused: somebody meant to bind the envelope.
+ * @param {string} call
+ * @param {any} options
+ */
+function contextOf(call, options) {
+  if (options?.context === null) throw failure('ERR_CONFIG', `the option context of ${call} must be ${OPTIONS.context.rule}`);
+  return callOptions(call, options, OPTIONS).context;
+}
+
+/** Methods can be taken out of the envelope. */
+const METHODS = /** @type {const} */ (['encrypt', 'decrypt', 'stats', 'close']);
+
+/**
+ * Seals texts and bytes without a table; index.d.ts documents it.
+ * @implements {PublicEnvelope}
+ */
+class Envelope {
+  /** @type {import('../binding.js').NativeEnvelope} */
+  #native;
+  #nativeCalls = new NativeCalls();
+  #failures;
+  #calls;
+
+  /** @param {unknown} config */
+  constructor(config) {
+    const { options, logger, callsInFlight, localByEnvironment } = readEnvelopeConfig(config);
+    this.#native = unwrap(crossing(() => openEnvelope(options, environment(), this.#nativeCalls.deliver)));
+    const log = new Log(logger);
+    if (localByEnvironment) warnOfLocalMode(log, localByEnvironment);
+    this.#failures = new Failures((text) => log.warn(text));
+    const checks = new RevocationChecks(() => this.#native.keyCacheStats(), this.#failures);
+    this.#calls = new Calls({
+      keeps: undefined,
+      limit: callsInFlight,
+      failures: this.#failures,
+      onEnd: () => checks.look(),
+    });
+    for (const name of METHODS) {
+      const value = /** @type {Function} */ (this[name]).bind(this);
+      Object.defineProperty(this, name, { value, writable: true, configurable: true });
+    }
   }
-  return unwrap(await native.encrypt(data, environment()));
+
+  /**
+   * @param {any} data
+   * @param {any} [options]
+   * @returns {any}
+   */
+  encrypt(data, options) {
+    return this.#run('encrypt', async () => {
+      if (!isText(data) && !isUint8Array(data)) {
+        throw failure('ERR_SERIALIZATION', 'the data must be a string without lone surrogates, or a Uint8Array');
+      }
+      const context = contextOf('encrypt', options);
+      return unwrap(await this.#nativeCalls.start((call) => this.#native.seal(call, data, { ...context })));
+    });
+  }
+
+  /**
+   * @param {any} sealed
+   * @param {any} [options]
+   * @returns {any}
+   */
+  decrypt(sealed, options) {
+    return this.#run('decrypt', async () => {
+      const context = contextOf('decrypt', options);
+      const parts = partsOf(sealed);
+      const data = unwrap(await this.#nativeCalls.start((call) => this.#native.open(call, parts, { ...context })));
+      // The binding gives a Buffer.
+      return typeof data === 'string' ? data : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    });
+  }
+
+  stats() {
+    return {
+      keyCache: this.#native.keyCacheStats(),
+      requests: { kms: this.#native.requestStats().kms },
+      errors: this.#failures.counts,
+      callsInFlight: this.#calls.inFlight.call,
+    };
+  }
+
+  /** @returns {any} */
+  close() {
+    this.#calls.close();
+    const close = async () => {
+      unwrap(await this.#nativeCalls.start((call) => this.#native.close(call)));
+      await this.#nativeCalls.answered();
+    };
+    return this.#calls.answer('close', close(), []);
+  }
+
+  /**
+   * @template T
+   * @param {string} operation
+   * @param {() => Promise<T>} work
+   */
+  #run(operation, work) {
+    return this.#calls.run(operation, work, []);
+  }
 }
 
 /**
- * @param {string} encryptedData
- * @param {string} encryptedKey
- * @param {string} iv
- * @param {string} authTag
- * @returns {Promise<string>}
+ * The parts of a sealed envelope, which may have passed through JSON or a database.
+ * @param {any} sealed
+ * @returns {import('../binding.js').BoundEnvelope}
  */
-async function decryptSessionData(encryptedData, encryptedKey, iv, authTag) {
-  /** @type {[string, string, string, string]} */
-  const parts = [encryptedData, encryptedKey, iv, authTag];
-  if (!parts.every((part) => typeof part === 'string')) {
-    throw failure('ERR_INTEGRITY', 'encryptedData, encryptedKey, iv and authTag must be base64 strings');
+function partsOf(sealed) {
+  const { type, version } = sealed ?? {};
+  if (version !== undefined)
+    throw failure('ERR_VERSION', 'a later release of connect-dynamodb-kms sealed this envelope; upgrade');
+  const parts = Object.fromEntries(STRINGS.map((name) => [name, sealed?.[name]]));
+  if (![type, ...Object.values(parts)].every(isText)) {
+    throw failure('ERR_INTEGRITY', `an envelope has type, and as base64 strings ${STRINGS.join(', ')}`);
   }
-  return unwrap(await native.decrypt(...parts, environment()));
+  return /** @type {any} */ ({ type, ...parts });
 }
 
-module.exports = { encryptSessionData, decryptSessionData };
+/** @param {unknown} config */
+function createEnvelope(config = {}) {
+  return new Envelope(config);
+}
+
+module.exports = { createEnvelope };

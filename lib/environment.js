@@ -1,10 +1,10 @@
 'use strict';
 
 /**
- * The variables that stand in for options. The AWS SDK reads its own (`AWS_…`) from the environment
- * of the process.
+ * The variables that stand in for options, and `NODE_ENV`, which can forbid one of them. The AWS SDK
+ * reads its own (`AWS_…`) from the environment of the process. docs/environment.md lists all.
  */
-const NAMES = ['KMS_KEY_ARN', 'SESSIONS_TABLE', 'AWS_REGION'];
+const NAMES = ['KMS_KEY_ARN', 'SESSIONS_TABLE', 'AWS_REGION', 'SESSIONS_LOCAL', 'SESSIONS_LOCAL_IN_PRODUCTION', 'NODE_ENV'];
 
 /**
  * The variables of this thread: a worker can have its own environment, which the native side does
@@ -16,7 +16,8 @@ function environment() {
   const variables = {};
   for (const name of NAMES) {
     const value = process.env[name];
-    if (value !== undefined) variables[name] = String(value); // Jest's process.env holds what it is given
+    // Jest's `process.env` holds values of any type.
+    if (value !== undefined) variables[name] = String(value);
   }
   return variables;
 }

@@ -23,7 +23,8 @@ class ExpressSessions {
   #installed;
 
   /**
-   * @param {((request: any, loaded: any) => any) | undefined} installed makes sessions with the copy that is installed beside this package, if one is.
+   * @param {((request: any, loaded: any) => any) | undefined} installed makes sessions with the copy
+   *   of express-session that is installed beside this package, if there is one.
    */
   constructor(installed) {
     this.#installed = installed;
@@ -80,7 +81,8 @@ class ExpressSessions {
   #try(request) {
     if (typeof this.#generate !== 'function') return;
     const trial = Object.create(request);
-    if (request.headers === undefined) trial.headers = {}; // the request of `store.load` has only an id and a store
+    // The request of `store.load` has only an id and a store.
+    if (request.headers === undefined) trial.headers = {};
     try {
       this.#generate(trial);
     } catch {

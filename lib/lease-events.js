@@ -12,11 +12,16 @@ const TEXTS = {
 /** Counts and logs the outcomes of leases that no call fails with. */
 class LeaseEvents {
   #failures;
+  #keeps;
   #counts = { lost: 0, notRenewed: 0, notReleased: 0 };
 
-  /** @param {import('./failures.js').Failures} failures */
-  constructor(failures) {
+  /**
+   * @param {import('./failures.js').Failures} failures
+   * @param {'session' | 'item'} keeps what the store keeps, for the log.
+   */
+  constructor(failures, keeps) {
     this.#failures = failures;
+    this.#keeps = keeps;
   }
 
   get counts() {
@@ -31,7 +36,7 @@ class LeaseEvents {
    */
   tell(operation, sid, event, code) {
     this.#counts[event]++;
-    this.#failures.log(`lease ${event} ${code}`, () => `${operation}${fingerprint(sid)}: ${TEXTS[event](code)}`);
+    this.#failures.log(`lease ${event} ${code}`, () => `${operation}${fingerprint(sid, this.#keeps)}: ${TEXTS[event](code)}`);
   }
 }
 

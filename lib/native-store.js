@@ -1,10 +1,9 @@
 'use strict';
 
-const { isNativeError } = require('node:util').types;
 const { openStore } = require('../binding.js');
 const { environment } = require('./environment.js');
-const { failure, unwrap } = require('./errors.js');
-const { setImmediate } = require('./real-time.js');
+const { unwrap } = require('./errors.js');
+const { NativeCalls, crossing } = require('./native-calls.js');
 
 /**
  * @typedef {import('../binding.js').NativeStore} Binding
@@ -24,6 +23,7 @@ const { setImmediate } = require('./real-time.js');
  * @property {import('../binding.js').Session | null} get
  * @property {Saved} set
  * @property {Saved} touch
+ * @property {import('../binding.js').Session | null} take
  * @property {undefined} destroy
  * @property {undefined} destroyUnreadable
  * @property {(import('../binding.js').Session & { id: string, json: string })[]} all
@@ -40,18 +40,19 @@ const { setImmediate } = require('./real-time.js');
 
 /**
  * Those calls: as in the binding, with a promise in place of the number.
- * @typedef {{ [Name in keyof Replies]: Binding[Name] extends (call: number, ...rest: infer Rest) => unknown
+ * @typedef {{ [Name in keyof Replies]:
+ *   Binding[Name] extends (call: number, ...rest: infer Rest) => unknown
  *   ? (...rest: Rest) => Promise<Replies[Name] | Failure> : never }} LaterCalls
  */
 
 /** @typedef {NativeStore & LaterCalls} Native */
-/** @typedef {{ resolve: (reply: any) => void, reject: (error: unknown) => void }} Waiting a promise */
 
 /** @type {(keyof Replies)[]} */
 const LATER_CALLS = [
   'get',
   'set',
   'touch',
+  'take',
   'destroy',
   'destroyUnreadable',
   'all',
@@ -66,67 +67,27 @@ const LATER_CALLS = [
   'close',
 ];
 
-/**
- * An error of napi, which no caller can have caused.
- * @param {unknown} cause
- */
-function defect(cause) {
-  return failure(
-    'ERR_INTERNAL',
-    'a defect of connect-dynamodb-kms: a reply could not be passed from Rust to JavaScript; see cause',
-    cause,
-  );
-}
-
-/**
- * A call that is answered at once. Anything that napi throws is a defect.
- * @template T
- * @param {() => T} call
- */
-function crossing(call) {
-  try {
-    return call();
-  } catch (error) {
-    throw defect(error);
-  }
-}
-
-/**
- * The native side's store, with promises. The native side numbers its calls and delivers replies in
- * batches.
- */
+/** The native side's store, with promises. */
 class NativeStore {
   /** @type {Binding} */
   #store;
-  #waiting;
-  #calls = 0;
+  #calls = new NativeCalls();
 
-  /** @param {string} options JSON */
-  constructor(options) {
-    // The function that the native side keeps must not reference this object, or neither would ever
-    // be garbage-collected.
-    /** @type {Map<number, Waiting>} */
-    const waiting = new Map();
-    this.#waiting = waiting;
-    /** @param {any[]} replies */
-    const deliver = (replies) => {
-      for (let i = 0; i < replies.length; i += 2) {
-        const { resolve, reject } = /** @type {Waiting} */ (waiting.get(replies[i]));
-        waiting.delete(replies[i]);
-        const reply = replies[i + 1];
-        if (isNativeError(reply)) reject(defect(reply));
-        else resolve(reply);
-      }
-    };
-    this.#store = unwrap(crossing(() => openStore(options, environment(), deliver)));
+  /**
+   * @param {string} options JSON
+   * @param {boolean} items
+   */
+  constructor(options, items) {
+    this.#store = unwrap(crossing(() => openStore(options, environment(), this.#calls.deliver, items)));
   }
 
   /**
    * Opens a store; does no I/O.
    * @param {string} options JSON
+   * @param {boolean} items whether it is one of items that are no sessions.
    */
-  static open(options) {
-    return /** @type {Native} */ (new NativeStore(options));
+  static open(options, items) {
+    return /** @type {Native} */ (new NativeStore(options, items));
   }
 
   keyCacheStats() {
@@ -154,13 +115,9 @@ class NativeStore {
     this.#store.beginClose();
   }
 
-  /**
-   * Resolves when the replies of all ended calls have been handled. The reply of `close` can
-   * overtake them.
-   */
-  async answered() {
-    do await new Promise(setImmediate);
-    while (this.#waiting.size > 0);
+  /** See `NativeCalls`. */
+  answered() {
+    return this.#calls.answered();
   }
 
   static {
@@ -171,12 +128,8 @@ class NativeStore {
        * @param {any[]} args
        */
       calls[name] = function (...args) {
-        const call = ++this.#calls;
         const store = /** @type {any} */ (this.#store);
-        return new Promise((resolve, reject) => {
-          crossing(() => store[name](call, ...args)); // what it throws rejects the promise
-          this.#waiting.set(call, { resolve, reject });
-        });
+        return this.#calls.start((call) => store[name](call, ...args));
       };
     }
   }

@@ -24,26 +24,23 @@ class Reads {
   #native;
   #known;
   #inOrder;
-  #calls;
+  #integrity;
   #log;
-  #onIntegrityFailure;
 
   /**
    * @param {object} parts
    * @param {import('./native-store.js').Native} parts.native
    * @param {import('./known-sessions.js').KnownSessions} parts.known
    * @param {import('./in-order.js').InOrder} parts.inOrder
-   * @param {import('./calls.js').Calls} parts.calls
+   * @param {import('./integrity.js').Integrity} parts.integrity
    * @param {import('./log.js').Log} parts.log
-   * @param {'error' | 'missing' | 'destroy'} parts.onIntegrityFailure
    */
-  constructor({ native, known, inOrder, calls, log, onIntegrityFailure }) {
+  constructor({ native, known, inOrder, integrity, log }) {
     this.#native = native;
     this.#known = known;
     this.#inOrder = inOrder;
-    this.#calls = calls;
+    this.#integrity = integrity;
     this.#log = log;
-    this.#onIntegrityFailure = onIntegrityFailure;
   }
 
   /**
@@ -56,7 +53,7 @@ class Reads {
     const now = Date.now();
     const earlier = this.#inOrder.before(sid);
     const waited = earlier && (await earlier);
-    const found = await this.#intact(sid, await this.#native.get(sid, now, waited));
+    const found = await this.#integrity.check('get', sid, await this.#native.get(sid, now, waited));
     const live = found?.json === undefined ? undefined : /** @type {LiveSession} */ (found);
     const again = () => (live ? revive(live, now) : null);
     const session = again();
@@ -67,6 +64,22 @@ class Reads {
     if (found) this.#log.debug(`get${fingerprint(sid)}: it has expired`);
     this.#known.recordMissing(sid);
     return null;
+  }
+
+  /**
+   * The session, which is removed: of all callers, one gets it.
+   * @param {string} sid
+   * @returns {Promise<import('../index.js').SessionData | null>}
+   */
+  async take(sid) {
+    const now = Date.now();
+    return this.#inOrder.run(sid, async (waited) => {
+      const taken = await this.#integrity.check('take', sid, await this.#native.take(sid, now, waited));
+      const session = taken?.json === undefined ? null : revive(/** @type {LiveSession} */ (taken), now);
+      if (taken?.json === undefined) this.#known.recordMissing(sid);
+      else this.#known.markGone(sid);
+      return session;
+    });
   }
 
   /** Every live session of the store, with its id. */
@@ -87,23 +100,6 @@ class Reads {
   async record(sid) {
     const waited = await this.#inOrder.before(sid);
     return unwrap(await this.#native.record(sid, waited));
-  }
-
-  /**
-   * What the native side read; a record that fails its integrity check may count as none.
-   * @param {string} sid
-   * @param {Session | import('../binding.js').Failure | null} reply
-   * @returns {Promise<Session | null>}
-   */
-  async #intact(sid, reply) {
-    try {
-      return unwrap(reply);
-    } catch (error) {
-      if (error.code !== 'ERR_INTEGRITY' || this.#onIntegrityFailure === 'error') throw error;
-      this.#calls.report('get, answered as of no session,', sid, error);
-      if (this.#onIntegrityFailure === 'destroy') unwrap(await this.#native.destroyUnreadable(sid));
-      return null;
-    }
   }
 }
 

@@ -6,7 +6,10 @@
 
 const { runInThisContext } = require('node:vm');
 
-/** Node.js's own global object. Jest runs modules in a context with another one, whose timers may be fakes before the first module is loaded. */
+/**
+ * Node.js's own global object. Jest runs modules in a context with another one, whose timers may be
+ * fakes before the first module is loaded.
+ */
 const node = /** @type {typeof globalThis} */ (runInThisContext('globalThis'));
 
 /**

@@ -28,7 +28,7 @@ function cookieOf(session) {
  * @typedef {import('../binding.js').Failure} Failure
  * @typedef {import('./session-state.js').SessionState} SessionState
  * @typedef {'overwritten' | 'refused' | 'dropped'} Resolution
- * @typedef {'written' | 'extended' | 'unchanged' | 'gone'} Outcome
+ * @typedef {'written' | 'extended' | 'unchanged' | 'gone' | 'taken'} Outcome
  */
 
 /**
@@ -60,7 +60,7 @@ class Saves {
    * @type {WeakMap<object, number>}
    */
   #writing = new WeakMap();
-  #counts = { written: 0, extended: 0, unchanged: 0, gone: 0, conflicts: 0 };
+  #counts = { written: 0, extended: 0, unchanged: 0, gone: 0, taken: 0, conflicts: 0 };
 
   /**
    * @param {object} parts
@@ -98,8 +98,8 @@ class Saves {
 
   /**
    * The outlook: what a save will have to do, decided before anything is sent. The caller waits for
-   * `write`, and for the earlier end of `shorten`. `extend` may be answered before the session's end
-   * is moved. `settled` and `gone` send nothing.
+   * `write`, and for the earlier end of `shorten`. `extend` may be answered before the session's
+   * end is moved. `settled` and `gone` send nothing.
    * @param {Save} save
    * @returns {'write' | 'extend' | 'shorten' | 'settled' | 'gone'}
    */

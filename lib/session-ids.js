@@ -8,7 +8,7 @@ const { failure } = require('./errors.js');
  */
 function checkSid(sid) {
   if (typeof sid !== 'string' || !sid.isWellFormed()) {
-    throw failure('ERR_CONFIG', 'a session id must be a string without lone surrogates');
+    throw failure('ERR_CONFIG', 'an id must be a string without lone surrogates');
   }
   return sid;
 }
@@ -26,9 +26,10 @@ function hashOf(sid) {
 /**
  * For a line of the log, which may be about no session in particular.
  * @param {unknown} sid
+ * @param {'session' | 'item'} [what] what has the id.
  */
-function fingerprint(sid) {
-  return typeof sid === 'string' ? ` of session ${hashOf(sid).slice(0, 8)}` : '';
+function fingerprint(sid, what = 'session') {
+  return typeof sid === 'string' ? ` of ${what} ${hashOf(sid).slice(0, 8)}` : '';
 }
 
 module.exports = { checkSid, hashOf, fingerprint };

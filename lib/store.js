@@ -2,25 +2,18 @@
 
 const { EventEmitter } = require('node:events');
 const { holdsContent } = require('../binding.js');
-const { Calls } = require('./calls.js');
 const { readConfig } = require('./config.js');
 const { unwrap } = require('./errors.js');
 const { ExpressSessions } = require('./express-session.js');
-const { Failures } = require('./failures.js');
 const { wantGuards } = require('./fastify-app.js');
+const { Foundation } = require('./foundation.js');
 const { GetCalls } = require('./get-calls.js');
-const { InOrder } = require('./in-order.js');
 const { KnownSessions } = require('./known-sessions.js');
-const { LeaseEvents } = require('./lease-events.js');
-const { Locks } = require('./locks.js');
-const { Log } = require('./log.js');
-const { NativeStore } = require('./native-store.js');
 const { splitOptions } = require('./options.js');
 const { Reads } = require('./reads.js');
+const { warnOfRecordVersion } = require('./process-warnings.js');
 const { nextTick } = require('./real-time.js');
-const { warnOfRecordVersion } = require('./record-version-warning.js');
 const { Refreshes } = require('./refresh.js');
-const { RevocationChecks } = require('./revocation-checks.js');
 const { SaveCalls } = require('./save-calls.js');
 const { Saves } = require('./saves.js');
 const { checkSid, hashOf } = require('./session-ids.js');
@@ -64,6 +57,7 @@ const METHODS = [
   'get',
   'set',
   'touch',
+  'take',
   'destroy',
   'all',
   'ids',
@@ -83,18 +77,16 @@ const METHODS = [
  * @implements {PublicStore}
  */
 class DynamoDBSessionStore extends Base {
+  #foundation;
   #native;
   #log;
   #known;
-  #inOrder = new InOrder();
-  #failures;
   #calls;
   #reads;
   #gets;
   #saves;
   #saveCalls;
   #locks;
-  #leases;
   #refreshes;
   #lookAtApplication;
   #expressSessions = new ExpressSessions(super.createSession);
@@ -102,30 +94,22 @@ class DynamoDBSessionStore extends Base {
   /** @param {SessionStoreConfig} config */
   constructor(config = {}) {
     super();
-    const { options, logger, lifetime, recentSessions, callsInFlight, ...rest } = readConfig(config);
-    const { versionGiven, exactRevisions, guardReplies, onIntegrityFailure } = rest;
-    const native = NativeStore.open(options);
-    const log = new Log(logger);
-    const inOrder = this.#inOrder;
+    const { lifetime, recentSessions, versionGiven, exactRevisions, guardReplies, ...rest } = readConfig(config);
+    const foundation = new Foundation(rest, 'session');
+    const { native, log, calls, inOrder, integrity } = foundation;
     if (!versionGiven) warnOfRecordVersion(log);
     const known = new KnownSessions(recentSessions, exactRevisions);
-    const failures = new Failures((text) => log.warn(text));
-    const checks = new RevocationChecks(() => native.keyCacheStats(), failures);
-    const calls = new Calls({ limit: callsInFlight, failures, onEnd: () => checks.look() });
+    this.#foundation = foundation;
     this.#native = native;
     this.#log = log;
     this.#known = known;
-    this.#failures = failures;
     this.#calls = calls;
-    this.#reads = new Reads({ native, known, inOrder, calls, log, onIntegrityFailure });
+    this.#reads = new Reads({ native, known, inOrder, integrity, log });
     this.#gets = new GetCalls(calls, this.#reads, known);
     this.#saves = new Saves({ native, known, inOrder, lifetime, conflict: (...event) => this.#conflict(...event) });
     this.#saveCalls = new SaveCalls(calls, this.#saves);
-    this.#leases = new LeaseEvents(failures);
-    this.#locks = new Locks(native, {
-      tell: (...event) => this.#leases.tell(...event),
-      count: (request) => calls.countTask(request),
-    });
+    this.#locks = foundation.locks;
+    const { failures } = foundation;
     const saves = this.#saves;
     const parts = { known, locks: this.#locks, reads: this.#reads, saves, calls, failures, holds };
     this.#refreshes = new Refreshes(parts);
@@ -176,6 +160,20 @@ class DynamoDBSessionStore extends Base {
    */
   touch(sid, session, ...callback) {
     return this.#saveCalls.run('touch', sid, session, callback);
+  }
+
+  /**
+   * @param {string} sid
+   * @param {any[]} callback
+   * @returns {any}
+   */
+  take(sid, ...callback) {
+    const take = async () => {
+      const session = await this.#reads.take(checkSid(sid));
+      if (session) this.#saves.count('taken');
+      return session;
+    };
+    return this.#calls.run('take', take, callback, sid);
   }
 
   /**
@@ -278,7 +276,7 @@ class DynamoDBSessionStore extends Base {
    * @returns {any}
    */
   ping(...callback) {
-    return this.#calls.run('ping', async () => void unwrap(await this.#native.ping()), callback);
+    return this.#calls.run('ping', () => this.#foundation.ping(), callback);
   }
 
   /**
@@ -291,16 +289,11 @@ class DynamoDBSessionStore extends Base {
   }
 
   stats() {
-    const { call, task } = this.#calls.inFlight;
     return {
       keyCache: this.#native.keyCacheStats(),
       sessions: this.#saves.counts,
-      leases: this.#leases.counts,
       refreshes: this.#refreshes.counts,
-      requests: this.#native.requestStats(),
-      errors: this.#failures.counts,
-      callsInFlight: call,
-      tasksInFlight: task,
+      ...this.#foundation.stats(),
     };
   }
 
@@ -309,12 +302,8 @@ class DynamoDBSessionStore extends Base {
    * @returns {any}
    */
   close(...callback) {
-    this.#calls.close();
-    this.#native.beginClose();
     const close = async () => {
-      await this.#inOrder.ended();
-      unwrap(await this.#native.close());
-      await this.#native.answered();
+      await this.#foundation.close();
       this.#refreshes.close();
     };
     return this.#calls.answer('close', close(), callback);

@@ -18,11 +18,11 @@ pub mod call;
 pub mod closable;
 pub mod config;
 pub mod crypto;
+pub mod envelope;
 pub mod error;
 pub mod keys;
 pub mod local;
 pub mod record;
-pub mod standalone_envelope;
 pub mod store;
 pub mod time;
 

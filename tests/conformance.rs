@@ -11,6 +11,7 @@ use connect_dynamodb_kms::crypto::envelope::{Sealed, seal};
 use connect_dynamodb_kms::crypto::plaintext::Plaintext;
 use connect_dynamodb_kms::keys::EncryptionContext;
 use connect_dynamodb_kms::keys::cache::KeyCache;
+use connect_dynamodb_kms::record::kind::Kind;
 use connect_dynamodb_kms::record::partition_key::{IdHashing, PartitionKeys};
 use connect_dynamodb_kms::record::{
     AUTH_TAG, Attribute, EncryptedSessionRecord, Item, NOT_AFTER, SESSION_ID, TTL, Version,
@@ -49,15 +50,18 @@ fn item(key: &str, tag: u8, ttl: i64) -> Item {
         },
         ttl: EpochSeconds(ttl),
         bound: None,
+        unversioned: false,
     }
     .to_item()
 }
 
 fn everything() -> Scan {
     Scan {
+        kind: Kind::Session,
         prefix: String::new(),
         alive_after: None,
         keys_only: false,
+        unversioned: false,
     }
 }
 
@@ -462,6 +466,7 @@ async fn what_is_no_utf_8_is_refused_as_such() {
             sealed: seal(&key, Plaintext::new(vec![0xff, 0xfe])),
             ttl: NOW.floor().plus(60),
             bound: None,
+            unversioned: false,
         };
         backend
             .table
@@ -474,5 +479,18 @@ async fn what_is_no_utf_8_is_refused_as_such() {
             .err()
             .unwrap();
         assert_eq!(error.code(), "ERR_SERIALIZATION", "{}", backend.name);
+    }
+}
+
+#[tokio::test]
+async fn closing_wipes_the_data_keys_of_the_store() {
+    for backend in backends() {
+        let store = store(&backend, Version::V2);
+        let end = Lifetime::OfCookie.end(NOW, None);
+        store.set("s", plain("{}"), NOW, end).await.unwrap();
+        let counters = store.cache_counters();
+        assert_eq!(counters.read().entries, 1, "{}", backend.name);
+        store.close(std::future::ready(())).await;
+        assert_eq!(counters.read().entries, 0, "{}", backend.name);
     }
 }

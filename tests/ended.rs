@@ -18,7 +18,8 @@ use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
 use support::{Backend, SetNew, backends, store};
 
 const NOW: EpochMillis = EpochMillis(1_800_000_000_000.0);
-/// So soon that the local mode does not remove it meanwhile: it looks for what has ended once a minute.
+/// Soon enough that local mode does not remove the record meanwhile. It looks for ended records
+/// once a minute.
 const END: EpochSeconds = EpochSeconds(1_800_000_030);
 /// The moment of that end.
 const LATER: EpochMillis = EpochMillis(1_800_000_030_000.0);

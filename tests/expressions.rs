@@ -1,13 +1,16 @@
-//! What a condition and a scan mean is written once, in `session_table.rs`; `DynamoDB`'s expressions are held against it here, on items, moments and
-//! revisions that proptest makes up, through the server that speaks its protocol.
+//! Compares DynamoDB's expressions with `session_table.rs`, the one place that defines what a
+//! condition and a scan mean. The items, moments and revisions come from proptest, and the requests
+//! go through the server that speaks DynamoDB's protocol.
 
 #![allow(clippy::unwrap_used)] // clippy takes only #[test] functions for tests
 
 mod support;
 
+use connect_dynamodb_kms::record::kind::{KIND, Kind};
 use connect_dynamodb_kms::record::lease::{LEASE_UNTIL, OWNER};
 use connect_dynamodb_kms::record::{
-    AUTH_TAG, Attribute, ENCRYPTED_DATA, ENCRYPTED_KEY, Item, NOT_AFTER, SESSION_ID, TTL, VERSION,
+    AUTH_TAG, Attribute, ENCRYPTED_DATA, ENCRYPTED_KEY, IV, Item, NOT_AFTER, SESSION_ID, TTL,
+    VERSION,
 };
 use connect_dynamodb_kms::store::session_table::{Condition, Outcome, Scan};
 use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
@@ -35,7 +38,7 @@ fn value() -> impl Strategy<Value = Attribute> {
 }
 
 fn text() -> impl Strategy<Value = String> {
-    select(vec!["a", "b", "10", "app:"]).prop_map(str::to_owned)
+    select(vec!["a", "b", "10", "app:", "item"]).prop_map(str::to_owned)
 }
 
 fn item(key: &'static str) -> impl Strategy<Value = Item> {
@@ -48,6 +51,8 @@ fn item(key: &'static str) -> impl Strategy<Value = Item> {
         VERSION,
         ENCRYPTED_KEY,
         ENCRYPTED_DATA,
+        IV,
+        KIND,
     ];
     let attributes = names.map(|name| {
         proptest::option::weighted(0.7, value())
@@ -110,10 +115,14 @@ fn a_scan_of_dynamodb_gives_the_items_that_it_is_said_to_give() {
     let mut runner = TestRunner::new(Config::with_cases(CASES));
     let keys = ["a", "app:1", "app:", "apq", "b"];
     let items = keys.map(item);
-    let scan = (text(), proptest::option::of(moment())).prop_map(|(prefix, alive)| Scan {
+    let kinds = select(vec![Kind::Session, Kind::Item]);
+    let scan = (text(), proptest::option::of(moment()), kinds, any::<bool>());
+    let scan = scan.prop_map(|(prefix, alive, kind, unversioned)| Scan {
+        kind,
         prefix,
         alive_after: alive.map(EpochSeconds),
         keys_only: false,
+        unversioned,
     });
     let result = runner.run(&(items, scan), |(items, scan)| {
         runtime.block_on(async {

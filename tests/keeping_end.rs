@@ -226,7 +226,7 @@ async fn a_touch_that_seals_again_takes_back_no_later_one() {
     }
 }
 
-/// A save that changes nothing, of a session whose record is of an older version and has to be sealed again.
+/// Saves a session without changes. Its record has an older version and must be sealed again.
 async fn save_unchanged(store: &SessionStore, known: Known, end: EpochSeconds) -> Saved {
     let save = Save {
         sid: "s".into(),
@@ -252,7 +252,8 @@ async fn stored(backend: &support::Backend) -> (EpochSeconds, bool) {
 async fn an_unchanged_save_that_seals_again_takes_back_no_later_end() {
     for backend in backends() {
         let (old, new) = (store(&backend, Version::V1), store(&backend, Version::V2));
-        // Each: where others have moved the end to meanwhile, what the save asks for, and where the session ends then.
+        // Each case: the end to which others have moved it meanwhile, the end that the save asks
+        // for, and the session's end afterwards.
         for (moved, asked, expected) in [
             (END.plus(30), END.plus(10), END.plus(30)),
             (END.plus(30), END, END.plus(30)),

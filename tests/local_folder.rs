@@ -13,7 +13,8 @@ fn table(path: &str) -> LocalTable {
     LocalTable::new(LocalFolder::new(path).unwrap(), "sessions")
 }
 
-/// As a garbage collector lets go of a store that nobody closed: on a thread of its own, at any moment.
+/// A garbage collector drops a store that nobody closed in the same way: on a thread of its own, at
+/// any moment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_opens_again_while_its_last_store_is_being_let_go_of() {
     let folder = tempfile::tempdir().unwrap();
@@ -32,7 +33,8 @@ async fn a_folder_opens_again_while_its_last_store_is_being_let_go_of() {
     }
 }
 
-/// The removal runs in the background: on this runtime of one thread, it has not begun when the table is closed.
+/// The removal runs in the background. This runtime has one thread, so the removal has not begun
+/// when the table is closed.
 #[tokio::test]
 async fn what_has_ended_is_removed_also_where_the_table_is_closed_at_once() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! Another library's AES-256-GCM (AWS-LC) gives the same bytes as the envelope, and opens what it sealed.
+//! Another library's AES-256-GCM (AWS-LC) gives the same bytes as the envelope, and opens what the
+//! envelope sealed.
 
 #![allow(clippy::unwrap_used)] // clippy takes only #[test] functions for tests
 
@@ -15,7 +16,8 @@ use zeroize::Zeroizing;
 
 const KEY: [u8; 32] = [7; 32];
 
-/// Around the sizes at which a cipher changes its way: a block, eight and sixteen of them, and the sizes of sessions.
+/// Lengths around the sizes at which a cipher changes its method (1, 8 and 16 blocks), and the
+/// lengths of sessions.
 const LENGTHS: [usize; 16] = [
     0, 1, 15, 16, 17, 127, 128, 129, 255, 256, 257, 1_000, 2_048, 4_097, 65_536, 300_000,
 ];

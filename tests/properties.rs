@@ -26,7 +26,8 @@ fn key_of(bytes: [u8; 32]) -> DataKey {
     DataKey::new(Zeroizing::new(bytes.to_vec())).unwrap()
 }
 
-/// One byte repeated: what a cipher makes of it does not depend on its variety, and it is quick to make.
+/// One byte repeated. It is quick to make, and a cipher's result does not depend on the variety of
+/// the bytes.
 fn large() -> impl Strategy<Value = Vec<u8>> {
     (0..=ITEM_LIMIT, any::<u8>()).prop_map(|(length, byte)| vec![byte; length])
 }
@@ -63,6 +64,7 @@ fn record() -> impl Strategy<Value = EncryptedSessionRecord> {
                 sealed,
                 ttl: EpochSeconds(ttl),
                 bound,
+                unversioned: false,
             },
         )
 }

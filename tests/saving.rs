@@ -1,4 +1,5 @@
-//! What a save or a touch does to the table, depending on what the caller knows of the record; and leases.
+//! What a save or touch does to the table, depending on what the caller knows of the record. Also
+//! leases.
 
 #![allow(clippy::unwrap_used)] // clippy takes only #[test] functions for tests
 

@@ -1,5 +1,6 @@
-//! What somebody can do who may write the table, but not use the KMS key: nothing in version 2 but end a session or move `ttl`, and in
-//! version 1 what docs/record-format.md says, and not more.
+//! What an attacker can do who can write the table but cannot use the KMS key. In version 2, the
+//! attacker can only end a session or move its `ttl`. In version 1, the attacker can do what
+//! docs/record-format.md says, and no more.
 
 #![allow(clippy::unwrap_used)] // clippy takes only #[test] functions for tests
 
@@ -83,7 +84,8 @@ async fn write(backend: &Backend, item: &Item) {
     put.unwrap();
 }
 
-/// Reads what the attacker wrote with a store that knows nothing and with one that has the session's data key in its cache.
+/// Reads what the attacker wrote with two stores: one that knows nothing, and one that has cached
+/// the session's data key.
 async fn read_both(backend: &Backend, warm: &SessionStore, changed: &Item, what: &str) -> Read {
     write(backend, changed).await;
     let from_cache = read(warm, "one").await;
@@ -166,7 +168,8 @@ fn flips(attribute: &Attribute, step: usize) -> Vec<Attribute> {
         .collect()
 }
 
-/// No value at all, no bytes, one byte less, one more, and the other types; of a number, the other types.
+/// No value, no bytes, one byte less, one byte more, and the other types. For a number, only no
+/// value and the other types.
 fn misshapen(attribute: &Attribute) -> Vec<Option<Attribute>> {
     let mut shapes = vec![None, Some(Attribute::Other)];
     if let Attribute::N(number) = attribute {
@@ -213,7 +216,8 @@ fn with(item: &Item, name: &str, value: Option<Attribute>) -> Item {
 #[tokio::test]
 async fn no_changed_bit_or_digit_opens_but_of_ttl() {
     for backend in backends() {
-        // All bits where a write is cheap; over HTTP every 11th, which goes through all places in a byte.
+        // All bits if a write is cheap. Over HTTP every 11th bit, which covers all positions in a
+        // byte.
         let step = if backend.name == "local" { 1 } else { 11 };
         for version in VERSIONS {
             let original = save(&store(&backend, version), &backend, "one", 24).await;
@@ -315,7 +319,8 @@ async fn of_two_records_version_1_lets_the_whole_envelope_be_exchanged_and_versi
                 open += usize::from(found != INTEGRITY);
                 assert_eq!(found, expected, "{what}");
             }
-            // ttl and version, which is the same, each taken or not; in version 1 with the whole envelope or without.
+            // `ttl` and `version` (which is the same) are each taken or not. In version 1, the
+            // whole envelope is taken or not, too.
             assert_eq!(open, if version == Version::V1 { 8 } else { 4 });
         }
     }
@@ -485,7 +490,8 @@ async fn a_record_of_version_2_opens_in_its_table_and_under_its_context_alone() 
     }
 }
 
-/// Data keys that are wrapped for nothing in particular, so that what is left is what the envelope itself binds.
+/// Data keys that are wrapped without an encryption context, so that only the envelope itself
+/// binds.
 struct WithoutContext(Arc<dyn DataKeys>);
 
 #[async_trait]

@@ -6,8 +6,9 @@ import { after, before, describe, it, mock } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { SessionStoreConfig } from 'connect-dynamodb-kms';
 import { type AwsBackend, type Backend, backends, quietLogger, startAws } from '../support/backends.ts';
+import { itRefusesArguments } from '../support/bad-arguments.ts';
 import { byCallback } from '../support/calls.ts';
-import { assertFailure, assertNothingOf, failing } from '../support/failures.ts';
+import { assertNothingOf, failing } from '../support/failures.ts';
 import { hold } from '../support/lease-holder.ts';
 import { Program } from '../support/program.ts';
 import { TableItems } from '../support/table-items.ts';
@@ -199,15 +200,7 @@ for (const { name, start } of backends) {
       'a signal that is none': ['sid', task, { signal: { aborted: false } }],
       'an AbortController as the signal': ['sid', task, { signal: new AbortController() }],
     };
-    for (const [what, args] of Object.entries(bad)) {
-      it(`refuses ${what} with ERR_CONFIG`, async () => {
-        const store: any = backend.store();
-        await failing(store.withLock(...args), 'ERR_CONFIG');
-        if (args.length < 2) return;
-        const [error] = await byCallback((callback) => store.withLock(...args, callback));
-        assertFailure(error, 'ERR_CONFIG');
-      });
-    }
+    itRefusesArguments('withLock', () => backend.store(), bad);
 
     it('of a closed store is ERR_CLOSED', async () => {
       const store = backend.store();

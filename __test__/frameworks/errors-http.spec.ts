@@ -251,7 +251,7 @@ describe('what a visitor gets', { timeout: 60_000 }, () => {
     {
       code: 'ERR_CONFIG',
       what: 'the folder of the local mode is a file',
-      detail: ['local.path', 'payroll-'],
+      detail: ['local.path', 'SESSIONS_LOCAL', 'payroll-'],
       async store() {
         const file = join(await newFolder(), 'file');
         await writeFile(file, 'no folder');

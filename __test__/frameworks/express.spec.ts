@@ -6,6 +6,7 @@ import { type Backend, backends, startAws } from '../support/backends.ts';
 import { Browser, cookieExpires } from '../support/browser.ts';
 import { byCallback } from '../support/calls.ts';
 import { COOKIE, expressApp, HOUR, listen } from '../support/express-app.ts';
+import { itKeepsLogins } from '../support/logins.ts';
 
 const TOKENS = { access_token: 'token-of-ada', expires_at: '2099-01-01T00:00:00.000Z' };
 /** Not on a whole second, so that rounding shows. */
@@ -208,35 +209,7 @@ for (const { name, start } of backends) {
       assert.equal((await browser.get('/me')).body.note, 'until the browser ends');
     });
 
-    it('regenerate moves to another id, and the old id is worth nothing', async (t) => {
-      const { origin, store } = await serve(t, await started(t));
-      const browser = new Browser(origin);
-      await browser.post('/login/ada');
-      const thief = new Browser(origin);
-      for (const [key, value] of browser.cookies) thief.cookies.set(key, value);
-      const { before, after } = (await browser.post('/regenerate')).body;
-      assert.notEqual(before, after);
-      const { body } = await browser.get('/me');
-      assert.deepEqual([body.user, body.tokens, body.sid], ['ada', undefined, after]);
-      assert.equal((await thief.get('/me')).status, 401);
-      assert.deepEqual(await store.ids(), [after]);
-    });
-
-    it('reload drops what was not saved', async (t) => {
-      const { origin } = await serve(t, await started(t));
-      const browser = new Browser(origin);
-      await browser.post('/login/ada');
-      assert.deepEqual((await browser.post('/reload')).body, { user: 'ada' });
-      assert.equal((await browser.get('/me')).body.user, 'ada');
-    });
-
-    it('save in the middle of a request is in the table at once', async (t) => {
-      const { origin } = await serve(t, await started(t));
-      const browser = new Browser(origin);
-      await browser.post('/login/ada');
-      assert.deepEqual((await browser.post('/save')).body, { stored: 'saved in the middle' });
-      assert.equal((await browser.get('/me')).body.note, 'saved at the end');
-    });
+    itKeepsLogins(async (t) => serve(t, await started(t)));
 
     it('a logout ends the login for everybody who has the cookie', async (t) => {
       const { origin, store } = await serve(t, await started(t), { unset: 'destroy' });
@@ -295,24 +268,6 @@ for (const { name, start } of backends) {
       browser.origin = (await serve(t, backend)).origin;
       assert.equal(browser.cookies.get(COOKIE), cookie);
       assert.equal((await browser.get('/me')).body.user, 'ada');
-    });
-
-    it('a cookie that was changed or that the table does not know is a new session', async (t) => {
-      const { origin, store } = await serve(t, await started(t));
-      const browser = new Browser(origin);
-      await browser.post('/login/ada');
-      const [cookie, sid] = [browser.cookies.get(COOKIE)!, (await store.ids())[0]];
-      for (const wrong of [`${cookie.slice(0, -3)}AAA`, `x${cookie}`, sid, 's%3A', 'x']) {
-        browser.cookies.set(COOKIE, wrong);
-        assert.equal((await browser.get('/me')).status, 401, wrong);
-      }
-      browser.cookies.set(COOKIE, cookie);
-      assert.equal((await browser.get('/me')).status, 200);
-      await store.destroy(sid);
-      assert.equal((await browser.get('/me')).status, 401);
-      await browser.post('/login/bob');
-      assert.notEqual(browser.cookies.get(COOKIE), cookie);
-      assert.equal((await browser.get('/me')).body.user, 'bob');
     });
   });
 }

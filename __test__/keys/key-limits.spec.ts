@@ -28,7 +28,7 @@ const NOTHING: SessionStoreStats['keyCache'] = {
   checksRevoked: 0,
   checksUnknown: 0,
 };
-const NO_SESSIONS: SessionStoreStats['sessions'] = { written: 0, extended: 0, unchanged: 0, gone: 0, conflicts: 0 };
+const NO_SESSIONS: SessionStoreStats['sessions'] = { written: 0, extended: 0, unchanged: 0, gone: 0, taken: 0, conflicts: 0 };
 const UNSENT = { sent: 0, retries: 0 };
 const NO_STATS = {
   keyCache: NOTHING,

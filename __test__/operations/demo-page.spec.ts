@@ -204,6 +204,38 @@ describe("the demo's page", () => {
     assert.ok(Math.abs(shown - cookieEnds) <= 1000, `${new Date(shown)} is not ${new Date(cookieEnds)}`);
   });
 
+  it('asks the provider once if many requests refresh the tokens at the same time', async () => {
+    const first = await look();
+    // The provider refuses a refresh token that comes again, which would be a 500.
+    await Promise.all(Array.from({ length: 12 }, () => press('/refresh')));
+    assert.ok(changed(first, await look()).includes('session'));
+  });
+
+  it('lets one of two requests with the same login through', async () => {
+    const asked = await send('GET', '/login?service=google');
+    const consent = await send('POST', asked.headers.get('location')!, { service: 'google', decision: 'allow' });
+    const { pathname, search } = new URL(consent.headers.get('location')!);
+    const answers = await Promise.all([send('GET', `${pathname}${search}`), send('GET', `${pathname}${search}`)]);
+    assert.deepEqual(answers.map(({ status }) => status).sort(), [303, 400]);
+  });
+
+  it('gives a client without a cookie a token that ends with the session', async () => {
+    const first = await look();
+    assert.deepEqual(first.cards['Call without a cookie'], { changes: 'nothing', stays: 'everything' });
+    const page = (await (await send('POST', '/bearer')).json()) as { token: string };
+    const withToken = (token: string) => fetch(new URL('/me', origin), { headers: { authorization: `Bearer ${token}` } });
+    const { user } = (await (await withToken(page.token)).json()) as any;
+    assert.equal(user.name, 'Ada Lovelace');
+    assert.equal((await withToken(`${page.token}x`)).status, 401);
+    assert.ok(!(await readFile(join(folder, 'sessions.redb'))).includes(page.token), 'the token is in the file');
+    assert.deepEqual(changed(first, await look()), []);
+    const kept = new Map(cookies);
+    await press('/logout');
+    assert.equal((await withToken(page.token)).status, 401);
+    for (const [name, value] of kept) cookies.set(name, value);
+    await login();
+  });
+
   it('says of Log out that the record is gone and the cookie opens nothing, and so it is', async () => {
     const first = await look();
     assert.deepEqual(first.cards['Log out'], { changes: 'the record is gone', stays: 'nothing' });

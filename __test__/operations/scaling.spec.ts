@@ -136,7 +136,7 @@ describe('the settings of docs/scaling.md', () => {
   const settings: Array<[name: string, options: SessionStoreConfig, checks: number]> = [
     ['`recordVersion: 1`', { recordVersion: 1 }, 1],
     ['`touchAfter: 0`', { touchAfter: 0 }, 1],
-    ['`touchAfter: 120`', { touchAfter: 120 }, 1],
+    ['`touchAfter: 60`', { touchAfter: 60 }, 1],
     ['`touchAfter: 60480`', { touchAfter: 60_480 }, 1],
     ['`keyCache: { maxAgeSeconds: 86400 }`', { keyCache: { maxAgeSeconds: 86_400 } }, 1],
     [`\`keyCache: { maxAgeSeconds: ${SHORT} }\``, { keyCache: { maxAgeSeconds: SHORT } }, 1],

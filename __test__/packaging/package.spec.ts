@@ -8,7 +8,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import * as imported from 'connect-dynamodb-kms';
 import { DynamoDBSessionStore } from 'connect-dynamodb-kms';
@@ -37,8 +37,11 @@ const TEXTS = [
   'docs/costs.md',
   'docs/data-keys.md',
   'docs/deadlines-and-outages.md',
+  'docs/envelope.md',
+  'docs/environment.md',
   'docs/errors.md',
   'docs/faults.md',
+  'docs/items.md',
   'docs/methods.md',
   'docs/migrating.md',
   'docs/options.md',
@@ -77,10 +80,12 @@ const TEXTS = [
   'lib/failures.js',
   'lib/fastify-app.js',
   'lib/fastify-session.js',
+  'lib/foundation.js',
   'lib/freshness.js',
   'lib/get-calls.js',
   'lib/held-session.js',
   'lib/in-order.js',
+  'lib/integrity.js',
   'lib/json-changes.js',
   'lib/known-sessions.js',
   'lib/lease-events.js',
@@ -88,12 +93,14 @@ const TEXTS = [
   'lib/locks.js',
   'lib/log.js',
   'lib/mutation.js',
+  'lib/native-calls.js',
   'lib/native-store.js',
   'lib/options.js',
   'lib/patience.js',
+  'lib/plain-envelope.js',
+  'lib/process-warnings.js',
   'lib/reads.js',
   'lib/real-time.js',
-  'lib/record-version-warning.js',
   'lib/refresh-flight.js',
   'lib/refresh-waiters.js',
   'lib/refresh.js',
@@ -104,10 +111,13 @@ const TEXTS = [
   'lib/revocation-checks.js',
   'lib/save-calls.js',
   'lib/saves.js',
+  'lib/sealed-json.js',
+  'lib/sealed-store.js',
   'lib/session-ids.js',
   'lib/session-json.js',
   'lib/session-state.js',
   'lib/store.js',
+  'lib/update-item.js',
   'lib/unsaved-refreshes.js',
   'lib/update.js',
   'package.json',
@@ -216,6 +226,16 @@ describe('the package', () => {
     }
     const own = createRequire(import.meta.url)('connect-dynamodb-kms/package.json');
     assert.equal(own.name, 'connect-dynamodb-kms');
+  });
+
+  it('gives the paths of its templates, to require and to import', async () => {
+    for (const file of INFRASTRUCTURE) {
+      const name = JSON.stringify(`connect-dynamodb-kms/${file}`);
+      const required = await alone('commonjs', `console.log(JSON.stringify(require.resolve(${name})))`);
+      const imported = await alone('module', `console.log(JSON.stringify(import.meta.resolve(${name})))`);
+      assert.equal(await readFile(required, 'utf8'), await readFile(join(repository, file), 'utf8'));
+      assert.equal(imported, pathToFileURL(required).href);
+    }
   });
 
   it("is express-session's Store where that package is installed", () => {

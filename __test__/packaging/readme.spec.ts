@@ -147,6 +147,10 @@ describe('the README and the pages in docs', () => {
     assert.equal(await output('methods'), "1 [ 'a' ] [ { cookie: {}, user: 'ada', id: 'a' } ]\nnull\n");
   });
 
+  it('runs the single-use code', async () => {
+    assert.equal(await output('items'), "{ user: 'ada', tries: 1 }\nnull\n");
+  });
+
   it('renews a token once', async () => {
     assert.equal(await output('refresh'), "[ 'new 1', 'new 1', 'new 1' ]\n");
   });
@@ -159,8 +163,18 @@ describe('the README and the pages in docs', () => {
     assert.equal(await output('envelope'), 'a refresh token\n');
   });
 
+  it('runs the envelope with a context', async () => {
+    const lines = [...snippet('create-envelope').matchAll(/console\.log\(.*\); \/\/ (.*)/g)].map(([, line]) => line!);
+    const printed = (await output('create-envelope')).replace(/\s+/g, ' ').trim();
+    assert.equal(printed, lines.join(' '));
+  });
+
   it('runs the change of the key', async () => {
     assert.equal(await output('rotation'), '1\n');
+  });
+
+  it('runs the migration of items without version', async () => {
+    assert.equal(await output('unversioned'), '2\n');
   });
 
   it('runs the error handling', async () => {

@@ -57,7 +57,7 @@ for (const { name, start } of backends) {
         assert.deepEqual(await call(store, 'sid', saved), AT_ONCE);
         const read = await store.get('sid');
         assert.deepEqual(await call(store, 'sid', read), AT_ONCE);
-        assert.deepEqual(store.stats().sessions, { written: 1, extended: 0, unchanged: 2, gone: 0, conflicts: 0 });
+        assert.deepEqual(store.stats().sessions, { written: 1, extended: 0, unchanged: 2, gone: 0, taken: 0, conflicts: 0 });
       });
 
       it(`${operation} is answered at once when the end is due, and moves it in the background`, async (t) => {
@@ -91,7 +91,7 @@ for (const { name, start } of backends) {
         session.user = 'bob';
         await store.set('sid', session); // which finds that it is gone
         assert.deepEqual(await call(store, 'sid', session), AT_ONCE);
-        assert.deepEqual(store.stats().sessions, { written: 1, extended: 0, unchanged: 0, gone: 2, conflicts: 0 });
+        assert.deepEqual(store.stats().sessions, { written: 1, extended: 0, unchanged: 0, gone: 2, taken: 0, conflicts: 0 });
         assert.equal(await store.get('sid'), null);
       });
 
@@ -276,7 +276,7 @@ describe('the move of an end in the background', () => {
     await stopped.reached;
     assert.deepEqual(await saving(store, 'sid', session), AT_ONCE);
     assert.equal(store.stats().callsInFlight, 1);
-    assert.deepEqual(store.stats().sessions, { written: 1, extended: 0, unchanged: 1, gone: 0, conflicts: 0 });
+    assert.deepEqual(store.stats().sessions, { written: 1, extended: 0, unchanged: 1, gone: 0, taken: 0, conflicts: 0 });
     stopped.pass();
     await reading;
     assert.equal(store.stats().errors.ERR_OVERLOADED, undefined);

@@ -22,6 +22,7 @@ const METHODS: Record<string, unknown[]> = {
   ids: [],
   length: [],
   ping: [],
+  take: ['sid'],
   destroy: ['sid'],
   clear: [],
   close: [],
@@ -148,7 +149,7 @@ for (const { name, start } of backends) {
       await store.destroy('sid');
       session.user = 'bob';
       assert.deepEqual((await answered((callback) => store.set('sid', session, callback))).answer, [null, undefined]);
-      assert.deepEqual(store.stats().sessions, { written: 1, extended: 0, unchanged: 2, gone: 1, conflicts: 0 });
+      assert.deepEqual(store.stats().sessions, { written: 1, extended: 0, unchanged: 2, gone: 1, taken: 0, conflicts: 0 });
     });
 
     it('a callback that is no function is none: the call gives a promise', async () => {
@@ -238,10 +239,11 @@ for (const { name, start } of backends) {
     });
 
     it('methods work when they are taken out of the store', async () => {
-      const { set, get, touch, record, update, withLock, all, ids, length, ping, destroy, clear, stats, close } = backend.store({
-        prefix: 'detached:',
-      });
-      const taken: any = { set, get, touch, record, update, withLock, all, ids, length, ping, destroy, clear, close };
+      const { set, get, take, touch, record, update, withLock, all, ids, length, ping, destroy, clear, stats, close } =
+        backend.store({
+          prefix: 'detached:',
+        });
+      const taken: any = { set, get, take, touch, record, update, withLock, all, ids, length, ping, destroy, clear, close };
       assert.deepEqual(Object.keys(taken).sort(), Object.keys(METHODS).sort());
       const results: Record<string, any> = {};
       for (const [method, args] of Object.entries(METHODS)) {
@@ -259,6 +261,7 @@ for (const { name, start } of backends) {
       assert.deepStrictEqual(results.all, [{ user: 'bob', id: 'sid' }]);
       assert.deepStrictEqual(results.ids, ['sid']);
       assert.equal(results.length, 1);
+      assert.equal(results.take, null); // the call with a promise has taken it
       assert.equal(stats().sessions.written > 0, true);
       await failing(get('sid'), 'ERR_CLOSED');
     });

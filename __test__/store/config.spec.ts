@@ -110,7 +110,7 @@ const WRONG: Record<string, unknown[]> = {
     ]),
   ),
   recordVersion: [...NEVER, '2', true, 0, 3, 1.5, new Number(2), [2]],
-  acceptVersions: [...NEVER, 1, '1', true, [2], ['1'], [1, 3], [1, null], [[1]], { 0: 1, length: 1 }, new Set([1])],
+  acceptVersions: [...NEVER, 1, '1', true, [2], ['1'], [1, 3], [0], [1, -1], [1, null], [[1]], { 0: 1, length: 1 }, new Set([1])],
   encryptionContext: [
     ...NO_OBJECTS,
     'app',
@@ -284,6 +284,8 @@ describe('the configuration', () => {
       { recordVersion: 1, acceptVersions: [1] },
       { recordVersion: 2, acceptVersions: [2] },
       { recordVersion: 2, acceptVersions: [2, 1] },
+      { recordVersion: 1, acceptVersions: [0, 1] },
+      { recordVersion: 2, acceptVersions: [2, 0, 0] },
       { encryptionContext: {} },
       { encryptionContext: { app: 'gateway', Purpose: 'mine', 'clé 🙂': 'ü' } },
       { hashSessionIds: false },

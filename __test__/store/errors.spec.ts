@@ -377,6 +377,7 @@ describe('the errors', () => {
     // Which actions a method needs. A policy with these, and no others, must do.
     const needs: Record<Method, string[]> = {
       get: ['dynamodb:GetItem', 'kms:Decrypt'],
+      take: ['dynamodb:GetItem', 'kms:Decrypt', 'dynamodb:DeleteItem'],
       record: ['dynamodb:GetItem'],
       set: ['kms:GenerateDataKey', 'dynamodb:PutItem'],
       touch: ['dynamodb:UpdateItem'],
@@ -516,7 +517,7 @@ describe('the errors', () => {
           for (const method of ['get', 'record', 'set', 'touch', 'destroy'] as const) {
             const secrets = typeof sid === 'string' && sid.length > 3 ? [sid] : [];
             const error = await stage.provoke('ERR_CONFIG', store, method, { sid, session: { cookie: {}, token: '' }, secrets });
-            assertSays(error, 'session id');
+            assertSays(error, 'id must');
           }
         }
         assert.deepEqual(await stage.backend.aws.calls(), {});

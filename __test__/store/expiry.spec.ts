@@ -301,10 +301,10 @@ for (const { name, start } of backends) {
       const store = backend.store();
       const session = { cookie: { expires: null, path: '/' } };
       await store.set('browser session', session);
-      mock.timers.tick(90_000);
+      mock.timers.tick(9_000_000);
       await store.touch('browser session', session);
       assert.deepStrictEqual(await store.get('browser session'), session);
-      assert.equal((await store.record('browser session'))!.ttl, NOW_SECONDS + 90 + WEEK);
+      assert.equal((await store.record('browser session'))!.ttl, NOW_SECONDS + 9000 + WEEK);
     });
 
     it('a touch of a missing session succeeds and creates nothing', async () => {

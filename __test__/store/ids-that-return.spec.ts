@@ -40,9 +40,30 @@ for (const { name, start } of backends) {
     /** Who has the session of the id now. */
     const user = async (store: DynamoDBSessionStore, sid = 'device-1') => (await store.get(sid))?.user;
 
-    for (const [kind, cookie] of Object.entries(COOKIES)) {
-      const idGenerator = () => 'device-1';
+    const idGenerator = () => 'device-1';
 
+    /** A request that changes the session is held until `finish`; meanwhile its user has logged out. */
+    async function slowRequestAndLogout(t: TestContext, cookie: FastifySessionOptions['cookie']) {
+      const gate = new Gate();
+      const { store, browser } = await serve(t, { idGenerator, cookie }, (app) =>
+        app.post('/slow', async (request) => {
+          await gate.wait();
+          request.session.note = 'of the slow request';
+          return {};
+        }),
+      );
+      await browser.post('/login/ada');
+      const slow = sameBrowser(browser, browser.origin).post('/slow');
+      await gate.reached;
+      await browser.post('/logout');
+      const finish = async () => {
+        gate.open();
+        await slow;
+      };
+      return { store, browser, finish };
+    }
+
+    for (const [kind, cookie] of Object.entries(COOKIES)) {
       it(`with ${kind}: who logs in again after a logout is logged in, with and without the old cookie`, async (t) => {
         const { store, browser } = await serve(t, { idGenerator, cookie });
         await browser.post('/login/ada');
@@ -82,39 +103,15 @@ for (const { name, start } of backends) {
       });
 
       it(`with ${kind}: a slow request that began before a logout does not bring its session back`, async (t) => {
-        const gate = new Gate();
-        const { store, browser } = await serve(t, { idGenerator, cookie }, (app) =>
-          app.post('/slow', async (request) => {
-            await gate.wait();
-            request.session.note = 'of the slow request';
-            return {};
-          }),
-        );
-        await browser.post('/login/ada');
-        const slow = sameBrowser(browser, browser.origin).post('/slow');
-        await gate.reached;
-        await browser.post('/logout');
-        gate.open();
-        await slow;
+        const { store, finish } = await slowRequestAndLogout(t, cookie);
+        await finish();
         assert.equal(await store.get('device-1'), null);
       });
 
       it(`with ${kind}: a slow request that began before a logout writes nothing over the login that followed it`, async (t) => {
-        const gate = new Gate();
-        const { store, browser } = await serve(t, { idGenerator, cookie }, (app) =>
-          app.post('/slow', async (request) => {
-            await gate.wait();
-            request.session.note = 'of the slow request';
-            return {};
-          }),
-        );
-        await browser.post('/login/ada');
-        const slow = sameBrowser(browser, browser.origin).post('/slow');
-        await gate.reached;
-        await browser.post('/logout');
+        const { store, browser, finish } = await slowRequestAndLogout(t, cookie);
         await new Browser(browser.origin).post('/login/bob');
-        gate.open();
-        await slow;
+        await finish();
         const session = await store.get('device-1');
         assert.deepEqual([session?.user, session?.note], ['bob', undefined]);
       });

@@ -22,7 +22,8 @@ interface Window {
 }
 
 const windows: Record<string, Window> = {
-  'by default': { config: {}, nothing: 59, moves: 60 },
+  'by default': { config: {}, nothing: 6047, moves: 6048 },
+  'with touchAfter 60': { config: { touchAfter: 60 }, nothing: 59, moves: 60 },
   'with touchAfter 5': { config: { touchAfter: 5 }, nothing: 4, moves: 5 },
   'with touchAfter 3600': { config: { touchAfter: 3600 }, nothing: 3599, moves: 3600 },
   'with touchAfter 3600 and a lifetime of 10 minutes': {
@@ -30,12 +31,13 @@ const windows: Record<string, Window> = {
     nothing: 59,
     moves: 60,
   },
-  'with a lifetime of 5 minutes': { config: { ttlSeconds: 300 }, nothing: 29, moves: 30 },
-  'with a lifetime of 100 seconds': { config: { ttlSeconds: 100 }, nothing: 9, moves: 10 },
+  'with a lifetime of 30 minutes': { config: { ttlSeconds: 1800 }, nothing: 17, moves: 18 },
+  'with touchAfter 60 and a lifetime of 5 minutes': { config: { touchAfter: 60, ttlSeconds: 300 }, nothing: 29, moves: 30 },
+  'with a lifetime of 200 seconds': { config: { ttlSeconds: 200 }, nothing: 1, moves: 2 },
   'with a lifetime of 10 seconds': { config: { ttlSeconds: 10 }, nothing: 0, moves: 1 },
   'with touchAfter 0': { config: { touchAfter: 0 }, nothing: 0, moves: 1 },
   'with touchAfter 0.5': { config: { touchAfter: 0.5 }, nothing: 0, moves: 1 },
-  'with a function ttlSeconds that gives 5 minutes': { config: { ttlSeconds: () => 300 }, nothing: 29, moves: 30 },
+  'with a function ttlSeconds that gives 5 minutes': { config: { ttlSeconds: () => 300 }, nothing: 2, moves: 3 },
 };
 
 for (const { name, start } of backends) {
@@ -98,6 +100,7 @@ for (const { name, start } of backends) {
         let seconds = 3600;
         const seen: unknown[] = [];
         const { sid, store, session } = await saved({
+          touchAfter: 60,
           ttlSeconds(given) {
             seen.push(given);
             return seconds;
@@ -116,9 +119,9 @@ for (const { name, start } of backends) {
     }
 
     it('the window counts from what get has read, not from what this store has written', async () => {
-      const { sid, store, session } = await saved({});
+      const { sid, store, session } = await saved({ touchAfter: 60 });
       mock.timers.setTime(NOW + 60_000);
-      const other = backend.store();
+      const other = backend.store({ touchAfter: 60 });
       const theirs = (await other.get(sid))!;
       assert.deepEqual(await outcomes(other, () => other.set(sid, theirs)), { extended: 1 });
       // The first store reads again, as every request does, and has nothing to move.

@@ -20,30 +20,12 @@ import {
   seconds,
   type Version,
 } from '../support/record-reader.ts';
+import { SESSIONS } from '../support/sample-sessions.ts';
 
 /** Not on a whole second, so that rounding shows. */
 const NOW = Date.UTC(2030, 0, 15, 12, 0, 0, 250);
 const NOW_SECONDS = Math.floor(NOW / 1000);
 const V2: SessionStoreConfig = { recordVersion: 2 };
-
-const SESSIONS: Record<string, object> = {
-  'of a framework': {
-    cookie: { path: '/', httpOnly: true, originalMaxAge: 604_800_000, expires: '2030-01-22T12:00:00.000Z' },
-    user: { id: 7, name: 'Ada' },
-    tokens: { google: { access_token: 'ya29.a0', scope: ['email', 'profile'], expires_in: 3599 } },
-  },
-  'that is empty': {},
-  'with every kind of JSON value': {
-    null: null,
-    true: true,
-    number: -1.5e-7,
-    text: '',
-    list: [1, [2, []], {}],
-    deep: { a: { b: {} } },
-  },
-  'with text of all kinds': { text: 'ünï © 漢字 🙂 \u0000 \u2028 \ufeff \\ " </script>', 'clé 🙂': 'schlüssel' },
-  'of 300,000 bytes': { cookie: {}, blob: 'é'.repeat(150_000) },
-};
 
 /** Turns the clock to this many seconds after the start. */
 function turn(secondsLater: number): void {

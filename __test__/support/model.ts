@@ -8,7 +8,8 @@ import { type Content, contentOf, endOf, expiresOf, isSame, plain } from './sess
 /** What the stores of one run share. */
 export interface Settings {
   onConflict: 'overwrite' | 'error' | 'drop';
-  touchAfter: number;
+  /** Left out, it is 1 % of the lifetime. */
+  touchAfter: number | undefined;
   ttlSeconds: number;
   recordVersion: 1 | 2;
 }
@@ -49,7 +50,7 @@ const SHORT_LIFE = 2000;
 export class StoreModel {
   /** Session id to its latest record. */
   readonly recent = new Map<string, Mark | 'gone'>();
-  readonly counts: SessionStoreStats['sessions'] = { written: 0, extended: 0, unchanged: 0, gone: 0, conflicts: 0 };
+  readonly counts: SessionStoreStats['sessions'] = { written: 0, extended: 0, unchanged: 0, gone: 0, taken: 0, conflicts: 0 };
   readonly conflicts: SessionConflict[] = [];
 }
 
@@ -286,7 +287,9 @@ export class Model {
 
   /** Which way the end of an unchanged session is to move. */
   #due(mark: Mark, end: End, now: number): 'back' | 'on' | 'no' {
-    const window = Math.min(this.settings.touchAfter * 1000, (end.exact - now) / 10);
+    const { touchAfter } = this.settings;
+    const life = end.exact - now;
+    const window = touchAfter === undefined ? life / 100 : Math.min(touchAfter * 1000, life / 10);
     // While ttl is the cookie's end rounded up, the finer instant decides.
     const isFiner = mark.ends !== undefined && mark.ends !== mark.ttl * 1000;
     const gained = isFiner ? end.exact - mark.ends! : (end.ttl - mark.ttl) * 1000;

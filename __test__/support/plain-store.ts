@@ -44,9 +44,13 @@ export class PlainStore {
   }
 
   /** The data key inside a wrapped one. */
-  async dataKey(encryptedKey: string): Promise<Uint8Array> {
+  async dataKey(encryptedKey: string, context?: Record<string, string>): Promise<Uint8Array> {
     const reply = await this.kms.send(
-      new DecryptCommand({ KeyId: this.keyArn, CiphertextBlob: Buffer.from(encryptedKey, 'base64') }),
+      new DecryptCommand({
+        KeyId: this.keyArn,
+        CiphertextBlob: Buffer.from(encryptedKey, 'base64'),
+        EncryptionContext: context,
+      }),
     );
     return reply.Plaintext!;
   }

@@ -54,7 +54,7 @@ export function planOf(seed: number, profile: Profile): Plan {
   const lifetime = profile.short ? random.pick([1, 2, 3, 20]) : random.pick([300, HOUR, 14 * 24 * HOUR]);
   const settings: Settings = {
     onConflict: random.pick(['overwrite', 'overwrite', 'error', 'drop']),
-    touchAfter: random.pick([0, 5, 60, 60, 600]),
+    touchAfter: random.pick([0, 5, 60, undefined, 600]),
     ttlSeconds: profile.short ? random.pick([lifetime, HOUR]) : random.pick([lifetime, lifetime, 600, 7 * 24 * HOUR]),
     recordVersion: random.pick([1, 1, 2]),
   };
@@ -109,6 +109,8 @@ function advanceOf(random: Random, lifetime: number): number {
     5,
     59,
     61,
+    lifetime / 100 - 1,
+    lifetime / 100 + 1,
     lifetime / 10,
     lifetime / 10 + 1,
     lifetime / 2,

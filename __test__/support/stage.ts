@@ -30,14 +30,14 @@ export function subject(): Subject {
   return { sid, session: { cookie: {}, token }, secrets: [sid, token] };
 }
 
-const OF_A_SESSION = ['get', 'record', 'set', 'touch', 'destroy', 'update', 'withLock'] as const;
+const OF_A_SESSION = ['get', 'take', 'record', 'set', 'touch', 'destroy', 'update', 'withLock'] as const;
 const OF_THE_STORE = ['all', 'ids', 'length', 'clear', 'ping'] as const;
 export type Method = (typeof OF_A_SESSION)[number] | (typeof OF_THE_STORE)[number];
 export const METHODS: Method[] = [...OF_A_SESSION, ...OF_THE_STORE];
 
 export function call(store: DynamoDBSessionStore, method: Method, { sid, session }: Subject): Promise<unknown> {
   if (method === 'set' || method === 'touch') return store[method](sid, session);
-  if (method === 'get' || method === 'record' || method === 'destroy') return store[method](sid);
+  if (method === 'get' || method === 'take' || method === 'record' || method === 'destroy') return store[method](sid);
   if (method === 'update') return store.update(sid, () => ({ ...session, updated: true }));
   if (method === 'withLock') return store.withLock(sid, () => {}, { waitSeconds: 0 });
   return store[method]();

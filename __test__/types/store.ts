@@ -4,16 +4,24 @@ import type { EventEmitter } from 'node:events';
 import {
   AWS_REGION,
   type AwsClientHandle,
+  createEnvelope,
   DynamoDBSessionStore,
   decryptSessionData,
   docClient,
   type EncryptedSessionRecord,
   type EncryptionResult,
+  type Envelope,
+  type EnvelopeConfig,
+  type EnvelopeStats,
   encryptSessionData,
   type KeyCacheLimits,
   KMS_KEY_ARN,
   kmsClient,
   type SESSIONS_TABLE,
+  type SealedEnvelope,
+  SealedStore,
+  type SealedStoreConfig,
+  type SealedStoreStats,
   type SessionData,
   type SessionStoreConfig,
   SessionStoreError,
@@ -43,7 +51,7 @@ const everything: Required<SessionStoreConfig> = {
   prefix: 'app:',
   keyCache: false,
   recordVersion: 2,
-  acceptVersions: [1, 2],
+  acceptVersions: [0, 1, 2],
   encryptionContext: { app: 'gateway' },
   hashSessionIds: { secret: 'a secret of the tests' },
   touchAfter: 60,
@@ -93,6 +101,8 @@ new DynamoDBSessionStore({ keyCache: 'no' });
 new DynamoDBSessionStore({ keyCache: { maxAge: 60 } });
 // @ts-expect-error a version that there is not
 new DynamoDBSessionStore({ recordVersion: 3 });
+// @ts-expect-error a version that no record is written in
+new DynamoDBSessionStore({ recordVersion: 0 });
 // @ts-expect-error one version that there is not
 new DynamoDBSessionStore({ acceptVersions: [2, 3] });
 // @ts-expect-error a context with a number
@@ -147,6 +157,8 @@ export async function promises(): Promise<void> {
   same<typeof ids, string[]>(true);
   const length = await store.length();
   same<typeof length, number>(true);
+  const taken = await store.take('id');
+  same<typeof taken, SessionData | null>(true);
   const record = await store.record('id');
   same<typeof record, EncryptedSessionRecord | null>(true);
   void [first];
@@ -161,6 +173,7 @@ const done = [
   store.set('id', session, () => {}),
   store.set('id', session, undefined),
   store.touch('id', session, (error) => void error),
+  store.take('id', (error, taken) => void [error, taken]),
   store.destroy('id', (error) => void error),
   store.destroy('id', undefined),
   store.all((error, sessions) => void [error, sessions]),
@@ -264,6 +277,73 @@ export async function refreshed(sid: string, held: object): Promise<number> {
     waitSeconds: 0,
     signal: AbortSignal.timeout(1),
   });
+}
+
+// Items that are no sessions
+
+interface PendingLogin {
+  state: string;
+  tries: number;
+}
+const allOfItems: Required<SealedStoreConfig> = {
+  tableName: 'sessions',
+  ttlSeconds: 600,
+  kmsKeyArn: KMS_KEY_ARN,
+  region: AWS_REGION,
+  endpoint: 'http://127.0.0.1:8000',
+  dynamodbEndpoint: 'http://127.0.0.1:8000',
+  kmsEndpoint: 'http://127.0.0.1:8001',
+  profile: 'live',
+  roleArn: 'arn:aws:iam::232282424912:role/store',
+  prefix: 'code:',
+  keyCache: false,
+  recordVersion: 2,
+  acceptVersions: [1, 2],
+  encryptionContext: { app: 'gateway' },
+  hashSessionIds: false,
+  onIntegrityFailure: 'destroy',
+  timeouts: { callMillis: 5000 },
+  maxCallsInFlight: 1000,
+  logger: console,
+  kmsClient,
+  docClient,
+  local: { path: './.sessions' },
+};
+const logins = new SealedStore<PendingLogin>(allOfItems);
+new SealedStore();
+// @ts-expect-error an option of session stores
+new SealedStore({ touchAfter: 60 });
+// @ts-expect-error an option of session stores
+new SealedStore({ guardReplies: false });
+// @ts-expect-error a function of sessions
+new SealedStore({ ttlSeconds: () => 60 });
+export async function itemCalls(login: PendingLogin): Promise<void> {
+  same<void, Awaited<ReturnType<typeof logins.put>>>(true);
+  await logins.put('id', login, { ttlSeconds: 60 });
+  const found = await logins.get('id');
+  same<typeof found, PendingLogin | null>(true);
+  const taken = await logins.take('id');
+  same<typeof taken, PendingLogin | null>(true);
+  const updated = await logins.update('id', (value) => void value.tries++, { deadlineSeconds: 1 });
+  same<typeof updated, PendingLogin | null>(true);
+  await logins.update('id', async (value) => ({ ...value, tries: 0 }));
+  await new SealedStore<number>().update('id', (count) => count + 1);
+  const result = await logins.withLock('id', (signal) => signal.aborted, { waitSeconds: 0 });
+  same<typeof result, boolean>(true);
+  same<string[], Awaited<ReturnType<typeof logins.ids>>>(true);
+  const { items, sessions }: SealedStoreStats & { sessions?: undefined } = logins.stats();
+  same<typeof items, { written: number; taken: number; conflicts: number }>(true);
+  void sessions;
+  await logins.delete('id');
+  await logins.close();
+  // @ts-expect-error a value of another type
+  await logins.put('id', { state: 'x' });
+  // @ts-expect-error an option that there is not
+  await logins.put('id', login, { ttl: 60 });
+  // @ts-expect-error what an assignment gives is not the value
+  await logins.update('id', (value) => (value.tries = 1));
+  // @ts-expect-error no callbacks
+  logins.get('id', () => {});
 }
 
 // Errors
@@ -415,3 +495,37 @@ same<typeof KMS_KEY_ARN | typeof SESSIONS_TABLE | typeof AWS_REGION, string>(tru
 same<typeof kmsClient | typeof docClient, AwsClientHandle>(true);
 const logger: SessionStoreLogger = console;
 void logger;
+
+// An envelope gives back what it was given.
+export async function boundEnvelope(): Promise<void> {
+  const envelope: Envelope = createEnvelope({
+    kmsKeyArn: ['arn:aws:kms:eu-west-1:111122223333:alias/x'],
+    region: 'eu-west-1',
+    roleArn: 'arn:aws:iam::232282424912:role/store',
+    profile: undefined,
+    kmsEndpoint: 'http://127.0.0.1:8001',
+    encryptionContext: { app: 'gateway' },
+    keyCache: 'strict',
+    timeouts: { callMillis: 1000 },
+    maxCallsInFlight: 10,
+    logger: console,
+    local: { path: './sessions' },
+  } satisfies EnvelopeConfig);
+  const sealedText: SealedEnvelope<'text'> = await envelope.encrypt('text', { context: { user: 'ada' } });
+  const sealedBytes: SealedEnvelope<'bytes'> = await envelope.encrypt(Buffer.from('bytes'));
+  const sealedAny: SealedEnvelope = sealedText;
+  const openedText: string = await envelope.decrypt(sealedText, { context: undefined });
+  const openedBytes: Uint8Array = await envelope.decrypt(sealedBytes);
+  const openedAny: string | Uint8Array = await envelope.decrypt(sealedAny);
+  const envelopeStats: EnvelopeStats = envelope.stats();
+  same<Promise<void>, ReturnType<typeof envelope.close>>(true);
+  console.log(openedText, openedBytes, openedAny, envelopeStats.requests.kms.sent);
+  // @ts-expect-error the type is not known
+  sealedText.iv = await envelope.decrypt(sealedAny);
+  // @ts-expect-error numbers in a context
+  envelope.encrypt('text', { context: { user: 7 } });
+  // @ts-expect-error another kind of data
+  envelope.encrypt(7);
+  // @ts-expect-error an option of the store
+  createEnvelope({ tableName: 'sessions' });
+}

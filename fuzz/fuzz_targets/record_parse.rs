@@ -77,6 +77,7 @@ impl Record {
                 salt,
                 commitment,
             }),
+            unversioned: false,
         };
         record.to_item()
     }

@@ -8,7 +8,8 @@ const { version } = require('../../package.json');
 /**
  * The commands: what each is for, in a line, and where it is. `run(arguments)` gives the exit
  * status.
- * @type {Record<string, { summary: string, load: () => { run: (args: string[]) => Promise<number> } }>}
+ * @type {Record<string, { summary: string,
+ *   load: () => { run: (args: string[]) => Promise<number> } }>}
  */
 const COMMANDS = {
   'check-replies': {

@@ -1,8 +1,10 @@
 'use strict';
 
 /**
- * @typedef {any} Application an instance of Fastify; what is overridden here is no part of its types
- * @typedef {(target: any, name: string) => any} Wrap gives a function that is called in place of `target`
+ * @typedef {any} Application an instance of Fastify. Its types do not include what is overridden
+ *   here.
+ * @typedef {(target: any, name: string) => any} Wrap gives a function that is called in place of
+ *   `target`
  */
 
 /** The hooks that can keep a request from its handler. */
@@ -73,8 +75,8 @@ function isHeadOf(route, previous) {
  * Wraps every function of an application that can answer a request.
  *
  * @param {Application} app a Fastify instance; covers its plugins
- * @param {{ hook: Wrap, handler: Wrap, errorHandler: Wrap, onSend: (target: any) => any }} wrap each takes a function
- * and its name, and gives the wrapped one
+ * @param {{ hook: Wrap, handler: Wrap, errorHandler: Wrap, onSend: (target: any) => any }} wrap each
+ *   takes a function and its name, and gives the wrapped one
  */
 function wrapPlaces(app, wrap) {
   const { addHook, setErrorHandler, setNotFoundHandler } = app;

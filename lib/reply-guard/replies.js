@@ -98,7 +98,8 @@ function callOnSend(hook, self, args) {
  * and before it sends again.
  *
  * @param {Application} app a Fastify instance; covers its plugins
- * @param {{ active: boolean, giveUp: (name: string) => void }} guard whether to do so now; is told of what the application decorates its replies with
+ * @param {{ active: boolean, giveUp: (name: string) => void }} guard whether to do so now. It
+ *   is told of what the application decorates its replies with.
  */
 function guardSending(app, guard) {
   const { prototype, props } = replyClass(app);

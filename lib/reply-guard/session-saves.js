@@ -4,7 +4,8 @@ const { isFastifySession } = require('../fastify-session.js');
 
 /**
  * @typedef {object} Watch
- * @property {boolean} saving whether the hook has begun to save the session, and the store has not called back yet.
+ * @property {boolean} saving whether the hook has begun to save the session, and the store has not
+ *   called back yet.
  * @property {() => void} stop gives the session its own `save` again.
  */
 

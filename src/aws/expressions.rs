@@ -7,8 +7,11 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 
 use super::attributes::attribute_value;
+use crate::record::kind::{ITEM, KIND, Kind};
 use crate::record::lease::{LEASE_UNTIL, OWNER};
-use crate::record::{AUTH_TAG, NOT_AFTER, RECORD_ATTRIBUTES, SESSION_ID, TTL};
+use crate::record::{
+    AUTH_TAG, NOT_AFTER, RECORD_ATTRIBUTES, SESSION_ID, TTL, UNVERSIONED_ATTRIBUTES, VERSION,
+};
 use crate::store::session_table::{Condition, Scan};
 use crate::time::EpochSeconds;
 
@@ -84,10 +87,21 @@ pub(super) fn filter_expression(scan: &Scan) -> Expression {
         names: names(RECORD_ATTRIBUTES),
         ..Expression::default()
     };
-    let mut terms: Vec<String> = RECORD_ATTRIBUTES
-        .iter()
-        .map(|mark| format!("attribute_exists(#{mark})"))
-        .collect();
+    let mut ours = all_exist(&RECORD_ATTRIBUTES);
+    if scan.unversioned {
+        let unversioned = all_exist(&UNVERSIONED_ATTRIBUTES);
+        ours = format!("({ours} OR attribute_not_exists(#{VERSION}) AND {unversioned})");
+        filter.names.extend(names(UNVERSIONED_ATTRIBUTES));
+    }
+    let mut terms = vec![ours];
+    let kind = match scan.kind {
+        Kind::Session => "(attribute_not_exists(#kind) OR #kind <> :kind)",
+        Kind::Item => "#kind = :kind",
+    };
+    terms.push(kind.to_owned());
+    filter.names.extend(names([KIND]));
+    let item = AttributeValue::S(ITEM.to_owned());
+    filter.values.insert(":kind".to_owned(), item);
     if !scan.prefix.is_empty() {
         terms.push("begins_with(#sessionId, :prefix)".to_owned());
         filter.names.extend(names([SESSION_ID]));
@@ -105,6 +119,14 @@ pub(super) fn filter_expression(scan: &Scan) -> Expression {
     }
     filter.text = Some(terms.join(" AND "));
     filter
+}
+
+fn all_exist(names: &[&str]) -> String {
+    let terms: Vec<String> = names
+        .iter()
+        .map(|name| format!("attribute_exists(#{name})"))
+        .collect();
+    terms.join(" AND ")
 }
 
 /// Placeholders for attribute names, some of which are reserved words.

@@ -4,37 +4,36 @@
 //! A failure is a value ([`Failure`]), never a rejected promise, because napi's errors cannot carry
 //! the store's codes. The facade (`lib/`) turns it into a `SessionStoreError`.
 
+mod envelope;
+mod host;
 mod objects;
 mod replies;
 mod runtime;
 
-use std::collections::HashMap;
-use std::future::pending;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::TryFutureExt;
-use napi::bindgen_prelude::{Either, FnArgs, Function, ToNapiValue};
+use napi::bindgen_prelude::{Either, FnArgs, Function};
 use napi::{Env, Result as NapiResult};
 use napi_derive::napi;
 
+use host::Host;
 use objects::{
-    Envelope, Failure, KeyCacheStats, KnownSession, LeaseReply, RequestStats, SaveReply, Session,
+    Failure, KeyCacheStats, KnownSession, LeaseReply, RequestStats, SaveReply, Session,
     StoredRecord,
 };
-use replies::{Replies, Slot};
+use replies::Slot;
 
 use crate::assembly;
-use crate::aws::{KmsKeys, Timeouts};
-use crate::call::{self, Requests};
-use crate::closable::{Closable, InUse};
+use crate::call;
 use crate::config::{DEFAULT_REGION, Environment, StoreConfig};
 use crate::crypto::plaintext::Plaintext;
 use crate::error::{Error, Result};
 use crate::keys::cache::{CacheCounters, Clock};
+use crate::record::kind::Kind;
 use crate::record::mark::{Content, Mark, cookie_hash};
-use crate::standalone_envelope;
 use crate::store::{
     Attempt, Comparison, End, Known, Lifetime, Lookup, OnConflict, Outlook, Save, SessionStore,
 };
@@ -82,91 +81,49 @@ fn reply<T, U>(result: Result<T>, convert: impl FnOnce(T) -> U) -> Reply<U> {
     })
 }
 
-async fn with_default_keys<T>(
-    variables: &Variables,
-    work: impl AsyncFnOnce(KmsKeys) -> Result<T>,
-) -> Result<T> {
-    call::guarded(async {
-        let keys = assembly::default_keys(&environment(variables))?;
-        call::within(Some(Timeouts::DEFAULT.call), Arc::default(), work(keys)).await
-    })
-    .await
-}
-
-/// Seals a text under a new data key of the environment's KMS key.
-#[napi]
-#[allow(clippy::implicit_hasher)] // napi makes the map
-pub async fn encrypt(data: String, variables: Variables) -> Reply<Envelope> {
-    let plaintext = Plaintext::new(data.into_bytes());
-    let result = with_default_keys(&variables, async |keys| {
-        standalone_envelope::encrypt(&keys, plaintext).await
-    });
-    reply(result.await, |sealed| Envelope {
-        encrypted_data: sealed.encrypted_data,
-        encrypted_key: sealed.encrypted_key,
-        iv: sealed.iv,
-        auth_tag: sealed.auth_tag,
-    })
-}
-
-/// Opens what `encrypt` gave.
-#[napi]
-#[allow(clippy::implicit_hasher)] // as above
-pub async fn decrypt(
-    encrypted_data: String,
-    encrypted_key: String,
-    iv: String,
-    auth_tag: String,
-    variables: Variables,
-) -> Reply<Plaintext<String>> {
-    let data = standalone_envelope::EncryptionResult {
-        encrypted_data,
-        encrypted_key,
-        iv,
-        auth_tag,
-    };
-    let result = with_default_keys(&variables, async |keys| {
-        standalone_envelope::decrypt(&keys, &data).await
-    });
-    reply(result.await, |text| text)
+fn found(lookup: Lookup) -> Option<Session> {
+    match lookup {
+        Lookup::Missing => None,
+        Lookup::Ended => Some(Session::ended()),
+        Lookup::Found(session) => Some(session.into()),
+    }
 }
 
 /// A store that JavaScript holds.
 #[napi]
 pub struct NativeStore {
-    store: Closable<SessionStore>,
-    replies: Arc<Replies>,
+    host: Host<SessionStore>,
     cache_counters: CacheCounters,
-    requests: Arc<Requests>,
     lifetime: Lifetime,
-    call_timeout: Option<Duration>,
 }
 
 /// Checks the options (JSON) and makes a store; does no I/O. `deliver` is called with the replies
 /// to its calls, as an array: the number of a call, its reply, and so on. It must not throw. It
-/// must not hold a reference to the store, or neither is ever freed.
+/// must not hold a reference to the store, or neither is ever freed. `items` makes a store of items
+/// that are no sessions.
 #[napi(
     catch_unwind,
-    ts_args_type = "options: string, variables: Record<string, string>, deliver: (replies: unknown[]) => void"
+    ts_args_type = "options: string, variables: Record<string, string>, deliver: (replies: unknown[]) => void, items?: boolean"
 )]
 #[allow(clippy::needless_pass_by_value, clippy::implicit_hasher)] // napi hands over what it made
 pub fn open_store(
     options: String,
     variables: Variables,
     deliver: Function<'_, FnArgs<(Vec<Slot>,)>, ()>,
+    items: Option<bool>,
 ) -> NapiResult<Either<NativeStore, Failure>> {
-    let opened = StoreConfig::parse(&options, &environment(&variables)).and_then(|config| {
+    let opened = StoreConfig::parse(&options, &environment(&variables)).and_then(|mut config| {
+        if items == Some(true) {
+            config.kind = Kind::Item;
+        }
         let (lifetime, call_timeout) = (config.lifetime, config.call_timeout());
         Ok((assembly::session_store(config)?, lifetime, call_timeout))
     });
     Ok(match opened {
         Ok((store, lifetime, call_timeout)) => Either::A(NativeStore {
             cache_counters: store.cache_counters(),
-            store: Closable::new(store),
-            replies: Replies::to(&deliver)?,
-            requests: Arc::default(),
+            host: Host::new(store, call_timeout, &deliver)?,
             lifetime,
-            call_timeout,
         }),
         Err(error) => Either::B(error.into()),
     })
@@ -183,12 +140,13 @@ pub async fn holds_content(mark: String, json: String) -> Reply<bool> {
     reply(compared.await, |same| same)
 }
 
-/// Whether this is the first call of this function in the process, in any of its threads. Used for
-/// a warning that is given once a process.
-#[napi]
-pub fn first_without_record_version() -> bool {
-    static SAID: AtomicBool = AtomicBool::new(false);
-    !SAID.swap(true, Ordering::Relaxed)
+/// Whether this is the first call with this text in the process, in any of its threads. Used for
+/// warnings that are given once a process.
+#[napi(catch_unwind)]
+pub fn first_in_process(text: String) -> bool {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    said.insert(text)
 }
 
 /// For tests: advances the clock of the ages of cached data keys and of the revocation checks. The
@@ -214,13 +172,10 @@ impl NativeStore {
         now: f64,
         waited: Option<f64>,
     ) -> NapiResult<()> {
-        self.run_within(self.left(waited), env, call, move |store| async move {
-            Ok(match store.get(&sid, EpochMillis(now)).await? {
-                Lookup::Missing => None,
-                Lookup::Ended => Some(Session::ended()),
-                Lookup::Found(session) => Some(session.into()),
+        self.host
+            .run_within(self.host.left(waited), env, call, move |store| async move {
+                Ok(found(store.get(&sid, EpochMillis(now)).await?))
             })
-        })
     }
 
     #[napi(catch_unwind)]
@@ -241,7 +196,7 @@ impl NativeStore {
         let end = self.end(now, ttl_seconds, cookie_expires);
         let attempt = Attempt::default();
         let sent = attempt.clone();
-        let work = self.store.enter().map(|store| async move {
+        let work = self.host.enter().map(|store| async move {
             let keep_end = known.as_ref().and_then(|known| known.keep_end) == Some(true);
             let strict = known.as_ref().and_then(|known| known.strict) == Some(true);
             let known = known.map_or(Ok(Known::Nothing), KnownSession::baseline)?;
@@ -270,12 +225,12 @@ impl NativeStore {
             };
             Ok(SaveReply::from(saved))
         });
-        let saved = self.within(self.left(waited), work);
+        let saved = self.host.within(self.host.left(waited), work);
         let saved = saved.map_err(move |error| Failure {
             attempt: sent.in_doubt().as_ref().map(Mark::encode),
             ..error.into()
         });
-        self.replies.run(env, call, saved)
+        self.host.start(env, call, saved)
     }
 
     /// What saving a session of the record `mark` will have to do: `write`, `extend`, `shorten` or
@@ -354,10 +309,11 @@ impl NativeStore {
     ) -> NapiResult<()> {
         let end = self.end(now, ttl_seconds, cookie_expires);
         let now = EpochMillis(now);
-        self.run_within(self.left(waited), env, call, move |store| async move {
-            let known = known.map_or(Ok(Known::Nothing), KnownSession::baseline)?;
-            Ok(SaveReply::from(store.touch(&sid, now, end?, known).await?))
-        })
+        self.host
+            .run_within(self.host.left(waited), env, call, move |store| async move {
+                let known = known.map_or(Ok(Known::Nothing), KnownSession::baseline)?;
+                Ok(SaveReply::from(store.touch(&sid, now, end?, known).await?))
+            })
     }
 
     #[napi(catch_unwind)]
@@ -371,7 +327,7 @@ impl NativeStore {
         until: f64,
     ) -> NapiResult<()> {
         let (now, until) = (EpochMillis(now), EpochMillis(until));
-        self.run(env, call, move |store| async move {
+        self.host.run(env, call, move |store| async move {
             Ok(LeaseReply::from(
                 store.take_lease(&sid, &owner, now, until).await?,
             ))
@@ -387,70 +343,92 @@ impl NativeStore {
         owner: String,
         until: f64,
     ) -> NapiResult<()> {
-        self.run(env, call, move |store| async move {
+        self.host.run(env, call, move |store| async move {
             store.renew_lease(&sid, &owner, EpochMillis(until)).await
         })
     }
 
     #[napi(catch_unwind)]
     pub fn release_lease(&self, env: Env, call: f64, sid: String, owner: String) -> NapiResult<()> {
-        self.run(env, call, move |store| async move {
+        self.host.run(env, call, move |store| async move {
             store.release_lease(&sid, &owner).await
         })
     }
 
     #[napi(catch_unwind)]
+    pub fn take(
+        &self,
+        env: Env,
+        call: f64,
+        sid: String,
+        now: f64,
+        waited: Option<f64>,
+    ) -> NapiResult<()> {
+        self.host
+            .run_within(self.host.left(waited), env, call, move |store| async move {
+                Ok(found(store.take(&sid, EpochMillis(now)).await?))
+            })
+    }
+
+    #[napi(catch_unwind)]
     pub fn destroy(&self, env: Env, call: f64, sid: String, waited: Option<f64>) -> NapiResult<()> {
-        self.run_within(self.left(waited), env, call, move |store| async move {
-            store.destroy(&sid).await
-        })
+        self.host
+            .run_within(self.host.left(waited), env, call, move |store| async move {
+                store.destroy(&sid).await
+            })
     }
 
     #[napi(catch_unwind)]
     pub fn destroy_unreadable(&self, env: Env, call: f64, sid: String) -> NapiResult<()> {
-        self.run(env, call, move |store| async move {
+        self.host.run(env, call, move |store| async move {
             store.destroy_unreadable(&sid).await
         })
     }
 
     #[napi(catch_unwind)]
     pub fn all(&self, env: Env, call: f64, now: f64) -> NapiResult<()> {
-        self.run_while_open(env, call, move |store| async move {
-            let sessions = store.all(EpochMillis(now)).await?;
-            Ok(sessions.into_iter().map(Session::named).collect::<Vec<_>>())
-        })
+        self.host
+            .run_while_open(env, call, move |store| async move {
+                let sessions = store.all(EpochMillis(now)).await?;
+                Ok(sessions.into_iter().map(Session::named).collect::<Vec<_>>())
+            })
     }
 
     #[napi(catch_unwind)]
     pub fn ids(&self, env: Env, call: f64, now: f64) -> NapiResult<()> {
-        self.run_while_open(env, call, move |store| async move {
-            store.ids(EpochMillis(now)).await
-        })
+        self.host
+            .run_while_open(env, call, move |store| async move {
+                store.ids(EpochMillis(now)).await
+            })
     }
 
     #[napi(catch_unwind)]
     #[allow(clippy::cast_precision_loss)] // a table of 2^53 sessions is not to be had
     pub fn length(&self, env: Env, call: f64, now: f64) -> NapiResult<()> {
-        self.run_while_open(env, call, move |store| async move {
-            Ok(store.length(EpochMillis(now)).await? as f64)
-        })
+        self.host
+            .run_while_open(env, call, move |store| async move {
+                Ok(store.length(EpochMillis(now)).await? as f64)
+            })
     }
 
     #[napi(catch_unwind)]
     pub fn clear(&self, env: Env, call: f64) -> NapiResult<()> {
-        self.run_while_open(env, call, |store| async move { store.clear().await })
+        self.host
+            .run_while_open(env, call, |store| async move { store.clear().await })
     }
 
     #[napi(catch_unwind)]
     pub fn ping(&self, env: Env, call: f64) -> NapiResult<()> {
-        self.run(env, call, |store| async move { store.ping().await })
+        self.host
+            .run(env, call, |store| async move { store.ping().await })
     }
 
     #[napi(catch_unwind)]
     pub fn record(&self, env: Env, call: f64, sid: String, waited: Option<f64>) -> NapiResult<()> {
-        self.run_within(self.left(waited), env, call, move |store| async move {
-            Ok(store.stored(&sid).await?.map(StoredRecord::from))
-        })
+        self.host
+            .run_within(self.host.left(waited), env, call, move |store| async move {
+                Ok(store.stored(&sid).await?.map(StoredRecord::from))
+            })
     }
 
     #[napi(catch_unwind)]
@@ -460,108 +438,21 @@ impl NativeStore {
 
     #[napi(catch_unwind)]
     pub fn request_stats(&self) -> RequestStats {
-        self.requests.as_ref().into()
+        self.host.requests.as_ref().into()
     }
 
     /// From now on, calls without a deadline have that of a call. `close` follows when the calls
     /// that wait for their turn have ended.
     #[napi(catch_unwind)]
     pub fn begin_close(&self) {
-        self.store.begin_close();
+        self.host.begin_close();
     }
 
     #[napi(catch_unwind)]
     pub fn close(&self, env: Env, call: f64) -> NapiResult<()> {
-        let closed = self.store.close();
-        let last = self.last_moment();
-        self.replies.run(env, call, async move {
-            if let Some(store) = closed.await {
-                store.close(last).await;
-            }
-            Ok(())
+        self.host.close(env, call, |store, last| async move {
+            store.close(last).await;
         })
-    }
-
-    /// Starts a call that ends at its deadline.
-    fn run<T, F>(
-        &self,
-        env: Env,
-        call: f64,
-        work: impl FnOnce(InUse<SessionStore>) -> F,
-    ) -> NapiResult<()>
-    where
-        T: ToNapiValue + Send + 'static,
-        F: Future<Output = Result<T>> + Send + 'static,
-    {
-        self.run_within(self.call_timeout, env, call, work)
-    }
-
-    /// Starts a call that ends after `limit`.
-    fn run_within<T, F>(
-        &self,
-        limit: Option<Duration>,
-        env: Env,
-        call: f64,
-        work: impl FnOnce(InUse<SessionStore>) -> F,
-    ) -> NapiResult<()>
-    where
-        T: ToNapiValue + Send + 'static,
-        F: Future<Output = Result<T>> + Send + 'static,
-    {
-        let work = self.within(limit, self.store.enter().map(work));
-        self.replies.run(env, call, work.map_err(Failure::from))
-    }
-
-    /// A call of the store. It counts as in flight as soon as it is made, also if `close` follows
-    /// at once.
-    fn within<T, F>(
-        &self,
-        limit: Option<Duration>,
-        work: Result<F>,
-    ) -> impl Future<Output = Result<T>> + Send + use<T, F>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T>> + Send + 'static,
-    {
-        let requests = self.requests.clone();
-        async move { call::within(limit, requests, work?).await }
-    }
-
-    /// Starts a call that reads the whole table. It can take long and has no deadline of its own:
-    /// each of its requests has one, and so has the whole call once the store is being closed.
-    fn run_while_open<T, F>(
-        &self,
-        env: Env,
-        call: f64,
-        work: impl FnOnce(InUse<SessionStore>) -> F,
-    ) -> NapiResult<()>
-    where
-        T: ToNapiValue + Send + 'static,
-        F: Future<Output = Result<T>> + Send + 'static,
-    {
-        let work = self.store.enter().map(work);
-        let (last, requests) = (self.last_moment(), self.requests.clone());
-        let work = async move { call::until(last, requests, work?).await };
-        self.replies.run(env, call, work.map_err(Failure::from))
-    }
-
-    /// Resolves when closing has lasted as long as the deadline of one call.
-    fn last_moment(&self) -> impl Future<Output = ()> + use<> {
-        let (closing, limit) = (self.store.closing(), self.call_timeout);
-        async move {
-            let since = closing.await;
-            match limit {
-                Some(limit) => tokio::time::sleep_until(since + limit).await,
-                None => pending().await,
-            }
-        }
-    }
-
-    /// How much of its deadline is left to a call that has waited for its turn.
-    fn left(&self, waited: Option<f64>) -> Option<Duration> {
-        let waited = Duration::try_from_secs_f64(waited.unwrap_or(0.0) / 1000.0);
-        self.call_timeout
-            .map(|limit| limit.saturating_sub(waited.unwrap_or_default()))
     }
 
     fn outlook(
@@ -574,7 +465,7 @@ impl NativeStore {
     ) -> Either<&'static str, Failure> {
         let outlook = || {
             let end = self.end(now, ttl_seconds, cookie_expires)?;
-            let (store, mark) = (self.store.enter()?, Mark::decode(mark)?);
+            let (store, mark) = (self.host.enter()?, Mark::decode(mark)?);
             Ok(look(&store, &mark, end))
         };
         match outlook() {

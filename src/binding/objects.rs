@@ -200,15 +200,6 @@ impl From<Lease> for LeaseReply {
     }
 }
 
-/// The four base64 strings of an envelope.
-#[napi(object, object_from_js = false)]
-pub struct Envelope {
-    pub encrypted_data: String,
-    pub encrypted_key: String,
-    pub iv: String,
-    pub auth_tag: String,
-}
-
 /// A record as it is in the table, bytes in base64.
 #[napi(object, object_from_js = false)]
 pub struct StoredRecord {
@@ -228,7 +219,11 @@ impl From<EncryptedSessionRecord> for StoredRecord {
     fn from(record: EncryptedSessionRecord) -> StoredRecord {
         let base64 = |bytes: &[u8]| BASE64.encode_to_string(bytes);
         StoredRecord {
-            version: record.version().number(),
+            version: if record.unversioned {
+                0
+            } else {
+                record.version().number()
+            },
             encrypted_data: base64(&record.sealed.ciphertext),
             encrypted_key: base64(&record.wrapped_key.0),
             iv: base64(&record.sealed.iv),

@@ -1,4 +1,5 @@
-//! The options about AWS: keys, regions, endpoints, credentials and deadlines, and the settings of the clients that they make.
+//! The AWS options: keys, regions, endpoints, credentials and deadlines. This module checks them
+//! and makes the settings of the clients from them.
 
 use std::time::Duration;
 
@@ -14,16 +15,17 @@ use super::{BackendOptions, KeySettings};
 use crate::aws::{ClientSettings, Timeouts};
 use crate::error::{Error, Result as Checked, Unset};
 
-/// The longest deadline, in milliseconds: a minute, longer than anybody waits for a web page.
+/// The longest deadline, in milliseconds: one minute. Nobody waits longer for a web page.
 const MAX_TIMEOUT_MILLIS: u64 = 60_000;
 
-/// AWS KMS API Reference, "CreateAlias": the longest name, `alias/` included.
+/// The longest alias name, including `alias/` (AWS KMS API Reference, "`CreateAlias`").
 const ALIAS_LIMIT: usize = 256;
 
-/// The longest ARN that KMS and IAM take (AWS KMS API Reference, "Decrypt"; IAM API Reference, `arnType`).
+/// The longest ARN that KMS and IAM accept (AWS KMS API Reference, "Decrypt"; IAM API Reference,
+/// `arnType`).
 const ARN_LIMIT: usize = 2048;
 
-/// What no option may be beside another, whatever the backend is.
+/// Checks the options that exclude each other with any backend.
 pub(super) fn check(options: &Options) -> Checked<()> {
     timeouts(options)?;
     let own_table = ("dynamodbEndpoint", options.dynamodb_endpoint.is_some());
@@ -103,7 +105,7 @@ pub(super) fn backend(options: &Options, environment: &Environment) -> Checked<B
                 )));
             }
             Some(shared) => shared.clone(),
-            // A KMS key answers in its own region alone, so that one counts here.
+            // A KMS key can only be used in its own region, so the client uses that region.
             None => ClientSettings {
                 region: Some(region),
                 ..own.clone()
@@ -124,14 +126,15 @@ pub(super) fn backend(options: &Options, environment: &Environment) -> Checked<B
     deny_unknown_fields,
     expecting = "an object with milliseconds"
 )]
-#[allow(clippy::struct_field_names)] // the options' names, which have their unit
+#[allow(clippy::struct_field_names)] // the options' names, which include the unit
 pub(super) struct TimeoutOptions {
     connect_millis: Option<Millis>,
     attempt_millis: Option<Millis>,
     call_millis: Option<Millis>,
 }
 
-/// Each deadline is part of the next. One that is not given is its default, or less where what it is part of is less.
+/// Checks the deadlines. Each is part of the next: connect, attempt, call. One that is not given is
+/// its default, or the deadline that it is part of if that is shorter.
 fn timeouts(options: &Options) -> Checked<Timeouts> {
     let defaults = Timeouts::DEFAULT;
     let Some(given) = &options.timeouts else {
@@ -173,7 +176,7 @@ option_type! { Millis, "a whole number from 1",
     }
 }
 
-/// A shared handle, which the facade has looked at.
+/// A shared handle. The facade has already checked it.
 pub(super) struct Handle;
 
 option_type! { Handle, "the handle of that name that this package exports",
@@ -193,7 +196,7 @@ text_type! { RoleArn, "the ARN of an IAM role", |arn| {
     arn.starts_with("arn:") && arn.contains(":iam:") && arn.contains(":role/") && arn.len() <= ARN_LIMIT
 } }
 
-/// `kmsKeyArn`: at least one.
+/// `kmsKeyArn`: one or more ARNs.
 pub(super) struct KeyArns(Vec<KeyArn>);
 
 option_type! { KeyArns, "the ARN of a KMS key or alias, or an array of them",
@@ -224,7 +227,8 @@ option_type! { KeyArn, "the ARN of a KMS key or alias",
 }
 
 impl KeyArn {
-    /// From `arn:partition:kms:region:account:key/…` or `alias/…`; else what it must be.
+    /// Parses `arn:partition:kms:region:account:key/…` or `…:alias/…`. The error says what the ARN
+    /// must be.
     pub(super) fn parse(arn: &str) -> Result<KeyArn, &'static str> {
         match arn.splitn(6, ':').collect::<Vec<_>>()[..] {
             ["arn", _, "kms", region, account, resource]
@@ -243,7 +247,8 @@ impl KeyArn {
     }
 }
 
-/// Whether a KMS key or alias can have this name: the characters of AWS KMS API Reference, "`CreateAlias`" and "Key identifiers".
+/// Whether a KMS key or alias can have this name. The AWS KMS API Reference lists the allowed
+/// characters under "`CreateAlias`" and "Key identifiers".
 fn is_key_resource(resource: &str) -> bool {
     let named = |name: &str, others: &[u8]| {
         let usual = |byte: u8| byte.is_ascii_alphanumeric() || others.contains(&byte);
@@ -256,7 +261,7 @@ fn is_key_resource(resource: &str) -> bool {
     }
 }
 
-/// What can stand in the name of a host.
+/// Whether the text can be part of a host name.
 pub(crate) fn is_region(region: &str) -> bool {
     !region.is_empty()
         && region

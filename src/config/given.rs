@@ -1,7 +1,8 @@
-//! JSON as serde's derived code reads it, with messages for operators: they name the option by its whole path, say what it takes and what kind of value came
-//! instead, and never hold the value itself, which may be a secret.
+//! Lets serde's derived code read JSON, with error messages for operators. A message names the
+//! option by its full path, and says what the option accepts and what kind of value was given. It
+//! never contains the value, which may be a secret.
 //!
-//! Two macros write the types of options that are more than a derived struct.
+//! Two macros define the option types for which a derived struct is not enough.
 
 use std::fmt::Display;
 use std::iter::Enumerate;
@@ -16,7 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::error::Error;
 
-/// What stands in the place of a value that JSON cannot hold: `{"$not": "a function"}`.
+/// The name that marks a value that JSON cannot represent: `{"$not": "a function"}`.
 const NOT: &str = "$not";
 
 /// A value of the options.
@@ -25,10 +26,10 @@ pub(super) struct Given(pub(super) Value);
 /// What is wrong with an option.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
-    /// There is no option of this name.
+    /// There is no option with this name.
     #[error("unknown option {0}; see SessionStoreConfig in index.d.ts for the options there are")]
     Unknown(String),
-    /// Its name, empty until it is known, and what it must be.
+    /// The name of the option, empty until it is known, and what its value must be.
     #[error("{0} {1}")]
     Wrong(String, String),
 }
@@ -40,7 +41,7 @@ impl From<Fault> for Error {
 }
 
 impl Fault {
-    /// The fault of what stands in the option `outer`.
+    /// The same fault, for a value inside the option `outer`.
     fn inside(self, outer: &str) -> Fault {
         let path = |name: String| match name.as_str() {
             "" => outer.to_owned(),
@@ -110,12 +111,12 @@ impl<'de> Deserializer<'de> for Given {
         }
     }
 
-    /// An option that is left out does not stand here; null is no way to leave it out.
+    /// Options that are left out are not in the JSON. `null` does not leave an option out.
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         visitor.visit_some(self)
     }
 
-    /// Derived code would take an array for an object without names.
+    /// Refuses arrays, which derived code would read as objects without names.
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -134,7 +135,7 @@ impl<'de> Deserializer<'de> for Given {
     }
 }
 
-/// The elements of an array, whose faults get their numbers here.
+/// The elements of an array. It adds their numbers to their faults.
 struct Elements(Enumerate<IntoIter<Value>>);
 
 impl<'de> SeqAccess<'de> for Elements {
@@ -152,10 +153,10 @@ impl<'de> SeqAccess<'de> for Elements {
     }
 }
 
-/// The members of an object, whose faults get their names here.
+/// The members of an object. It adds their names to their faults.
 struct Members {
     left: serde_json::map::IntoIter,
-    /// The one whose value comes next.
+    /// The member whose value is read next.
     member: (String, Value),
 }
 
@@ -190,7 +191,8 @@ impl<'de> MapAccess<'de> for Members {
     }
 }
 
-/// `option_type! { Type, "what it takes", visits }`: reads the type from JSON with the given methods of [`Visitor`]. All other JSON is refused with that text.
+/// `option_type! { Type, "what it takes", visits }`: reads the type from JSON with the given
+/// methods of [`Visitor`]. It refuses all other JSON with that text.
 macro_rules! option_type {
     ($type:ty, $expected:literal, $($visits:tt)+) => {
         impl<'de> serde::Deserialize<'de> for $type {
@@ -211,7 +213,8 @@ macro_rules! option_type {
     };
 }
 
-/// `text_type! { Type, "the rule", whether_it_holds }`: a string that a rule holds for.
+/// `text_type! { Type, "the rule", whether_it_holds }`: a string type whose values satisfy the
+/// rule.
 macro_rules! text_type {
     ($(#[$doc:meta])* $type:ident, $rule:literal, $holds:expr) => {
         $(#[$doc])*

@@ -1,4 +1,5 @@
-//! The options as they stand in JSON: a field an option, and what each takes by its type. The types about AWS are in [`super::aws`].
+//! The options as JSON. Each option is a field, and the field's type decides what the option
+//! accepts. The types of the AWS options are in [`super::aws`].
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,10 +18,11 @@ use crate::record::Version;
 use crate::record::partition_key::IdHashing;
 use crate::store::OnConflict;
 
-/// The longest age and interval, in seconds: a hundred years, far from the end of any clock.
+/// The longest age and interval, in seconds: a hundred years, far below the limit of any clock.
 const MAX_SECONDS: u64 = 3_155_760_000;
 
-/// All options of the store, but for those that the facade keeps to itself. `docs/options.md` has them in the same order.
+/// All options of the store, except those that the facade does not pass on. `docs/options.md` lists
+/// them in the same order.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Options {
@@ -53,14 +55,20 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// Each option is checked for itself.
+    /// Reads the options and checks each one by itself.
     pub(super) fn read(json: &str) -> Checked<Options> {
-        let Ok(options @ Value::Object(_)) = serde_json::from_str(json) else {
+        Options::read_if(json, |_| Ok(()))
+    }
+
+    /// As [`Options::read`], if `check` takes each option's name.
+    pub(super) fn read_if(json: &str, check: impl Fn(&str) -> Checked<()>) -> Checked<Options> {
+        let Ok(Value::Object(options)) = serde_json::from_str(json) else {
             return Err(Error::Config(
                 "the configuration must be an object with options".into(),
             ));
         };
-        Ok(Options::deserialize(Given(options))?)
+        options.keys().try_for_each(|name| check(name))?;
+        Ok(Options::deserialize(Given(Value::Object(options)))?)
     }
 }
 
@@ -74,7 +82,8 @@ text_type! {
 
 text_type! { Prefix, "at most 1,024 bytes long", |prefix| prefix.len() <= 1024 }
 
-/// `ttlSeconds`, of any size; the function is left to the facade.
+/// `ttlSeconds` as a number, before the check of its range. If it is a function, the facade handles
+/// it.
 pub(super) struct TtlSeconds(pub(super) f64);
 
 option_type! { TtlSeconds, "a number of seconds, or a function that gives one",
@@ -82,7 +91,7 @@ option_type! { TtlSeconds, "a number of seconds, or a function that gives one",
         Ok(TtlSeconds(seconds))
     }
 
-    #[allow(clippy::cast_precision_loss)] // far more seconds than are taken
+    #[allow(clippy::cast_precision_loss)] // exact in the accepted range
     fn visit_u64<E>(self, seconds: u64) -> Result<TtlSeconds, E> {
         Ok(TtlSeconds(seconds as f64))
     }
@@ -100,7 +109,7 @@ option_type! { TouchAfter, "a number of seconds from 0",
         }
     }
 
-    #[allow(clippy::cast_precision_loss)] // longer than any session
+    #[allow(clippy::cast_precision_loss)] // exact for the lifetime of any session
     fn visit_u64<E>(self, seconds: u64) -> Result<TouchAfter, E> {
         Ok(TouchAfter(seconds as f64))
     }
@@ -190,11 +199,25 @@ option_type! { Version, "1 or 2",
 }
 
 /// `acceptVersions`.
-pub(super) struct Versions(pub(super) Vec<Version>);
+pub(super) struct Versions(pub(super) Vec<AcceptedVersion>);
 
-option_type! { Versions, "an array of 1 and 2",
+option_type! { Versions, "an array of 1 and 2, and 0 for items without version",
     fn visit_seq<A: SeqAccess<'de>>(self, versions: A) -> Result<Versions, A::Error> {
         Vec::deserialize(SeqAccessDeserializer::new(versions)).map(Versions)
+    }
+}
+
+/// A version that is read; `None` is 0, which no record is written as.
+pub(super) struct AcceptedVersion(pub(super) Option<Version>);
+
+option_type! { AcceptedVersion, "0, 1 or 2",
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<AcceptedVersion, E> {
+        match number {
+            0 => Ok(AcceptedVersion(None)),
+            1 => Ok(AcceptedVersion(Some(Version::V1))),
+            2 => Ok(AcceptedVersion(Some(Version::V2))),
+            number => Err(E::invalid_value(Unexpected::Unsigned(number), &self)),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The types that hold a data key, in the clear and wrapped.
+//! The types that hold a data key: in the clear, and wrapped.
 
 use zeroize::Zeroizing;
 

@@ -1,5 +1,5 @@
-//! Sealing and opening with AES-256-GCM (NIST SP 800-38D). Pure: a data key and bytes in, bytes
-//! out.
+//! Seals and opens with AES-256-GCM (NIST SP 800-38D). This module is pure: a data key and bytes
+//! in, bytes out.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -22,7 +22,7 @@ pub const IV_LENGTH: usize = 12;
 /// Bytes of a GCM authentication tag: the full 128 bits.
 pub const TAG_LENGTH: usize = 16;
 
-/// The IV a session was sealed with.
+/// The IV that a session was sealed with.
 pub type Iv = [u8; IV_LENGTH];
 
 /// The authentication tag; new with every write, so it is also the record's revision.
@@ -31,11 +31,11 @@ pub type AuthTag = [u8; TAG_LENGTH];
 /// A sealed session, without the wrapped key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sealed {
-    /// What the cipher was started with.
+    /// The IV of the encryption.
     pub iv: Iv,
-    /// As long as the plaintext.
+    /// The encrypted session, as long as the plaintext.
     pub ciphertext: Vec<u8>,
-    /// What proves that nothing was changed.
+    /// The authentication tag, which proves that nothing was changed.
     pub tag: AuthTag,
 }
 
@@ -45,6 +45,43 @@ pub type Salt = [u8; 16];
 
 /// Commits a version 2 record to its data key, without revealing the key.
 pub type Commitment = [u8; 32];
+
+/// What a ciphertext is bound to. It cannot be opened as anything else, nor as anything of another
+/// purpose.
+pub trait Binding {
+    /// What the keys are derived for.
+    fn purpose(&self) -> Purpose;
+
+    /// The additional authenticated data.
+    fn bytes(&self) -> Vec<u8>;
+}
+
+/// What keys are derived for. Each purpose has labels of its own in HKDF and in the AAD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A session's record of version 2.
+    Session,
+    /// What `createEnvelope` seals.
+    Envelope,
+}
+
+impl Purpose {
+    /// HKDF's `info` for the key of AES-256-GCM.
+    fn encryption_label(self) -> &'static [u8] {
+        match self {
+            Purpose::Session => b"connect-dynamodb-kms v2 encryption key",
+            Purpose::Envelope => b"connect-dynamodb-kms envelope v1 encryption key",
+        }
+    }
+
+    /// HKDF's `info` for the commitment.
+    fn commitment_label(self) -> &'static [u8] {
+        match self {
+            Purpose::Session => b"connect-dynamodb-kms v2 key commitment",
+            Purpose::Envelope => b"connect-dynamodb-kms envelope v1 key commitment",
+        }
+    }
+}
 
 /// What a version 2 record is bound to. It cannot be opened as anything else.
 #[derive(Clone, Copy)]
@@ -62,9 +99,9 @@ pub struct Aad<'a> {
 pub struct BoundSeal {
     /// The envelope.
     pub sealed: Sealed,
-    /// What the keys were derived with.
+    /// The salt that the keys were derived with.
     pub salt: Salt,
-    /// What ties the record to its data key.
+    /// The commitment of the record to its data key.
     pub commitment: Commitment,
 }
 
@@ -74,10 +111,6 @@ const AAD_LABEL: &[u8] = b"connect-dynamodb-kms session";
 const AAD_VERSION: u16 = 2;
 /// HKDF-SHA256 with key commitment, then AES-256-GCM with a 12-byte IV and a 16-byte tag.
 const AAD_SUITE: u16 = 1;
-/// HKDF's `info` for the key of AES-256-GCM.
-const ENCRYPTION_LABEL: &[u8] = b"connect-dynamodb-kms v2 encryption key";
-/// HKDF's `info` for the commitment.
-const COMMITMENT_LABEL: &[u8] = b"connect-dynamodb-kms v2 key commitment";
 
 impl Aad<'_> {
     /// The additional authenticated data: label, version, suite, `notAfter`, table and partition
@@ -87,22 +120,39 @@ impl Aad<'_> {
     /// If a field has 4 GiB or more.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
-        let fields: [&[u8]; 6] = [
+        length_prefixed(&[
             AAD_LABEL,
             &AAD_VERSION.to_be_bytes(),
             &AAD_SUITE.to_be_bytes(),
             &self.not_after.0.to_be_bytes(),
             self.table.as_bytes(),
             self.key.as_bytes(),
-        ];
-        let mut aad = Vec::with_capacity(fields.iter().map(|field| 4 + field.len()).sum());
-        for field in fields {
-            let length = u32::try_from(field.len()).expect("a field below 4 GiB");
-            aad.extend_from_slice(&length.to_be_bytes());
-            aad.extend_from_slice(field);
-        }
-        aad
+        ])
     }
+}
+
+impl Binding for Aad<'_> {
+    fn purpose(&self) -> Purpose {
+        Purpose::Session
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        Aad::bytes(self)
+    }
+}
+
+/// The fields, each after its length in bytes as 32 bits, big-endian.
+///
+/// # Panics
+/// If a field has 4 GiB or more.
+pub(crate) fn length_prefixed(fields: &[&[u8]]) -> Vec<u8> {
+    let mut aad = Vec::with_capacity(fields.iter().map(|field| 4 + field.len()).sum());
+    for field in fields {
+        let length = u32::try_from(field.len()).expect("a field below 4 GiB");
+        aad.extend_from_slice(&length.to_be_bytes());
+        aad.extend_from_slice(field);
+    }
+    aad
 }
 
 /// The ciphers of a data key, made once and kept with it: AES's round keys and GCM's table. Both
@@ -111,12 +161,13 @@ impl Aad<'_> {
 pub(crate) struct Ciphers {
     /// Under the data key itself, for version 1.
     whole: OnceLock<Cipher>,
-    /// Under the key that was derived last, for version 2.
+    /// Under the key that was derived last, for what is bound.
     derived: Mutex<Option<Arc<Derived>>>,
 }
 
-/// What HKDF gives for a data key and a salt.
+/// The output of HKDF for a data key, a purpose and a salt.
 struct Derived {
+    purpose: Purpose,
     salt: Salt,
     cipher: Cipher,
     commitment: Commitment,
@@ -141,16 +192,23 @@ pub fn open(key: &DataKey, sealed: Sealed) -> Result<Plaintext> {
     decrypt(cipher_of(key), b"", sealed)
 }
 
-/// Seals a version 2 record: under a key that is derived from the data key with a salt, bound to
-/// one place.
+/// Seals under a key that is derived from the data key with a salt, bound to one place: a version 2
+/// record, or what `createEnvelope` seals.
 ///
 /// # Panics
 /// As [`seal`].
 #[must_use]
-pub fn seal_bound(key: &DataKey, plaintext: Plaintext, aad: &Aad<'_>) -> BoundSeal {
-    let derived = lock(key)
-        .get_or_insert_with(|| Arc::new(derive(key, &random())))
-        .clone();
+pub fn seal_bound(key: &DataKey, plaintext: Plaintext, aad: &impl Binding) -> BoundSeal {
+    let purpose = aad.purpose();
+    let derived = {
+        let mut last = lock(key);
+        match &*last {
+            Some(derived) if derived.purpose == purpose => derived.clone(),
+            _ => last
+                .insert(Arc::new(derive(key, purpose, &random())))
+                .clone(),
+        }
+    };
     BoundSeal {
         sealed: encrypt(&derived.cipher, &aad.bytes(), plaintext),
         salt: derived.salt,
@@ -163,12 +221,13 @@ pub fn seal_bound(key: &DataKey, plaintext: Plaintext, aad: &Aad<'_>) -> BoundSe
 ///
 /// # Errors
 /// `ERR_INTEGRITY` if it was sealed under another data key or for another place, or was changed.
-pub fn open_bound(key: &DataKey, bound: BoundSeal, aad: &Aad<'_>) -> Result<Plaintext> {
+pub fn open_bound(key: &DataKey, bound: BoundSeal, aad: &impl Binding) -> Result<Plaintext> {
+    let purpose = aad.purpose();
     let last = lock(key)
         .clone()
-        .filter(|derived| derived.salt == bound.salt);
+        .filter(|derived| derived.purpose == purpose && derived.salt == bound.salt);
     let known = last.is_some();
-    let derived = last.unwrap_or_else(|| Arc::new(derive(key, &bound.salt)));
+    let derived = last.unwrap_or_else(|| Arc::new(derive(key, purpose, &bound.salt)));
     if !bool::from(derived.commitment.ct_eq(&bound.commitment)) {
         return Err(Error::integrity());
     }
@@ -190,17 +249,18 @@ fn lock(key: &DataKey) -> std::sync::MutexGuard<'_, Option<Arc<Derived>>> {
     derived.unwrap_or_else(PoisonError::into_inner)
 }
 
-/// HKDF with SHA-256 (RFC 5869): extract with the salt, expand under two labels.
-fn derive(key: &DataKey, salt: &Salt) -> Derived {
+/// HKDF with SHA-256 (RFC 5869): extract with the salt, expand under the purpose's two labels.
+fn derive(key: &DataKey, purpose: Purpose, salt: &Salt) -> Derived {
     let hkdf = Hkdf::<Sha256>::new(Some(salt), key.bytes());
     let mut encryption = Zeroizing::new([0; DATA_KEY_LENGTH]);
     let mut commitment = [0; 32];
     let length = "32 bytes are within HKDF's limit";
-    hkdf.expand(ENCRYPTION_LABEL, &mut *encryption)
+    hkdf.expand(purpose.encryption_label(), &mut *encryption)
         .expect(length);
-    hkdf.expand(COMMITMENT_LABEL, &mut commitment)
+    hkdf.expand(purpose.commitment_label(), &mut commitment)
         .expect(length);
     Derived {
+        purpose,
         salt: *salt,
         cipher: cipher(&*encryption),
         commitment,
@@ -393,7 +453,7 @@ mod tests {
         let mut forged = genuine.clone();
         forged.salt = [0; 16];
         assert!(open_bound(&key, forged.clone(), &aad("a")).is_err());
-        forged.commitment = derive(&key, &forged.salt).commitment;
+        forged.commitment = derive(&key, Purpose::Session, &forged.salt).commitment;
         assert!(open_bound(&key, forged, &aad("a")).is_err());
         let next = seal_bound(&key, plaintext(), &aad("a"));
         assert_eq!(next.salt, genuine.salt);

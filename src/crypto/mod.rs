@@ -1,4 +1,4 @@
-//! Sealing and opening. Pure: does not know the store, the table or KMS.
+//! Seals and opens sessions. Pure: does not know the store, the table or KMS.
 
 pub mod data_key;
 pub mod envelope;

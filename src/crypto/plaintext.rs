@@ -70,7 +70,7 @@ impl<T: Buffer> Drop for Plaintext<T> {
 /// The plaintext as text, without a second copy of it.
 ///
 /// # Errors
-/// `ERR_SERIALIZATION` if it is no UTF-8.
+/// `ERR_SERIALIZATION` if it is not valid UTF-8.
 pub fn text(plaintext: Plaintext) -> Result<Plaintext<String>> {
     String::from_utf8(plaintext.take())
         .map(Plaintext::new)
@@ -89,7 +89,7 @@ mod tests {
 
     use super::*;
 
-    /// Writes down what is done to it.
+    /// Remembers the calls of its methods.
     #[derive(Default)]
     struct Spied(Rc<RefCell<Vec<&'static str>>>);
 

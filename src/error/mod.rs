@@ -1,7 +1,8 @@
-//! The one error type. [`Error::code`] is the stable name that callers branch on; the text, `SessionStoreError.detail` in JavaScript, says what to do next
-//! and names the resource. The `message` that visitors may read depends on the code alone: `lib/errors.js` has it.
+//! The one error type. Callers branch on [`Error::code`], a stable name. The text,
+//! `SessionStoreError.detail` in JavaScript, names the resource and says what to do next. The
+//! `message` that visitors may read depends only on the code: it is in `lib/errors.js`.
 //!
-//! No text here may hold a key, a session's content or a whole session id.
+//! No text here may contain a key, a session's content or a whole session id.
 
 mod service;
 
@@ -9,24 +10,26 @@ use std::fmt;
 
 pub use service::{Kind, Resource, Service, ServiceError, Unset};
 
-/// What a failing call gives.
+/// The error of a failed call.
 #[non_exhaustive]
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// `ERR_CONFIG`: an option or an argument cannot be used; the text names it and says what it takes.
+    /// `ERR_CONFIG`: an option or an argument cannot be used. The text names it and says what it
+    /// accepts.
     #[error("{0}")]
     Config(String),
-    /// A call to AWS KMS or `DynamoDB` failed: `ERR_KMS_UNAVAILABLE`, `ERR_ACCESS_DENIED` and others, which [`ServiceError`] lists.
+    /// A call to AWS KMS or DynamoDB failed: `ERR_KMS_UNAVAILABLE`, `ERR_ACCESS_DENIED` and the
+    /// other codes that [`ServiceError`] lists.
     #[error(transparent)]
     Service(Box<ServiceError>),
-    /// `ERR_DYNAMODB_UNAVAILABLE`, from the local mode: its file cannot be read or written.
+    /// `ERR_DYNAMODB_UNAVAILABLE` in local mode: its file cannot be read or written.
     #[error(
         "the local session store in {folder} cannot be read or written; check the disk and the folder's permissions"
     )]
     LocalFile {
-        /// The folder of the local mode.
+        /// The folder of local mode.
         folder: String,
-        /// The error below.
+        /// The underlying error.
         source: Option<Cause>,
     },
     /// `ERR_CONFLICT`: somebody else has changed the session since it was read.
@@ -34,12 +37,12 @@ pub enum Error {
         "the session was changed by somebody else since it was read; read it again and repeat the change, or make it with update()"
     )]
     Conflict,
-    /// `ERR_INTEGRITY`: one text, whichever check failed.
+    /// `ERR_INTEGRITY`: the text is the same whichever check failed.
     #[error(
-        "the sealed session failed its integrity check: it was changed, is not one of this store, or another KMS key sealed it; nothing was deleted"
+        "what was sealed failed its integrity check: it was changed, is not one of this store, or another KMS key sealed it; nothing was deleted"
     )]
     Integrity {
-        /// KMS's refusal, if it was KMS that refused.
+        /// The error of KMS, if KMS refused.
         source: Option<Cause>,
     },
     /// `ERR_VERSION`.
@@ -48,13 +51,11 @@ pub enum Error {
     )]
     Version,
     /// `ERR_SESSION_TOO_LARGE`: both sizes in bytes.
-    #[error(
-        "the sealed session needs {size} bytes, a DynamoDB item holds {limit}; keep less in the session"
-    )]
+    #[error("the sealed record needs {size} bytes, a DynamoDB item holds {limit}; keep less in it")]
     SessionTooLarge {
-        /// What the item would need, in bytes.
+        /// The size that the item would have, in bytes.
         size: usize,
-        /// What an item holds, in bytes.
+        /// The largest size of an item, in bytes.
         limit: usize,
     },
     /// `ERR_SERIALIZATION`.
@@ -66,21 +67,21 @@ pub enum Error {
     )]
     Internal,
     /// `ERR_CLOSED`.
-    #[error("the session store is closed; make a new one")]
+    #[error("the store is closed; make a new one")]
     Closed,
 }
 
-/// The result of anything here that can fail.
+/// The result of all functions of this crate that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// The error below one of ours: AWS's, or the operating system's.
+/// The underlying error of an [`Error`]. It comes from AWS or from the operating system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
     /// AWS's error code (`AccessDeniedException`), or the kind of failure (`TimeoutError`).
     pub name: String,
-    /// What it said.
+    /// Its message.
     pub message: String,
-    /// AWS's request id, for its support.
+    /// AWS's request id, for AWS Support.
     pub request_id: Option<Box<str>>,
     /// How many milliseconds the service asks its callers to wait before they try again.
     pub retry_after_millis: Option<u32>,
@@ -124,7 +125,7 @@ impl Error {
         }
     }
 
-    /// Whether the same call may succeed later without anybody changing anything.
+    /// Whether the same call may succeed later even if nobody changes anything.
     #[must_use]
     pub fn retryable(&self) -> bool {
         match self {
@@ -134,7 +135,7 @@ impl Error {
         }
     }
 
-    /// What went wrong with a call to a service, if that is what failed.
+    /// What went wrong with a call to a service, if such a call failed.
     pub(crate) fn kind(&self) -> Option<Kind> {
         match self {
             Error::Service(failed) => Some(failed.kind),
@@ -142,14 +143,15 @@ impl Error {
         }
     }
 
-    /// How many milliseconds the service asks its callers to wait, where trying again makes sense and it says so.
+    /// How many milliseconds the service asks its callers to wait. `None` if it does not say, or if
+    /// the error is not retryable.
     #[must_use]
     pub fn retry_after_millis(&self) -> Option<u32> {
         let cause = self.cause().filter(|_| self.retryable());
         cause.and_then(|cause| cause.retry_after_millis)
     }
 
-    /// The error below, where there is one.
+    /// The underlying error, if there is one.
     #[must_use]
     pub fn cause(&self) -> Option<&Cause> {
         match self {
@@ -159,7 +161,7 @@ impl Error {
         }
     }
 
-    /// An integrity failure found here, not by AWS.
+    /// An integrity failure that was found here, not by AWS.
     #[must_use]
     pub fn integrity() -> Error {
         Error::Integrity { source: None }

@@ -1,10 +1,10 @@
-//! What AWS KMS or `DynamoDB` says, or fails to say: one table for the codes, one for the texts.
+//! Failed calls to AWS KMS or DynamoDB: one table for the codes, one for the texts.
 
 use std::fmt;
 
 use super::{Cause, Error};
 
-/// The two AWS services; the local mode stands in for both and reports as them.
+/// The two AWS services. Local mode replaces both, and reports errors under their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
     /// AWS Key Management Service.
@@ -31,18 +31,18 @@ pub struct ServiceError {
     pub action: &'static str,
     /// What went wrong.
     pub kind: Kind,
-    /// The key or table. Empty where the text does not name it.
+    /// The key or table. Empty if the text does not name it.
     pub resource: Resource,
-    /// What is wrong with the table or the credentials, where that is known.
+    /// What is wrong with the table or the credentials, if that is known.
     pub reason: Option<String>,
-    /// The error below.
+    /// The underlying error.
     pub cause: Option<Cause>,
 }
 
 /// What went wrong with a call to a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// No answer, or an answer that says "not now".
+    /// No answer, or an answer that reports a temporary failure.
     Unavailable,
     /// A quota, or the capacity of the table, is used up.
     Throttled,
@@ -65,24 +65,25 @@ pub enum Kind {
 pub struct Resource {
     /// The ARN of the key, or the name of the table.
     pub name: String,
-    /// The region that was asked.
+    /// The region of the request.
     pub region: String,
-    /// Set if nobody named it, and it is the built-in default.
+    /// Set if no setting names it, so that it is the built-in default.
     pub unset: Option<Unset>,
 }
 
-/// What would have named a key or a table, and was not set, so that a call went to the built-in default. Those defaults are of one gateway and its AWS
-/// account: anybody else meets them by having forgotten a setting.
+/// The settings that would have named a key or table, but were not set, so that a call went to the
+/// built-in default. The defaults belong to one gateway and its AWS account. Anybody else who
+/// reaches them has forgotten a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unset {
-    /// The option of the store; none where no store is used.
+    /// The option of the store; `None` if no store is used.
     pub option: Option<&'static str>,
     /// The environment variable.
     pub variable: &'static str,
 }
 
 impl ServiceError {
-    /// An error that names no resource, and has no error below.
+    /// An error without a resource and without an underlying error.
     #[must_use]
     pub fn new(service: Service, action: &'static str, kind: Kind) -> ServiceError {
         ServiceError {
@@ -95,7 +96,7 @@ impl ServiceError {
         }
     }
 
-    /// The same, with the error below.
+    /// The same error, with this underlying error.
     #[must_use]
     pub fn because(self, cause: Cause) -> ServiceError {
         ServiceError {
@@ -104,7 +105,8 @@ impl ServiceError {
         }
     }
 
-    /// The stable code, and whether the same call may succeed later without anybody changing anything.
+    /// The stable code, and whether the same call may succeed later even if nobody changes
+    /// anything.
     fn row(&self) -> (&'static str, bool) {
         let by_service = |kms, dynamodb| match self.service {
             Service::Kms => kms,
@@ -215,7 +217,7 @@ impl From<ServiceError> for Error {
 }
 
 impl Resource {
-    /// What to add to an error about a built-in default.
+    /// The text to add to an error about a built-in default.
     fn hint(&self) -> String {
         match self.unset {
             None => String::new(),

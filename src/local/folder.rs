@@ -101,8 +101,9 @@ impl LocalFolder {
     /// # Errors
     /// `ERR_CONFIG` if `path` cannot be made absolute.
     pub fn new(path: &str) -> Result<Arc<LocalFolder>> {
-        let path = std::path::absolute(path)
-            .map_err(|error| Error::Config(format!("local.path cannot be used: {error}")))?;
+        let path = std::path::absolute(path).map_err(|error| {
+            Error::Config(format!("the folder of local mode cannot be used: {error}"))
+        })?;
         Ok(Arc::new(LocalFolder {
             path,
             opened: OnceCell::new(),
@@ -187,7 +188,7 @@ fn open_shared(folder: &Path) -> Result<Arc<Opened>> {
     let unusable = |error: io::Error| match error.kind() {
         io::ErrorKind::StorageFull => failed(folder, &error),
         _ => Error::Config(format!(
-            "local.path {} cannot be used as a folder: {error}",
+            "{}, the folder of local mode (local.path, or SESSIONS_LOCAL), cannot be used: {error}",
             folder.display()
         )),
     };
@@ -222,7 +223,7 @@ fn open(folder: &Path) -> Result<Opened> {
     let _ = hide_from_git(folder); // a folder where that cannot be written may serve all the same
     let database = Database::create(&path).map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => Error::Config(format!(
-            "local.path {} is in use by another process; stop it, or give this one another path",
+            "{}, the folder of local mode (local.path, or SESSIONS_LOCAL), is in use by another process; stop it, or give this one another folder",
             folder.display()
         )),
         DatabaseError::UpgradeRequired(_)

@@ -21,11 +21,11 @@ const EXPIRY: [&str; 2] = ["expires", "originalExpires"];
 /// sometimes loses a millisecond.
 const LIFETIME: &str = "originalMaxAge";
 
-/// Half a SHA-256 is enough, because it is only compared with others of the same process.
+/// Half a SHA-256 hash is enough, because it is only compared with hashes of the same process.
 pub type Hash = [u8; 16];
 
-/// The content of a session without its cookie's expiry, as hashes. Equal for equal sessions,
-/// whatever the order of their properties.
+/// The content of a session without its cookie's expiry, as hashes. Equal sessions have equal
+/// hashes, whatever the order of their properties.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Content {
     /// The cookie, without its expiry.
@@ -95,7 +95,7 @@ fn add_property(hash: &mut Sha256, name: &[u8], value: &str) {
     }
 }
 
-/// The properties of an object by their names, in an order of their own.
+/// The properties of an object, sorted by name.
 type Properties<'a> = BTreeMap<Name, &'a RawValue>;
 
 /// The name of a property, as bytes: JavaScript's strings can hold lone surrogates, which Rust's
@@ -141,9 +141,9 @@ pub struct Mark {
     pub version: Version,
     /// Its revision.
     pub tag: AuthTag,
-    /// When it was to end.
+    /// The end that it had.
     pub ttl: EpochSeconds,
-    /// What was in it.
+    /// Its content, as hashes.
     pub content: Content,
     /// Whether a save would use the same layout and the same key encryption key. If not, the next
     /// save writes even an unchanged session, so that a change of either is completed.
@@ -151,7 +151,7 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// The revision as the record has it.
+    /// The revision as the record's attribute holds it.
     #[must_use]
     pub fn revision(&self) -> Attribute {
         match self.version {
@@ -160,7 +160,7 @@ impl Mark {
         }
     }
 
-    /// As text, for whoever keeps it.
+    /// Encodes the mark as text, for callers that keep it.
     #[must_use]
     pub fn encode(&self) -> String {
         let mut bytes = Vec::with_capacity(MARK_LENGTH);
@@ -212,5 +212,31 @@ impl Mark {
     }
 }
 
-/// Version, tag, `ttl`, content, and whether it is current.
+/// Bytes of an encoded mark: version, tag, `ttl`, content, and whether it is up to date.
 const MARK_LENGTH: usize = 2 + size_of::<AuthTag>() + 8 + size_of::<Content>();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_read_as_it_was_encoded() {
+        for version in [Version::V1, Version::V2] {
+            for up_to_date in [false, true] {
+                let mark = Mark {
+                    version,
+                    tag: [7; 16],
+                    ttl: EpochSeconds(1_800_000_000),
+                    content: Content::of(b"{\"cookie\":{},\"user\":\"ada\"}"),
+                    up_to_date,
+                };
+                let text = mark.encode();
+                assert!(Mark::decode(&text).is_ok_and(|read| read == mark));
+                for wrong in ["", &text[1..], &format!("{text}AAAA"), "not base64!"] {
+                    let error = Mark::decode(wrong).err().map(|error| error.code());
+                    assert_eq!(error, Some("ERR_CONFIG"));
+                }
+            }
+        }
+    }
+}

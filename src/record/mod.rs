@@ -1,6 +1,7 @@
-//! The record: a session's item in the table, in versions 1 and 2. Pure: items in, records out, and
-//! back.
+//! The record: a session's item in the table, in versions 1 and 2. This module is pure: it converts
+//! items to records and back.
 
+pub mod kind;
 pub mod lease;
 pub mod mark;
 pub mod partition_key;
@@ -34,13 +35,16 @@ pub const VERSION: &str = "version";
 
 /// The latest moment to which the session can live, in epoch seconds (version 2).
 pub const NOT_AFTER: &str = "notAfter";
-/// What the keys were derived with (version 2).
+/// The salt that the keys were derived with (version 2).
 pub const SALT: &str = "salt";
 /// The key commitment (version 2).
 pub const COMMIT: &str = "commit";
 
 /// An item without all of these belongs to another application: it is neither counted nor removed.
 pub const RECORD_ATTRIBUTES: [&str; 3] = [VERSION, ENCRYPTED_KEY, ENCRYPTED_DATA];
+
+/// What an item without `version` has if an earlier implementation wrote it as a record.
+pub const UNVERSIONED_ATTRIBUTES: [&str; 5] = [ENCRYPTED_KEY, ENCRYPTED_DATA, IV, AUTH_TAG, TTL];
 
 /// The largest size of an item, in bytes, names included (Amazon DynamoDB Developer Guide,
 /// "Constraints": 400 KB).
@@ -56,7 +60,7 @@ pub enum Attribute {
     N(String),
     /// Bytes.
     B(Vec<u8>),
-    /// A kind that no record of ours uses.
+    /// A type that the store's records do not use.
     Other,
 }
 
@@ -107,7 +111,7 @@ impl Borrow<str> for Name {
     }
 }
 
-/// An item as it lies in the table.
+/// An item as it is in the table.
 pub type Item = BTreeMap<Name, Attribute>;
 
 /// How a record is sealed and laid out.
@@ -133,11 +137,11 @@ impl Version {
 /// What version 2 adds to a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bound {
-    /// The last moment that the session may live to.
+    /// The latest moment to which the session can live.
     pub not_after: EpochSeconds,
-    /// What the keys were derived with.
+    /// The salt that the keys were derived with.
     pub salt: Salt,
-    /// What ties the record to its data key.
+    /// The commitment of the record to its data key.
     pub commitment: Commitment,
 }
 
@@ -152,8 +156,10 @@ pub struct EncryptedSessionRecord {
     pub sealed: Sealed,
     /// When the session ends.
     pub ttl: EpochSeconds,
-    /// In a version 2 record alone.
+    /// Only in a version 2 record.
     pub bound: Option<Bound>,
+    /// Whether its item has no `version`. It is read as version 1, and never written so.
+    pub unversioned: bool,
 }
 
 impl fmt::Debug for EncryptedSessionRecord {
@@ -197,6 +203,24 @@ impl EncryptedSessionRecord {
                     commitment: array(bytes(item, COMMIT)?)?,
                 }),
             },
+            unversioned: false,
+        })
+    }
+
+    /// Parses an item without `version`, which is otherwise laid out as version 1.
+    ///
+    /// # Errors
+    /// `ERR_INTEGRITY` for an attribute that is missing, of the wrong type, or malformed.
+    pub fn from_unversioned(mut item: Item) -> Result<EncryptedSessionRecord> {
+        if item.contains_key(VERSION) {
+            return Err(Error::integrity());
+        }
+        let version = Version::V1.number().to_string();
+        item.insert(VERSION.into(), Attribute::N(version));
+        let record = EncryptedSessionRecord::from_item(item)?;
+        Ok(EncryptedSessionRecord {
+            unversioned: true,
+            ..record
         })
     }
 
@@ -228,7 +252,7 @@ impl EncryptedSessionRecord {
         item
     }
 
-    /// Which version the record has.
+    /// The version of the record.
     #[must_use]
     pub fn version(&self) -> Version {
         match self.bound {
@@ -278,22 +302,30 @@ pub fn item_size(
         }
 }
 
-/// Whether an item is the record of a session that has ended, of any version: a record that nobody
-/// may read any more need not be readable.
+/// Whether an item is the record of a session that has ended, of any version. The record need not
+/// be readable, because nobody may read it any more. `unversioned` as in [`is_ours`].
 #[must_use]
-pub fn has_ended(item: &Item, now: EpochMillis) -> bool {
+pub fn has_ended(item: &Item, now: EpochMillis, unversioned: bool) -> bool {
     let reached = |name| seconds(item, name).is_ok_and(|end| end.reached(now));
     // In version 1, this attribute would belong to another application.
-    let bound = item.get(VERSION) != Some(&Attribute::N("1".into()));
-    is_ours(item) && (reached(TTL) || bound && reached(NOT_AFTER))
+    let first = Attribute::N("1".into());
+    let bound = item.get(VERSION).is_some_and(|version| *version != first);
+    is_ours(item, unversioned) && (reached(TTL) || bound && reached(NOT_AFTER))
 }
 
-/// Whether an item is a record of this store, readable or not.
+/// Whether an item is a record of this store, readable or not. With `unversioned`, so is one
+/// without `version` that has everything else.
 #[must_use]
-pub fn is_ours(item: &Item) -> bool {
-    RECORD_ATTRIBUTES
-        .iter()
-        .all(|mark| item.contains_key(*mark))
+pub fn is_ours(item: &Item, unversioned: bool) -> bool {
+    let has = |names: &[&str]| names.iter().all(|name| item.contains_key(*name));
+    has(&RECORD_ATTRIBUTES) || unversioned && is_unversioned(item)
+}
+
+/// Whether an item has all attributes of a record of version 1 except the version.
+#[must_use]
+pub fn is_unversioned(item: &Item) -> bool {
+    let mut names = UNVERSIONED_ATTRIBUTES.iter();
+    !item.contains_key(VERSION) && names.all(|name| item.contains_key(*name))
 }
 
 /// Decodes canonical base64: padded, no stray bits, nothing else in between (RFC 4648 §3.5, §4).
@@ -375,6 +407,7 @@ mod tests {
             },
             ttl: EpochSeconds(1_800_000_000),
             bound: None,
+            unversioned: false,
         }
     }
 
@@ -441,7 +474,7 @@ mod tests {
             let mut record = bound_record();
             record.ttl = EpochSeconds(ttl);
             record.bound.as_mut().unwrap().not_after = EpochSeconds(not_after);
-            move |now: f64| has_ended(&record.to_item(), EpochMillis(now * 1000.0))
+            move |now: f64| has_ended(&record.to_item(), EpochMillis(now * 1000.0), false)
         };
         let by_ttl = ends(10, 20);
         assert!(!by_ttl(9.0) && by_ttl(10.0));
@@ -457,20 +490,20 @@ mod tests {
             with(VERSION, Attribute::N("7".into())),
             with(IV, Attribute::Other),
         ] {
-            assert!(!has_ended(&item, at(1_799_999_999.0)));
-            assert!(has_ended(&item, at(1_800_000_000.0)));
+            assert!(!has_ended(&item, at(1_799_999_999.0), false));
+            assert!(has_ended(&item, at(1_800_000_000.0), false));
         }
         let mut bound = bound_record().to_item();
         bound.insert(TTL.into(), Attribute::N("2000000000".into()));
-        assert!(!has_ended(&bound, at(1_899_999_999.0)));
-        assert!(has_ended(&bound, at(1_900_000_000.0)));
+        assert!(!has_ended(&bound, at(1_899_999_999.0), false));
+        assert!(has_ended(&bound, at(1_900_000_000.0), false));
         // An attribute of another application, an invalid end, and an item of another application.
         let foreign = with(NOT_AFTER, Attribute::N("1".into()));
-        assert!(!has_ended(&foreign, at(2.0)));
-        assert!(!has_ended(&with(TTL, Attribute::Other), at(2e9)));
+        assert!(!has_ended(&foreign, at(2.0), false));
+        assert!(!has_ended(&with(TTL, Attribute::Other), at(2e9), false));
         let mut lease = record().to_item();
         lease.remove(VERSION);
-        assert!(!has_ended(&lease, at(2e9)));
+        assert!(!has_ended(&lease, at(2e9), false));
     }
 
     #[test]
@@ -548,12 +581,37 @@ mod tests {
 
     #[test]
     fn an_item_is_ours_with_all_three_marks() {
-        assert!(is_ours(&record().to_item()));
+        assert!(is_ours(&record().to_item(), false));
         for mark in RECORD_ATTRIBUTES {
             let mut item = record().to_item();
             item.remove(mark);
-            assert!(!is_ours(&item), "without {mark}");
+            assert!(!is_ours(&item, false), "without {mark}");
         }
+    }
+
+    #[test]
+    fn an_item_without_version_is_ours_where_that_is_accepted() {
+        let mut item = record().to_item();
+        item.remove(VERSION);
+        assert!(is_ours(&item, true) && !is_ours(&item, false));
+        let parsed = EncryptedSessionRecord::from_unversioned(item.clone()).unwrap();
+        assert!(parsed.unversioned);
+        let versioned = EncryptedSessionRecord {
+            unversioned: false,
+            ..parsed
+        };
+        assert_eq!(versioned, record());
+        let end = EpochMillis(1.8e12);
+        assert!(has_ended(&item, end, true) && !has_ended(&item, end, false));
+        item.insert(NOT_AFTER.into(), Attribute::N("1".into()));
+        assert!(!has_ended(&item, EpochMillis(2000.0), true));
+        for name in UNVERSIONED_ATTRIBUTES {
+            let mut item = item.clone();
+            item.remove(name);
+            assert!(!is_ours(&item, true), "without {name}");
+        }
+        let versioned = EncryptedSessionRecord::from_unversioned(record().to_item());
+        assert_eq!(versioned.unwrap_err().code(), "ERR_INTEGRITY");
     }
 
     #[test]

@@ -29,7 +29,7 @@ const TERMINATOR: &str = "%:";
 /// and `%` before such digits.
 const ESCAPES: [(char, &str); 3] = [(':', "3A"), ('#', "23"), ('%', "25")];
 
-/// Stands before the hash in the key of a lease.
+/// The text before the hash in the key of a lease.
 const LEASE: &str = "lease:";
 
 /// SHA-256 in base64url.
@@ -38,7 +38,7 @@ const HASH_LENGTH: usize = 43;
 /// Added to a session's key that would look like a lease's, so that no session id reaches a lease.
 const NO_LEASE: char = '%';
 
-/// How a session id stands in the table.
+/// How a session id is written in the table.
 pub enum IdHashing {
     /// As it is.
     None,
@@ -48,7 +48,7 @@ pub enum IdHashing {
     Keyed(Zeroizing<Vec<u8>>),
 }
 
-/// What a store does with session ids.
+/// Converts the session ids of a store to partition keys, and back.
 pub struct PartitionKeys {
     /// As it is in the table, with its delimiter.
     prefix: String,
@@ -58,7 +58,7 @@ pub struct PartitionKeys {
 }
 
 impl PartitionKeys {
-    /// Ids of a store with this prefix.
+    /// For the ids of a store with this prefix.
     #[must_use]
     pub fn new(mut prefix: String, hashing: IdHashing) -> PartitionKeys {
         let given = prefix.len();
@@ -115,7 +115,7 @@ impl PartitionKeys {
     pub fn key(&self, sid: &str) -> Result<String> {
         let unusable = || {
             Error::Config(format!(
-                "a session id must have 1 to {} bytes in UTF-8 ({KEY_LIMIT} with the prefix), not {}",
+                "an id must have 1 to {} bytes in UTF-8 ({KEY_LIMIT} with the prefix), not {}",
                 KEY_LIMIT.saturating_sub(self.given),
                 sid.len()
             ))
@@ -147,7 +147,7 @@ impl PartitionKeys {
         let key = no_lease(format!("{}{id}", self.prefix));
         if key.len() > KEY_LIMIT {
             return Err(Error::Config(format!(
-                "the session id takes {} bytes in the table with the prefix, where some signs of both take three: {KEY_LIMIT} at most",
+                "the id takes {} bytes in the table with the prefix, where some signs of both take three: {KEY_LIMIT} at most",
                 key.len()
             )));
         }
@@ -179,7 +179,7 @@ impl PartitionKeys {
         Ok(format!("{}{LEASE}{hash}", self.prefix))
     }
 
-    /// The session id that a partition key tells.
+    /// The session id in a partition key.
     #[must_use]
     pub fn id(&self, table_key: &str) -> String {
         let mut id = table_key.strip_prefix(&self.prefix).unwrap_or(table_key);
@@ -309,7 +309,7 @@ fn escape_at(text: &str) -> Option<char> {
         .map(|(found, _)| found)
 }
 
-/// A session's key that no lease has.
+/// Marks a session's key that looks like a lease's, so that no lease has it.
 fn no_lease(mut key: String) -> String {
     if looks_like_a_lease(&key) {
         key.push(NO_LEASE);
@@ -349,6 +349,25 @@ mod tests {
 
     fn keys(hashing: IdHashing) -> PartitionKeys {
         PartitionKeys::new("app:".into(), hashing)
+    }
+
+    #[test]
+    fn a_prefix_is_as_long_as_the_key_of_a_lease_allows() {
+        let of = |length: usize| {
+            PartitionKeys::new(format!("{}:", "p".repeat(length - 1)), IdHashing::None)
+        };
+        // 2,048 bytes, less `lease:` and a SHA-256 in base64url.
+        assert!(of(1999).check_prefix().is_ok());
+        assert_eq!(of(2000).check_prefix().unwrap_err().code(), "ERR_CONFIG");
+        let longest = of(1999);
+        assert_eq!(longest.prefix().len(), 1999);
+        assert_eq!(longest.lease_key("sid").unwrap().len(), 2048);
+        assert!(
+            longest
+                .lease_key("sid")
+                .unwrap()
+                .starts_with(longest.prefix())
+        );
     }
 
     fn text(payload: &[u8]) -> Plaintext<String> {
@@ -453,7 +472,7 @@ mod tests {
         for lease in stores.iter().map(|keys| keys.lease_key("s").unwrap()) {
             for keys in &stores {
                 assert!(!keys.owns(&lease));
-                // Whatever id would lead there.
+                // Ids that could lead to the lease's key.
                 for id in [Some(lease.as_str()), lease.strip_prefix(keys.prefix())] {
                     let id = id.unwrap_or("s").to_owned();
                     for id in [id.clone(), format!("{id}%"), format!("{id}%%")] {

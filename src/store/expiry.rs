@@ -6,32 +6,38 @@ use crate::record::mark::Mark;
 use crate::record::{Item, TTL, seconds};
 use crate::time::{EpochMillis, EpochSeconds};
 
-/// The longest `ttlSeconds`: ten years. A longer one is more likely milliseconds taken for seconds.
+/// The longest `ttlSeconds`: ten years. A larger value is probably in milliseconds by mistake.
 pub const MAX_TTL_SECONDS: f64 = 315_360_000.0;
 
-/// Below this many milliseconds of life, whole seconds of `ttl` are too coarse, and an unchanged session is written whole.
+/// If a session lives less than this many milliseconds, the whole seconds of `ttl` are too coarse,
+/// and even an unchanged session is written whole.
 const COARSE: f64 = 2000.0;
 
-/// How much of a session's lifetime the window of `touchAfter` takes at most.
-const WINDOW_SHARE: f64 = 0.1;
+/// The window of `touchAfter` is this share of a session's lifetime if the option is not given.
+const DEFAULT_SHARE: f64 = 0.01;
+
+/// The window of `touchAfter` is at most this share of a session's lifetime.
+const LARGEST_SHARE: f64 = 0.1;
 
 /// How long sessions live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// As long as their cookie, ten years at most; seven days without an end of the cookie, as most session stores have it.
+    /// As long as their cookie, but at most ten years. Seven days if the cookie has no end, as in
+    /// most session stores.
     OfCookie,
-    /// So many seconds, a checked `ttlSeconds`; or as long as their cookie, if that is less.
+    /// This many seconds, from a checked `ttlSeconds`; or as long as their cookie, if that is
+    /// shorter.
     AtMost(i64),
 }
 
-/// How many seconds a session lives whose cookie has no end, where nobody says.
+/// The lifetime in seconds if neither the cookie nor the caller sets one.
 const SEVEN_DAYS: i64 = 604_800;
 
 impl Lifetime {
-    /// From seconds; parts of a second are dropped.
+    /// From seconds. Fractions of a second are dropped.
     ///
     /// # Errors
-    /// `ERR_CONFIG` outside 1 second to ten years.
+    /// `ERR_CONFIG` outside the range from 1 second to ten years.
     #[allow(clippy::cast_possible_truncation)] // the range was checked
     pub fn from_seconds(seconds: f64) -> Result<Lifetime> {
         if (1.0..=MAX_TTL_SECONDS).contains(&seconds) {
@@ -43,7 +49,7 @@ impl Lifetime {
         }
     }
 
-    /// When a session ends that is saved or touched now.
+    /// The end of a session that is saved or touched now.
     #[must_use]
     #[allow(clippy::cast_possible_truncation)] // a constant
     pub fn end(self, now: EpochMillis, cookie_expires: Option<EpochMillis>) -> End {
@@ -63,17 +69,17 @@ impl Lifetime {
     }
 }
 
-/// When a session is to end.
+/// The end that a session should get.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct End {
     /// The `ttl` to write.
     pub ttl: EpochSeconds,
-    /// The very moment, which `ttl` rounds up.
+    /// The exact moment. `ttl` rounds it up to whole seconds.
     pub exact: EpochMillis,
 }
 
 impl End {
-    /// Whether this moment is past, or is this very moment, at `now`.
+    /// Whether this moment has passed at `now`, or is `now`.
     #[must_use]
     pub fn reached(self, now: EpochMillis) -> bool {
         self.exact <= now
@@ -81,7 +87,7 @@ impl End {
 }
 
 impl From<EpochSeconds> for End {
-    #[allow(clippy::cast_precision_loss)] // seconds of this and the coming centuries
+    #[allow(clippy::cast_precision_loss)] // exact for the coming centuries
     fn from(ttl: EpochSeconds) -> End {
         End {
             ttl,
@@ -90,21 +96,41 @@ impl From<EpochSeconds> for End {
     }
 }
 
-/// How a session's end is to move.
+/// How far the end of an unchanged session must move, so that the move is worth a write.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum TouchAfter {
+    /// By 1 % of the session's lifetime. Touches are most of the writes of a rolling session
+    /// (`docs/scaling.md`).
+    Share,
+    /// By this many seconds, or by a tenth of the session's lifetime if that is less.
+    Seconds(f64),
+}
+
+impl TouchAfter {
+    /// The same in milliseconds, for a session that will live `lifetime` milliseconds.
+    fn window(self, lifetime: f64) -> f64 {
+        match self {
+            TouchAfter::Share => lifetime * DEFAULT_SHARE,
+            TouchAfter::Seconds(seconds) => (seconds * 1000.0).min(lifetime * LARGEST_SHARE),
+        }
+    }
+}
+
+/// How a session's end has to move.
 pub(super) enum Due {
-    /// It is near enough.
+    /// Not at all: it is near enough.
     No,
     /// To an earlier moment.
     Back(EpochSeconds),
-    /// To a later moment, unless it is later already.
+    /// To a later moment, unless the end is already as late.
     On(EpochSeconds),
-    /// It is to have ended.
+    /// The session should have ended by now.
     Over,
 }
 
 impl SessionStore {
-    /// Whether a save of a session that did not change asks for no earlier end than the caller has read. Others may have moved it further meanwhile, in
-    /// requests that began later.
+    /// Whether a save of an unchanged session asks for no earlier end than the caller has read.
+    /// Others may have moved the end further meanwhile, in requests that began later.
     pub(super) fn asks_for_no_less(
         &self,
         mark: &Mark,
@@ -115,7 +141,8 @@ impl SessionStore {
         !matches!(self.due(mark, ends, now, end), Due::Back(_))
     }
 
-    /// How the end of a session whose content is what it was is to move; `None` if the session must be written whole all the same.
+    /// How the end of an unchanged session has to move. `None` if the session must be written whole
+    /// although it has not changed.
     pub(super) fn kept(
         &self,
         mark: &Mark,
@@ -130,7 +157,7 @@ impl SessionStore {
         (over || !lives(mark, ends, now) || (mark.up_to_date && !coarse)).then_some(due)
     }
 
-    /// How the end of a session whose content is what it was is to move.
+    /// How the end of an unchanged session has to move.
     pub(super) fn due(
         &self,
         mark: &Mark,
@@ -138,15 +165,17 @@ impl SessionStore {
         now: EpochMillis,
         end: End,
     ) -> Due {
-        let window = (self.saving.touch_after * 1000.0).min((end.exact.0 - now.0) * WINDOW_SHARE);
+        let window = self.saving.touch_after.window(end.exact.0 - now.0);
         let by_ttl = End::from(mark.ttl).exact;
-        // While ttl is the cookie's end rounded up, the finer instant decides; else the seconds of ttl do, and are compared.
+        // While `ttl` is the cookie's end rounded up, the exact end is compared. Otherwise, the
+        // whole seconds of `ttl` are compared.
         let finer = ends.filter(|ends| *ends != by_ttl);
         let gained = match finer {
             Some(ends) => end.exact.0 - ends.0,
             None => End::from(end.ttl).exact.0 - by_ttl.0,
         };
-        // A request that began earlier never asks for less than it has read: less is meant so.
+        // A request that began earlier never asks for an earlier end than it has read. An earlier
+        // end is therefore intended.
         let least = if finer.is_some() {
             mark.ttl
         } else {
@@ -161,13 +190,14 @@ impl SessionStore {
         } else if gained <= 0.0 || gained < window {
             Due::No
         } else {
-            // As long as ttl is the cookie's end rounded up, that decides: it must move.
+            // While `ttl` is the cookie's end rounded up, readers use the cookie's end. So `ttl`
+            // must move.
             Due::On(end.ttl.max(mark.ttl.plus(1)))
         }
     }
 }
 
-/// Whether the session of a mark lives at `now`, as far as this process can tell.
+/// Whether the session of a mark is alive at `now`, as far as this process knows.
 pub(super) fn lives(mark: &Mark, ends: Option<EpochMillis>, now: EpochMillis) -> bool {
     ends.unwrap_or(End::from(mark.ttl).exact).0 > now.0
 }

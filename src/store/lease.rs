@@ -1,4 +1,5 @@
-//! Leases: items in the same table that one holder at a time has, for work that a fleet does once.
+//! Leases: items in the same table, each held by one owner at a time, for work that a fleet should
+//! do only once.
 
 use super::SessionStore;
 use super::session_table::{Condition, Outcome};
@@ -6,20 +7,20 @@ use crate::error::Result;
 use crate::record::lease::{LeaseItem, end_of, owner_of};
 use crate::time::EpochMillis;
 
-/// What became of a request for a lease.
+/// The result of a request for a lease.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Lease {
-    /// It is the caller's.
+    /// The caller holds it.
     Held,
-    /// Somebody else has it.
+    /// Somebody else holds it.
     Taken {
-        /// Until when, if nobody renews it and the item says so.
+        /// When it ends if nobody renews it; `None` if the item does not say.
         until: Option<EpochMillis>,
     },
 }
 
 impl SessionStore {
-    /// Takes the lease of a session until a moment, if nobody holds it at `now`.
+    /// Takes the lease of a session until `until`, if nobody holds it at `now`.
     ///
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, and those of the table.
@@ -34,7 +35,8 @@ impl SessionStore {
         let item = LeaseItem { key, owner, until }.to_item();
         Ok(match self.table.put(item, Condition::Vacant(now)).await? {
             Outcome::Written => Lease::Held,
-            // Each owner asks once, so this is the answer to a repetition: the first attempt was applied, and its answer was lost.
+            // Each owner asks once, so this is the answer to a retry: the first attempt was
+            // applied, and its answer was lost.
             Outcome::Refused(Some(item)) if owner_of(&item) == Some(owner) => Lease::Held,
             Outcome::Refused(item) => Lease::Taken {
                 until: item.as_ref().and_then(end_of),
@@ -42,7 +44,7 @@ impl SessionStore {
         })
     }
 
-    /// Moves the end of a lease; `false` if it is the owner's no more.
+    /// Moves the end of a lease. `false` if the owner no longer holds it.
     ///
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, and those of the table.
@@ -53,7 +55,7 @@ impl SessionStore {
         Ok(self.table.put(item, own).await? == Outcome::Written)
     }
 
-    /// Gives a lease back, if it still is the owner's.
+    /// Releases a lease, if the owner still holds it.
     ///
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, and those of the table.

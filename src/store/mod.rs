@@ -1,4 +1,5 @@
-//! What a session store does, over any [`SessionTable`] and any [`DataKeys`](crate::keys::DataKeys).
+//! The operations of a session store, over any [`SessionTable`] and any
+//! [`DataKeys`](crate::keys::DataKeys).
 
 mod expiry;
 mod lease;
@@ -9,6 +10,7 @@ mod save;
 mod scanning;
 mod sealing;
 pub mod session_table;
+mod take;
 mod touch;
 
 use std::sync::Arc;
@@ -20,11 +22,11 @@ use crate::keys::cache::{CacheCounters, KeyCache};
 use crate::record::mark::Mark;
 use crate::record::partition_key::PartitionKeys;
 use crate::record::{
-    AUTH_TAG, Attribute, EncryptedSessionRecord, Item, SESSION_ID, Version, has_ended, is_ours,
+    AUTH_TAG, Attribute, EncryptedSessionRecord, Item, SESSION_ID, Version, is_ours,
 };
 use crate::time::{EpochMillis, EpochSeconds};
 
-pub use self::expiry::{End, Lifetime, MAX_TTL_SECONDS};
+pub use self::expiry::{End, Lifetime, MAX_TTL_SECONDS, TouchAfter};
 pub use self::lease::Lease;
 pub use self::outlook::{Comparison, Outlook};
 pub use self::policy::{RecordPolicy, context_of_records};
@@ -32,24 +34,24 @@ pub use self::save::{Attempt, Known, OnConflict, Save, Saved, Saving};
 
 /// A session as it was saved.
 pub struct OpenedSession {
-    /// Without the prefix.
+    /// The session id, without the prefix.
     pub id: String,
-    /// What `JSON.stringify` gave.
+    /// The output of `JSON.stringify`.
     pub json: Plaintext<String>,
-    /// When it ends; a touch may have moved it past the `cookie.expires` in `json`.
+    /// The end of the session. A touch may have moved it past the `cookie.expires` in `json`.
     pub ttl: EpochSeconds,
-    /// What to know it again by.
+    /// The mark of the revision that was read.
     pub mark: Mark,
-    /// Whether it is of a store with hashed ids, which this one, without a prefix, only lists: `id` is the key of its record, and nothing is written in
-    /// its place.
+    /// Whether the session belongs to a store with hashed ids. This store, which has no prefix,
+    /// only lists it: `id` is the key of its record, and nothing is written in its place.
     pub hashed: bool,
 }
 
-/// What a read found.
+/// The result of a read.
 pub enum Lookup {
     /// There is no record.
     Missing,
-    /// There is one, but its time is over.
+    /// There is a record, but it has ended.
     Ended,
     /// A live session.
     Found(OpenedSession),
@@ -65,7 +67,7 @@ pub struct SessionStore {
 }
 
 impl SessionStore {
-    /// A store of the sessions in `table` that `ids` names.
+    /// Makes a store of the sessions in `table` whose partition keys come from `ids`.
     #[must_use]
     pub fn new(
         table: Arc<dyn SessionTable>,
@@ -86,16 +88,17 @@ impl SessionStore {
     /// Reads a session.
     ///
     /// # Errors
-    /// `ERR_CONFIG` for an unusable id, `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_SERIALIZATION`, and those of the table and the keys.
+    /// `ERR_CONFIG` for an unusable id, `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_SERIALIZATION`, and
+    /// those of the table and the keys.
     pub async fn get(&self, sid: &str, now: EpochMillis) -> Result<Lookup> {
         let since = self.keys.since();
         let item = self.item(sid).await?;
         self.table.tidy(now);
         match item {
             None => Ok(Lookup::Missing),
-            Some(item) if has_ended(&item, now) => Ok(Lookup::Ended),
+            Some(item) if self.has_ended(&item, now) => Ok(Lookup::Ended),
             Some(item) => match self.open(self.parse(item)?, &since).await? {
-                // This id is only the key of it.
+                // The given id is not a session id, but the key of this record.
                 session if session.hashed => Ok(Lookup::Missing),
                 session => Ok(Lookup::Found(session)),
             },
@@ -109,13 +112,15 @@ impl SessionStore {
     pub async fn destroy(&self, sid: &str) -> Result<()> {
         let key = self.ids.key(sid)?;
         self.forget(&key);
-        // Once more when the record is gone, or nobody knows: a read that began in between has brought the key back.
+        // Forget the key again when the call ends, even if nobody knows whether the record is gone:
+        // a read that began in between may have cached the key again.
         let _forgets = Forgets(self, &key);
         self.table.delete(&key, Condition::Always).await?;
         Ok(())
     }
 
-    /// Removes a record of the store's own kind that fails its integrity check, if nobody writes it meanwhile. Items of others stay.
+    /// Removes a record of this store that fails its integrity check, unless somebody writes it
+    /// meanwhile. Items of other applications stay.
     ///
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, and those of the table and the keys.
@@ -125,7 +130,7 @@ impl SessionStore {
         let Some(item) = self.table.get(&key).await? else {
             return Ok(());
         };
-        let Some(revision) = item.get(AUTH_TAG).filter(|_| is_ours(&item)).cloned() else {
+        let Some(revision) = item.get(AUTH_TAG).filter(|_| self.owns(&item)).cloned() else {
             return Ok(());
         };
         let opened = match self.parse(item) {
@@ -142,16 +147,16 @@ impl SessionStore {
         }
     }
 
-    /// Whether the table and the key encryption key are usable.
+    /// Checks that the table and the key encryption key are usable.
     ///
     /// # Errors
-    /// What is wrong with them.
+    /// Those of the table and the keys.
     pub async fn ping(&self) -> Result<()> {
         self.table.check().await?;
         self.keys.ping(self.policy.context(self.policy.write)).await
     }
 
-    /// The record as it lies in the table, sealed, ended or not.
+    /// Returns the record as it is in the table, still sealed. It may have ended.
     ///
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, `ERR_INTEGRITY`, `ERR_VERSION`, and those of the table.
@@ -160,11 +165,16 @@ impl SessionStore {
         item.map(|item| self.parse(item)).transpose()
     }
 
-    /// What lies under a session's key.
+    /// Whether an item is a record of the kind that this store keeps, readable or not.
+    fn owns(&self, item: &Item) -> bool {
+        is_ours(item, self.policy.unversioned) && self.policy.kind.is_of(item)
+    }
+
+    /// The item under a session's key.
     async fn item(&self, sid: &str) -> Result<Option<Item>> {
         let key = self.ids.key(sid)?;
         let item = self.table.get(&key).await?;
-        // An answer to somebody else's request holds a record that opens, of another session.
+        // If the answer belonged to another request, its record would open, but as another session.
         match item {
             Some(item) if item.get(SESSION_ID) != Some(&Attribute::S(key)) => {
                 Err(Error::integrity())
@@ -173,19 +183,20 @@ impl SessionStore {
         }
     }
 
-    /// What a conflict ends in, if the caller does not say.
+    /// How a conflict is handled if the caller does not say.
     #[must_use]
     pub fn on_conflict(&self) -> OnConflict {
         self.saving.on_conflict
     }
 
-    /// What happens in the cache of data keys.
+    /// The counters of the data key cache.
     #[must_use]
     pub fn cache_counters(&self) -> CacheCounters {
         self.keys.counters()
     }
 
-    /// Wipes the cached data keys, after whatever still uses them in the background. That is broken off when `last` resolves.
+    /// Waits for background work that still uses the cached data keys, then wipes them. The work is
+    /// stopped when `last` resolves.
     pub async fn close(&self, last: impl Future<Output = ()>) {
         self.keys.close(last).await;
         self.table.close().await;
@@ -199,7 +210,7 @@ impl SessionStore {
     }
 }
 
-/// Forgets a session's data key when it is dropped, also by a call that ends before its answer.
+/// Forgets a session's data key when it is dropped, even if the call ends before it has an answer.
 struct Forgets<'a>(&'a SessionStore, &'a str);
 
 impl Drop for Forgets<'_> {

@@ -1,4 +1,5 @@
-//! What a save or a touch will have to do, before anything is sent: callers that need not wait are answered at once.
+//! The outlook: what a save or touch will have to do, decided before anything is sent. Callers that
+//! need not wait are answered at once.
 
 use super::SessionStore;
 use super::expiry::{Due, End, lives};
@@ -6,14 +7,15 @@ use super::save::is_same;
 use crate::record::mark::{Content, Hash, Mark};
 use crate::time::EpochMillis;
 
-/// What a save or a touch of a known session is to do, as far as this process can tell.
+/// What a save or touch of a known session has to do, as far as this process knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outlook {
-    /// To write the session whole, since its content has changed or it must be sealed again, or to remove it.
+    /// Write the whole record, because its content has changed or it must be sealed again; or
+    /// remove it.
     Write,
-    /// To move its end to a later moment.
+    /// Move the end to a later moment.
     Extend,
-    /// To move its end to an earlier moment, which the next save would not make up for.
+    /// Move the end to an earlier moment. If that fails, the next save does not make up for it.
     Shorten,
     /// Nothing.
     Settled,
@@ -30,17 +32,18 @@ impl From<Due> for Outlook {
     }
 }
 
-/// What a session is compared by.
+/// What is compared with the mark of a session.
 #[derive(Clone, Copy)]
 pub enum Comparison {
-    /// All that it holds.
+    /// The whole content.
     Whole(Content),
-    /// Its cookie, since the caller knows that the rest is what it was.
+    /// Only the cookie, because the caller knows that the rest has not changed.
     Cookie(Hash),
 }
 
 impl SessionStore {
-    /// What a save of a known session is to do, as far as this process can tell. `content` is what it holds now.
+    /// What a save of a known session has to do, as far as this process knows. `content` is its
+    /// current content.
     #[must_use]
     pub fn outlook_of_save(
         &self,
@@ -60,7 +63,8 @@ impl SessionStore {
         }
     }
 
-    /// What a touch of a known session is to do, as far as this process can tell. `cookie` is the hash of the cookie that it has now.
+    /// What a touch of a known session has to do, as far as this process knows. `cookie` is the
+    /// hash of its current cookie.
     #[must_use]
     pub fn outlook_of_touch(
         &self,

@@ -5,20 +5,25 @@ use std::sync::Arc;
 
 use crate::keys::EncryptionContext;
 use crate::record::Version;
+use crate::record::kind::Kind;
 
 /// Which records a store writes and reads.
 pub struct RecordPolicy {
+    pub(super) kind: Kind,
     pub(super) write: Version,
     pub(super) accept: Vec<Version>,
+    /// Whether items without `version` are records, too.
+    pub(super) unversioned: bool,
     pub(super) table_name: String,
-    /// Of version 1 records.
+    /// The encryption context of version 1 records.
     no_context: Arc<EncryptionContext>,
-    /// Of version 2 records.
+    /// The encryption context of version 2 records.
     context: Arc<EncryptionContext>,
 }
 
 impl RecordPolicy {
-    /// Writes `write` and reads `accept`, in the table `table_name`. `static_context` joins the encryption context of version 2.
+    /// Writes the version `write` and reads the versions `accept`, in the table `table_name`. The
+    /// pairs of `static_context` are added to the encryption context of version 2.
     #[must_use]
     pub fn new(
         write: Version,
@@ -28,12 +33,29 @@ impl RecordPolicy {
     ) -> RecordPolicy {
         let context = context_of_records(&table_name, static_context);
         RecordPolicy {
+            kind: Kind::Session,
             write,
             accept,
+            unversioned: false,
             table_name,
             no_context: Arc::default(),
             context: Arc::new(EncryptionContext::new(context)),
         }
+    }
+
+    /// The same, which also reads items without `version` if `unversioned` is set.
+    #[must_use]
+    pub fn reading_unversioned(self, unversioned: bool) -> RecordPolicy {
+        RecordPolicy {
+            unversioned,
+            ..self
+        }
+    }
+
+    /// The same for records of another kind than sessions.
+    #[must_use]
+    pub fn of_kind(self, kind: Kind) -> RecordPolicy {
+        RecordPolicy { kind, ..self }
     }
 
     pub(super) fn context(&self, version: Version) -> &Arc<EncryptionContext> {
@@ -44,7 +66,7 @@ impl RecordPolicy {
     }
 }
 
-/// The encryption context of version 2 records in this table, with the caller's own pairs.
+/// The encryption context of version 2 records in this table, including the caller's own pairs.
 #[must_use]
 pub fn context_of_records(
     table_name: &str,

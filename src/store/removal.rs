@@ -1,5 +1,6 @@
-//! Removing a session that is saved as ended. Time to Live would leave a record whose `ttl` is more than five years ago (Amazon `DynamoDB` Developer Guide,
-//! "Time to Live"), as of a cookie that ends in 1970.
+//! Removes a session that is saved as ended. Time to Live would never delete its record if the
+//! `ttl` is more than five years ago (Amazon DynamoDB Developer Guide, "Time to Live"), such as
+//! that of a cookie that expires in 1970.
 
 use super::SessionStore;
 use super::save::{OnConflict, Over, Saved};
@@ -8,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::keys::cache::Since;
 
 impl SessionStore {
-    /// Removes a session as its save would have written it: on the same condition, which the caller's own attempts fulfil, too. A conflict ends in the same.
+    /// Removes a session on the condition that its save would use. A record that the caller's own
+    /// attempts wrote is removed, too. A conflict is handled as in a save.
     pub(super) async fn remove(
         &self,
         key: &str,

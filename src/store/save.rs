@@ -1,19 +1,20 @@
-//! Saving a session: what is sent depends on what the caller knows of the record, and on what it changed.
+//! Saves sessions. What a save sends depends on what the caller knows of the record and what has
+//! changed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::SessionStore;
-use super::expiry::{Due, End, ttl_of};
+use super::expiry::{Due, End, TouchAfter, ttl_of};
 use super::session_table::{Condition, Outcome};
 use super::touch::TOUCH_ATTEMPTS;
 use crate::crypto::plaintext::Plaintext;
 use crate::error::{Error, Result};
 use crate::keys::cache::Since;
 use crate::record::mark::{Content, Mark};
-use crate::record::{AUTH_TAG, Attribute, EncryptedSessionRecord, Item, has_ended};
+use crate::record::{AUTH_TAG, Attribute, EncryptedSessionRecord, Item};
 use crate::time::{EpochMillis, EpochSeconds};
 
-/// What becomes of a session that somebody else has changed since the caller read it.
+/// What a save does if somebody else has changed the session since the caller read it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnConflict {
     /// The last write wins.
@@ -21,23 +22,23 @@ pub enum OnConflict {
     Overwrite,
     /// The later write fails with `ERR_CONFLICT`.
     Error,
-    /// The later write does nothing, and succeeds.
+    /// The later write changes nothing, and succeeds.
     Drop,
 }
 
-/// How sessions that the caller knows are saved.
+/// How known sessions are saved.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Saving {
-    /// How many seconds pass at least between two moves of a session's end; never more than a tenth of its lifetime.
-    pub touch_after: f64,
-    /// What a conflict ends in.
+    /// When the end of an unchanged session is moved.
+    pub touch_after: TouchAfter,
+    /// How a conflict is handled.
     pub on_conflict: OnConflict,
 }
 
 impl Default for Saving {
     fn default() -> Saving {
         Saving {
-            touch_after: 60.0,
+            touch_after: TouchAfter::Share,
             on_conflict: OnConflict::default(),
         }
     }
@@ -45,20 +46,20 @@ impl Default for Saving {
 
 /// A session to save.
 pub struct Save {
-    /// Its id.
+    /// The session id.
     pub sid: String,
-    /// What `JSON.stringify` gave.
+    /// The output of `JSON.stringify`.
     pub json: Plaintext,
-    /// When the caller asked.
+    /// When the caller made the call.
     pub now: EpochMillis,
-    /// When it is to end.
+    /// The end that the session should get.
     pub end: End,
-    /// What is sent of it while nobody knows what became of that.
+    /// Holds the record that the save sends, as long as the result is unknown.
     pub attempt: Attempt,
 }
 
-/// The record that a save has sent, from before it is sent until the table has answered: what may lie there although the save has failed, or was
-/// ended at its deadline.
+/// The record that a save sends. It is set from before the request is sent until the table has
+/// answered. The table may hold this record although the save failed or ended at its deadline.
 #[derive(Clone, Default)]
 pub struct Attempt(Arc<Mutex<Option<Mark>>>);
 
@@ -81,23 +82,26 @@ impl Attempt {
 pub enum Known {
     /// Nothing: the session is new.
     Nothing,
-    /// It is gone.
+    /// The session is gone.
     Gone,
-    /// It was read or written like this.
+    /// The caller has read or written the record.
     Record {
-        /// The record.
+        /// The mark of the record.
         mark: Mark,
-        /// What earlier saves of the caller have sent in its place, without learning what became of that.
+        /// The records that earlier saves of the caller have sent to replace it, with unknown
+        /// results.
         attempts: Vec<Mark>,
-        /// Whether the content beside the cookie is what was read, if the caller knows that better than a comparison with `mark` does.
+        /// Whether the content other than the cookie is as it was read. If set, it overrides the
+        /// comparison with `mark`.
         untouched: Option<bool>,
-        /// When it was to end, if `mark` is of what the caller has, and not of a later revision.
+        /// The exact end of the session, if `mark` is of the revision that the caller has, and not
+        /// of a later one.
         ends: Option<EpochMillis>,
     },
 }
 
 impl Known {
-    /// A record that was read or written, and ended with its `ttl`.
+    /// A record that was read or written, with its `ttl` as its exact end.
     #[must_use]
     pub fn record(mark: Mark) -> Known {
         Known::Record {
@@ -109,40 +113,45 @@ impl Known {
     }
 }
 
-/// What became of a session that was saved or touched.
+/// The result of a save or touch.
 pub enum Saved {
     /// The whole record was written.
     Written {
-        /// The new record.
+        /// The mark of the new record.
         mark: Mark,
         /// Whether it replaced a revision that the caller did not know.
         conflict: bool,
     },
-    /// The content is the same, and the end was moved. `None` if the caller knew nothing of the record.
+    /// The content has not changed, and the end was moved. `None` if the caller knew nothing of the
+    /// record.
     Extended(Option<Mark>),
-    /// The content is the same, and the end is near enough: nothing was sent.
+    /// The content has not changed, and the end is near enough to the requested one. Nothing was
+    /// changed.
     Unchanged(Mark),
-    /// There is no such session any more, and none was made; or it was saved as ended, and removed.
+    /// The session is gone, and no record was written; or it was saved as ended, and removed.
     Gone,
-    /// Somebody else has changed it, and nothing was written.
+    /// Somebody else has changed the session, and nothing was written.
     Dropped,
 }
 
 impl SessionStore {
-    /// Saves a session: writes a new or changed one, moves the end of an unchanged one when that is due, and lets one that is gone be gone. One that
-    /// has ended by then is removed.
+    /// Saves a session. A new or changed session is written. The end of an unchanged session is
+    /// moved when that is due. A session that is gone stays gone. A session that is saved as ended
+    /// is removed.
     ///
     /// # Errors
-    /// `ERR_CONFIG` for an unusable id, `ERR_SESSION_TOO_LARGE`, `ERR_CONFLICT`, and those of the table and the keys; nothing was written then.
+    /// `ERR_CONFIG` for an unusable id, `ERR_SESSION_TOO_LARGE`, `ERR_CONFLICT`, and those of the
+    /// table and the keys. Nothing was written then, unless [`Attempt::in_doubt`] has a record.
     pub async fn save(&self, save: Save, known: Known, on_conflict: OnConflict) -> Result<Saved> {
         self.save_as(save, known, on_conflict, false).await
     }
 
-    /// As [`SessionStore::save`], but the session keeps the end that it has when it is written: `save.end` is what the caller has read, and others may have
-    /// moved it since.
+    /// As [`SessionStore::save`], but the session keeps the end that its record has when it is
+    /// written. `save.end` is the end that the caller has read; others may have moved it since.
     ///
     /// # Errors
-    /// As [`SessionStore::save`]; `ERR_CONFLICT` also where the end was moved so far that the content has to be sealed for it.
+    /// As [`SessionStore::save`]. Also `ERR_CONFLICT` if the end was moved so far that the content
+    /// must be sealed for it.
     pub async fn save_keeping_end(
         &self,
         save: Save,
@@ -184,7 +193,7 @@ impl SessionStore {
         {
             end = mark.ttl.into();
         }
-        // A session that keeps its end may have got a later one meanwhile.
+        // A session that keeps its end may have a later end in the table by now.
         if end.reached(now) && !keeps_end {
             return self.remove(&key, over, since, on_conflict).await;
         }
@@ -212,7 +221,8 @@ impl SessionStore {
                 break;
             };
             let found = ttl_of(item).unwrap_or(record.ttl);
-            if !over.end.take(&mut record, item, found, now) {
+            let ended = self.has_ended(item, now);
+            if !over.end.take(&mut record, item, found, ended) {
                 break;
             }
             outcome = write(&record, over.end.condition(revision, found)).await?;
@@ -221,7 +231,7 @@ impl SessionStore {
             Outcome::Written => Ok(written(&record, content, false)),
             Outcome::Refused(None) => Ok(self.gone(&record.key)),
             Outcome::Refused(Some(item)) if over.same => {
-                if has_ended(&item, now) {
+                if self.has_ended(&item, now) {
                     Ok(self.gone(&record.key))
                 } else {
                     Ok(Saved::Unchanged(over.mark))
@@ -238,7 +248,7 @@ impl SessionStore {
         }
     }
 
-    /// What a save is to do, by what the caller knows of the record.
+    /// Plans a save by what the caller knows of the record.
     fn plan(
         &self,
         known: Known,
@@ -257,7 +267,8 @@ impl SessionStore {
                 ends,
             } => (mark, attempts, untouched, ends),
         };
-        // What an attempt may have written must be written over, also by what was there before it.
+        // A record that an attempt may have written must be overwritten, even with the content from
+        // before the attempt.
         let same = attempts.is_empty() && is_same(&mark, content, untouched);
         if same && let Some(due) = self.kept(&mark, ends, now, end) {
             return Plan::Prolong(mark, due);
@@ -278,7 +289,7 @@ impl SessionStore {
         }))
     }
 
-    /// The revision of an item that a save may write over although its condition did not hold, if there is one.
+    /// The revision of `item`, if the save may overwrite it although its condition did not hold.
     async fn revision_to_write_over(
         &self,
         item: &Item,
@@ -286,7 +297,8 @@ impl SessionStore {
         since: &Since,
     ) -> Option<Attribute> {
         if over.same {
-            // What somebody has sealed again needs not be sealed again by a save that changes nothing.
+            // A save that changes nothing need not seal what somebody else has sealed again
+            // meanwhile.
             let read = over.mark.revision();
             let moved = over.end != Ends::AsBrought && item.get(AUTH_TAG) == Some(&read);
             return moved.then_some(read);
@@ -295,9 +307,10 @@ impl SessionStore {
             .await
     }
 
-    /// The revision of an item that the caller's condition did not hold for, and that is nobody else's all the same: it is `mark` with another end, an
-    /// attempt of the caller's wrote it, or a touch has sealed again what the caller read or wrote, which changed nothing. An item that cannot be opened is
-    /// somebody else's.
+    /// The revision of `item`, if it is the caller's own although the caller's condition did not
+    /// hold. It is the caller's own in three cases: it is `mark` with another end; an attempt of
+    /// the caller wrote it; or a touch has sealed again, without changes, what the caller read or
+    /// wrote. An item that cannot be opened is somebody else's.
     pub(super) async fn own_revision(
         &self,
         item: &Item,
@@ -320,14 +333,15 @@ impl SessionStore {
             .then(|| stored.revision())
     }
 
-    /// Writes a record. A refusal by the very revision that is being written is the answer to a repetition: the first attempt was applied, and its
-    /// answer was lost.
+    /// Writes a record. If the stored revision is the one that is being written, a refusal is the
+    /// answer to a retry: the first attempt was applied, and its answer was lost.
     pub(super) async fn write(
         &self,
         record: &EncryptedSessionRecord,
         condition: Condition,
     ) -> Result<Outcome> {
-        let item = record.to_item();
+        let mut item = record.to_item();
+        self.policy.kind.label(&mut item);
         let revision = item.get(AUTH_TAG).cloned();
         let outcome = self.table.put(item, condition).await?;
         Ok(match outcome {
@@ -338,30 +352,31 @@ impl SessionStore {
         })
     }
 
-    /// The session is gone, so its data key goes as well.
+    /// Wipes the data key of a session that is gone.
     pub(super) fn gone(&self, key: &str) -> Saved {
         self.forget(key);
         Saved::Gone
     }
 }
 
-/// What a save is to do.
+/// What a save has to do.
 enum Plan {
     /// Nothing: the session is gone.
     LeaveGone,
-    /// To move the session's end, since its content is what it was.
+    /// Move the session's end, because its content has not changed.
     Prolong(Mark, Due),
-    /// To write the session: over the record that the caller knows, or over whatever is there.
+    /// Write the session over the record that the caller knows, or over whatever is there if it
+    /// knows none.
     Write(Option<Over>),
 }
 
-/// The record that a save writes over.
+/// The record that a save overwrites.
 pub(super) struct Over {
-    /// What the caller read or wrote.
+    /// The mark of what the caller read or wrote.
     pub(super) mark: Mark,
-    /// What earlier saves of the caller have sent in its place, without learning what became of that.
+    /// The records that earlier saves of the caller have sent to replace it, with unknown results.
     pub(super) attempts: Vec<Mark>,
-    /// Whether the content is the same, so that the save only seals it again.
+    /// Whether the content has not changed, so that the save only seals it again.
     same: bool,
     /// Which end the session gets.
     end: Ends,
@@ -370,25 +385,26 @@ pub(super) struct Over {
 }
 
 impl Over {
-    /// What must hold for the write to replace the record as it was read.
+    /// The condition that the record is still as it was read.
     pub(super) fn condition(&self) -> Condition {
         self.end.condition(self.mark.revision(), self.read)
     }
 }
 
-/// Which end a session gets that others may have moved since it was read.
+/// Which end a save gives a session whose end others may have moved since it was read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ends {
-    /// The one that the save brings.
+    /// The end that the save brings.
     AsBrought,
-    /// The one that the record has when it is written.
+    /// The end that the record has when it is written.
     AsFound,
-    /// The later one of both.
+    /// The later one of the record's end and the save's end.
     AtLeastAsRead,
 }
 
 impl Ends {
-    /// How often a save tries again that was refused by another end, or by a revision of its own.
+    /// How many times a save is repeated that was refused because of another end, or of a revision
+    /// of the caller's own.
     fn attempts(self) -> usize {
         match self {
             Ends::AsBrought => 1,
@@ -396,7 +412,8 @@ impl Ends {
         }
     }
 
-    /// The condition that an item is this revision; with the end `found`, where the write is to hold on to that.
+    /// The condition that an item is this revision. If the write depends on the item's end, that
+    /// must also be `found`.
     fn condition(self, revision: Attribute, found: EpochSeconds) -> Condition {
         match self {
             Ends::AsBrought => Condition::Revision(revision),
@@ -407,13 +424,14 @@ impl Ends {
         }
     }
 
-    /// Gives a record the end that it is to have beside the end `found` of an item. `false` if the item does not live, or the record may not live as long.
+    /// Sets the end of `record`, given the end `found` of the stored item. `false` if the item is
+    /// not alive, or the record may not live that long.
     fn take(
         self,
         record: &mut EncryptedSessionRecord,
         item: &Item,
         found: EpochSeconds,
-        now: EpochMillis,
+        ended: bool,
     ) -> bool {
         let ttl = match self {
             Ends::AsBrought => return true,
@@ -421,7 +439,7 @@ impl Ends {
             Ends::AtLeastAsRead => found.max(record.ttl),
         };
         let may = record.bound.is_none_or(|bound| bound.not_after >= ttl);
-        let takes = may && ttl_of(item).is_some() && !has_ended(item, now);
+        let takes = may && ttl_of(item).is_some() && !ended;
         if takes {
             record.ttl = ttl;
         }
@@ -436,7 +454,7 @@ fn written(record: &EncryptedSessionRecord, content: Content, conflict: bool) ->
     }
 }
 
-/// Whether a session that was saved again holds what the record of `mark` does.
+/// Whether a session that is saved has the same content as the record of `mark`.
 pub(super) fn is_same(mark: &Mark, content: Content, untouched: Option<bool>) -> bool {
     let rest = untouched.unwrap_or(content.rest == mark.content.rest);
     rest && content.cookie == mark.content.cookie

@@ -1,4 +1,4 @@
-//! What reads or clears the whole table.
+//! The operations that read or clear the whole table.
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
@@ -8,14 +8,14 @@ use crate::error::Result;
 use crate::record::{Attribute, Item, SESSION_ID};
 use crate::time::{EpochMillis, EpochSeconds};
 
-/// How many records `all` opens at the same time.
+/// How many records `all` opens concurrently.
 const OPEN_AT_ONCE: usize = 16;
 
 impl SessionStore {
-    /// Every live session.
+    /// Returns every live session.
     ///
     /// # Errors
-    /// Those of [`SessionStore::get`], if any one record cannot be opened.
+    /// Those of [`SessionStore::get`]. A single record that cannot be opened fails the call.
     pub async fn all(&self, now: EpochMillis) -> Result<Vec<OpenedSession>> {
         let mut sessions = Vec::new();
         let scan = self.own(Some(now.floor()), false);
@@ -35,10 +35,10 @@ impl SessionStore {
         Ok(sessions)
     }
 
-    /// The ids of every live session. Where the table does not tell them, every session is opened.
+    /// Returns the ids of all live sessions. If the table hides the ids, every session is opened.
     ///
     /// # Errors
-    /// Those of the table; those of [`SessionStore::all`] where sessions are opened.
+    /// Those of the table. If sessions are opened, also those of [`SessionStore::all`].
     pub async fn ids(&self, now: EpochMillis) -> Result<Vec<String>> {
         if self.ids.hashed() {
             let sessions = self.all(now).await?;
@@ -57,7 +57,7 @@ impl SessionStore {
             .collect())
     }
 
-    /// How many live sessions there are.
+    /// Counts the live sessions.
     ///
     /// # Errors
     /// Those of the table.
@@ -68,10 +68,10 @@ impl SessionStore {
             .await
     }
 
-    /// Removes every session, expired ones too, and wipes the cached data keys.
+    /// Removes every session, including ended ones, and wipes the cached data keys.
     ///
     /// # Errors
-    /// Those of the table; sessions removed until then stay removed.
+    /// Those of the table. Sessions that were removed before the failure stay removed.
     pub async fn clear(&self) -> Result<()> {
         self.keys.clear().await;
         let scan = self.own(None, true);
@@ -80,19 +80,21 @@ impl SessionStore {
                 .delete_all(items.iter().filter_map(key_of).collect())
         });
         let cleared = cleared.await;
-        self.keys.clear().await; // what reads in between have brought back
+        self.keys.clear().await; // keys that reads in between have cached
         cleared
     }
 
     fn own(&self, alive_after: Option<EpochSeconds>, keys_only: bool) -> Scan {
         Scan {
+            kind: self.policy.kind,
             prefix: self.ids.prefix().to_owned(),
             alive_after,
             keys_only,
+            unversioned: self.policy.unversioned,
         }
     }
 
-    /// The items of all pages of a scan, page by page.
+    /// The items of a scan, page by page.
     fn pages<'a>(&'a self, scan: &'a Scan) -> impl Stream<Item = Result<Vec<Item>>> + 'a {
         stream::try_unfold(
             Some(None),
@@ -101,7 +103,7 @@ impl SessionStore {
                     return Ok(None);
                 };
                 let mut page = self.table.scan(scan, after).await?;
-                // A longer prefix starts with a shorter one.
+                // Keys of a store with a longer prefix can start with this store's prefix.
                 let own = |item: &Item| key_of(item).is_some_and(|key| self.ids.owns(&key));
                 page.items.retain(own);
                 Ok(Some((page.items, page.next.map(Some))))

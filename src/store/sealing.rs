@@ -1,22 +1,35 @@
-//! Sealing a session into a record, and opening a record.
+//! Seals sessions into records, and opens records.
 
-use super::{OpenedSession, SessionStore};
+use super::{OpenedSession, RecordPolicy, SessionStore};
 use crate::crypto::envelope::{self, Aad, BoundSeal};
 use crate::crypto::plaintext::{Plaintext, text};
 use crate::error::{Error, Result};
 use crate::keys::cache::Since;
 use crate::record::mark::{Content, Mark};
-use crate::record::{Bound, EncryptedSessionRecord, ITEM_LIMIT, Item, Version, item_size};
+use crate::record::{
+    Bound, EncryptedSessionRecord, ITEM_LIMIT, Item, Version, has_ended, is_unversioned, item_size,
+};
 use crate::time::{EpochMillis, EpochSeconds};
 
-/// No wrapped key is shorter: a data key of 32 bytes and a tag of 16.
+/// The shortest possible wrapped key, in bytes: a data key of 32 bytes and a tag of 16.
 const LEAST_WRAPPED_KEY: usize = 48;
 
-/// What KMS wraps a data key of 256 bits in, as a rule.
+/// The usual length in bytes of a data key of 256 bits that KMS has wrapped.
 const USUAL_WRAPPED_KEY: usize = 184;
 
 impl SessionStore {
+    /// Whether an item is the record of a session that has ended.
+    pub(super) fn has_ended(&self, item: &Item, now: EpochMillis) -> bool {
+        has_ended(item, now, self.policy.unversioned)
+    }
+
     pub(super) fn parse(&self, item: Item) -> Result<EncryptedSessionRecord> {
+        if !self.policy.kind.is_of(&item) {
+            return Err(Error::integrity());
+        }
+        if self.policy.unversioned && is_unversioned(&item) {
+            return EncryptedSessionRecord::from_unversioned(item);
+        }
         let record = EncryptedSessionRecord::from_item(item)?;
         if self.policy.accept.contains(&record.version()) {
             Ok(record)
@@ -33,18 +46,20 @@ impl SessionStore {
         end: EpochSeconds,
         since: &Since,
     ) -> Result<EncryptedSessionRecord> {
-        let version = self.policy.write;
+        let policy = &self.policy;
+        let version = policy.write;
         let length = payload.len();
         let wrapped_length = self.keys.wrapped_length();
-        // What cannot fit, however short its wrapped key, is refused before anything is sent; what may fit is judged by the key that it gets.
+        // A session that cannot fit even with the shortest wrapped key is refused before anything
+        // is sent. If it may fit, the length of the wrapped key that it gets decides.
         let least = wrapped_length.unwrap_or(LEAST_WRAPPED_KEY);
-        if check_size(version, &key, least, length).is_err() {
+        if check_size(policy, &key, least, length).is_err() {
             let usual = wrapped_length.unwrap_or(USUAL_WRAPPED_KEY);
-            check_size(version, &key, usual, length)?;
+            check_size(policy, &key, usual, length)?;
         }
         let context = self.policy.context(version);
         let (data_key, wrapped_key) = self.keys.for_save(&key, context, length, since).await?;
-        check_size(version, &key, wrapped_key.0.len(), length)?;
+        check_size(policy, &key, wrapped_key.0.len(), length)?;
         let (sealed, bound) = match version {
             Version::V1 => (envelope::seal(&data_key, payload), None),
             Version::V2 => {
@@ -69,6 +84,7 @@ impl SessionStore {
             sealed,
             ttl: end,
             bound,
+            unversioned: false,
         })
     }
 
@@ -86,6 +102,7 @@ impl SessionStore {
             sealed,
             ttl,
             bound,
+            unversioned,
         } = record;
         let (data_key, wrapped_by) = self
             .keys
@@ -119,7 +136,7 @@ impl SessionStore {
             tag,
             ttl,
             content: Content::of(json.as_bytes()),
-            up_to_date: version == self.policy.write && wrapped_by == 0,
+            up_to_date: version == self.policy.write && wrapped_by == 0 && !unversioned,
         };
         Ok(OpenedSession {
             id,
@@ -139,20 +156,22 @@ impl SessionStore {
     }
 }
 
-/// The last moment that a session sealed now may live to: twice as long as it lives without a touch, so that touches seldom seal again, and
-/// somebody who may write the table but not use the KMS key gains that much at most.
+/// The `notAfter` of a session that is sealed now and ends at `end`. It allows twice the lifetime,
+/// so that touches seldom have to seal again. Somebody who can write the table but cannot use the
+/// KMS key can prolong the session until then at most.
 fn last_end(now: EpochMillis, end: EpochSeconds) -> EpochSeconds {
     let lifetime = (end.0 - now.floor().0).max(0);
     end.plus(lifetime)
 }
 
 fn check_size(
-    version: Version,
+    policy: &RecordPolicy,
     key: &str,
     wrapped_length: usize,
     plaintext_length: usize,
 ) -> Result<()> {
-    let size = item_size(version, key.len(), wrapped_length, plaintext_length);
+    let size =
+        item_size(policy.write, key.len(), wrapped_length, plaintext_length) + policy.kind.size();
     if size > ITEM_LIMIT {
         return Err(Error::SessionTooLarge {
             size,

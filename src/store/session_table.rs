@@ -1,51 +1,55 @@
-//! Where records lie: a table of items with one string key, and conditional writes.
+//! The table that holds the records: items with one string key, and conditional writes.
 
 use async_trait::async_trait;
 
 use crate::error::Result;
+use crate::record::kind::Kind;
 use crate::record::lease::{end_of, owner_of};
 use crate::record::{AUTH_TAG, Attribute, Item, NOT_AFTER, SESSION_ID, TTL, is_ours, number};
 use crate::time::{EpochMillis, EpochSeconds};
 
-/// What must hold for the stored item, or the write does nothing.
+/// The condition of a write on the stored item. If it does not hold, the write changes nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Condition {
-    /// Nothing: the last write wins.
+    /// No condition: the last write wins.
     Always,
     /// There is an item under the key.
     Exists,
-    /// There is an item under the key that lives `at` a moment and may live `until` another: its `ttl`, and its `notAfter` if it has one, are
-    /// later than `at`, and the `notAfter` is not before `until`.
+    /// The item under the key is alive at `at`, and may live until `until`: its `ttl` is later than
+    /// `at`. Its `notAfter`, if it has one, is later than `at`, and not before `until`.
     Lives {
         /// Now.
         at: EpochSeconds,
         /// The new end.
         until: EpochSeconds,
     },
-    /// As [`Condition::Lives`], and its `ttl` is earlier than `until`: the end moves on, never back.
+    /// As [`Condition::Lives`], and its `ttl` is earlier than `until`. The end can only move to a
+    /// later moment.
     EndsBefore {
         /// Now.
         at: EpochSeconds,
         /// The new end.
         until: EpochSeconds,
     },
-    /// There is an item under the key, and its `authTag` is this one: nobody has rewritten it since.
+    /// The item under the key has this `authTag`: nobody has sealed it again since.
     Revision(Attribute),
-    /// As [`Condition::Revision`], and its `ttl` is this one: nobody has moved its end since, either.
+    /// As [`Condition::Revision`], and the item has this `ttl`: nobody has moved its end since,
+    /// either.
     Unmoved {
         /// The `authTag`.
         revision: Attribute,
         /// The end.
         ttl: EpochSeconds,
     },
-    /// There is no item under the key, or it is a lease that ends at this moment or before.
+    /// There is no item under the key, or it is a lease that ends at this moment or earlier.
     Vacant(EpochMillis),
-    /// There is a lease under the key, and this is its owner.
+    /// The item under the key is a lease of this owner.
     Owner(String),
 }
 
 impl Condition {
-    /// Whether the condition holds for what is stored. `DynamoDB` evaluates an expression that means the same.
+    /// Whether the condition holds for the stored item. DynamoDB evaluates an expression with the
+    /// same meaning.
     #[must_use]
     pub fn holds(&self, stored: Option<&Item>) -> bool {
         let there = |holds: &dyn Fn(&Item) -> bool| stored.is_some_and(holds);
@@ -69,50 +73,58 @@ impl Condition {
     }
 }
 
-/// Whether a session is alive at a moment, and may live until another.
+/// Whether a session is alive at `at`, and may live until `until`.
 fn may_live(item: &Item, at: EpochSeconds, until: EpochSeconds) -> bool {
     is_alive(item, at) && number(item, NOT_AFTER).is_none_or(|end| end >= float(until))
 }
 
-/// Whether both ends of a session are later than a moment.
+/// Whether the `ttl` of a session, and its `notAfter` if it has one, are later than `at`.
 fn is_alive(item: &Item, at: EpochSeconds) -> bool {
     let later = |name| number(item, name).is_some_and(|end| end > float(at));
     later(TTL) && (!item.contains_key(NOT_AFTER) || later(NOT_AFTER))
 }
 
-#[allow(clippy::cast_precision_loss)] // seconds of this and the coming centuries
+#[allow(clippy::cast_precision_loss)] // exact for the coming centuries
 fn float(seconds: EpochSeconds) -> f64 {
     seconds.0 as f64
 }
 
-/// What became of a conditional write.
+/// The result of a conditional write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The condition held.
     Written,
-    /// The condition did not hold for the item that there is, if there is one; nothing was changed. `None` always means that there is none.
+    /// The condition did not hold for this stored item, and nothing was changed. `None` always
+    /// means that there is no item.
     Refused(Option<Item>),
 }
 
-/// Which of the store's own items a scan gives (see [`crate::record::is_ours`]); items of others never come.
+/// Selects which of the store's own items a scan returns. It never returns items of other
+/// applications (see [`crate::record::is_ours`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scan {
+    /// Only records of this kind.
+    pub kind: Kind,
     /// Only items whose key starts with this.
     pub prefix: String,
-    /// Only items whose `ttl`, and `notAfter` if they have one, are numbers greater than this; `None` gives expired ones too.
+    /// Only items whose `ttl`, and `notAfter` if they have one, are numbers greater than this.
+    /// `None` includes ended sessions.
     pub alive_after: Option<EpochSeconds>,
-    /// Whole items, or nothing but their key.
+    /// Whether to return only the key of each item instead of the whole item.
     pub keys_only: bool,
+    /// Items without `version`, too.
+    pub unversioned: bool,
 }
 
 impl Scan {
-    /// Whether the scan gives an item. `DynamoDB` evaluates a filter that means the same.
+    /// Whether the scan returns an item. DynamoDB evaluates a filter with the same meaning.
     #[must_use]
     pub fn admits(&self, item: &Item) -> bool {
         let Some(Attribute::S(key)) = item.get(SESSION_ID) else {
             return false;
         };
-        is_ours(item)
+        is_ours(item, self.unversioned)
+            && self.kind.is_of(item)
             && key.starts_with(&self.prefix)
             && self.alive_after.is_none_or(|now| is_alive(item, now))
     }
@@ -121,40 +133,42 @@ impl Scan {
 /// One page of a scan.
 #[derive(Default)]
 pub struct Page {
-    /// May be empty although more pages follow.
+    /// The items of the page. There can be none even if more pages follow.
     pub items: Vec<Item>,
-    /// The key to go on after; `None` on the last page.
+    /// The key after which the next page starts; `None` on the last page.
     pub next: Option<String>,
 }
 
-/// A table of sessions: `DynamoDB`, or the file of the local mode. Every method may fail with `ERR_DYNAMODB_…`, `ERR_TABLE_…`,
-/// `ERR_ACCESS_DENIED` and `ERR_CREDENTIALS`.
+/// A table of sessions: DynamoDB, or the file of local mode. Every method can fail with
+/// `ERR_DYNAMODB_…`, `ERR_TABLE_…`, `ERR_ACCESS_DENIED` and `ERR_CREDENTIALS`.
 #[async_trait]
 pub trait SessionTable: Send + Sync {
     /// The item under `key`, as the last successful write left it.
     async fn get(&self, key: &str) -> Result<Option<Item>>;
 
-    /// Writes the whole item, in place of any other under its `sessionId`.
+    /// Writes the whole item. It replaces any other item with the same `sessionId`.
     async fn put(&self, item: Item, condition: Condition) -> Result<Outcome>;
 
-    /// Sets `ttl` and nothing else. Under [`Condition::Always`] a missing item would be created, so that is no touch.
+    /// Sets only `ttl`. [`Condition::Always`] would create a missing item, so touches do not use
+    /// it.
     async fn extend(&self, key: &str, ttl: EpochSeconds, condition: Condition) -> Result<Outcome>;
 
-    /// Removes the item under `key`; that there is none is a success.
+    /// Removes the item under `key`. It is a success if there is none.
     async fn delete(&self, key: &str, condition: Condition) -> Result<Outcome>;
 
     /// Removes the items under all of `keys`.
     async fn delete_all(&self, keys: Vec<String>) -> Result<()>;
 
-    /// One page of the scan, from the start or behind the key `after`.
+    /// Reads one page of the scan, from the start or after the key `after`.
     async fn scan(&self, scan: &Scan, after: Option<String>) -> Result<Page>;
 
-    /// Lets a table that does not remove ended items by itself, as `DynamoDB` does, do so in the background. Called often, with the caller's time.
+    /// Lets the table remove ended items in the background, if it does not do so by itself.
+    /// DynamoDB does. The store calls this often, with its caller's time.
     fn tidy(&self, _now: EpochMillis) {}
 
-    /// Ends what goes on in the background.
+    /// Ends the work in the background.
     async fn close(&self) {}
 
-    /// Whether the table is there, ACTIVE, and has the key schema of sessions.
+    /// Checks that the table exists, is ACTIVE, and has the key schema of sessions.
     async fn check(&self) -> Result<()>;
 }

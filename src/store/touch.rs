@@ -1,4 +1,4 @@
-//! Moving the end of a session.
+//! Moves the end of a session.
 
 use super::SessionStore;
 use super::expiry::{Due, End};
@@ -9,31 +9,33 @@ use crate::crypto::plaintext::Plaintext;
 use crate::error::Result;
 use crate::keys::cache::Since;
 use crate::record::mark::Mark;
-use crate::record::{AUTH_TAG, EncryptedSessionRecord, has_ended};
+use crate::record::{AUTH_TAG, EncryptedSessionRecord};
 use crate::time::{EpochMillis, EpochSeconds};
 
-/// How often a touch tries, while others write the session.
+/// How many times a touch tries while others write the session.
 pub(super) const TOUCH_ATTEMPTS: usize = 3;
 
-/// What became of a move of a session's end.
+/// The result of an attempt to move a session's end.
 enum Extension {
     Moved,
-    /// It was sealed again, with the same content.
+    /// The session was sealed again, with the same content.
     Resealed {
         before: AuthTag,
         after: EncryptedSessionRecord,
     },
     Gone,
-    /// Others have moved its end as far, or kept writing it, which moves it as well.
+    /// Others have moved the end as far, or kept writing the session, which also moves its end.
     Overtaken,
 }
 
 impl SessionStore {
-    /// Moves a session's end, if that is due. One that is gone or has ended stays so, which is a success. Where the new end lies behind the one that was
-    /// sealed in, the session is sealed again, unless somebody else wrote it meanwhile.
+    /// Moves a session's end, if that is due. A session that is gone or has ended stays so, and the
+    /// call succeeds. If the new end is later than the sealed `notAfter`, the session is sealed
+    /// again, unless somebody else writes it meanwhile.
     ///
     /// # Errors
-    /// `ERR_CONFIG` for an unusable id, and those of the table; those of [`SessionStore::get`] where it is sealed again.
+    /// `ERR_CONFIG` for an unusable id, and those of the table. If the session is sealed again,
+    /// also those of [`SessionStore::get`].
     pub async fn touch(
         &self,
         sid: &str,
@@ -64,7 +66,7 @@ impl SessionStore {
         })
     }
 
-    /// Moves the end of a session whose content is what it was, as `due` says.
+    /// Moves the end of an unchanged session as `due` says.
     pub(super) async fn prolong(
         &self,
         key: &str,
@@ -76,7 +78,7 @@ impl SessionStore {
         let at = now.floor();
         let (until, condition) = match due {
             Due::No => return Ok(Saved::Unchanged(mark)),
-            // As a shorter life does, this ends what others have made of the session, too.
+            // Like an earlier end, this applies even if others have changed the session.
             Due::Over => {
                 return self.remove(key, None, since, OnConflict::Overwrite).await;
             }
@@ -91,7 +93,8 @@ impl SessionStore {
         };
         Ok(
             match self.extend(key, now, until, condition, since).await? {
-                // What the caller has is what was sealed again only if nobody else had changed it.
+                // The caller's content was sealed again only if nobody else had changed the
+                // session.
                 Extension::Resealed { before, after } if before == mark.tag => {
                     Saved::Extended(Some(mark_of(&after, mark.content)))
                 }
@@ -115,7 +118,7 @@ impl SessionStore {
                 Outcome::Written => return Ok(Extension::Moved),
                 Outcome::Refused(None) => return Ok(Extension::Gone),
                 Outcome::Refused(Some(item)) => {
-                    if has_ended(&item, now) {
+                    if self.has_ended(&item, now) {
                         return Ok(Extension::Gone);
                     }
                     let record = self.parse(item)?;
@@ -131,7 +134,8 @@ impl SessionStore {
         Ok(Extension::Overtaken)
     }
 
-    /// Seals what is stored again, with a later end, if nobody has written it or moved its end since it was read.
+    /// Seals the stored session again, with a later end, if nobody has written it or moved its end
+    /// since it was read.
     async fn reseal(
         &self,
         record: EncryptedSessionRecord,

@@ -1,4 +1,5 @@
-//! The backends that the conformance tests run over: the local mode, and AWS's protocols served by `tools/aws-local`.
+//! The backends of the conformance tests: local mode, and AWS's protocols served by
+//! `tools/aws-local`.
 
 #![allow(dead_code)] // each test program uses a part
 #![allow(clippy::unwrap_used)] // clippy takes only #[test] functions for tests
@@ -24,7 +25,8 @@ use connect_dynamodb_kms::store::{
 };
 use connect_dynamodb_kms::time::EpochMillis;
 
-/// The program of `tools/aws-local`: `AWS_LOCAL` names it (`npm test` does that, and who compiles copies of this crate), else cargo builds it now.
+/// The program of `tools/aws-local`. `AWS_LOCAL` names it: `npm test` sets that, and so does
+/// anybody who compiles copies of this crate. Otherwise cargo builds the program now.
 static PROGRAM: LazyLock<String> =
     LazyLock::new(|| std::env::var("AWS_LOCAL").unwrap_or_else(|_| build()));
 

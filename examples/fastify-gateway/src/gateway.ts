@@ -6,9 +6,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import fastifyCookie from '@fastify/cookie';
 import fastifySession from '@fastify/session';
-import { type DynamoDBSessionStore, SessionStoreError } from 'connect-dynamodb-kms';
+import { type DynamoDBSessionStore, type SealedStore, SessionStoreError } from 'connect-dynamodb-kms';
 import Fastify, { type FastifyInstance, type FastifyPluginAsync, type FastifyReply, type FastifyRequest } from 'fastify';
-import { problemPage, restartingPage, sendPage, signedInPage, signedOutPage } from './page.ts';
+import { bearerPage, problemPage, restartingPage, sendPage, signedInPage, signedOutPage } from './page.ts';
 import { PretendProvider, type TokenAnswer } from './provider.ts';
 import { type ServiceId, scopes } from './services.ts';
 import type { Place } from './settings.ts';
@@ -36,8 +36,21 @@ declare module 'fastify' {
   }
 }
 
+/** A login that is under way, kept under its `state`. */
+export interface PendingLogin {
+  /** What proves to the provider that the code was asked for by this login (PKCE, RFC 7636). */
+  verifier: string;
+}
+
+/** What a bearer token stands for, kept under the token. */
+export interface Bearer {
+  sessionId: string;
+}
+
 export interface GatewayOptions {
   store: DynamoDBSessionStore;
+  pendingLogins: SealedStore<PendingLogin>;
+  bearers: SealedStore<Bearer>;
   /** Signs the cookie; at least 32 characters. */
   cookieSecret: string;
   /** Where the sessions lie, for the page. */
@@ -68,8 +81,15 @@ export async function buildGateway(options: GatewayOptions): Promise<FastifyInst
 }
 
 function gatewayRoutes(options: GatewayOptions, provider: PretendProvider): FastifyPluginAsync {
-  const { store, place, crash = () => process.kill(process.pid, 'SIGKILL') } = options;
+  const { store, pendingLogins, bearers, place, crash = () => process.kill(process.pid, 'SIGKILL') } = options;
   const gatewayProcess = { pid: process.pid, startedAt: new Date(Date.now() - process.uptime() * 1000) };
+
+  /** The session behind the bearer token of a request; `null` if it has none, or an unknown one. */
+  async function bearerSession(request: FastifyRequest) {
+    const [, token] = /^Bearer (\S+)$/.exec(request.headers.authorization ?? '') ?? [];
+    const bearer = token === undefined ? null : await bearers.get(token);
+    return bearer && store.get(bearer.sessionId);
+  }
 
   return async (app) => {
     app.get('/ready', async (_request, reply) => {
@@ -99,18 +119,22 @@ function gatewayRoutes(options: GatewayOptions, provider: PretendProvider): Fast
     });
 
     app.get('/me', async (request, reply) => {
-      const { user, connections } = request.session;
+      const { user, connections } = (await bearerSession(request)) ?? request.session;
       if (!user) return reply.code(401).send({ error: 'not signed in' });
       return reply.header('cache-control', 'no-store').send({ user, connections: describe(connections ?? {}) });
     });
 
     app.get<{ Querystring: { service?: string } }>('/login', async (request, reply) => {
-      request.session.pendingState = randomBytes(24).toString('base64url');
+      const [state, verifier] = [randomToken(), randomToken()];
+      request.session.pendingState = state; // the login belongs to this browser
       await request.session.save();
+      await pendingLogins.put(state, { verifier });
       const query = new URLSearchParams({
         client_id: CLIENT_ID,
         redirect_uri: callbackAddress(request),
-        state: request.session.pendingState,
+        state,
+        code_challenge: createHash('sha256').update(verifier).digest('base64url'),
+        code_challenge_method: 'S256',
         scope: Object.keys(scopes).join(' '),
         ...(request.query.service ? { service: request.query.service } : {}),
       });
@@ -120,16 +144,18 @@ function gatewayRoutes(options: GatewayOptions, provider: PretendProvider): Fast
     app.get<{ Querystring: { state?: string; code?: string; error?: string } }>('/callback', async (request, reply) => {
       const { state, code, error } = request.query;
       const expected = request.session.pendingState;
-      if (!expected || state !== expected) {
+      // Works once, even if two requests bring the same state to two servers.
+      const pending = expected !== undefined && state === expected ? await pendingLogins.take(state) : null;
+      if (!pending) {
         const text = 'The answer of the provider does not belong to a login that this browser started. Start again.';
         return sendPage(reply, 400, problemPage('That login is not yours', text));
       }
-      delete request.session.pendingState; // works once
+      delete request.session.pendingState;
       if (error || !code) {
         await request.session.save();
         return reply.redirect('/?notice=denied', 303);
       }
-      const answer = await provider.exchangeCode(code, CLIENT_ID, callbackAddress(request)).catch(() => null);
+      const answer = await provider.exchangeCode(code, CLIENT_ID, callbackAddress(request), pending.verifier).catch(() => null);
       if (!answer) {
         await request.session.save();
         return sendPage(reply, 400, problemPage('The provider refused', 'The code was already used or is too old. Start again.'));
@@ -144,15 +170,17 @@ function gatewayRoutes(options: GatewayOptions, provider: PretendProvider): Fast
 
     app.post('/refresh', { preHandler: signedInOnly }, async (request, reply) => {
       const { session } = request;
-      // A refresh token works once: one process of all refreshes, and works on what the table has now.
-      await store.withLock(session.sessionId, async () => {
-        const refreshed: Partial<Record<ServiceId, Connection>> = {};
-        const stored = await store.get(session.sessionId);
-        for (const [service, { scope, refreshToken }] of entries(stored?.connections ?? {})) {
-          refreshed[service] = connection(await provider.refresh(service, scope, refreshToken));
-        }
-        await store.update(session, (stored) => void Object.assign(stored.connections, refreshed));
-      });
+      // A refresh token works once. However many requests and servers find the same old access token, one refreshes it.
+      for (const [service, { accessToken }] of entries(session.connections ?? {})) {
+        await store.refresh(session, {
+          name: service,
+          isFresh: ({ connections }) => connections?.[service]?.accessToken !== accessToken,
+          refresh: async ({ connections }) => {
+            const { scope, refreshToken } = connections[service];
+            connections[service] = connection(await provider.refresh(service, scope, refreshToken));
+          },
+        });
+      }
       return reply.redirect('/', 303);
     });
 
@@ -170,6 +198,15 @@ function gatewayRoutes(options: GatewayOptions, provider: PretendProvider): Fast
       return reply.redirect('/', 303);
     });
 
+    // For a client without a cookie, such as an MCP client. The token ends with the session, or after an hour.
+    app.post('/bearer', { preHandler: signedInOnly }, async (request, reply) => {
+      const token = randomToken();
+      await bearers.put(token, { sessionId: request.session.sessionId });
+      const accepts = request.headers.accept ?? '';
+      if (!accepts.includes('text/html')) return reply.header('cache-control', 'no-store').send({ token });
+      return sendPage(reply, 200, bearerPage(`${request.protocol}://${request.host}/me`, token));
+    });
+
     app.post('/logout', async (request, reply) => {
       await request.session.destroy();
       return reply.clearCookie(COOKIE_NAME, { path: '/' }).redirect('/?notice=signed-out', 303);
@@ -180,6 +217,10 @@ function gatewayRoutes(options: GatewayOptions, provider: PretendProvider): Fast
       return sendPage(reply, 200, restartingPage());
     });
   };
+}
+
+function randomToken(): string {
+  return randomBytes(24).toString('base64url');
 }
 
 async function signedInOnly(request: FastifyRequest, reply: FastifyReply) {

@@ -254,7 +254,7 @@ function tryThis({ process }: SignedIn, next: ServiceId | undefined): Html {
     </li>
     <li class="card">
       <h3>Refresh the tokens</h3>
-      <p>New access tokens in the session: it is sealed again, with a new IV, under the data key it has.</p>
+      <p>New tokens in the session: it is sealed again, with a new IV, under the data key it has. If many requests ask at once, on any number of servers, the provider is asked once.</p>
       ${effect('session, encryptedData, iv, authTag, notAfter', 'cookie, encryptedKey, salt, commit, ttl')}
       <form class="foot" method="post" action="/refresh"><button class="button">Refresh</button></form>
     </li>
@@ -263,6 +263,12 @@ function tryThis({ process }: SignedIn, next: ServiceId | undefined): Html {
       <p>Every login gives the session a new id, against session fixation: another cookie, another record, another data key.</p>
       ${effect('everything but the version', 'what you had connected')}
       <div class="foot"><a class="button" href="/login${next && `?service=${next}`}">${next ? `Connect ${services[next].name}` : 'Connect again'}</a></div>
+    </li>
+    <li class="card">
+      <h3>Call without a cookie</h3>
+      <p>Makes a bearer token for a client that is no browser. The token is a sealed item of its own in the table; the session does not change.</p>
+      ${effect('nothing', 'everything')}
+      <form class="foot" method="post" action="/bearer"><button class="button">Make a token</button></form>
     </li>
     <li class="card">
       <h3>Log out</h3>
@@ -300,6 +306,15 @@ export function consentPage({ client_id: client, scope }: { client_id: string; s
   </form>
 </main>`;
   return document(`Let ${client} in?`, body);
+}
+
+/** A bearer token, shown once. */
+export function bearerPage(address: string, token: string): Html {
+  const body = html`<main class="sheet"><h1>A bearer token</h1><div class="text">
+  <p>It stands for your session for an hour, until you log out. In a terminal:</p>
+  <pre class="well">curl -H 'Authorization: Bearer ${token}' ${address}</pre>
+  <a class="button first" href="/">Go back</a></div></main>`;
+  return document('A bearer token', body);
 }
 
 /** What went wrong, and the way back. */

@@ -1,7 +1,7 @@
 // A pretend OAuth provider, so that the example runs without accounts anywhere: the consent page at /oauth/authorize, and the
 // token endpoint as two functions. A real gateway would call Google, HubSpot or Slack here and keep the rest as it is.
 
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type { FastifyPluginAsync } from 'fastify';
 import { consentPage, problemPage, sendPage } from './page.ts';
 import { isServiceId, type ServiceId, services } from './services.ts';
@@ -23,6 +23,8 @@ export interface AuthorizeQuery {
   redirect_uri: string;
   state: string;
   scope: string;
+  code_challenge: string;
+  code_challenge_method: 'S256';
   service?: string;
 }
 
@@ -31,6 +33,7 @@ interface Grant {
   clientId: string;
   redirectUri: string;
   scope: string;
+  challenge: string;
   validUntil: number;
 }
 
@@ -39,12 +42,14 @@ const TOKEN_LIFE_SECONDS = 3600;
 
 const authorizeQuery = {
   type: 'object',
-  required: ['client_id', 'redirect_uri', 'state', 'scope'],
+  required: ['client_id', 'redirect_uri', 'state', 'scope', 'code_challenge', 'code_challenge_method'],
   properties: {
     client_id: { type: 'string', minLength: 1 },
     redirect_uri: { type: 'string' },
     state: { type: 'string', minLength: 1 },
     scope: { type: 'string' },
+    code_challenge: { type: 'string', minLength: 43 },
+    code_challenge_method: { const: 'S256' },
     service: { type: 'string' },
   },
 } as const;
@@ -55,10 +60,11 @@ const decision = {
   properties: { decision: { enum: ['allow', 'deny'] }, service: { enum: Object.keys(services) } },
 } as const;
 
-/** The provider: one client, one user, codes that live for a minute in memory. */
+/** The provider: one client, one user, codes that live for a minute in memory, and refresh tokens that work once. */
 export class PretendProvider {
   readonly #clientId: string;
   readonly #grants = new Map<string, Grant>();
+  readonly #used = new Set<string>();
 
   constructor(clientId: string) {
     this.#clientId = clientId;
@@ -80,12 +86,12 @@ export class PretendProvider {
       '/authorize',
       { schema: { querystring: authorizeQuery, body: decision } },
       async (request, reply) => {
-        const { client_id: clientId, redirect_uri: redirectUri, state, scope } = request.query;
+        const { client_id: clientId, redirect_uri: redirectUri, state, scope, code_challenge: challenge } = request.query;
         if (!this.#knows(request.query)) return refuse(reply);
         const back = new URL(redirectUri);
         back.searchParams.set('state', state);
         if (request.body.decision === 'allow' && request.body.service) {
-          back.searchParams.set('code', this.#grant({ service: request.body.service, clientId, redirectUri, scope }));
+          back.searchParams.set('code', this.#grant({ service: request.body.service, clientId, redirectUri, scope, challenge }));
         } else {
           back.searchParams.set('error', 'access_denied');
         }
@@ -94,20 +100,23 @@ export class PretendProvider {
     );
   };
 
-  /** The token endpoint, `grant_type=authorization_code`: a code works once, for the client and address it was made for. */
-  async exchangeCode(code: string, clientId: string, redirectUri: string): Promise<TokenAnswer> {
+  /** The token endpoint, `grant_type=authorization_code`: a code works once, for the client, address and login it was made for. */
+  async exchangeCode(code: string, clientId: string, redirectUri: string, verifier: string): Promise<TokenAnswer> {
     const grant = this.#grants.get(code);
     this.#grants.delete(code);
-    if (!grant || grant.validUntil < Date.now() || grant.clientId !== clientId || grant.redirectUri !== redirectUri) {
-      throw new Error('invalid_grant');
-    }
+    const challenge = createHash('sha256').update(verifier).digest('base64url');
+    const isTheirs = grant?.clientId === clientId && grant.redirectUri === redirectUri && grant.challenge === challenge;
+    if (!grant || !isTheirs || grant.validUntil < Date.now()) throw new Error('invalid_grant');
     return tokens(grant.service, grant.scope, newToken(grant.service, 'refresh'));
   }
 
-  /** The token endpoint, `grant_type=refresh_token`. It keeps no list, so any refresh token of its own making will do. */
+  /** The token endpoint, `grant_type=refresh_token`: a refresh token works once, and is answered with the next one (RFC 9700). */
   async refresh(service: ServiceId, scope: string, refreshToken: string): Promise<TokenAnswer> {
-    if (!refreshToken.startsWith(`${service}_refresh_`)) throw new Error('invalid_grant');
-    return tokens(service, scope, refreshToken);
+    // It knows only the used ones, so that tokens from before a restart still work.
+    const isKnown = refreshToken.startsWith(`${service}_refresh_`) && !this.#used.has(refreshToken);
+    if (!isKnown) throw new Error('invalid_grant');
+    this.#used.add(refreshToken);
+    return tokens(service, scope, newToken(service, 'refresh'));
   }
 
   /** A client may only be sent back to an address registered for it: here, the callback on this machine at any port. */

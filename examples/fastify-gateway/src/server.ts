@@ -1,17 +1,25 @@
 // Starts the gateway on this machine and ends it properly.
 
-import { DynamoDBSessionStore, SessionStoreError } from 'connect-dynamodb-kms';
-import { buildGateway } from './gateway.ts';
+import { DynamoDBSessionStore, SealedStore, SessionStoreError } from 'connect-dynamodb-kms';
+import { type Bearer, buildGateway, type PendingLogin } from './gateway.ts';
 import { readSettings, SettingsError } from './settings.ts';
 
 async function main(): Promise<void> {
   const settings = readSettings(process.argv.slice(2), process.env);
   const store = new DynamoDBSessionStore(settings.store);
-  const app = await buildGateway({ store, cookieSecret: settings.cookieSecret, place: settings.place });
+  // In the same table, sealed in the same way, under prefixes of their own.
+  const pendingLogins = new SealedStore<PendingLogin>({ ...settings.items, prefix: 'login:', ttlSeconds: 600 });
+  const bearers = new SealedStore<Bearer>({ ...settings.items, prefix: 'bearer:', ttlSeconds: 3600 });
+  const stores = [store, pendingLogins, bearers];
+  const { cookieSecret, place } = settings;
+  const app = await buildGateway({ store, pendingLogins, bearers, cookieSecret, place });
 
   let ending: Promise<void> | undefined;
   const end = () => {
-    ending ??= app.close().then(() => store.close());
+    ending ??= app
+      .close()
+      .then(() => Promise.all(stores.map((store) => store.close())))
+      .then(() => {});
     return ending;
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {

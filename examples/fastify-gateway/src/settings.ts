@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { SessionStoreConfig } from 'connect-dynamodb-kms';
+import type { SealedStoreConfig, SessionStoreConfig } from 'connect-dynamodb-kms';
 
 /** Where the sessions lie, in words for the page. */
 export interface Place {
@@ -14,6 +14,8 @@ export interface Place {
 
 export interface Settings {
   store: SessionStoreConfig;
+  /** What the stores of other items have in common with it: the table and the key. */
+  items: SealedStoreConfig;
   place: Place;
   host: string;
   port: number;
@@ -26,7 +28,7 @@ export class SettingsError extends Error {}
 const FOLDER = fileURLToPath(new URL('../.sessions', import.meta.url));
 /** Nobody but this machine, unless the environment says otherwise, as a container's must. */
 const HOST = '127.0.0.1';
-/** The default of touchAfter, a minute, saves writes; here every touch is to be seen on the page. */
+/** The default of touchAfter, 1 % of the lifetime, saves writes; here every touch is to be seen on the page. */
 const STORE: SessionStoreConfig = { recordVersion: 2, touchAfter: 1 };
 const SHORTEST_SECRET = 32; // @fastify/session takes no shorter one
 
@@ -43,7 +45,8 @@ export function readSettings(args: readonly string[], env: NodeJS.ProcessEnv): S
   const cookieSecret = readCookieSecret(env.SESSION_SECRET, folder);
   if (!args.includes('--aws')) {
     const place = { table: 'a file in the folder .sessions', wrappedBy: 'the key file of local mode, instead of AWS KMS' };
-    return { store: { ...STORE, local: { path: folder } }, place, host, port, cookieSecret };
+    const items = { local: { path: folder } };
+    return { store: { ...STORE, ...items }, items, place, host, port, cookieSecret };
   }
   const tableName = required(env, 'SESSIONS_TABLE');
   const kmsKeyArn = required(env, 'KMS_KEY_ARN');
@@ -53,7 +56,8 @@ export function readSettings(args: readonly string[], env: NodeJS.ProcessEnv): S
     table: `the DynamoDB table ${tableName}${atOwn('DYNAMODB')}`,
     wrappedBy: atOwn('KMS') ? 'the KMS at your own endpoint' : 'AWS KMS',
   };
-  return { store: { ...STORE, tableName, kmsKeyArn }, place, host, port, cookieSecret };
+  const items = { tableName, kmsKeyArn };
+  return { store: { ...STORE, ...items }, items, place, host, port, cookieSecret };
 }
 
 function readPort(text = '3000'): number {

@@ -8,7 +8,10 @@ const { findHandlers } = require('./handlers.js');
 const { Functions } = require('./functions.js');
 const { advice } = require('./advice.js');
 
-/** @typedef {{ file: string, line: number, column: number, what: string, code: string, write: string }} Finding */
+/**
+ * @typedef {{ file: string, line: number, column: number, what: string, code: string,
+ *   write: string }} Finding
+ */
 
 /** A comment with this, on the line of an answer or the one above, silences it. */
 const SILENCED = /check-replies: *ignore/;
@@ -25,7 +28,8 @@ const isRelevant = (source) => RELEVANT.test(source);
 /**
  * @param {string} source
  * @param {number} offset
- * @returns {{ line: number, column: number }} both from 1, the column in UTF-16 units as editors count
+ * @returns {{ line: number, column: number }} both from 1. The column counts UTF-16 units, as
+ *   editors do.
  */
 function position(source, offset) {
   const before = source.slice(0, offset);

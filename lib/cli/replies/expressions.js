@@ -227,7 +227,8 @@ class Expressions {
     const value = at?.values.get(node.name);
     if (value) return value;
     const fn = at?.scope.functions.get(node.name);
-    return fn && at?.parent ? this.#callback(fn, state) : NOTHING; // a function of the file itself knows no reply
+    // A function of the file itself knows no reply.
+    return fn && at?.parent ? this.#callback(fn, state) : NOTHING;
   }
 
   /**
@@ -324,7 +325,8 @@ class Expressions {
         { reply: false },
       );
     const outcome = this.functions.judge(executor, this.activation, { resolver: true });
-    const endless = !usesParameters(executor, this.module.source); // it never settles: nothing follows
+    // If the executor uses no parameters, the promise never settles, and nothing follows.
+    const endless = !usesParameters(executor, this.module.source);
     const unreturned = endless ? [] : [...outcome.unreturned];
     const returned = endless ? [...outcome.settled, ...outcome.unreturned] : [...outcome.settled];
     for (const answer of [...unreturned, ...returned]) this.#pend(answer, state);

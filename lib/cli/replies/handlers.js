@@ -158,7 +158,8 @@ class Handlers {
     const [first] = node.arguments;
     if (SHORTHANDS.has(method) && node.arguments.length > 1) {
       const url = literalText(first);
-      if (url !== undefined && !/^(\/|\*|$)/.test(url)) return; // not a path: another library's `get`
+      // If it is not a path, this is another library's `get`.
+      if (url !== undefined && !/^(\/|\*|$)/.test(url)) return;
       const name = url === undefined ? this.module.source.slice(first.start, first.end).replace(/\s+/g, ' ').slice(0, 40) : url;
       this.#register(node.arguments.at(-1), `${method === 'all' ? 'ALL' : method.toUpperCase()} ${name || "''"}`, 1, ancestors);
     } else if (method === 'addHook') {
@@ -211,7 +212,8 @@ class Handlers {
     if (index < 0) return;
     const request = parameters[index - 1];
     if (!(isRequest(request) || typeName(parameters[index].typeAnnotation) === 'FastifyReply')) return;
-    if (!isRequest(request) && !parameters.some(isRequest)) return; // a helper, judged where it is called
+    // Otherwise it is a helper, which is judged where it is called.
+    if (!isRequest(request) && !parameters.some(isRequest)) return;
     this.found.set(node, new Handler(node, label ?? this.#nameOf(node, scope), index));
   }
 

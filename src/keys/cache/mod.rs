@@ -134,7 +134,7 @@ impl KeyCache {
         }))
     }
 
-    /// The length of the shortest wrapped key that this process has seen, in bytes.
+    /// The length of the shortest wrapped key that this process has made, in bytes.
     #[must_use]
     pub fn wrapped_length(&self) -> Option<usize> {
         let length = self.0.wrapped_length.load(Ordering::Relaxed);

@@ -89,7 +89,7 @@ impl Slot {
         key.is_some()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<DataKey>>> {
+    pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<DataKey>>> {
         self.key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

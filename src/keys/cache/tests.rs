@@ -412,6 +412,14 @@ async fn concurrent_reads_of_one_key_make_one_call_also_when_it_fails() {
 }
 
 #[tokio::test]
+async fn the_length_of_a_wrapped_key_is_known_once_one_was_made() {
+    let cache = cache(&Counting::new(9));
+    assert_eq!(cache.wrapped_length(), None);
+    let (_, wrapped) = save(&cache, "a").await;
+    assert_eq!(cache.wrapped_length(), Some(wrapped.0.len()));
+}
+
+#[tokio::test]
 async fn closing_waits_for_the_check_under_way() {
     let keys = Counting::new(0);
     let cache = Arc::new(cache(&keys));

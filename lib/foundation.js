@@ -1,0 +1,74 @@
+'use strict';
+
+const { Calls } = require('./calls.js');
+const { unwrap } = require('./errors.js');
+const { Failures } = require('./failures.js');
+const { InOrder } = require('./in-order.js');
+const { Integrity } = require('./integrity.js');
+const { LeaseEvents } = require('./lease-events.js');
+const { Locks } = require('./locks.js');
+const { Log } = require('./log.js');
+const { NativeStore } = require('./native-store.js');
+const { warnOfLocalMode } = require('./process-warnings.js');
+const { RevocationChecks } = require('./revocation-checks.js');
+
+/** What a store of sessions and a store of items are both built on. */
+class Foundation {
+  inOrder = new InOrder();
+
+  /**
+   * @param {object} given
+   * @param {string} given.options JSON for the native side.
+   * @param {import('../index.js').SessionStoreLogger} given.logger
+   * @param {number} given.callsInFlight
+   * @param {string | undefined} given.localByEnvironment the folder, if the environment has turned local mode on.
+   * @param {import('./config.js').IntegrityFailure} given.onIntegrityFailure
+   * @param {'session' | 'item'} keeps what the store keeps.
+   */
+  constructor({ options, logger, callsInFlight, localByEnvironment, onIntegrityFailure }, keeps) {
+    const native = NativeStore.open(options, keeps === 'item');
+    this.native = native;
+    this.log = new Log(logger);
+    if (localByEnvironment) warnOfLocalMode(this.log, localByEnvironment);
+    this.failures = new Failures((text) => this.log.warn(text));
+    const checks = new RevocationChecks(() => native.keyCacheStats(), this.failures);
+    this.calls = new Calls({ keeps, limit: callsInFlight, failures: this.failures, onEnd: () => checks.look() });
+    this.integrity = new Integrity(native, this.calls, onIntegrityFailure, keeps);
+    this.leases = new LeaseEvents(this.failures, keeps);
+    this.locks = new Locks(native, {
+      tell: (...event) => this.leases.tell(...event),
+      count: (request) => this.calls.countTask(request),
+    });
+  }
+
+  async ping() {
+    unwrap(await this.native.ping());
+  }
+
+  /** The counters that do not depend on what the store keeps. */
+  stats() {
+    const { call, task } = this.calls.inFlight;
+    return {
+      leases: this.leases.counts,
+      requests: this.native.requestStats(),
+      errors: this.failures.counts,
+      callsInFlight: call,
+      tasksInFlight: task,
+    };
+  }
+
+  /** Refuses further calls at once. Resolves when those in flight have ended. */
+  close() {
+    this.calls.close();
+    this.native.beginClose();
+    return this.#ended();
+  }
+
+  async #ended() {
+    await this.inOrder.ended();
+    unwrap(await this.native.close());
+    await this.native.answered();
+  }
+}
+
+exports.Foundation = Foundation;

@@ -1,0 +1,81 @@
+'use strict';
+
+const { isNativeError } = require('node:util').types;
+const { failure } = require('./errors.js');
+const { setImmediate } = require('./real-time.js');
+
+/** @typedef {{ resolve: (reply: any) => void, reject: (error: unknown) => void }} Waiting a promise */
+
+/**
+ * An error of napi, which no caller can have caused.
+ * @param {unknown} cause
+ */
+function defect(cause) {
+  return failure(
+    'ERR_INTERNAL',
+    'a defect of connect-dynamodb-kms: a reply could not be passed from Rust to JavaScript; see cause',
+    cause,
+  );
+}
+
+/**
+ * A call that is answered at once. Anything that napi throws is a defect.
+ * @template T
+ * @param {() => T} call
+ */
+function crossing(call) {
+  try {
+    return call();
+  } catch (error) {
+    throw defect(error);
+  }
+}
+
+/**
+ * Promises for calls of the native side, which numbers its calls and delivers replies in batches.
+ */
+class NativeCalls {
+  #waiting;
+  #calls = 0;
+
+  constructor() {
+    // The function that the native side keeps must not reference this object, or neither would ever
+    // be garbage-collected.
+    /** @type {Map<number, Waiting>} */
+    const waiting = new Map();
+    this.#waiting = waiting;
+    /** @param {any[]} replies */
+    this.deliver = (replies) => {
+      for (let i = 0; i < replies.length; i += 2) {
+        const { resolve, reject } = /** @type {Waiting} */ (waiting.get(replies[i]));
+        waiting.delete(replies[i]);
+        const reply = replies[i + 1];
+        if (isNativeError(reply)) reject(defect(reply));
+        else resolve(reply);
+      }
+    };
+  }
+
+  /**
+   * @param {(call: number) => void} begin starts the call of this number.
+   * @returns {Promise<any>}
+   */
+  start(begin) {
+    const call = ++this.#calls;
+    return new Promise((resolve, reject) => {
+      crossing(() => begin(call)); // what it throws rejects the promise
+      this.#waiting.set(call, { resolve, reject });
+    });
+  }
+
+  /**
+   * Resolves when the replies of all ended calls have been handled. The reply of `close` can
+   * overtake them.
+   */
+  async answered() {
+    do await new Promise(setImmediate);
+    while (this.#waiting.size > 0);
+  }
+}
+
+module.exports = { NativeCalls, crossing };

@@ -1,0 +1,205 @@
+'use strict';
+
+const { readItemConfig } = require('./config.js');
+const { unwrap } = require('./errors.js');
+const { Foundation } = require('./foundation.js');
+const { callOptions } = require('./options.js');
+const { wrap, unwrapValue } = require('./sealed-json.js');
+const { checkSid } = require('./session-ids.js');
+
+/**
+ * @typedef {import('../index.js').SealedStore} PublicStore
+ * @typedef {import('../index.js').SealedStoreConfig} SealedStoreConfig
+ */
+
+/**
+ * Those that callers take out of the store and call on their own.
+ * @type {(keyof SealedStore)[]}
+ */
+const METHODS = ['put', 'get', 'take', 'delete', 'update', 'withLock', 'ids', 'length', 'clear', 'ping', 'stats', 'close'];
+
+/** @type {{ ttlSeconds: import('./options.js').CallOption<number | undefined> }} */
+const PUT_OPTIONS = { ttlSeconds: { rule: 'a number of seconds', holds: (value) => typeof value === 'number' } };
+
+/**
+ * The public methods; index.d.ts documents them. Every call runs through `Calls`.
+ * @implements {PublicStore}
+ */
+class SealedStore {
+  #foundation;
+  #counts = { written: 0, taken: 0, conflicts: 0 };
+
+  /** @param {SealedStoreConfig} config */
+  constructor(config = {}) {
+    this.#foundation = new Foundation(readItemConfig(config), 'item');
+    for (const name of METHODS) {
+      Object.defineProperty(this, name, {
+        value: /** @type {Function} */ (this[name]).bind(this),
+        writable: true,
+        configurable: true,
+      });
+    }
+  }
+
+  /**
+   * @param {string} id
+   * @param {unknown} value
+   * @param {object} [options]
+   */
+  put(id, value, options) {
+    return this.#run('put', id, async () => {
+      const { ttlSeconds } = callOptions('put', options, PUT_OPTIONS);
+      const json = wrap(value);
+      const { native } = this.#foundation;
+      const now = Date.now();
+      await this.#inOrder(id, async (waited) =>
+        unwrap(await native.set(id, json, now, ttlSeconds, undefined, undefined, waited)),
+      );
+      this.#counts.written++;
+    });
+  }
+
+  /** @param {string} id */
+  get(id) {
+    return this.#run('get', id, async () => {
+      const found = await this.#find('get', id);
+      return found ? unwrapValue(found.json) : null;
+    });
+  }
+
+  /** @param {string} id */
+  take(id) {
+    return this.#run('take', id, async () => {
+      const { native, integrity } = this.#foundation;
+      const now = Date.now();
+      return this.#inOrder(id, async (waited) => {
+        const taken = await integrity.check('take', id, await native.take(id, now, waited));
+        if (taken?.json === undefined) return null;
+        const value = unwrapValue(taken.json);
+        this.#counts.taken++;
+        return value;
+      });
+    });
+  }
+
+  /** @param {string} id */
+  delete(id) {
+    const { native } = this.#foundation;
+    return this.#run('delete', id, () => this.#inOrder(id, async (waited) => void unwrap(await native.destroy(id, waited))));
+  }
+
+  /**
+   * @param {string} id
+   * @param {(value: any) => any} change
+   * @param {object} [options]
+   */
+  update(id, change, options) {
+    return this.#run('update', id, async () => {
+      const { updateItem } = require('./update-item.js');
+      const read = () => this.#find('update', id);
+      /**
+       * @param {string} json
+       * @param {import('./update-item.js').FoundItem} found
+       */
+      const write = async (json, { mark, ttl }) => {
+        const { native } = this.#foundation;
+        const known = { mark, ends: ttl * 1000, keepEnd: true, strict: true };
+        const now = Date.now();
+        return this.#inOrder(id, async (waited) => unwrap(await native.set(id, json, now, undefined, undefined, known, waited)));
+      };
+      return updateItem({ read, write, counts: this.#counts }, change, options);
+    });
+  }
+
+  /**
+   * @param {string} id
+   * @param {(signal: AbortSignal) => any} task
+   * @param {object} [options]
+   */
+  withLock(id, task, options) {
+    return this.#run('withLock', id, () => this.#foundation.locks.run(id, task, options), 'task');
+  }
+
+  ids() {
+    return this.#runOnAll('ids', async () => unwrap(await this.#foundation.native.ids(Date.now())));
+  }
+
+  length() {
+    return this.#runOnAll('length', async () => unwrap(await this.#foundation.native.length(Date.now())));
+  }
+
+  clear() {
+    return this.#runOnAll('clear', async () => void unwrap(await this.#foundation.native.clear()));
+  }
+
+  ping() {
+    return this.#runOnAll('ping', () => this.#foundation.ping());
+  }
+
+  stats() {
+    const { native } = this.#foundation;
+    return { keyCache: native.keyCacheStats(), items: { ...this.#counts }, ...this.#foundation.stats() };
+  }
+
+  close() {
+    return this.#answer(this.#foundation.calls.answer('close', this.#foundation.close(), []));
+  }
+
+  /**
+   * @template T
+   * @param {string} operation
+   * @param {string} id
+   * @param {() => Promise<T>} work
+   * @param {import('./calls.js').Kind} [kind]
+   * @returns {Promise<T>}
+   */
+  #run(operation, id, work, kind) {
+    const checked = async () => {
+      checkSid(id);
+      return work();
+    };
+    return this.#answer(this.#foundation.calls.run(operation, checked, [], id, kind));
+  }
+
+  /**
+   * @template T
+   * @param {string} operation
+   * @param {() => Promise<T>} work
+   */
+  #runOnAll(operation, work) {
+    return this.#answer(this.#foundation.calls.run(operation, work, []));
+  }
+
+  /**
+   * @template T
+   * @param {Promise<T> | undefined} promise which there is without a callback.
+   * @returns {Promise<T>}
+   */
+  #answer(promise) {
+    return /** @type {Promise<T>} */ (promise);
+  }
+
+  /**
+   * @template T
+   * @param {string} id
+   * @param {(waited?: number) => Promise<T>} work
+   */
+  #inOrder(id, work) {
+    return this.#foundation.inOrder.run(id, work);
+  }
+
+  /**
+   * The live item, once this process's earlier writes of it have ended.
+   * @param {'get' | 'update'} operation
+   * @param {string} id
+   */
+  async #find(operation, id) {
+    const { native, inOrder, integrity } = this.#foundation;
+    const now = Date.now();
+    const waited = await inOrder.before(id);
+    const found = await integrity.check(operation, id, await native.get(id, now, waited));
+    return found?.json === undefined ? null : /** @type {import('./update-item.js').FoundItem} */ (found);
+  }
+}
+
+exports.SealedStore = SealedStore;
