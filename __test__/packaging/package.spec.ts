@@ -124,7 +124,7 @@ const TEXTS = [
 ];
 const INFRASTRUCTURE = ['infrastructure/cloudformation.yaml', 'infrastructure/iam-policy.json'];
 /** What npm keeps of a tarball: with this, and the docs, the package stays small beside its binaries. */
-const LARGEST_TARBALL = 150_000;
+const LARGEST_TARBALL = 165_000;
 
 describe('the package', () => {
   let folder: string;

@@ -415,8 +415,9 @@ describe('SealedStore on DynamoDB', { timeout: 60_000 }, () => {
     assert.equal(await items.store().take('id'), 'value');
   });
 
-  it('a session that somebody relabels as an item is none, and the other way round', async () => {
+  it('a session that somebody relabels as an item is none, and the other way round', async (t) => {
     const plain = new PlainStore(backend.aws);
+    t.after(() => plain.close());
     const options = { prefix: '', hashSessionIds: false, recordVersion: 1 } as const;
     await plain.set('session', { user: 'Ada' });
     await table.change('session', { kind: { S: 'item' } });
@@ -431,7 +432,6 @@ describe('SealedStore on DynamoDB', { timeout: 60_000 }, () => {
     assert.equal(errors.length, 4);
     assert.deepEqual(Object.keys(await table.all()).sort(), ['item', 'session']);
     for (const id of ['item', 'session']) await backend.store().destroy(id);
-    plain.close();
   });
 
   it('by default, records of version 1 are not accepted', async () => {
@@ -443,8 +443,9 @@ describe('SealedStore on DynamoDB', { timeout: 60_000 }, () => {
     await old.clear();
   });
 
-  it('a value that is changed between the read and the removal is taken as it is then', async () => {
+  it('a value that is changed between the read and the removal is taken as it is then', async (t) => {
     const proxy = await StoppingProxy.start(backend.aws.dynamodb);
+    t.after(() => proxy.close());
     await items.store().put('id', 'old');
     const removal = proxy.hold('DeleteItem', 'request');
     const taking = items.store({ dynamodbEndpoint: proxy.url }).take('id');
@@ -452,7 +453,6 @@ describe('SealedStore on DynamoDB', { timeout: 60_000 }, () => {
     await items.store().update('id', () => 'new');
     removal.pass();
     assert.equal(await taking, 'new');
-    await proxy.close();
   });
 
   it('failures are counted, and logged as of an item whose id does not show', async () => {

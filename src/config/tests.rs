@@ -109,110 +109,113 @@ fn a_services_own_endpoint_goes_before_the_common_one() {
     assert_eq!(table, keys, "one set of settings, so one pair of clients");
 }
 
-/// Options, and what their refusal must name.
-const REFUSED: &[(&str, &str)] = &[
-    (r#"{"tablename": "x"}"#, "tablename"),
-    (r#"{"tableName": 7}"#, "tableName"),
-    (r#"{"tableName": "a b c"}"#, "tableName"),
-    (r#"{"tableName": null}"#, "tableName"),
-    (r#"{"ttlSeconds": 0}"#, "ttlSeconds"),
-    (r#"{"ttlSeconds": "60"}"#, "ttlSeconds"),
-    (
-        r#"{"ttlSeconds": {"$not": "NaN"}}"#,
-        "ttlSeconds must be a number of seconds, or a function that gives one, not NaN",
-    ),
-    (r#"{"kmsKeyArn": "afd7365b"}"#, "kmsKeyArn"),
-    (r#"{"kmsKeyArn": "arn:aws:s3:::bucket"}"#, "kmsKeyArn"),
-    (r#"{"region": "us east"}"#, "region"),
-    (r#"{"endpoint": "localhost:8000"}"#, "endpoint"),
-    (r#"{"dynamodbEndpoint": true}"#, "dynamodbEndpoint"),
-    (r#"{"kmsEndpoint": "https://"}"#, "kmsEndpoint"),
-    (r#"{"endpoint": "http://local host"}"#, "endpoint"),
-    (r#"{"endpoint": "http://[::1"}"#, "endpoint"),
-    (r#"{"endpoint": "http://:1"}"#, "endpoint"),
-    (r#"{"endpoint": "ftp://localhost"}"#, "endpoint"),
-    (r#"{"profile": ""}"#, "profile"),
-    (r#"{"roleArn": "admin"}"#, "roleArn"),
-    (r#"{"prefix": 1}"#, "prefix"),
-    (r#"{"timeouts": 5000}"#, "timeouts"),
-    (r#"{"timeouts": {"callMillis": 0}}"#, "timeouts.callMillis"),
-    (
-        r#"{"timeouts": {"callMillis": 60001}}"#,
-        "timeouts.callMillis must be at most 60000 milliseconds",
-    ),
-    (
-        r#"{"timeouts": {"attemptMillis": 5001}}"#,
-        "timeouts.attemptMillis must be at most callMillis, which is 5000",
-    ),
-    (
-        r#"{"timeouts": {"connectMillis": 300, "attemptMillis": 200}}"#,
-        "timeouts.connectMillis must be at most attemptMillis, which is 200",
-    ),
-    (
-        r#"{"timeouts": {"callSeconds": 5}}"#,
-        "timeouts.callSeconds",
-    ),
-    (r#"{"maxCallsInFlight": 0}"#, "maxCallsInFlight"),
-    (r#"{"keyCache": "no"}"#, "keyCache"),
-    (r#"{"keyCache": {"maxEntries": 0}}"#, "keyCache.maxEntries"),
-    (r#"{"keyCache": {"maxAge": 5}}"#, "keyCache.maxAge"),
-    (
-        r#"{"keyCache": {"maxAgeSeconds": 1.5}}"#,
-        "keyCache.maxAgeSeconds",
-    ),
-    (r#"{"keyCache": "lax"}"#, "keyCache"),
-    (r#"{"kmsKeyArn": []}"#, "kmsKeyArn"),
-    (
-        r#"{"kmsKeyArn": ["arn:aws:kms:us-east-1:1:key/a", 7]}"#,
-        "kmsKeyArn",
-    ),
-    (r#"{"recordVersion": 3}"#, "recordVersion"),
-    (r#"{"recordVersion": "2"}"#, "recordVersion"),
-    (r#"{"acceptVersions": 2}"#, "acceptVersions"),
-    (r#"{"acceptVersions": [1, 3]}"#, "acceptVersions"),
-    (
-        r#"{"acceptVersions": [0]}"#,
-        "acceptVersions must contain 1",
-    ),
-    (r#"{"recordVersion": 0}"#, "recordVersion must be 1 or 2"),
-    (
-        r#"{"recordVersion": 2, "acceptVersions": [1]}"#,
-        "acceptVersions",
-    ),
-    (r#"{"acceptVersions": []}"#, "acceptVersions"),
-    (r#"{"encryptionContext": "x"}"#, "encryptionContext"),
-    (r#"{"encryptionContext": {"team": 1}}"#, "encryptionContext"),
-    (
-        r#"{"encryptionContext": {"table": "x"}}"#,
-        "encryptionContext must not have table",
-    ),
-    (r#"{"hashSessionIds": "yes"}"#, "hashSessionIds"),
-    (r#"{"hashSessionIds": {}}"#, "hashSessionIds.secret"),
-    (
-        r#"{"hashSessionIds": {"secret": "short"}}"#,
-        "hashSessionIds.secret",
-    ),
-    (
-        r#"{"hashSessionIds": {"salt": "0123456789abcdef"}}"#,
-        "hashSessionIds.salt",
-    ),
-    (r#"{"local": true}"#, "local"),
-    (r#"{"local": {}}"#, "local.path"),
-    (r#"{"local": {"path": 1}}"#, "local.path"),
-    (r#"{"local": {"path": "x", "mode": 1}}"#, "local.mode"),
-    (r#"{"docClient": {"$not": "another object"}}"#, "docClient"),
-    (r#"{"docClient": true, "region": "eu-west-1"}"#, "region"),
-    (
-        r#"{"kmsClient": true, "kmsEndpoint": "http://127.0.0.1:1"}"#,
-        "kmsEndpoint",
-    ),
-    ("[]", "configuration"),
-    ("null", "configuration"),
-];
+#[test]
+fn version_0_is_read_where_that_is_asked_for_and_never_written() {
+    let config = parse(r#"{"recordVersion": 2, "acceptVersions": [0, 2]}"#);
+    assert!(config.accept_unversioned);
+    assert_eq!(config.accept_versions, [Version::V2]);
+    let detail = refused(r#"{"acceptVersions": [0]}"#);
+    assert!(detail.starts_with("acceptVersions must contain 1"));
+    let detail = refused(r#"{"recordVersion": 0}"#);
+    assert!(detail.starts_with("recordVersion must be 1 or 2"));
+}
 
 #[test]
 fn every_refusal_names_the_option() {
-    for (json, option) in REFUSED {
+    for (json, option) in [
+        (r#"{"tablename": "x"}"#, "tablename"),
+        (r#"{"tableName": 7}"#, "tableName"),
+        (r#"{"tableName": "a b c"}"#, "tableName"),
+        (r#"{"tableName": null}"#, "tableName"),
+        (r#"{"ttlSeconds": 0}"#, "ttlSeconds"),
+        (r#"{"ttlSeconds": "60"}"#, "ttlSeconds"),
+        (
+            r#"{"ttlSeconds": {"$not": "NaN"}}"#,
+            "ttlSeconds must be a number of seconds, or a function that gives one, not NaN",
+        ),
+        (r#"{"kmsKeyArn": "afd7365b"}"#, "kmsKeyArn"),
+        (r#"{"kmsKeyArn": "arn:aws:s3:::bucket"}"#, "kmsKeyArn"),
+        (r#"{"region": "us east"}"#, "region"),
+        (r#"{"endpoint": "localhost:8000"}"#, "endpoint"),
+        (r#"{"dynamodbEndpoint": true}"#, "dynamodbEndpoint"),
+        (r#"{"kmsEndpoint": "https://"}"#, "kmsEndpoint"),
+        (r#"{"endpoint": "http://local host"}"#, "endpoint"),
+        (r#"{"endpoint": "http://[::1"}"#, "endpoint"),
+        (r#"{"endpoint": "http://:1"}"#, "endpoint"),
+        (r#"{"endpoint": "ftp://localhost"}"#, "endpoint"),
+        (r#"{"profile": ""}"#, "profile"),
+        (r#"{"roleArn": "admin"}"#, "roleArn"),
+        (r#"{"prefix": 1}"#, "prefix"),
+        (r#"{"timeouts": 5000}"#, "timeouts"),
+        (r#"{"timeouts": {"callMillis": 0}}"#, "timeouts.callMillis"),
+        (
+            r#"{"timeouts": {"callMillis": 60001}}"#,
+            "timeouts.callMillis must be at most 60000 milliseconds",
+        ),
+        (
+            r#"{"timeouts": {"attemptMillis": 5001}}"#,
+            "timeouts.attemptMillis must be at most callMillis, which is 5000",
+        ),
+        (
+            r#"{"timeouts": {"connectMillis": 300, "attemptMillis": 200}}"#,
+            "timeouts.connectMillis must be at most attemptMillis, which is 200",
+        ),
+        (
+            r#"{"timeouts": {"callSeconds": 5}}"#,
+            "timeouts.callSeconds",
+        ),
+        (r#"{"maxCallsInFlight": 0}"#, "maxCallsInFlight"),
+        (r#"{"keyCache": "no"}"#, "keyCache"),
+        (r#"{"keyCache": {"maxEntries": 0}}"#, "keyCache.maxEntries"),
+        (r#"{"keyCache": {"maxAge": 5}}"#, "keyCache.maxAge"),
+        (
+            r#"{"keyCache": {"maxAgeSeconds": 1.5}}"#,
+            "keyCache.maxAgeSeconds",
+        ),
+        (r#"{"keyCache": "lax"}"#, "keyCache"),
+        (r#"{"kmsKeyArn": []}"#, "kmsKeyArn"),
+        (
+            r#"{"kmsKeyArn": ["arn:aws:kms:us-east-1:1:key/a", 7]}"#,
+            "kmsKeyArn",
+        ),
+        (r#"{"recordVersion": 3}"#, "recordVersion"),
+        (r#"{"recordVersion": "2"}"#, "recordVersion"),
+        (r#"{"acceptVersions": 2}"#, "acceptVersions"),
+        (r#"{"acceptVersions": [1, 3]}"#, "acceptVersions"),
+        (
+            r#"{"recordVersion": 2, "acceptVersions": [1]}"#,
+            "acceptVersions",
+        ),
+        (r#"{"acceptVersions": []}"#, "acceptVersions"),
+        (r#"{"encryptionContext": "x"}"#, "encryptionContext"),
+        (r#"{"encryptionContext": {"team": 1}}"#, "encryptionContext"),
+        (
+            r#"{"encryptionContext": {"table": "x"}}"#,
+            "encryptionContext must not have table",
+        ),
+        (r#"{"hashSessionIds": "yes"}"#, "hashSessionIds"),
+        (r#"{"hashSessionIds": {}}"#, "hashSessionIds.secret"),
+        (
+            r#"{"hashSessionIds": {"secret": "short"}}"#,
+            "hashSessionIds.secret",
+        ),
+        (
+            r#"{"hashSessionIds": {"salt": "0123456789abcdef"}}"#,
+            "hashSessionIds.salt",
+        ),
+        (r#"{"local": true}"#, "local"),
+        (r#"{"local": {}}"#, "local.path"),
+        (r#"{"local": {"path": 1}}"#, "local.path"),
+        (r#"{"local": {"path": "x", "mode": 1}}"#, "local.mode"),
+        (r#"{"docClient": {"$not": "another object"}}"#, "docClient"),
+        (r#"{"docClient": true, "region": "eu-west-1"}"#, "region"),
+        (
+            r#"{"kmsClient": true, "kmsEndpoint": "http://127.0.0.1:1"}"#,
+            "kmsEndpoint",
+        ),
+        ("[]", "configuration"),
+        ("null", "configuration"),
+    ] {
         let message = refused(json);
         assert!(message.contains(option), "{json}: {message}");
     }
