@@ -50,7 +50,7 @@ const LONGEST_WRITE_WAIT = 1000;
  * @typedef {object} Outcome
  * @property {State | null} state
  * @property {number} asOf the moment of which it is, on the counter of `Parts.moment`.
- * @property {boolean} ran whether the function ran.
+ * @property {boolean} ran whether it is what the function ran for.
  */
 
 /**
@@ -105,7 +105,6 @@ class Flight {
   #giveValid = () => {};
   /** @type {Promise<Outcome> | undefined} */
   #afterwards;
-  #ran = false;
   #isOver = false;
 
   /**
@@ -154,7 +153,7 @@ class Flight {
     if (outcome.asOf > moment) return outcome;
     if (!this.#isOver) return this.#outcomeOf(await this.#look());
     // One read for all who joined too late.
-    this.#afterwards ??= this.#look().then((seen) => ({ ...this.#outcomeOf(seen), ran: this.#ran }));
+    this.#afterwards ??= this.#look().then((seen) => this.#outcomeOf(seen));
     return this.#afterwards;
   }
 
@@ -254,7 +253,6 @@ class Flight {
     // From here on, the refresh token may be used up.
     if (!lease.isHeld) return false;
     this.waiters.enter('running');
-    this.#ran = true;
     this.#parts.count('run');
     if (early) this.#parts.count('early');
     try {

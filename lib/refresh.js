@@ -6,6 +6,7 @@ const { bringUpToDate, endOf, refuseUnsaved, requestOf } = require('./held-sessi
 const { LEASE_OPTIONS } = require('./locks.js');
 const { callOptions, seconds } = require('./options.js');
 const { Flight } = require('./refresh-flight.js');
+const { monotonic } = require('./real-time.js');
 const { fingerprint } = require('./session-ids.js');
 const { cookieExpires, parse, serialize } = require('./session-json.js');
 const { UnsavedRefreshes } = require('./unsaved-refreshes.js');
@@ -116,6 +117,11 @@ class Refreshes {
     };
   }
 
+  /** Forgets the tokens that it keeps. */
+  close() {
+    this.#unsaved.clear();
+  }
+
   /** For `stats()`. */
   get counts() {
     return { ...this.#counts, unsaved: this.#unsaved.size };
@@ -171,11 +177,12 @@ class Refreshes {
     const joined = ++this.#moments;
     if (held?.knowledge.state === 'known') await refuseUnsaved(held.knowledge, held.text, this.#holds, 'refresh');
     const call = { freshness, options, joined, wasStale: held !== undefined };
-    for (let round = 1; ; round++) {
-      const { outcome, late } = await this.#fly(sid, key, call, round === 1);
-      const { state, ran } = outcome;
-      // The read after a flight can find a token that the flight did not see.
-      if (late && !ran && state && freshness.of(state.session()) === 'stale') continue;
+    const began = monotonic();
+    for (let waited = 0; ; waited = (monotonic() - began) / 1000) {
+      const { state, ran } = await this.#fly(sid, key, call, waited);
+      // Nobody has renewed the token that this caller found stale. One that is stale when it is new
+      // is not renewed again for those who waited for it.
+      if (!ran && state && freshness.of(state.session()) === 'stale') continue;
       return this.#give(sid, held, state);
     }
   }
@@ -185,21 +192,17 @@ class Refreshes {
    * @param {string} sid
    * @param {string} key
    * @param {{ freshness: Freshness, options: Options, joined: number, wasStale: boolean }} call
-   * @param {boolean} takesValid whether a token that is good but renewed early will do.
-   * @returns {Promise<{ outcome: Outcome, late: boolean }>} `late` if it is of a read for those who joined late.
+   * @param {number} waited how many seconds; 0 the first time, when a token that is good but renewed early will do.
+   * @returns {Promise<Outcome>}
    */
-  async #fly(sid, key, { freshness, options, joined, wasStale }, takesValid) {
+  async #fly(sid, key, { freshness, options, joined, wasStale }, waited) {
     const under = this.#flights.get(key);
     const flight = under ?? this.#begin(sid, key, { freshness, wasStale, ...options });
     if (under) this.#counts.joined++;
     const end = this.#endOf(flight, sid, freshness);
-    const first = under && takesValid ? Promise.race([end, flight.valid]) : end;
-    /** @param {Outcome} given */
-    const finish = async (given) => {
-      const outcome = await flight.since(joined, given);
-      return { outcome, late: outcome !== given };
-    };
-    return flight.waiters.wait(first, finish, options, under === undefined);
+    const first = under && waited === 0 ? Promise.race([end, flight.valid]) : end;
+    const limits = { ...options, waitSeconds: Math.max(options.waitSeconds - waited, 0) };
+    return flight.waiters.wait(first, (outcome) => flight.since(joined, outcome), limits, under === undefined);
   }
 
   /**

@@ -302,7 +302,11 @@ class DynamoDBSessionStore extends Base {
    * @returns {any}
    */
   close(...callback) {
-    return this.#calls.answer('close', this.#foundation.close(), callback);
+    const close = async () => {
+      await this.#foundation.close();
+      this.#refreshes.close();
+    };
+    return this.#calls.answer('close', close(), callback);
   }
 
   /**

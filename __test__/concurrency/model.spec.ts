@@ -14,6 +14,9 @@ const profiles: Record<string, Profile & { share: number }> = {
   '@fastify/session': { callers: ['fastify'], share: 0.2 },
   'all of them on one table': { callers: ['plain', 'express', 'fastify'], share: 0.2 },
   'sessions that live a few seconds': { callers: ['plain', 'express', 'fastify'], short: true, share: 0.2 },
+  'an application that renews tokens': { callers: ['plain'], renews: true, share: 0.1 },
+  'express-session with tokens that are renewed': { callers: ['express'], renews: true, share: 0.1 },
+  '@fastify/session with tokens that are renewed': { callers: ['fastify'], renews: true, share: 0.1 },
 };
 
 const { MODEL_RUNS, MODEL_SEED: replayed } = process.env;

@@ -7,6 +7,7 @@ import type { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 import { type AwsBackend, type Backend, backends, startAws } from '../support/backends.ts';
 import { failing } from '../support/failures.ts';
 import { hold } from '../support/lease-holder.ts';
+import { StoppingProxy } from '../support/stopping-proxy.ts';
 import { Stops } from '../support/stops.ts';
 
 const LIMIT = { timeout: 60_000 };
@@ -109,6 +110,24 @@ for (const { name, start } of backends) {
       assert.equal(await other.withLock(sid, () => 'free', { waitSeconds: 0 }), 'free');
     });
 
+    it('does not give the reason of those who left to a caller who comes later', async () => {
+      const sid = await saved();
+      const stops = new Stops();
+      const givingUp = async (_: any, signal: AbortSignal) => {
+        await stops.stop('provider');
+        throw signal.reason;
+      };
+      const controller = new AbortController();
+      const first = store.refresh(sid, { isFresh, refresh: givingUp, signal: controller.signal });
+      await stops.reached('provider');
+      controller.abort(reason);
+      assert.equal(await first.catch((error) => error), reason);
+      const next = store.refresh(sid, { isFresh, refresh: renew });
+      await other.get(sid); // long enough to join
+      stops.pass('provider');
+      assert.equal((await next)!.token, 'new');
+    });
+
     it('gives up the wait for a lease when nobody waits any more, and asks no provider', async () => {
       const sid = await saved();
       const holder = await hold(other, sid);
@@ -145,6 +164,32 @@ for (const { name, start } of backends) {
   });
 }
 
+describe('a caller that comes while the new token is written', LIMIT, () => {
+  it('gets what was written before it came, in one read for all who come then', async (t) => {
+    const backend = await startAws();
+    t.after(() => backend.stop());
+    const proxy = await StoppingProxy.start(backend.aws.dynamodb);
+    t.after(() => proxy.close());
+    const [store, other] = [backend.store({ dynamodbEndpoint: proxy.url }), backend.store()];
+    await other.set('late', { cookie: {}, token: 'old' });
+    let write!: ReturnType<StoppingProxy['hold']>;
+    const refresh = (session: any) => {
+      write = proxy.hold('PutItem', 'answer');
+      renew(session);
+    };
+    const first = store.refresh('late', { isFresh, refresh });
+    while (!write) await turn();
+    await write.reached;
+    await other.update('late', (session) => void Object.assign(session, { note: 'mine' }));
+    const late = [1, 2, 3].map(() => store.refresh('late', { isFresh, refresh: never }));
+    await backend.aws.reset();
+    write.pass();
+    assert.deepEqual(await first, { cookie: {}, token: 'new' });
+    for (const session of await Promise.all(late)) assert.deepEqual(session, { cookie: {}, token: 'new', note: 'mine' });
+    assert.equal((await backend.aws.calls())['dynamodb:GetItem'], 1);
+  });
+});
+
 describe('a hundred who wait for a token', LIMIT, () => {
   let backend: AwsBackend;
   before(async () => {
@@ -174,6 +219,24 @@ describe('a hundred who wait for a token', LIMIT, () => {
     const { calls, took } = await callsOf([store], 'one');
     assert.deepEqual(calls, { 'dynamodb:GetItem': 2, 'dynamodb:PutItem': 2, 'dynamodb:DeleteItem': 1 });
     t.diagnostic(`${JSON.stringify(calls)}, ${took.toFixed(0)} ms`);
+  });
+
+  it('do not ask for the lease while a task of withLock in their process has it', async () => {
+    const store = backend.store();
+    await store.set('task', { cookie: {}, token: 'old' });
+    const holder = await hold(store, 'task');
+    const seen = new Stops();
+    const looking = (session: any) => {
+      seen.stop('once');
+      return isFresh(session);
+    };
+    await backend.aws.reset();
+    const refreshed = store.refresh('task', { isFresh: looking, refresh: renew });
+    await seen.reached('once');
+    await backend.store().get('task'); // long enough for a request about the lease
+    await holder.end();
+    await refreshed;
+    assert.equal((await backend.aws.calls())['dynamodb:PutItem'], 2);
   });
 
   it('on four servers cost one write, and a few requests a server', async (t) => {

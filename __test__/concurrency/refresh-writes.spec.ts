@@ -88,27 +88,19 @@ for (const { name, start } of backends) {
       assert.deepEqual(stored, { cookie: COOKIE, fresh: true, user: 'bob' });
     });
 
-    it('is not disturbed by a property with a name of its own kind', async () => {
-      const odd = JSON.parse('{"__proto__": {"access": 1}, "constructor": 1}');
-      const { stored } = await renewed(
-        odd,
-        (sid) => other.update(sid, (inner) => void Object.assign(inner, { visits: 1 })),
-        (inner) => {
-          inner.fresh = true;
-          inner.constructor = 2;
-          Object.defineProperty(inner, '__proto__', {
-            value: { access: 2 },
-            enumerable: true,
-            configurable: true,
-            writable: true,
-          });
-        },
-      );
-      assert.deepEqual(Object.entries(stored).slice(2), [
-        ['__proto__', { access: 2 }],
-        ['constructor', 2],
-        ['visits', 1],
-      ]);
+    it('is not disturbed by properties with the names of an object', async () => {
+      const sid = `session-${++sids}`;
+      await other.set(sid, { cookie: COOKIE, constructor: 1 });
+      const value = { access: 2 };
+      const refresh = (inner: any) => {
+        Object.defineProperty(inner, '__proto__', { value, enumerable: true, configurable: true, writable: true });
+        inner.constructor = 2;
+      };
+      const session: any = await store.refresh(sid, { isFresh: (inner: any) => inner.constructor === 2, refresh });
+      for (const one of [session, await other.get(sid)]) {
+        assert.deepEqual(Object.getOwnPropertyDescriptor(one, '__proto__')?.value, value);
+        assert.equal(one.access, undefined);
+      }
     });
 
     it('keeps the end that others have moved meanwhile, unless the function changes the end', async () => {
@@ -288,6 +280,25 @@ describe('a lease that is lost', LIMIT, () => {
     lease.pass();
     assert.ok(provider.takes(((await refreshed) as any).tokens.refresh));
     assert.deepEqual([provider.requests, (await scene.backend.aws.calls())['dynamodb:PutItem']], [2, usual]);
+  });
+
+  it('while the process stands still before it asks the provider is taken again first', async (t) => {
+    t.after(stop);
+    const provider = await OauthProvider.start(t);
+    const store = scene.backend.store();
+    await store.set(SID, { cookie: COOKIE, tokens: provider.login() });
+    const { isFresh, refresh } = renewing(provider.url);
+    let looks = 0;
+    const blocking = (session: any) => {
+      // The timer of the lease cannot run before the function would.
+      if (++looks === 3) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1100);
+      return isFresh(session);
+    };
+    await scene.backend.aws.reset();
+    await store.refresh(SID, { isFresh: blocking, refresh, leaseSeconds: 1 });
+    assert.equal(provider.requests, 1);
+    const leases = (await scene.backend.aws.requests()).filter(({ body }) => body.Item?.sessionId?.S === LEASE);
+    assert.equal(leases.length, 2);
   });
 
   it('while the provider is asked aborts the signal; new tokens are stored all the same', async (t) => {

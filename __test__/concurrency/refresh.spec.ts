@@ -150,6 +150,22 @@ for (const { name, start } of backends) {
       assert.deepEqual([store.stats().sessions.written, store.stats().sessions.conflicts], [written + 1, conflicts]);
     });
 
+    it('takes over the end that others have moved, and the save at the end of the request does not move it back', async () => {
+      const now = Math.floor(Date.now() / 1000) * 1000; // ttl has whole seconds
+      const cookie = { originalMaxAge: 600_000, expires: new Date(now + 600_000).toISOString(), path: '/' };
+      const sid = await saved({ cookie });
+      const session: any = await store.get(sid);
+      const later = new Date(now + 1_200_000).toISOString();
+      await other.update(sid, (inner: any) => {
+        inner.token = 'new';
+        inner.cookie.expires = later;
+      });
+      await store.refresh(session, both);
+      assert.equal(new Date(session.cookie.expires).toISOString(), later);
+      await store.set(sid, session);
+      assert.equal((await other.record(sid))!.ttl, (now + 1_200_000) / 1000);
+    });
+
     it('waits for another store that renews the token, and takes over what it wrote', async () => {
       const sid = await saved();
       const stops = new Stops();
@@ -177,10 +193,35 @@ for (const { name, start } of backends) {
       };
       const first = store.refresh(sid, { isFresh, refresh: failingOne, leaseSeconds: 3600 });
       await stops.reached('provider');
-      const second = other.refresh(sid, { isFresh, refresh: (session) => void Object.assign(session, { token: 'new' }) });
+      const watches = new Stops();
+      let looks = 0;
+      const looking = (session: any) => {
+        if (++looks === 4) watches.stop('at the session');
+        return isFresh(session);
+      };
+      const second = other.refresh(sid, {
+        isFresh: looking,
+        refresh: (session) => void Object.assign(session, { token: 'new' }),
+      });
+      await watches.reached('at the session');
       stops.pass('provider');
       await assert.rejects(first, /no/);
       assert.equal((await second)!.token, 'new');
+    });
+
+    it('looks at the session again when it has the lease', async () => {
+      const sid = await saved();
+      const holder = await hold(store, sid);
+      const seen = new Stops();
+      const looking = (session: any) => {
+        seen.stop('once');
+        return isFresh(session);
+      };
+      const refreshed = store.refresh(sid, { isFresh: looking, refresh: never });
+      await seen.reached('once');
+      await other.update(sid, (session) => void Object.assign(session, { token: 'new' }));
+      await holder.end();
+      assert.equal((await refreshed)!.token, 'new');
     });
 
     it('takes its turn with the tasks of withLock', async () => {

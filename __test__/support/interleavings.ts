@@ -8,6 +8,7 @@ import type { Backend } from './backends.ts';
 import { type Mark, Model } from './model.ts';
 import { ObservedStore } from './observed-store.ts';
 import { HOUR, type Op, type Plan, type Profile, planOf, type Step } from './plans.ts';
+import { RefreshSteps } from './refresh-steps.ts';
 import { plain } from './session-content.ts';
 import { Gateway, type SimulatedRequest } from './simulated-requests.ts';
 
@@ -20,6 +21,7 @@ class Run {
   readonly #plan: Plan;
   readonly #model: Model;
   readonly #observed: ObservedStore[];
+  readonly #refreshes: RefreshSteps;
   readonly #gateways: Gateway[];
   readonly #backend: Backend;
   /** A store that takes no part. */
@@ -36,6 +38,7 @@ class Run {
     this.#plan = plan;
     this.#backend = backend;
     this.#model = new Model(plan.settings);
+    this.#refreshes = new RefreshSteps(this.#model, (count, depth) => this.#nested(count, depth));
     this.#inspector = backend.store(plan.settings);
     this.#observed = [0, 1, 2].map(() => new ObservedStore(backend.store(plan.settings), this.#model));
     const { maxAge, rolling, resave } = plan;
@@ -129,6 +132,7 @@ class Run {
     const { request, loaded } = state;
     if (op.do === 'end') return request.end(op.how);
     if (op.do === 'update') return this.#update(observed, op, request, depth);
+    if (op.do === 'refresh') return this.#refreshes.run(observed, op, request, depth);
     if (op.do === 'lock') return this.#lock(observed, op, request.sid, depth);
     if (op.do === 'change' && !request.session) request.begin();
     const { session } = request;
@@ -220,9 +224,11 @@ class Run {
       leases.delete(sid);
       return signal.aborted;
     };
+    observed.tasks++;
     const done = observed.store.withLock(sid, task, { leaseSeconds: HOUR, waitSeconds: free ? 60 : 0.02 });
     if (free) assert.equal(await done, false, 'the lease was lost');
     else await assert.rejects(done, { code: 'ERR_LOCK_TIMEOUT' });
+    observed.tasks--;
   }
 
   /** Local mode removes what has ended at some time after the next call; here at once, so that it does not depend on chance what later calls meet. */

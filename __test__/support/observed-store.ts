@@ -14,6 +14,8 @@ export class ObservedStore {
   readonly mismatches: unknown[] = [];
   /** How many calls of `update` are under way: other calls may run within them. */
   updates = 0;
+  /** The same of `withLock` and `refresh`. */
+  tasks = 0;
   /** Ids whose record may have changed since the last inspection. */
   readonly written = new Set<string>();
   /** What the last `get` of an id found. */

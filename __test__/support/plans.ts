@@ -9,6 +9,8 @@ export interface Profile {
   callers: Caller[];
   /** Lifetimes of a few seconds, where whole seconds of `ttl` are coarse. */
   short?: boolean;
+  /** Whether tokens are renewed, too. */
+  renews?: boolean;
 }
 
 export type Op =
@@ -23,6 +25,7 @@ export type Op =
       nested: number;
     }
   | { do: 'lock'; nested: number }
+  | { do: 'refresh'; held: boolean; how: 'in place' | 'another object' | 'stale' | 'fails'; token: number; nested: number }
   | { do: 'end'; how: 'set' | 'touch' | 'nothing' };
 
 export interface Step {
@@ -61,7 +64,7 @@ export function planOf(seed: number, profile: Profile): Plan {
     store: random.pick([0, 1] as const),
     browser: random.whole(0, browsers.length - 1),
   }));
-  const scripts = requests.map(({ caller }) => scriptOf(random, caller, lifetime));
+  const scripts = requests.map(({ caller }) => scriptOf(random, caller, lifetime, profile));
   const schedule: Step[] = [];
   while (scripts.some((script) => script.length > 0)) {
     if (random.chance(0.15)) schedule.push({ advance: advanceOf(random, lifetime) });
@@ -73,10 +76,11 @@ export function planOf(seed: number, profile: Profile): Plan {
   return { seed, settings, maxAge, rolling: random.chance(0.8), resave: random.chance(0.2), browsers, requests, schedule };
 }
 
-function scriptOf(random: Random, caller: Caller, lifetime: number): Op[] {
+function scriptOf(random: Random, caller: Caller, lifetime: number, { renews }: Profile): Op[] {
   const middle = Array.from({ length: random.whole(0, 5) }, (): Op => {
     const name = random.weighted<Op['do']>({
       ...{ change: 30, roll: 8, revert: 3, lifetime: 6, save: 12, touch: 5, reload: 5 },
+      ...(renews ? { refresh: 20 } : {}),
       ...{ update: 14, lock: 14, destroy: 8, regenerate: 4 },
     });
     const nested = random.whole(0, 3);
@@ -84,6 +88,10 @@ function scriptOf(random: Random, caller: Caller, lifetime: number): Op[] {
     if (name === 'change') return { do: name, value };
     if (name === 'lifetime') return { do: name, seconds: random.pick([lifetime, Math.ceil(lifetime / 2), 2 * lifetime]) };
     if (name === 'lock') return { do: name, nested };
+    if (name === 'refresh') {
+      const how = random.pick(['in place', 'in place', 'another object', 'stale', 'fails'] as const);
+      return { do: name, held: random.chance(0.6), how, token: random.whole(1, 4), nested };
+    }
     if (name !== 'update') return { do: name as 'save' };
     const how = random.pick(['in place', 'in place', 'another object', 'not at all', 'fails', 'a later end'] as const);
     return { do: name, held: random.chance(0.5), how, value, nested };

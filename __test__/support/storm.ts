@@ -35,6 +35,8 @@ export class Storm {
   #refused = 0;
   #settled = { least: 0, most: 0 };
   #running = 0;
+  /** The refresh token that the provider takes now; each one works once. */
+  #token = 0;
   readonly #conflicts: string[] = [];
 
   constructor(backend: Backend, seed: number) {
@@ -48,7 +50,12 @@ export class Storm {
   /** @returns how many calls there were. */
   async run(): Promise<number> {
     const [store] = this.#stores;
-    await store.set(this.#sid, { cookie: { ...COOKIE, expires: new Date(Date.now() + 3_600_000) }, count: 0, value: 0 });
+    await store.set(this.#sid, {
+      cookie: { ...COOKIE, expires: new Date(Date.now() + 3_600_000) },
+      count: 0,
+      value: 0,
+      token: 0,
+    });
     this.#settled.least++;
     this.#settled.most++;
     const logout = this.#random.chance(0.4);
@@ -73,12 +80,14 @@ export class Storm {
 
   async #actor(): Promise<void> {
     const store = this.#random.pick(this.#stores);
-    const acts = { count: 4, read: 3, save: 3, leave: 4, lock: 1 };
+    // Saves that overwrite whatever others have written bring used tokens back.
+    const acts = { count: 4, read: 3, save: 3, leave: 4, lock: 1, ...(this.#onConflict === 'overwrite' ? {} : { renew: 4 }) };
     for (let times = this.#random.whole(1, 4); times > 0; times--) {
       await this.#pause();
       const act = this.#random.weighted(acts);
       if (act === 'count') await this.#count(store);
       else if (act === 'lock') await this.#lock(store);
+      else if (act === 'renew') await this.#renew(store);
       else await this.#request(store, act);
     }
   }
@@ -147,6 +156,26 @@ export class Storm {
     );
   }
 
+  /** Finds the token of a session to have run out. */
+  async #renew(store: DynamoDBSessionStore): Promise<void> {
+    const held: any = await store.get(this.#sid);
+    if (held === null) return;
+    const old = held.token;
+    let ran = false;
+    const refresh = async (session: any) => {
+      assert.equal(session.token, this.#token++, 'a token came twice');
+      ran = true;
+      await this.#pause();
+      session.token = this.#token;
+    };
+    const isFresh = ({ token }: any) => token > old;
+    const target = this.#random.chance(0.7) ? held : this.#sid;
+    const session: any = await store.refresh(target, { isFresh, refresh, waitSeconds: 60 });
+    if (ran) this.#settled.most++;
+    if (ran && session) this.#settled.least++;
+    if (session) assert.ok(isFresh(session), 'refresh gave a used token');
+  }
+
   async #check(logout: boolean): Promise<void> {
     const last = await this.#call(() => this.#stores[1].get(this.#sid));
     this.#reads.push(last);
@@ -167,6 +196,7 @@ export class Storm {
     // Without saves that write over counts unseen, updates count one by one, in an order that everybody sees.
     if (this.#onConflict !== 'overwrite' || this.#saves.length === 0) this.#checkCounts(logout);
     if (this.#onConflict === 'overwrite') this.#checkSaves();
+    else if (last.value) assert.equal(last.value.token, this.#token, 'a token was lost');
     const sums = { settled: 0, conflicts: 0 };
     for (const { sessions } of this.#stores.map((store) => store.stats())) {
       sums.settled += sessions.written + sessions.extended + sessions.unchanged + sessions.gone;
