@@ -77,6 +77,16 @@ const LONGEST_WRITE_WAIT = 1000;
  */
 
 /**
+ * Whether nobody else has changed what the function changed. The cookie says nothing about the
+ * login: every request may move its end.
+ * @param {Changes} changes
+ * @param {SessionData} session
+ */
+function isUntouched(changes, session) {
+  return areUntouched(new Map([...changes].filter(([name]) => name !== 'cookie')), session);
+}
+
+/**
  * One renewal of a session's token, which all callers of the process share. It takes the session's
  * lease and calls the function, unless it finds that somebody else has renewed the token.
  */
@@ -237,7 +247,7 @@ class Flight {
     if (left && seen.found) {
       this.waiters.enter('running');
       // Somebody may have logged in anew meanwhile; the earlier login must not replace that.
-      if (areUntouched(left, seen.found.session)) await this.#write(seen, left);
+      if (isUntouched(left, seen.found.session)) await this.#write(seen, left);
       this.#parts.unsaved.forget(key);
       seen = await this.#look();
       if (this.#isSettledBy(seen)) return true;
@@ -276,9 +286,9 @@ class Flight {
   async #store(seen, changes) {
     const { key, sid, freshness } = this.#call;
     try {
-      const { state, asOf } = await this.#write(seen, changes);
+      const { state, asOf, isDropped } = await this.#write(seen, changes);
       this.#parts.unsaved.forget(key);
-      if (state && freshness.of(state.session()) !== 'fresh') this.#parts.warnOfStale(sid);
+      if (state && !isDropped && freshness.of(state.session()) !== 'fresh') this.#parts.warnOfStale(sid);
       return { state, asOf, ran: true };
     } catch (error) {
       this.#parts.unsaved.keep(key, changes);
@@ -291,7 +301,7 @@ class Flight {
    * are made in whatever others have written meanwhile.
    * @param {Look} read
    * @param {Changes} changes
-   * @returns {Promise<{ state: State | null, asOf: number }>}
+   * @returns {Promise<{ state: State | null, asOf: number, isDropped?: boolean }>}
    */
   async #write(read, changes) {
     const deadline = monotonic() + WRITE_TIME;
@@ -302,8 +312,10 @@ class Flight {
       try {
         if (!seen) {
           seen = await this.#look();
-          // Somebody has replaced the token, such as a new login. That stands.
-          if (seen.found && this.#isFresh(seen.found.session)) return { state: this.#stateOf(seen.found), asOf: seen.asOf };
+          // Somebody has replaced or removed the token, by a new login or a logout. That stands.
+          const { found, asOf } = seen;
+          if (found && (this.#isFresh(found.session) || !isUntouched(changes, found.session)))
+            return { state: this.#stateOf(found), asOf, isDropped: true };
         }
         if (!seen.found) return { state: null, asOf: seen.asOf };
         return await this.#writeOnce(seen.found, changes);
