@@ -291,7 +291,7 @@ class Flight {
       if (state && !isDropped && freshness.of(state.session()) !== 'fresh') this.#parts.warnOfStale(sid);
       return { state, asOf, ran: true };
     } catch (error) {
-      this.#parts.unsaved.keep(key, changes);
+      this.#parts.unsaved.keep(key, changes, error.code);
       throw error;
     }
   }

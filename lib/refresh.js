@@ -9,7 +9,7 @@ const { Flight } = require('./refresh-flight.js');
 const { monotonic } = require('./real-time.js');
 const { fingerprint } = require('./session-ids.js');
 const { cookieExpires, parse, serialize } = require('./session-json.js');
-const { UnsavedRefreshes } = require('./unsaved-refreshes.js');
+const { UnsavedRefreshes, keyOf } = require('./unsaved-refreshes.js');
 
 const NOT_SAVED = 'the session given to refresh was never saved; save it first, with save() or at the end of its first request';
 
@@ -117,9 +117,18 @@ class Refreshes {
     };
   }
 
-  /** Forgets the tokens that it keeps. */
+  /** Forgets the tokens that it keeps, and keeps none from now on. */
   close() {
-    this.#unsaved.clear();
+    this.#unsaved.close();
+  }
+
+  /**
+   * Forgets the tokens that it keeps of a session that is gone; those of all sessions without an id.
+   * @param {string} [sid]
+   */
+  forget(sid) {
+    if (sid === undefined) this.#unsaved.forgetAll();
+    else this.#unsaved.forgetSession(sid);
   }
 
   /** For `stats()`. */
@@ -141,7 +150,7 @@ class Refreshes {
     const phase = session && freshness.of(session);
     if (session && phase === 'fresh') return session;
     options.signal?.throwIfAborted();
-    const key = JSON.stringify([sid, options.name]);
+    const key = keyOf(sid, options.name);
     // Somebody renews the token, and this one is good until then.
     if (session && phase === 'early' && this.#flights.has(key)) return session;
     const held = session && this.#heldOf(sid, session);

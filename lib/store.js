@@ -188,7 +188,12 @@ class DynamoDBSessionStore extends Base {
     /** @param {unknown[]} given */
     const answer = (...given) => this.#known.answerDestroy(sid, () => callback(...given));
     const answers = typeof callback === 'function' ? [answer] : callbacks;
-    return this.#calls.run('destroy', async () => this.#saves.remove(checkSid(sid)), answers, sid);
+    const destroy = async () => {
+      const removed = await this.#saves.remove(checkSid(sid));
+      this.#refreshes.forget(sid);
+      return removed;
+    };
+    return this.#calls.run('destroy', destroy, answers, sid);
   }
 
   /**
@@ -223,6 +228,7 @@ class DynamoDBSessionStore extends Base {
     const clear = async () => {
       unwrap(await this.#native.clear());
       this.#known.markAllGone();
+      this.#refreshes.forget();
     };
     return this.#calls.run('clear', clear, callback);
   }

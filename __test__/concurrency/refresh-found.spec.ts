@@ -1,9 +1,10 @@
 // What an outside user found in refresh.
 
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { after, afterEach, before, describe, it } from 'node:test';
 import type { DynamoDBSessionStore } from 'connect-dynamodb-kms';
-import { type Backend, backends } from '../support/backends.ts';
+import { type AwsBackend, type Backend, backends, startAws } from '../support/backends.ts';
+import { failing } from '../support/failures.ts';
 import { plain } from '../support/session-content.ts';
 
 const LIMIT = { timeout: 60_000 };
@@ -105,3 +106,79 @@ for (const { name, start } of backends) {
     });
   });
 }
+
+describe('new tokens that could not be stored', LIMIT, () => {
+  let backend: AwsBackend;
+  before(async () => {
+    backend = await startAws();
+  });
+  after(() => backend.stop());
+  afterEach(() => backend.aws.clearFaults());
+  const options = {
+    expiresAt,
+    refresh: (session: any) => void Object.assign(session, { tokens: { access: 'new', expires: Date.now() + HOUR } }),
+  };
+
+  async function keeping(sid: string, names = ['']): Promise<DynamoDBSessionStore> {
+    const store = backend.store();
+    await store.set(sid, { cookie: COOKIE, tokens: { expires: 0 } });
+    for (const name of names) {
+      const refresh = async (session: any) => {
+        await backend.aws.fault({ action: 'dynamodb:PutItem', status: 400, code: 'AccessDeniedException' });
+        options.refresh(session);
+      };
+      await failing(store.refresh(sid, { ...options, name, refresh }), 'ERR_ACCESS_DENIED');
+      await backend.aws.clearFaults();
+    }
+    assert.equal(store.stats().refreshes.unsaved, names.length);
+    return store;
+  }
+
+  it('are forgotten when their session is destroyed, and only those', async () => {
+    const store = await keeping('kept', ['', 'a']);
+    await store.destroy('kept-2');
+    assert.equal(store.stats().refreshes.unsaved, 2);
+    await store.destroy('kept');
+    assert.equal(store.stats().refreshes.unsaved, 0);
+  });
+
+  it('are forgotten by clear', async () => {
+    const store = await keeping('cleared');
+    await store.clear();
+    assert.equal(store.stats().refreshes.unsaved, 0);
+  });
+
+  it('are not kept if the store was closed while the provider was asked', async () => {
+    const store = backend.store();
+    await store.set('closed', { cookie: COOKIE, tokens: { expires: 0 } });
+    const refresh = async (session: any) => {
+      await store.close();
+      options.refresh(session);
+    };
+    await failing(store.refresh('closed', { ...options, refresh }), 'ERR_CLOSED');
+    assert.equal(store.stats().refreshes.unsaved, 0);
+  });
+
+  it('are not kept if they make the session too large', async () => {
+    const store = backend.store();
+    await store.set('large', { cookie: COOKIE, tokens: { expires: 0 } });
+    const refresh = (session: any) => void Object.assign(session.tokens, { access: 'x'.repeat(1 << 20) });
+    await failing(store.refresh('large', { ...options, refresh }), 'ERR_SESSION_TOO_LARGE');
+    assert.equal(store.stats().refreshes.unsaved, 0);
+  });
+
+  it('have at most 8 MiB together, and the newest stay', async () => {
+    const store = backend.store();
+    for (let index = 0; index < 36; index++) {
+      const sid = `big-${index}`;
+      await store.set(sid, { cookie: COOKIE, tokens: { expires: 0 } });
+      const refresh = async (session: any) => {
+        await backend.aws.fault({ action: 'dynamodb:PutItem', status: 400, code: 'AccessDeniedException' });
+        session.tokens = { access: 'x'.repeat(250_000), expires: Date.now() + HOUR };
+      };
+      await failing(store.refresh(sid, { ...options, refresh }), 'ERR_ACCESS_DENIED');
+      await backend.aws.clearFaults();
+    }
+    assert.equal(store.stats().refreshes.unsaved, 33);
+  });
+});
