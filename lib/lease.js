@@ -53,6 +53,15 @@ class Lease {
    * @type {NodeJS.Timeout | undefined}
    */
   #renewal;
+  /** @type {() => void} */
+  #tellLost = () => {};
+  /**
+   * Resolves when the lease has ended before its task.
+   * @type {Promise<void>}
+   */
+  lost = new Promise((resolve) => {
+    this.#tellLost = resolve;
+  });
 
   /**
    * @param {Native} native
@@ -143,6 +152,12 @@ class Lease {
     }
   }
 
+  /** The lease ends as it would have without another renewal. */
+  stopRenewing() {
+    clearTimeout(this.#renewal);
+    this.#renewal = undefined;
+  }
+
   #endFromNow() {
     return monotonic() + this.#length;
   }
@@ -175,10 +190,10 @@ class Lease {
   }
 
   #lose() {
-    clearTimeout(this.#renewal);
+    this.stopRenewing(); // no renewal may follow one that is under way: somebody else may hold the lease now
     clearTimeout(this.#end);
-    this.#renewal = undefined; // no renewal may follow one that is under way: somebody else may hold the lease now
     this.#tell('lost');
+    this.#tellLost();
     const detail = 'the lease of the session ended before its task did: another process may run the same task now';
     this.#task.abort(new SessionStoreError({ code: 'ERR_LOCK_TIMEOUT', detail }));
   }

@@ -6,7 +6,7 @@ const { FIRST_WAIT, LONGEST_WAIT, restOf } = require('./lease.js');
 const { chosen, isPromise } = require('./mutation.js');
 const { Patience } = require('./patience.js');
 const { Waiters } = require('./refresh-waiters.js');
-const { monotonic, setImmediate } = require('./real-time.js');
+const { clearTimeout, monotonic, setImmediate, setTimeout } = require('./real-time.js');
 const { cookieExpires, parse, revive, serialize } = require('./session-json.js');
 
 /**
@@ -91,7 +91,7 @@ function isUntouched(changes, session) {
  * lease and calls the function, unless it finds that somebody else has renewed the token.
  */
 class Flight {
-  waiters = new Waiters();
+  waiters = new Waiters(() => this.#hasGoodToken());
   /** Resolves with the outcome. */
   outcome;
   /**
@@ -149,6 +149,7 @@ class Flight {
       this.#fail(error);
     } finally {
       this.#patience.end();
+      this.waiters.end();
     }
   }
 
@@ -199,7 +200,8 @@ class Flight {
       const until = await lease.ask(this.#patience);
       if (until === undefined) {
         const held = lease;
-        if (await held.during((signal) => this.#renewOrFail(held, signal))) return;
+        const work = held.during((signal) => this.#renewOrFail(held, signal));
+        if (await this.#untilAbandoned(held, work)) return;
         lease = this.#newLease();
         continue;
       }
@@ -211,6 +213,43 @@ class Flight {
         seen = await this.#look();
         if (this.#isSettledBy(seen)) return;
       }
+    }
+  }
+
+  /**
+   * The result of `work`; `true` as well when nobody waits for it, and the lease has been given up.
+   * A function that hangs must not keep others from renewing the token.
+   * @param {Lease} lease
+   * @param {Promise<boolean>} work
+   */
+  async #untilAbandoned(lease, work) {
+    const { signal } = this.waiters;
+    /** @type {NodeJS.Timeout | undefined} */
+    let timer;
+    /** @type {Promise<void>} */
+    const abandoned = new Promise((resolve) => {
+      const leave = () => {
+        timer = setTimeout(() => lease.stopRenewing(), this.#call.leaseSeconds * 1000);
+        lease.lost.then(resolve);
+      };
+      if (signal.aborted) leave();
+      else signal.addEventListener('abort', leave, { once: true });
+    });
+    try {
+      return await Promise.race([work, abandoned.then(() => true)]);
+    } finally {
+      clearTimeout(timer);
+      work.catch(() => {});
+    }
+  }
+
+  /** Whether the token that the flight renews is still good. */
+  #hasGoodToken() {
+    try {
+      const { state } = this.fallback ?? {};
+      return !!state && this.#call.freshness.of(state.session()) !== 'stale';
+    } catch {
+      return false;
     }
   }
 
@@ -256,7 +295,8 @@ class Flight {
     if (!found) return true;
     const early = freshness.of(found.session) === 'early';
     if (early) {
-      this.#giveValid(this.#outcomeOf(seen));
+      this.fallback = this.#outcomeOf(seen);
+      this.#giveValid(this.fallback);
       await new Promise(setImmediate); // those whom that helps leave
     }
     this.waiters.signal.throwIfAborted();
@@ -284,11 +324,11 @@ class Flight {
    * @returns {Promise<Outcome>}
    */
   async #store(seen, changes) {
-    const { key, sid, freshness } = this.#call;
+    const { key, sid } = this.#call;
     try {
       const { state, asOf, isDropped } = await this.#write(seen, changes);
       this.#parts.unsaved.forget(key);
-      if (state && !isDropped && freshness.of(state.session()) !== 'fresh') this.#parts.warnOfStale(sid);
+      if (state && !isDropped && !this.#isFresh(state.session())) this.#parts.warnOfStale(sid);
       return { state, asOf, ran: true };
     } catch (error) {
       this.#parts.unsaved.keep(key, changes, error.code);

@@ -211,7 +211,12 @@ class Refreshes {
     const end = this.#endOf(flight, sid, freshness);
     const first = under && waited === 0 ? Promise.race([end, flight.valid]) : end;
     const limits = { ...options, waitSeconds: Math.max(options.waitSeconds - waited, 0) };
-    return flight.waiters.wait(first, (outcome) => flight.since(joined, outcome), limits, under === undefined);
+    try {
+      return await flight.waiters.wait(first, (outcome) => flight.since(joined, outcome), limits, under === undefined);
+    } catch (error) {
+      if (error?.code !== 'ERR_LOCK_TIMEOUT') throw error;
+      return this.#instead(flight, sid, freshness, error);
+    }
   }
 
   /**
@@ -225,11 +230,21 @@ class Refreshes {
     try {
       return await flight.outcome;
     } catch (error) {
-      const { fallback } = flight;
-      if (!fallback?.state || freshness.of(fallback.state.session()) === 'stale') throw error;
-      this.#report(sid, error);
-      return fallback;
+      return this.#instead(flight, sid, freshness, error);
     }
+  }
+
+  /**
+   * The session as it was, in the place of the error, if its token is still good.
+   * @param {Flight} flight
+   * @param {string} sid
+   * @param {Freshness} freshness
+   * @param {unknown} error
+   */
+  #instead({ fallback }, sid, freshness, error) {
+    if (!fallback?.state || freshness.of(fallback.state.session()) === 'stale') throw error;
+    this.#report(sid, error);
+    return fallback;
   }
 
   /**

@@ -1,7 +1,9 @@
 // What an outside user found in refresh.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import type { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 import { type AwsBackend, type Backend, backends, startAws } from '../support/backends.ts';
 import { failing } from '../support/failures.ts';
@@ -91,6 +93,64 @@ for (const { name, start } of backends) {
         assert.equal(store.stats().refreshes.unsaved, 0);
       });
     }
+
+    const wrong: [string, object][] = [
+      ['expiresAt gives NaN', { expiresAt: ({ tokens }: any) => (tokens.access === 'a 2' ? Number.NaN : 0) }],
+      ['expiresAt gives nothing', { expiresAt: ({ tokens }: any) => (tokens.access === 'a 2' ? undefined : 0) }],
+      [
+        'isFresh fails',
+        {
+          isFresh: ({ tokens }: any) => {
+            if (tokens.access === 'a 2') throw new Error('no token of mine');
+            return false;
+          },
+        },
+      ],
+    ];
+    for (const [what, options] of wrong) {
+      it(`stores new tokens for which ${what}, and resolves`, async () => {
+        const sid = await saved(ada);
+        const session: any = await store.refresh(sid, { ...options, refresh: renew } as any);
+        assert.equal(session.tokens.access, 'a 2');
+        assert.deepEqual(await other.get(sid), plain(session));
+        assert.equal(store.stats().refreshes.unsaved, 0);
+      });
+    }
+
+    it('gives the lease back, on this server and others, if a function hangs that nobody waits for', async () => {
+      const sid = await saved(ada);
+      const controller = new AbortController();
+      const hanging = async () => {
+        controller.abort();
+        await new Promise(() => {});
+      };
+      const options = { expiresAt, leaseSeconds: 1, waitSeconds: 8 };
+      const call = store.refresh(sid, { ...options, refresh: hanging, signal: controller.signal });
+      await assert.rejects(call, { name: 'AbortError' });
+      const again: any[] = await Promise.all([store, other].map((one) => one.refresh(sid, { ...options, refresh: renew })));
+      assert.deepEqual(
+        again.map(({ tokens }) => tokens.access),
+        ['a 2', 'a 2'],
+      );
+      while (store.stats().tasksInFlight > 0) await turn();
+    });
+
+    it('gives a token that is still good after waitSeconds if the early renewal hangs, and aborts that later', async () => {
+      for (const by of ['id', 'object']) {
+        const sid = await saved({ tokens: { ...dueSoon, expires: Date.now() + 25_000 } });
+        const session: any = by === 'id' ? sid : await store.get(sid);
+        let given: AbortSignal | undefined;
+        const hanging = async (_: any, signal: AbortSignal) => {
+          given = signal;
+          await new Promise(() => {});
+        };
+        const options = { expiresAt, refresh: hanging, waitSeconds: 0.1, leaseSeconds: 1 };
+        const got: any = await store.refresh(session, options);
+        assert.equal(got.tokens.access, dueSoon.access);
+        assert.equal(given!.aborted, false);
+        await once(given!, 'abort');
+      }
+    });
 
     it('stores tokens although the function and another request both changed the cookie', async () => {
       const sid = await saved(ada);
