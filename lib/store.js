@@ -257,11 +257,11 @@ class DynamoDBSessionStore extends Base {
 
   /**
    * @param {string | object} target
-   * @param {object} options
-   * @param {any[]} callback
+   * @param {any[]} rest
    * @returns {any}
    */
-  refresh(target, options, ...callback) {
+  refresh(target, ...rest) {
+    const { options, callback } = splitOptions(rest);
     const sid = this.#idOf(target);
     const held = typeof target === 'string' ? undefined : target;
     return this.#calls.run('refresh', async () => this.#refreshes.run(checkSid(sid), held, options), callback, sid, 'task');
