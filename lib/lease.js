@@ -1,5 +1,6 @@
 'use strict';
 
+const { onAbort, reasonOf } = require('./abortable.js');
 const { Backoff } = require('./backoff.js');
 const { SessionStoreError, unwrap } = require('./errors.js');
 const { clearTimeout, monotonic, setTimeout } = require('./real-time.js');
@@ -136,14 +137,14 @@ class Lease {
    * @param {(signal: AbortSignal) => T | PromiseLike<T>} task
    */
   async during(task) {
-    const abort = () => this.#task.abort(this.#signal?.reason);
-    this.#signal?.addEventListener('abort', abort, { once: true });
+    const abort = () => this.#task.abort(reasonOf(this.#signal));
+    const ended = onAbort(this.#signal, abort);
     if (this.#signal?.aborted) abort();
     this.#renewLater();
     try {
       return await task(this.#task.signal);
     } finally {
-      this.#signal?.removeEventListener('abort', abort);
+      ended();
       clearTimeout(this.#renewal);
       clearTimeout(this.#end);
       this.#renewal = undefined;

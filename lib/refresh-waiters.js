@@ -1,5 +1,6 @@
 'use strict';
 
+const { onAbort, reasonOf } = require('./abortable.js');
 const { timeout } = require('./patience.js');
 const { clearTimeout, setTimeout } = require('./real-time.js');
 
@@ -69,7 +70,7 @@ class Waiters {
     return new Promise((resolve, reject) => {
       const end = () => {
         clearTimeout(timer);
-        signal?.removeEventListener('abort', abort);
+        ended();
         this.#all.delete(waiter);
       };
       /** @type {Waiter} */
@@ -88,12 +89,11 @@ class Waiters {
           this.#grace = setTimeout(abandon, leaseSeconds * 1000);
         },
       };
-      const abort = () => waiter.leave(signal?.reason);
       const timer = setTimeout(() => {
         waiter.late = true;
         this.#dismiss(waiter);
       }, waitSeconds * 1000);
-      signal?.addEventListener('abort', abort, { once: true });
+      const ended = onAbort(signal, () => waiter.leave(reasonOf(signal)));
       this.#all.add(waiter);
       const finished = promise.then((value) => {
         clearTimeout(timer);

@@ -1,5 +1,6 @@
 'use strict';
 
+const { throwIfAborted } = require('./abortable.js');
 const { failure } = require('./errors.js');
 const { Freshness } = require('./freshness.js');
 const { bringUpToDate, endOf, refuseUnsaved, requestOf } = require('./held-session.js');
@@ -149,7 +150,7 @@ class Refreshes {
     const freshness = new Freshness(sid, options);
     const phase = session && freshness.of(session);
     if (session && phase === 'fresh') return session;
-    options.signal?.throwIfAborted();
+    throwIfAborted(options.signal);
     const key = keyOf(sid, options.name);
     // Somebody renews the token, and this one is good until then.
     if (session && phase === 'early' && this.#flights.has(key)) return session;

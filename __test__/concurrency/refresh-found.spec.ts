@@ -1,7 +1,7 @@
 // What an outside user found in refresh.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { DynamoDBSessionStore } from 'connect-dynamodb-kms';
@@ -149,6 +149,86 @@ for (const { name, start } of backends) {
         assert.equal(got.tokens.access, dueSoon.access);
         assert.equal(given!.aborted, false);
         await once(given!, 'abort');
+      }
+    });
+
+    it('takes a signal of another kind, that can say no reason', async () => {
+      class OtherSignal extends EventTarget {
+        aborted = false;
+        abort() {
+          this.aborted = true;
+          this.dispatchEvent(new Event('abort'));
+        }
+      }
+      const calls: ((signal: any, sid: string) => Promise<unknown> | undefined)[] = [
+        (signal, sid) => store.refresh(sid, { expiresAt, refresh: () => signal.abort(), signal }),
+        (signal, sid) => {
+          const locked = store.withLock(sid, () => store.withLock(sid, () => {}, { signal }));
+          setImmediate(() => signal.abort());
+          return locked;
+        },
+        (signal, sid) => {
+          const got = store.get(sid, { signal });
+          signal.abort();
+          return got;
+        },
+        (signal, sid) => {
+          signal.aborted = true;
+          return store.refresh(sid, { expiresAt, refresh: renew, signal });
+        },
+      ];
+      for (const call of calls) {
+        const sid = await saved(ada);
+        await assert.rejects(async () => call(new OtherSignal(), sid), { name: 'AbortError' });
+      }
+      const sid = await saved(ada);
+      const session: any = await store.refresh(sid, { expiresAt, refresh: renew, signal: new OtherSignal() as any });
+      assert.equal(session.tokens.access, 'a 2');
+      const incomplete: any = { aborted: false, addEventListener() {} };
+      await failing(store.refresh(sid, { expiresAt, refresh: renew, signal: incomplete }), 'ERR_CONFIG');
+    });
+
+    it('listens once to a signal that many calls share, and not any more when they have ended', async () => {
+      const sid = await saved(ada);
+      const { signal } = new AbortController();
+      let most = 0;
+      const refresh = (session: any) => {
+        most = getEventListeners(signal, 'abort').length;
+        renew(session);
+      };
+      const options = { expiresAt, refresh, signal };
+      await Promise.all(Array.from({ length: 20 }, () => store.refresh(sid, options)));
+      assert.deepEqual([most, getEventListeners(signal, 'abort').length], [1, 0]);
+    });
+
+    for (const thrown of [0, '', false, undefined]) {
+      it(`gives a callback an error if the function throws ${JSON.stringify(thrown)}`, async () => {
+        const sid = await saved(ada);
+        const refresh = () => {
+          throw thrown;
+        };
+        const error: any = await new Promise((resolve) => store.refresh(sid, { expiresAt, refresh }, resolve));
+        assert.equal(error.code, 'ERR_CONFIG');
+      });
+    }
+
+    it('calls a callback that is given in the place of the options', async () => {
+      const error: any = await new Promise((resolve) => (store as any).refresh('an id', resolve));
+      assert.equal(error.code, 'ERR_CONFIG');
+    });
+
+    it('says what isFresh or expiresAt gave', async () => {
+      const sid = await saved(ada);
+      const wrong: [object, RegExp][] = [
+        [{ isFresh: () => 1 }, /true or false, not 1$/],
+        [{ isFresh: () => Number.NaN }, /true or false, not NaN$/],
+        [{ isFresh: () => new Date() }, /true or false, not a Date$/],
+        [{ expiresAt: () => new Date('x') }, /not an invalid Date;/],
+        [{ expiresAt: () => Number.NaN }, /not NaN;/],
+      ];
+      for (const [options, detail] of wrong) {
+        const error = await failing(store.refresh(sid, { ...options, refresh: renew } as any), 'ERR_CONFIG');
+        assert.match(error.detail!, detail);
       }
     });
 
