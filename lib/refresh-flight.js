@@ -87,6 +87,14 @@ function isUntouched(changes, session) {
 }
 
 /**
+ * Whether a session that was read has ended since, as far as can be told without another read.
+ * @param {Found} found
+ */
+function hasEnded({ again, ttl }) {
+  return Math.min(cookieExpires(again()) ?? Number.POSITIVE_INFINITY, ttl * 1000) <= Date.now();
+}
+
+/**
  * One renewal of a session's token, which all callers of the process share. It takes the session's
  * lease and calls the function, unless it finds that somebody else has renewed the token.
  */
@@ -357,6 +365,8 @@ class Flight {
           if (found && (this.#isFresh(found.session) || !isUntouched(changes, found.session)))
             return { state: this.#stateOf(found), asOf, isDropped: true };
         }
+        // It may have ended while the function ran, unless others have moved its end.
+        if (seen === read && seen.found && hasEnded(seen.found)) seen = await this.#look();
         if (!seen.found) return { state: null, asOf: seen.asOf };
         return await this.#writeOnce(seen.found, changes);
       } catch (error) {
