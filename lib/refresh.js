@@ -3,7 +3,7 @@
 const { throwIfAborted } = require('./abortable.js');
 const { failure } = require('./errors.js');
 const { Freshness } = require('./freshness.js');
-const { bringUpToDate, endOf, refuseUnsaved, requestOf } = require('./held-session.js');
+const { bringUpToDate, endOf, refuseFrozen, refuseUnsaved, requestOf } = require('./held-session.js');
 const { LEASE_OPTIONS } = require('./locks.js');
 const { callOptions, seconds } = require('./options.js');
 const { Flight } = require('./refresh-flight.js');
@@ -154,6 +154,7 @@ class Refreshes {
     const key = keyOf(sid, options.name);
     // Somebody renews the token, and this one is good until then.
     if (session && phase === 'early' && this.#flights.has(key)) return session;
+    if (session) refuseFrozen(session, 'refresh');
     const held = session && this.#heldOf(sid, session);
     try {
       return await this.#renewed(sid, key, held, freshness, options);

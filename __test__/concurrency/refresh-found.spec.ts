@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { getEventListeners, once } from 'node:events';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import type { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 import { type AwsBackend, type Backend, backends, startAws } from '../support/backends.ts';
 import { failing } from '../support/failures.ts';
@@ -230,6 +230,45 @@ for (const { name, start } of backends) {
         const error = await failing(store.refresh(sid, { ...options, refresh: renew } as any), 'ERR_CONFIG');
         assert.match(error.detail!, detail);
       }
+    });
+
+    it('gives null for a session that ends while the function runs', async () => {
+      const sid = await saved({ ...ada, cookie: { ...COOKIE, expires: new Date(Date.now() + 700).toISOString() } });
+      const refresh = async (session: any) => {
+        await sleep(800);
+        renew(session);
+      };
+      assert.equal(await store.refresh(sid, { expiresAt, refresh }), null);
+    });
+
+    it('stores tokens if others have moved the end of the session that would have ended', async () => {
+      const sid = await saved({ ...ada, cookie: { ...COOKIE, expires: new Date(Date.now() + 700).toISOString() } });
+      const refresh = async (session: any) => {
+        await other.update(sid, ({ cookie }: any) => void Object.assign(cookie, { expires: new Date(Date.now() + HOUR) }));
+        await sleep(800);
+        renew(session);
+      };
+      assert.equal(((await store.refresh(sid, { expiresAt, refresh })) as any).tokens.access, 'a 2');
+    });
+
+    it('leaves the id of an element of all() in place, as update does', async () => {
+      const sid = await saved(ada);
+      const elements: any[] = (await store.all()).filter(({ id }: any) => id === sid);
+      await store.refresh(elements[0], { expiresAt, refresh: renew });
+      assert.deepEqual([elements[0].id, elements[0].tokens.access], [sid, 'a 2']);
+      await store.update(elements[0], (session: any) => void Object.assign(session, { note: 1 }));
+      assert.deepEqual([elements[0].id, elements[0].note], [sid, 1]);
+      assert.equal(((await other.get(sid)) as any).id, undefined);
+    });
+
+    it('refuses a frozen session, which could not be brought up to date', async () => {
+      const sid = await saved(ada);
+      const session = Object.freeze((await store.get(sid))!);
+      await failing(store.refresh(session, { expiresAt, refresh: renew }), 'ERR_CONFIG');
+      await failing(
+        store.update(session, () => {}),
+        'ERR_CONFIG',
+      );
     });
 
     it('stores tokens although the function and another request both changed the cookie', async () => {
