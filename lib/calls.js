@@ -139,10 +139,13 @@ class Calls {
     if (typeof callback === 'function') {
       promise.then(
         (value) => nextTick(() => this.callBack(callback, null, value)),
-        // Somebody may have thrown `undefined`; the callback must still get an error.
+        // Somebody may have thrown `undefined` or `''`; the callback must still get an error.
         (error) =>
           nextTick(() =>
-            this.callBack(callback, error ?? failure('ERR_CONFIG', `the function given to ${operation} threw ${error}`)),
+            this.callBack(
+              callback,
+              error || failure('ERR_CONFIG', `the function given to ${operation} threw ${error === '' ? "''" : error}`),
+            ),
           ),
       );
       return undefined;

@@ -74,7 +74,7 @@ class Freshness {
       if (typeof answer === 'boolean') return answer;
       throw failure('ERR_CONFIG', `the function isFresh given to refresh must return true or false, not ${kindOf(answer)}`);
     }
-    const end = Object.prototype.toString.call(answer) === '[object Date]' ? Number(answer) : answer;
+    const end = isDate(answer) ? Number(answer) : answer;
     if (typeof end === 'number' && !Number.isNaN(end)) return end;
     throw failure(
       'ERR_CONFIG',
@@ -83,11 +83,17 @@ class Freshness {
   }
 }
 
+/** @param {unknown} value one of any realm. */
+function isDate(value) {
+  return Object.prototype.toString.call(value) === '[object Date]';
+}
+
 /** @param {any} answer */
 function kindOf(answer) {
   if (answer === null) return 'null';
-  if (typeof answer === 'number') return 'NaN';
+  if (typeof answer === 'number') return Number.isNaN(answer) ? 'NaN' : `${answer}`;
   if (typeof answer !== 'object') return typeof answer;
+  if (isDate(answer)) return Number.isNaN(Number(answer)) ? 'an invalid Date' : 'a Date';
   if (typeof answer.then !== 'function') return Object.prototype.toString.call(answer).slice(8, -1);
   answer.then(undefined, () => {}); // nobody else handles it
   return 'a promise: it may not be async';

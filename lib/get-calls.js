@@ -60,8 +60,8 @@ class GetCalls {
       )
     );
     if (!signal) return reading;
-    if (signal.aborted) throw signal.reason;
-    const { abortable } = require('./abortable.js');
+    const { abortable, throwIfAborted } = require('./abortable.js');
+    throwIfAborted(signal);
     return abortable(signal, reading);
   }
 

@@ -19,6 +19,12 @@ const { parse } = require('./session-json.js');
  * @property {number} running how many such calls run.
  */
 
+/**
+ * The objects that `all` gave: their `id` is not a part of what is stored.
+ * @type {WeakSet<object>}
+ */
+const listed = new WeakSet();
+
 /** @type {WeakMap<object, Request>} */
 const requests = new WeakMap();
 
@@ -46,6 +52,15 @@ function requestOf(held, text) {
 function endOf(request) {
   request.running--;
   if (request.running === 0) requests.delete(request.held);
+}
+
+/**
+ * What is stored could not be put into it, and a save of it would write what it holds.
+ * @param {object} held
+ * @param {string} operation
+ */
+function refuseFrozen(held, operation) {
+  if (Object.isFrozen(held)) throw failure('ERR_CONFIG', `the session given to ${operation} is frozen; give its id`);
 }
 
 /**
@@ -78,8 +93,10 @@ function bringUpToDate({ held, before }, session, cookieBefore) {
   const isOurs = (name) => name !== 'cookie' && JSON.stringify(held[name]) === before.get(name);
   for (const name of Object.keys(held)) {
     if (Object.hasOwn(session, name) || !isOurs(name)) continue;
-    Reflect.deleteProperty(held, name);
     before.delete(name);
+    // It stays for the caller, but no save may write it.
+    if (name === 'id' && listed.has(held)) Object.defineProperty(held, name, { enumerable: false });
+    else Reflect.deleteProperty(held, name);
   }
   for (const [name, value] of Object.entries(session)) {
     if (!isOurs(name)) continue;
@@ -98,4 +115,4 @@ function bringUpToDate({ held, before }, session, cookieBefore) {
   }
 }
 
-module.exports = { bringUpToDate, endOf, refuseUnsaved, requestOf };
+module.exports = { bringUpToDate, endOf, listed, refuseFrozen, refuseUnsaved, requestOf };

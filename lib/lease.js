@@ -1,5 +1,6 @@
 'use strict';
 
+const { onAbort, reasonOf } = require('./abortable.js');
 const { Backoff } = require('./backoff.js');
 const { SessionStoreError, unwrap } = require('./errors.js');
 const { clearTimeout, monotonic, setTimeout } = require('./real-time.js');
@@ -53,6 +54,15 @@ class Lease {
    * @type {NodeJS.Timeout | undefined}
    */
   #renewal;
+  /** @type {() => void} */
+  #tellLost = () => {};
+  /**
+   * Resolves when the lease has ended before its task.
+   * @type {Promise<void>}
+   */
+  lost = new Promise((resolve) => {
+    this.#tellLost = resolve;
+  });
 
   /**
    * @param {Native} native
@@ -127,20 +137,26 @@ class Lease {
    * @param {(signal: AbortSignal) => T | PromiseLike<T>} task
    */
   async during(task) {
-    const abort = () => this.#task.abort(this.#signal?.reason);
-    this.#signal?.addEventListener('abort', abort, { once: true });
+    const abort = () => this.#task.abort(reasonOf(this.#signal));
+    const ended = onAbort(this.#signal, abort);
     if (this.#signal?.aborted) abort();
     this.#renewLater();
     try {
       return await task(this.#task.signal);
     } finally {
-      this.#signal?.removeEventListener('abort', abort);
+      ended();
       clearTimeout(this.#renewal);
       clearTimeout(this.#end);
       this.#renewal = undefined;
       const reply = await this.#native.releaseLease(this.#sid, this.#owner);
       if (reply) this.#tell('notReleased', reply.code);
     }
+  }
+
+  /** The lease ends as it would have without another renewal. */
+  stopRenewing() {
+    clearTimeout(this.#renewal);
+    this.#renewal = undefined;
   }
 
   #endFromNow() {
@@ -175,10 +191,10 @@ class Lease {
   }
 
   #lose() {
-    clearTimeout(this.#renewal);
+    this.stopRenewing(); // no renewal may follow one that is under way: somebody else may hold the lease now
     clearTimeout(this.#end);
-    this.#renewal = undefined; // no renewal may follow one that is under way: somebody else may hold the lease now
     this.#tell('lost');
+    this.#tellLost();
     const detail = 'the lease of the session ended before its task did: another process may run the same task now';
     this.#task.abort(new SessionStoreError({ code: 'ERR_LOCK_TIMEOUT', detail }));
   }

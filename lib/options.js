@@ -67,7 +67,10 @@ function seconds(standard, least) {
 const abortSignal = {
   rule: 'an AbortSignal',
   // By what it can do: that of another realm, such as Jest's, is of another class.
-  holds: (value) => typeof value?.aborted === 'boolean' && typeof value.addEventListener === 'function',
+  holds: (value) =>
+    typeof value?.aborted === 'boolean' &&
+    typeof value.addEventListener === 'function' &&
+    typeof value.removeEventListener === 'function',
 };
 
 module.exports = { abortSignal, callOptions, seconds, splitOptions };

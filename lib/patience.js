@@ -1,5 +1,6 @@
 'use strict';
 
+const { onAbort, reasonOf } = require('./abortable.js');
 const { SessionStoreError } = require('./errors.js');
 const { clearTimeout, setTimeout } = require('./real-time.js');
 
@@ -18,8 +19,7 @@ class Patience {
   #aborted = rejectable();
   /** @type {NodeJS.Timeout | undefined} */
   #timer;
-  #signal;
-  #abort;
+  #end;
 
   /**
    * @param {number | undefined} waitSeconds without it, there is no deadline.
@@ -27,10 +27,9 @@ class Patience {
    */
   constructor(waitSeconds, signal) {
     if (waitSeconds !== undefined) this.#timer = setTimeout(() => this.#late.reject(timeout(waitSeconds)), waitSeconds * 1000);
-    this.#signal = signal;
-    this.#abort = () => this.#aborted.reject(signal?.reason);
-    if (signal?.aborted) this.#abort();
-    signal?.addEventListener('abort', this.#abort, { once: true });
+    const abort = () => this.#aborted.reject(reasonOf(signal));
+    if (signal?.aborted) abort();
+    this.#end = onAbort(signal, abort);
   }
 
   /**
@@ -72,7 +71,7 @@ class Patience {
 
   end() {
     clearTimeout(this.#timer);
-    this.#signal?.removeEventListener('abort', this.#abort);
+    this.#end();
   }
 }
 

@@ -1,6 +1,7 @@
 'use strict';
 
 const { unwrap } = require('./errors.js');
+const { listed } = require('./held-session.js');
 const { fingerprint } = require('./session-ids.js');
 const { revive } = require('./session-json.js');
 
@@ -88,7 +89,9 @@ class Reads {
     const sessions = [];
     for (const found of unwrap(await this.#native.all(now))) {
       const session = revive(found, now);
-      if (session) sessions.push(Object.assign(session, { id: found.id }));
+      if (!session) continue;
+      sessions.push(Object.assign(session, { id: found.id }));
+      listed.add(session);
     }
     return sessions;
   }

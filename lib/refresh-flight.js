@@ -6,7 +6,7 @@ const { FIRST_WAIT, LONGEST_WAIT, restOf } = require('./lease.js');
 const { chosen, isPromise } = require('./mutation.js');
 const { Patience } = require('./patience.js');
 const { Waiters } = require('./refresh-waiters.js');
-const { monotonic, setImmediate } = require('./real-time.js');
+const { clearTimeout, monotonic, setImmediate, setTimeout } = require('./real-time.js');
 const { cookieExpires, parse, revive, serialize } = require('./session-json.js');
 
 /**
@@ -77,11 +77,29 @@ const LONGEST_WRITE_WAIT = 1000;
  */
 
 /**
+ * Whether nobody else has changed what the function changed. The cookie says nothing about the
+ * login: every request may move its end.
+ * @param {Changes} changes
+ * @param {SessionData} session
+ */
+function isUntouched(changes, session) {
+  return areUntouched(new Map([...changes].filter(([name]) => name !== 'cookie')), session);
+}
+
+/**
+ * Whether a session that was read has ended since, as far as can be told without another read.
+ * @param {Found} found
+ */
+function hasEnded({ again, ttl }) {
+  return Math.min(cookieExpires(again()) ?? Number.POSITIVE_INFINITY, ttl * 1000) <= Date.now();
+}
+
+/**
  * One renewal of a session's token, which all callers of the process share. It takes the session's
  * lease and calls the function, unless it finds that somebody else has renewed the token.
  */
 class Flight {
-  waiters = new Waiters();
+  waiters = new Waiters(() => this.#hasGoodToken());
   /** Resolves with the outcome. */
   outcome;
   /**
@@ -139,6 +157,7 @@ class Flight {
       this.#fail(error);
     } finally {
       this.#patience.end();
+      this.waiters.end();
     }
   }
 
@@ -189,7 +208,8 @@ class Flight {
       const until = await lease.ask(this.#patience);
       if (until === undefined) {
         const held = lease;
-        if (await held.during((signal) => this.#renewOrFail(held, signal))) return;
+        const work = held.during((signal) => this.#renewOrFail(held, signal));
+        if (await this.#untilAbandoned(held, work)) return;
         lease = this.#newLease();
         continue;
       }
@@ -201,6 +221,43 @@ class Flight {
         seen = await this.#look();
         if (this.#isSettledBy(seen)) return;
       }
+    }
+  }
+
+  /**
+   * The result of `work`; `true` as well when nobody waits for it, and the lease has been given up.
+   * A function that hangs must not keep others from renewing the token.
+   * @param {Lease} lease
+   * @param {Promise<boolean>} work
+   */
+  async #untilAbandoned(lease, work) {
+    const { signal } = this.waiters;
+    /** @type {NodeJS.Timeout | undefined} */
+    let timer;
+    /** @type {Promise<void>} */
+    const abandoned = new Promise((resolve) => {
+      const leave = () => {
+        timer = setTimeout(() => lease.stopRenewing(), this.#call.leaseSeconds * 1000);
+        lease.lost.then(resolve);
+      };
+      if (signal.aborted) leave();
+      else signal.addEventListener('abort', leave, { once: true });
+    });
+    try {
+      return await Promise.race([work, abandoned.then(() => true)]);
+    } finally {
+      clearTimeout(timer);
+      work.catch(() => {});
+    }
+  }
+
+  /** Whether the token that the flight renews is still good. */
+  #hasGoodToken() {
+    try {
+      const { state } = this.fallback ?? {};
+      return !!state && this.#call.freshness.of(state.session()) !== 'stale';
+    } catch {
+      return false;
     }
   }
 
@@ -237,7 +294,7 @@ class Flight {
     if (left && seen.found) {
       this.waiters.enter('running');
       // Somebody may have logged in anew meanwhile; the earlier login must not replace that.
-      if (areUntouched(left, seen.found.session)) await this.#write(seen, left);
+      if (isUntouched(left, seen.found.session)) await this.#write(seen, left);
       this.#parts.unsaved.forget(key);
       seen = await this.#look();
       if (this.#isSettledBy(seen)) return true;
@@ -246,7 +303,8 @@ class Flight {
     if (!found) return true;
     const early = freshness.of(found.session) === 'early';
     if (early) {
-      this.#giveValid(this.#outcomeOf(seen));
+      this.fallback = this.#outcomeOf(seen);
+      this.#giveValid(this.fallback);
       await new Promise(setImmediate); // those whom that helps leave
     }
     this.waiters.signal.throwIfAborted();
@@ -274,14 +332,14 @@ class Flight {
    * @returns {Promise<Outcome>}
    */
   async #store(seen, changes) {
-    const { key, sid, freshness } = this.#call;
+    const { key, sid } = this.#call;
     try {
-      const { state, asOf } = await this.#write(seen, changes);
+      const { state, asOf, isDropped } = await this.#write(seen, changes);
       this.#parts.unsaved.forget(key);
-      if (state && freshness.of(state.session()) !== 'fresh') this.#parts.warnOfStale(sid);
+      if (state && !isDropped && !this.#isFresh(state.session())) this.#parts.warnOfStale(sid);
       return { state, asOf, ran: true };
     } catch (error) {
-      this.#parts.unsaved.keep(key, changes);
+      this.#parts.unsaved.keep(key, changes, error.code);
       throw error;
     }
   }
@@ -291,7 +349,7 @@ class Flight {
    * are made in whatever others have written meanwhile.
    * @param {Look} read
    * @param {Changes} changes
-   * @returns {Promise<{ state: State | null, asOf: number }>}
+   * @returns {Promise<{ state: State | null, asOf: number, isDropped?: boolean }>}
    */
   async #write(read, changes) {
     const deadline = monotonic() + WRITE_TIME;
@@ -302,9 +360,13 @@ class Flight {
       try {
         if (!seen) {
           seen = await this.#look();
-          // Somebody has replaced the token, such as a new login. That stands.
-          if (seen.found && this.#isFresh(seen.found.session)) return { state: this.#stateOf(seen.found), asOf: seen.asOf };
+          // Somebody has replaced or removed the token, by a new login or a logout. That stands.
+          const { found, asOf } = seen;
+          if (found && (this.#isFresh(found.session) || !isUntouched(changes, found.session)))
+            return { state: this.#stateOf(found), asOf, isDropped: true };
         }
+        // It may have ended while the function ran, unless others have moved its end.
+        if (seen === read && seen.found && hasEnded(seen.found)) seen = await this.#look();
         if (!seen.found) return { state: null, asOf: seen.asOf };
         return await this.#writeOnce(seen.found, changes);
       } catch (error) {

@@ -1,5 +1,6 @@
 'use strict';
 
+const { onAbort, reasonOf } = require('./abortable.js');
 const { timeout } = require('./patience.js');
 const { clearTimeout, setTimeout } = require('./real-time.js');
 
@@ -27,10 +28,23 @@ class Waiters {
   /** @type {Doing} */
   #doing = 'asking';
   #abandoned = new AbortController();
+  #hasGoodToken;
+  /** @type {NodeJS.Timeout | undefined} */
+  #grace;
+
+  /** @param {() => boolean} hasGoodToken whether all can go on without the result. */
+  constructor(hasGoodToken) {
+    this.#hasGoodToken = hasGoodToken;
+  }
 
   /** Aborts when nobody waits any more, with the reason of the last one to leave. */
   get signal() {
     return this.#abandoned.signal;
+  }
+
+  /** The work has ended. */
+  end() {
+    clearTimeout(this.#grace);
   }
 
   /** @param {Doing} doing */
@@ -47,15 +61,16 @@ class Waiters {
    * @param {(value: T) => Promise<Result>} finish
    * @param {object} limits
    * @param {number} limits.waitSeconds
+   * @param {number} limits.leaseSeconds for how long the work goes on after the one who does it had waited long enough.
    * @param {AbortSignal} [limits.signal] one that has not aborted yet.
    * @param {boolean} leads
    * @returns {Promise<Result>}
    */
-  wait(promise, finish, { waitSeconds, signal }, leads) {
+  wait(promise, finish, { waitSeconds, leaseSeconds, signal }, leads) {
     return new Promise((resolve, reject) => {
       const end = () => {
         clearTimeout(timer);
-        signal?.removeEventListener('abort', abort);
+        ended();
         this.#all.delete(waiter);
       };
       /** @type {Waiter} */
@@ -66,15 +81,19 @@ class Waiters {
         leave: (reason) => {
           end();
           reject(reason);
-          if (this.#all.size === 0) this.#abandoned.abort(reason);
+          const abandon = () => {
+            if (this.#all.size === 0) this.#abandoned.abort(reason);
+          };
+          if (!waiter.late || !leads || this.#doing !== 'running') return abandon();
+          clearTimeout(this.#grace);
+          this.#grace = setTimeout(abandon, leaseSeconds * 1000);
         },
       };
-      const abort = () => waiter.leave(signal?.reason);
       const timer = setTimeout(() => {
         waiter.late = true;
         this.#dismiss(waiter);
       }, waitSeconds * 1000);
-      signal?.addEventListener('abort', abort, { once: true });
+      const ended = onAbort(signal, () => waiter.leave(reasonOf(signal)));
       this.#all.add(waiter);
       const finished = promise.then((value) => {
         clearTimeout(timer);
@@ -87,11 +106,12 @@ class Waiters {
 
   /**
    * As in `withLock`, an answer of the table is awaited past the deadline, and the deadline does not
-   * end the work of the one who does it.
+   * end the work of the one who does it, except early: that one goes on with the token that is good.
    * @param {Waiter} waiter
    */
   #dismiss({ late, leads, leave, waitSeconds }) {
-    if (late && (this.#doing === 'idle' || (this.#doing === 'running' && !leads))) leave(timeout(waitSeconds));
+    if (late && (this.#doing === 'idle' || (this.#doing === 'running' && (!leads || this.#hasGoodToken()))))
+      leave(timeout(waitSeconds));
   }
 }
 

@@ -1,15 +1,16 @@
 'use strict';
 
+const { throwIfAborted } = require('./abortable.js');
 const { failure } = require('./errors.js');
 const { Freshness } = require('./freshness.js');
-const { bringUpToDate, endOf, refuseUnsaved, requestOf } = require('./held-session.js');
+const { bringUpToDate, endOf, refuseFrozen, refuseUnsaved, requestOf } = require('./held-session.js');
 const { LEASE_OPTIONS } = require('./locks.js');
 const { callOptions, seconds } = require('./options.js');
 const { Flight } = require('./refresh-flight.js');
 const { monotonic } = require('./real-time.js');
 const { fingerprint } = require('./session-ids.js');
 const { cookieExpires, parse, serialize } = require('./session-json.js');
-const { UnsavedRefreshes } = require('./unsaved-refreshes.js');
+const { UnsavedRefreshes, keyOf } = require('./unsaved-refreshes.js');
 
 const NOT_SAVED = 'the session given to refresh was never saved; save it first, with save() or at the end of its first request';
 
@@ -117,9 +118,18 @@ class Refreshes {
     };
   }
 
-  /** Forgets the tokens that it keeps. */
+  /** Forgets the tokens that it keeps, and keeps none from now on. */
   close() {
-    this.#unsaved.clear();
+    this.#unsaved.close();
+  }
+
+  /**
+   * Forgets the tokens that it keeps of a session that is gone; those of all sessions without an id.
+   * @param {string} [sid]
+   */
+  forget(sid) {
+    if (sid === undefined) this.#unsaved.forgetAll();
+    else this.#unsaved.forgetSession(sid);
   }
 
   /** For `stats()`. */
@@ -140,10 +150,11 @@ class Refreshes {
     const freshness = new Freshness(sid, options);
     const phase = session && freshness.of(session);
     if (session && phase === 'fresh') return session;
-    options.signal?.throwIfAborted();
-    const key = JSON.stringify([sid, options.name]);
+    throwIfAborted(options.signal);
+    const key = keyOf(sid, options.name);
     // Somebody renews the token, and this one is good until then.
     if (session && phase === 'early' && this.#flights.has(key)) return session;
+    if (session) refuseFrozen(session, 'refresh');
     const held = session && this.#heldOf(sid, session);
     try {
       return await this.#renewed(sid, key, held, freshness, options);
@@ -202,7 +213,12 @@ class Refreshes {
     const end = this.#endOf(flight, sid, freshness);
     const first = under && waited === 0 ? Promise.race([end, flight.valid]) : end;
     const limits = { ...options, waitSeconds: Math.max(options.waitSeconds - waited, 0) };
-    return flight.waiters.wait(first, (outcome) => flight.since(joined, outcome), limits, under === undefined);
+    try {
+      return await flight.waiters.wait(first, (outcome) => flight.since(joined, outcome), limits, under === undefined);
+    } catch (error) {
+      if (error?.code !== 'ERR_LOCK_TIMEOUT') throw error;
+      return this.#instead(flight, sid, freshness, error);
+    }
   }
 
   /**
@@ -216,11 +232,21 @@ class Refreshes {
     try {
       return await flight.outcome;
     } catch (error) {
-      const { fallback } = flight;
-      if (!fallback?.state || freshness.of(fallback.state.session()) === 'stale') throw error;
-      this.#report(sid, error);
-      return fallback;
+      return this.#instead(flight, sid, freshness, error);
     }
+  }
+
+  /**
+   * The session as it was, in the place of the error, if its token is still good.
+   * @param {Flight} flight
+   * @param {string} sid
+   * @param {Freshness} freshness
+   * @param {unknown} error
+   */
+  #instead({ fallback }, sid, freshness, error) {
+    if (!fallback?.state || freshness.of(fallback.state.session()) === 'stale') throw error;
+    this.#report(sid, error);
+    return fallback;
   }
 
   /**

@@ -186,7 +186,12 @@ class DynamoDBSessionStore extends Base {
     /** @param {unknown[]} given */
     const answer = (...given) => this.#known.answerDestroy(sid, () => callback(...given));
     const answers = typeof callback === 'function' ? [answer] : callbacks;
-    return this.#calls.run('destroy', async () => this.#saves.remove(checkSid(sid)), answers, sid);
+    const destroy = async () => {
+      const removed = await this.#saves.remove(checkSid(sid));
+      this.#refreshes.forget(sid);
+      return removed;
+    };
+    return this.#calls.run('destroy', destroy, answers, sid);
   }
 
   /**
@@ -221,6 +226,7 @@ class DynamoDBSessionStore extends Base {
     const clear = async () => {
       unwrap(await this.#native.clear());
       this.#known.markAllGone();
+      this.#refreshes.forget();
     };
     return this.#calls.run('clear', clear, callback);
   }
@@ -249,11 +255,11 @@ class DynamoDBSessionStore extends Base {
 
   /**
    * @param {string | object} target
-   * @param {object} options
-   * @param {any[]} callback
+   * @param {any[]} rest
    * @returns {any}
    */
-  refresh(target, options, ...callback) {
+  refresh(target, ...rest) {
+    const { options, callback } = splitOptions(rest);
     const sid = this.#idOf(target);
     const held = typeof target === 'string' ? undefined : target;
     return this.#calls.run('refresh', async () => this.#refreshes.run(checkSid(sid), held, options), callback, sid, 'task');

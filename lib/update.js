@@ -2,7 +2,7 @@
 
 const { Backoff, sleep } = require('./backoff.js');
 const { failure, SessionStoreError } = require('./errors.js');
-const { bringUpToDate, endOf, refuseUnsaved, requestOf } = require('./held-session.js');
+const { bringUpToDate, endOf, refuseFrozen, refuseUnsaved, requestOf } = require('./held-session.js');
 const { chosen, isPromise } = require('./mutation.js');
 const { callOptions, seconds } = require('./options.js');
 const { clearTimeout, setTimeout } = require('./real-time.js');
@@ -53,6 +53,7 @@ const OPTIONS = { deadlineSeconds: seconds(5, 0) };
 async function updateSession({ known, find, write, holds }, { sid, held, mutate, options }) {
   if (typeof mutate !== 'function') throw failure('ERR_CONFIG', 'update takes a function that changes the session');
   const { deadlineSeconds } = callOptions('update', options, OPTIONS);
+  if (held) refuseFrozen(held, 'update');
   const text = held && serialize(held);
   const request = held && text !== undefined ? requestOf(held, text) : undefined;
   const waits = new Backoff(FIRST_WAIT, LONGEST_WAIT);

@@ -75,7 +75,7 @@ for (const { name, start } of backends) {
         inner.fresh = true;
         inner.google.access = 2;
       });
-      assert.deepEqual(stored, { cookie: COOKIE, fresh: true });
+      assert.deepEqual(stored, { cookie: COOKIE, fresh: false });
     });
 
     it('wins if it is a token that is fresh: another login must not be replaced by the earlier one', async () => {

@@ -302,7 +302,7 @@ for (const { name, start } of backends) {
       const refresh = never;
       const expiresAt = () => 0;
       const wrong: any[] = [
-        ...[undefined, null, 1, never, {}, { refresh }, { isFresh }, { isFresh, expiresAt, refresh }, { ...both, other: 1 }],
+        ...[undefined, null, 1, {}, { refresh }, { isFresh }, { isFresh, expiresAt, refresh }, { ...both, other: 1 }],
         ...[
           { ...both, isFresh: 1 },
           { ...both, refresh: 1 },

@@ -111,6 +111,8 @@ export class RefreshSteps {
     if (written !== 'again') return written;
     const newest = model.read(view, sid, Date.now());
     if (newest.session === null || isFresh(newest.session)) return newest.mark ?? null;
+    const changed = ['token', 'renewed'].filter((name) => json[name] !== read.session[name]);
+    if (changed.some((name) => newest.session[name] !== read.session[name])) return newest.mark ?? null;
     const merged = { ...newest.session, renewed: op.token, ...(op.how === 'stale' ? {} : { token: op.token }) };
     const again = model.write(view, sid, newest.mark!, newest.session, merged, Date.now());
     assert.notEqual(again, 'again');
