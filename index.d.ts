@@ -1167,7 +1167,8 @@ export interface EnvelopeOptions {
   /**
    * What the envelope belongs to, such as `{ user: 'ada', provider: 'google' }`: names with texts,
    * in any order. It is authenticated with the ciphertext, but is not part of the result, and is
-   * not sent to KMS. Default `{}`.
+   * not sent to KMS. A plain object with own properties: an instance of a class, an accessor, a
+   * symbol or a property that is not enumerable is `ERR_CONFIG`. Default `{}`.
    */
   context?: Record<string, string> | undefined;
 }

@@ -3,13 +3,13 @@
 const { isUint8Array } = require('node:util').types;
 const { openEnvelope } = require('../binding.js');
 const { Calls } = require('./calls.js');
-const { isPlainObject, readEnvelopeConfig } = require('./config.js');
+const { readEnvelopeConfig } = require('./config.js');
 const { environment } = require('./environment.js');
 const { failure, unwrap } = require('./errors.js');
 const { Failures } = require('./failures.js');
 const { Log } = require('./log.js');
 const { NativeCalls, crossing } = require('./native-calls.js');
-const { callOptions } = require('./options.js');
+const { callOptions, isPlainObject, reading } = require('./options.js');
 const { warnOfLocalMode } = require('./process-warnings.js');
 const { RevocationChecks } = require('./revocation-checks.js');
 
@@ -24,23 +24,33 @@ const STRINGS = /** @type {const} */ (['encryptedData', 'encryptedKey', 'iv', 'a
 /** @param {unknown} text */
 const isText = (text) => typeof text === 'string' && text.isWellFormed();
 
-/** @type {{ context: import('./options.js').CallOption<Context> }} */
-const OPTIONS = {
-  context: {
-    default: {},
-    rule: 'an object with strings without lone surrogates',
-    holds: (context) => isPlainObject(context) && Object.entries(context).every(([name, value]) => isText(name) && isText(value)),
-  },
-};
+/** @type {{ context: import('./options.js').CallOption<unknown> }} */
+const OPTIONS = { context: { default: {}, rule: '', holds: () => true } };
+
+const NO_CONTEXT = 'must be a plain object whose own properties are strings without lone surrogates, not accessors nor hidden';
 
 /**
- * The context of a call. One that is null is refused: somebody meant to bind the envelope.
+ * The context of a call, each value read once. One that is null is refused: somebody meant to bind
+ * the envelope. So are values that are not enumerated: an envelope would not be bound to them.
  * @param {string} call
  * @param {any} options
+ * @returns {Context} without a prototype, whose properties would count.
  */
 function contextOf(call, options) {
-  if (options?.context === null) throw failure('ERR_CONFIG', `the option context of ${call} must be ${OPTIONS.context.rule}`);
-  return callOptions(call, options, OPTIONS).context;
+  const what = `the option context of ${call}`;
+  return reading(what, () => {
+    const refused = () => failure('ERR_CONFIG', `${what} ${NO_CONTEXT}`);
+    if (options?.context === null) throw refused();
+    const { context } = callOptions(call, options, OPTIONS);
+    if (!isPlainObject(context)) throw refused();
+    const bound = Object.create(null);
+    for (const name of Reflect.ownKeys(context)) {
+      const { enumerable, value } = /** @type {PropertyDescriptor} */ (Object.getOwnPropertyDescriptor(context, name));
+      if (!enumerable || !isText(name) || !isText(value)) throw refused();
+      bound[name] = value;
+    }
+    return bound;
+  });
 }
 
 /** Methods can be taken out of the envelope. */
@@ -88,7 +98,7 @@ class Envelope {
         throw failure('ERR_SERIALIZATION', 'the data must be a string without lone surrogates, or a Uint8Array');
       }
       const context = contextOf('encrypt', options);
-      return unwrap(await this.#nativeCalls.start((call) => this.#native.seal(call, data, { ...context })));
+      return unwrap(await this.#nativeCalls.start((call) => this.#native.seal(call, data, context)));
     });
   }
 
@@ -101,7 +111,7 @@ class Envelope {
     return this.#run('decrypt', async () => {
       const context = contextOf('decrypt', options);
       const parts = partsOf(sealed);
-      const data = unwrap(await this.#nativeCalls.start((call) => this.#native.open(call, parts, { ...context })));
+      const data = unwrap(await this.#nativeCalls.start((call) => this.#native.open(call, parts, context)));
       // The binding gives a Buffer.
       return typeof data === 'string' ? data : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     });

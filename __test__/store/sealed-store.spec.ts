@@ -505,6 +505,12 @@ describe('the options of SealedStore', () => {
     refused({ onIntegrityFailure: 'ignore' }, 'onIntegrityFailure');
     refused({ kind: 'item' }, 'kind');
     for (const config of [null, [], 'x', 7, new Map()]) refused(config);
+    class Config {
+      get ttlSeconds() {
+        return -1;
+      }
+    }
+    for (const config of [new Config(), Object.create({ ttlSeconds: 60 })]) refused(config, 'plain object');
     const throwing = Object.defineProperty({}, 'prefix', {
       enumerable: true,
       get() {
@@ -513,6 +519,27 @@ describe('the options of SealedStore', () => {
     });
     refused(throwing);
     assert.throws(() => new DynamoDBSessionStore({ kind: 'item', recordVersion: 1 } as any), { code: 'ERR_CONFIG' });
+  });
+
+  it('of a call are those of a plain object alone', async (t) => {
+    const store = new SealedStore({ logger: quietLogger() });
+    t.after(() => store.close());
+    class Options {
+      get ttlSeconds() {
+        return 60;
+      }
+    }
+    for (const options of [new Options(), Object.create({ ttlSeconds: 60 }), [], new Map(), null] as any[]) {
+      await failing(store.put('an id', 1, options), 'ERR_CONFIG');
+      await failing(
+        store.update('an id', () => 1, options),
+        'ERR_CONFIG',
+      );
+      await failing(
+        store.withLock('an id', () => 1, options),
+        'ERR_CONFIG',
+      );
+    }
   });
 
   it('have defaults of their own, also where they are given as undefined', async () => {
