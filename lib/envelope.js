@@ -21,8 +21,24 @@ const { RevocationChecks } = require('./revocation-checks.js');
 /** The base64 strings of a sealed envelope. */
 const STRINGS = /** @type {const} */ (['encryptedData', 'encryptedKey', 'iv', 'authTag', 'salt', 'commit']);
 
+/** What this release seals. A later format has other types, and a version. */
+const TYPES = ['text', 'bytes'];
+
 /** @param {unknown} text */
 const isText = (text) => typeof text === 'string' && text.isWellFormed();
+
+/**
+ * Whether there are bytes behind it: one whose buffer has been transferred looks like an empty one.
+ * @param {Uint8Array} bytes
+ */
+function isAttached(bytes) {
+  try {
+    Uint8Array.prototype.at.call(bytes, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** @type {{ context: import('./options.js').CallOption<unknown> }} */
 const OPTIONS = { context: { default: {}, rule: '', holds: () => true } };
@@ -94,8 +110,11 @@ class Envelope {
    */
   encrypt(data, options) {
     return this.#run('encrypt', async () => {
-      if (!isText(data) && !isUint8Array(data)) {
-        throw failure('ERR_SERIALIZATION', 'the data must be a string without lone surrogates, or a Uint8Array');
+      if (!isText(data) && !(isUint8Array(data) && isAttached(data))) {
+        throw failure(
+          'ERR_SERIALIZATION',
+          'the data must be a string without lone surrogates, or a Uint8Array that is not detached',
+        );
       }
       const context = contextOf('encrypt', options);
       return unwrap(await this.#nativeCalls.start((call) => this.#native.seal(call, data, context)));
@@ -147,19 +166,22 @@ class Envelope {
 }
 
 /**
- * The parts of a sealed envelope, which may have passed through JSON or a database.
+ * The parts of a sealed envelope, which may have passed through JSON or a database, and may be part
+ * of a row with a `version` of its own.
  * @param {any} sealed
  * @returns {import('../binding.js').BoundEnvelope}
  */
 function partsOf(sealed) {
-  const { type, version } = sealed ?? {};
-  if (version !== undefined)
-    throw failure('ERR_VERSION', 'a later release of connect-dynamodb-kms sealed this envelope; upgrade');
-  const parts = Object.fromEntries(STRINGS.map((name) => [name, sealed?.[name]]));
-  if (![type, ...Object.values(parts)].every(isText)) {
-    throw failure('ERR_INTEGRITY', `an envelope has type, and as base64 strings ${STRINGS.join(', ')}`);
-  }
-  return /** @type {any} */ ({ type, ...parts });
+  return reading('the sealed envelope', () => {
+    const type = sealed?.type;
+    if (isText(type) && !TYPES.includes(type) && sealed.version !== undefined)
+      throw failure('ERR_VERSION', 'a later release of connect-dynamodb-kms sealed this envelope; upgrade');
+    const parts = Object.fromEntries(STRINGS.map((name) => [name, sealed?.[name]]));
+    if (![type, ...Object.values(parts)].every(isText)) {
+      throw failure('ERR_INTEGRITY', `an envelope has type, and as base64 strings ${STRINGS.join(', ')}`);
+    }
+    return /** @type {any} */ ({ type, ...parts });
+  });
 }
 
 /** @param {unknown} config */

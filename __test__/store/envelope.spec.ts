@@ -173,8 +173,57 @@ for (const { name, start, isAws } of [
     it('says of a format that it does not know that a later release has sealed it', async () => {
       const envelope = open();
       const sealed = await envelope.encrypt(TEXT);
-      const error = await failing(envelope.decrypt({ ...sealed, version: 2 } as any), 'ERR_VERSION');
+      const later = { ...sealed, type: 'text 2', version: 2 };
+      const error = await failing(envelope.decrypt(later as any), 'ERR_VERSION');
       assert.match(error.detail, /later release/);
+      await failing(envelope.decrypt({ ...later, version: undefined } as any), 'ERR_INTEGRITY');
+    });
+
+    it('ignores the version of the row that it is stored in', async () => {
+      const envelope = open();
+      const sealed = await envelope.encrypt(TEXT);
+      for (const version of [1, 2, 'v7', null]) {
+        assert.equal(await envelope.decrypt({ ...sealed, version } as SealedEnvelope), TEXT, `version ${version}`);
+        await failing(envelope.decrypt({ ...sealed, version, iv: sealed.salt } as SealedEnvelope), 'ERR_INTEGRITY');
+      }
+    });
+
+    it('refuses a sealed envelope, options and a context that cannot be read, with the cause', async () => {
+      const envelope = open();
+      const sealed = await envelope.encrypt(TEXT);
+      const cause = new Error('cannot be read');
+      const throwing = (name: string, rest: object): any =>
+        Object.defineProperty({ ...rest }, name, {
+          enumerable: true,
+          get() {
+            throw cause;
+          },
+        });
+      const proxy: any = new Proxy(
+        {},
+        {
+          ownKeys() {
+            throw cause;
+          },
+        },
+      );
+      const calls = [
+        ...['type', 'iv'].map((name) => envelope.decrypt(throwing(name, sealed))),
+        envelope.decrypt(sealed, throwing('context', {})),
+        envelope.encrypt(TEXT, throwing('context', {})),
+        envelope.encrypt(TEXT, { context: proxy }),
+      ];
+      for (const call of calls) assert.equal((await failing(call, 'ERR_CONFIG')).cause, cause);
+    });
+
+    it('refuses bytes that have been transferred, rather than to seal none', async () => {
+      const envelope = open();
+      const moved = Uint8Array.from(BYTES);
+      structuredClone(moved.buffer, { transfer: [moved.buffer] });
+      const buffer = new ArrayBuffer(8, { maxByteLength: 8 });
+      const outside = new Uint8Array(buffer, 4, 4);
+      buffer.resize(2);
+      for (const bytes of [moved, outside]) await failing(envelope.encrypt(bytes), 'ERR_SERIALIZATION');
     });
 
     it('is of its configured encryption context', async () => {
