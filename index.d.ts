@@ -382,7 +382,10 @@ export interface SessionStoreStats {
 
 /** The argument of the event `conflict`. */
 export interface SessionConflict {
-  /** The SHA-256 of the session id in hexadecimal digits. Logs show the first 8. */
+  /**
+   * The SHA-256 of the session id in hexadecimal digits; with a secret in `hashSessionIds`, its
+   * HMAC-SHA256 under the secret. Logs show the first 8.
+   */
   session: string;
   /** What `onConflict` made of it. */
   resolution: 'overwritten' | 'refused' | 'dropped';
@@ -549,8 +552,8 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
   encryptionContext?: Record<string, string> | undefined;
   /**
    * `true`: the table holds the SHA-256 of session ids instead of the ids. `{ secret }`, at least
-   * 16 bytes: it holds their HMAC-SHA256, for ids that are short enough to be guessed. `ids` then
-   * opens every session. After a change of this option, existing sessions are not found. Default
+   * 16 bytes: it holds their HMAC-SHA256, for ids that are short enough to be guessed, and so do
+   * log lines and the event `conflict`. `ids` then opens every session. After a change of this option, existing sessions are not found. Default
    * `false`.
    */
   hashSessionIds?: boolean | { secret: string } | undefined;

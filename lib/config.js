@@ -110,8 +110,12 @@ function copyOptions(config) {
  * @param {Record<string, any>} options
  */
 function commonSettings(options) {
+  const json = reading('an option of the configuration', () => JSON.stringify(describe(options)));
+  // As the native side gets it.
+  const secret = isPlainObject(options.hashSessionIds) ? JSON.parse(json).hashSessionIds?.secret : undefined;
   return {
-    options: reading('an option of the configuration', () => JSON.stringify(describe(options))),
+    options: json,
+    idSecret: typeof secret === 'string' ? secret : undefined,
     callsInFlight: options.maxCallsInFlight ?? CALLS_IN_FLIGHT,
     localByEnvironment: options.local === undefined ? environment().SESSIONS_LOCAL : undefined,
   };
@@ -122,7 +126,7 @@ function commonSettings(options) {
  * which checks them.
  * @param {unknown} config
  * @returns {{ options: string, logger: import('../index.js').SessionStoreLogger, lifetime: Lifetime | undefined, recentSessions: number,
- *   callsInFlight: number, versionGiven: boolean, localByEnvironment: string | undefined, exactRevisions: boolean, guardReplies: boolean, onIntegrityFailure: IntegrityFailure }}
+ *   callsInFlight: number, idSecret: string | undefined, versionGiven: boolean, localByEnvironment: string | undefined, exactRevisions: boolean, guardReplies: boolean, onIntegrityFailure: IntegrityFailure }}
  */
 function readConfig(config) {
   const { logger, options: given } = copyOptions(config);

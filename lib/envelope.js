@@ -12,6 +12,7 @@ const { NativeCalls, crossing } = require('./native-calls.js');
 const { callOptions, isPlainObject, reading } = require('./options.js');
 const { warnOfLocalMode } = require('./process-warnings.js');
 const { RevocationChecks } = require('./revocation-checks.js');
+const { Names } = require('./session-ids.js');
 
 /**
  * @typedef {import('../index.js').Envelope} PublicEnvelope
@@ -92,7 +93,7 @@ class Envelope {
     this.#failures = new Failures((text) => log.warn(text));
     const checks = new RevocationChecks(() => this.#native.keyCacheStats(), this.#failures);
     this.#calls = new Calls({
-      keeps: undefined,
+      names: new Names(),
       limit: callsInFlight,
       failures: this.#failures,
       onEnd: () => checks.look(),

@@ -1,7 +1,6 @@
 'use strict';
 
 const { unwrap } = require('./errors.js');
-const { fingerprint } = require('./session-ids.js');
 const { revive } = require('./session-json.js');
 
 /** @typedef {import('../binding.js').Session} Session */
@@ -26,6 +25,7 @@ class Reads {
   #inOrder;
   #integrity;
   #log;
+  #names;
 
   /**
    * @param {object} parts
@@ -34,13 +34,15 @@ class Reads {
    * @param {import('./in-order.js').InOrder} parts.inOrder
    * @param {import('./integrity.js').Integrity} parts.integrity
    * @param {import('./log.js').Log} parts.log
+   * @param {import('./session-ids.js').Names} parts.names for the log.
    */
-  constructor({ native, known, inOrder, integrity, log }) {
+  constructor({ native, known, inOrder, integrity, log, names }) {
     this.#native = native;
     this.#known = known;
     this.#inOrder = inOrder;
     this.#integrity = integrity;
     this.#log = log;
+    this.#names = names;
   }
 
   /**
@@ -61,7 +63,7 @@ class Reads {
       this.#known.recordRead(sid, session, live.mark, live.ttl);
       return { session, again, mark: live.mark, ttl: live.ttl };
     }
-    if (found) this.#log.debug(`get${fingerprint(sid)}: it has expired`);
+    if (found) this.#log.debug(`get${this.#names.of(sid)}: it has expired`);
     this.#known.recordMissing(sid);
     return null;
   }

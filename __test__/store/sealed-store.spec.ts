@@ -1,6 +1,7 @@
 // SealedStore: values that are no sessions, sealed as sessions are, beside sessions in one table.
 
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
 import { after, before, beforeEach, describe, it, mock } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { inspect } from 'node:util';
@@ -519,6 +520,16 @@ describe('the options of SealedStore', () => {
     });
     refused(throwing);
     assert.throws(() => new DynamoDBSessionStore({ kind: 'item', recordVersion: 1 } as any), { code: 'ERR_CONFIG' });
+  });
+
+  it('with a secret, log lines name items by the hash under it', async () => {
+    const logger = quietLogger();
+    const secret = 'a secret of the tests';
+    const store = new SealedStore({ logger, hashSessionIds: { secret } });
+    await store.close();
+    await failing(store.take('123456'), 'ERR_CLOSED');
+    const hash = createHmac('sha256', secret).update('123456').digest('hex');
+    assert.match(logger.lines.join(), new RegExp(`of item ${hash.slice(0, 8)} failed`));
   });
 
   it('of a call are those of a plain object alone', async (t) => {
