@@ -48,4 +48,5 @@ class Names {
   }
 }
 
-module.exports = { checkSid, Names };
+exports.checkSid = checkSid;
+exports.Names = Names;

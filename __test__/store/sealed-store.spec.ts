@@ -195,6 +195,19 @@ for (const { name, start } of backends) {
         assert.equal(await items.store().get('id'), null);
       });
 
+      it('gives null for an item that ends while the function runs, as if it had ended before', async () => {
+        mock.timers.enable({ apis: ['Date'], now: NOW });
+        await store.put('id', 1, { ttlSeconds: 60 });
+        const during = (millis: number) =>
+          store.update('id', async (value) => {
+            mock.timers.tick(millis);
+            return value + 1;
+          });
+        assert.equal(await during(59_000), 2);
+        assert.equal(await during(1_000), null);
+        assert.equal(store.stats().items.written, 2);
+      });
+
       it('refuses a function that changes the value and returns something else, and writes nothing', async () => {
         await store.put('id', { count: 1 });
         await failing(
