@@ -74,6 +74,7 @@ function describe(value, depth = 0) {
   if (typeof value === 'string') return value.isWellFormed() ? value : { $not: 'a string with lone surrogates' };
   if (typeof value !== 'object') return { $not: `a ${typeof value}` };
   if (depth > DEEPEST_OPTION) return { $not: 'nested that deep' };
+  if (Array.isArray(value) && value.length === 0) return { $not: 'an empty array' };
   if (Array.isArray(value)) return value.map((element) => describe(element, depth + 1));
   if (!isPlainObject(value)) return { $not: `a ${BUILT_IN.find((name) => isA(name, value)) ?? 'class instance'}` };
   const described = Object.entries(value).filter(([, inner]) => inner !== undefined);

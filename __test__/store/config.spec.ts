@@ -245,6 +245,11 @@ describe('the configuration', () => {
     assertRefused(others, 'configuration');
   });
 
+  it('an empty array is refused as one', () => {
+    const { detail } = refusal({ ...backend.config, kmsKeyArn: [] });
+    assert.match(detail, /^kmsKeyArn must be .*, or an array of them, not an empty array$/);
+  });
+
   it('an option that cannot be read is refused, with the cause', () => {
     const cause = new Error('cannot be read');
     const throwing = (name: string) =>

@@ -512,7 +512,7 @@ describe('the options of SealedStore', () => {
   });
 
   it('are checked as those of a session store are', () => {
-    refused({ tablename: 'sessions' }, 'tablename');
+    refused({ tablename: 'sessions' }, 'tablename', 'see SealedStoreConfig in index.d.ts');
     refused({ recordVersion: 3 }, 'recordVersion');
     refused({ recordVersion: 2, acceptVersions: [1] }, 'acceptVersions');
     refused({ ttlSeconds: 0 }, 'ttlSeconds');
