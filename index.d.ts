@@ -382,7 +382,10 @@ export interface SessionStoreStats {
 
 /** The argument of the event `conflict`. */
 export interface SessionConflict {
-  /** The SHA-256 of the session id in hexadecimal digits. Logs show the first 8. */
+  /**
+   * The SHA-256 of the session id in hexadecimal digits; with a secret in `hashSessionIds`, its
+   * HMAC-SHA256 under the secret. Logs show the first 8.
+   */
   session: string;
   /** What `onConflict` made of it. */
   resolution: 'overwritten' | 'refused' | 'dropped';
@@ -549,8 +552,8 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
   encryptionContext?: Record<string, string> | undefined;
   /**
    * `true`: the table holds the SHA-256 of session ids instead of the ids. `{ secret }`, at least
-   * 16 bytes: it holds their HMAC-SHA256, for ids that are short enough to be guessed. `ids` then
-   * opens every session. After a change of this option, existing sessions are not found. Default
+   * 16 bytes: it holds their HMAC-SHA256, for ids that are short enough to be guessed, and so do
+   * log lines and the event `conflict`. `ids` then opens every session. After a change of this option, existing sessions are not found. Default
    * `false`.
    */
   hashSessionIds?: boolean | { secret: string } | undefined;
@@ -1167,7 +1170,8 @@ export interface EnvelopeOptions {
   /**
    * What the envelope belongs to, such as `{ user: 'ada', provider: 'google' }`: names with texts,
    * in any order. It is authenticated with the ciphertext, but is not part of the result, and is
-   * not sent to KMS. Default `{}`.
+   * not sent to KMS. A plain object with own properties: an instance of a class, an accessor, a
+   * symbol or a property that is not enumerable is `ERR_CONFIG`. Default `{}`.
    */
   context?: Record<string, string> | undefined;
 }

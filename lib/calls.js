@@ -2,7 +2,6 @@
 
 const { SessionStoreError, failure } = require('./errors.js');
 const { nextTick } = require('./real-time.js');
-const { fingerprint } = require('./session-ids.js');
 
 /** The log's line for ERR_HTTP_HEADERS_SENT out of a callback. */
 const LATE_RESPONSE =
@@ -18,7 +17,7 @@ const LATE_RESPONSE =
  * @typedef {'call' | 'task'} Kind
  */
 class Calls {
-  #keeps;
+  #names;
   #limit;
   #failures;
   #onEnd;
@@ -28,13 +27,13 @@ class Calls {
 
   /**
    * @param {object} parts
-   * @param {'session' | 'item' | undefined} parts.keeps what the store keeps, for the log; an envelope keeps nothing.
+   * @param {import('./session-ids.js').Names} parts.names for the log.
    * @param {number} parts.limit how many calls of a kind may be in flight.
    * @param {import('./failures.js').Failures} parts.failures counts and logs those that fail.
    * @param {() => void} parts.onEnd is called after each call.
    */
-  constructor({ keeps, limit, failures, onEnd }) {
-    this.#keeps = keeps;
+  constructor({ names, limit, failures, onEnd }) {
+    this.#names = names;
     this.#limit = limit;
     this.#failures = failures;
     this.#onEnd = onEnd;
@@ -70,7 +69,7 @@ class Calls {
    */
   run(operation, work, callbacks, sid, kind = 'call') {
     const open = async () => {
-      if (this.#closed) throw failure('ERR_CLOSED', `the ${this.#keeps ? 'store' : 'envelope'} is closed; make a new one`);
+      if (this.#closed) throw failure('ERR_CLOSED', `the ${this.#names.what ? 'store' : 'envelope'} is closed; make a new one`);
       if (this.#inFlight[kind] >= this.#limit) throw this.#overloaded();
       return this.#counted(work, kind);
     };
@@ -124,7 +123,7 @@ class Calls {
     this.#failures.log(`${operation} ${ours?.code ?? ''}`, () => {
       // Any other error is the caller's own, and its text may be confidential.
       const what = ours ? `${ours.code}: ${ours.detail}` : 'the function that it was given failed, or its signal aborted';
-      return `${operation}${fingerprint(sid, this.#keeps)} failed: ${what}`;
+      return `${operation}${this.#names.of(sid)} failed: ${what}`;
     });
   }
 

@@ -2,6 +2,7 @@
 
 const { environment } = require('./environment.js');
 const { failure } = require('./errors.js');
+const { isPlainObject, reading } = require('./options.js');
 
 /** Opaque. The client itself is on the native side, and is made on first use. */
 class AwsClientHandle {
@@ -36,13 +37,28 @@ const INTEGRITY_FAILURES = ['error', 'missing', 'destroy'];
 /** No valid option is nested more deeply. Stops at cycles. */
 const DEEPEST_OPTION = 4;
 
+/** The classes that messages name: other names are the caller's, and may tell more than they should. */
+const BUILT_IN = ['Map', 'Set', 'Date', 'RegExp', 'Promise', 'String', 'Number', 'Boolean'];
+
 /**
- * Plain objects: no arrays, Maps, Dates or boxed strings, of whatever realm.
+ * @param {string} name
  * @param {unknown} value
- * @returns {value is Record<string, any>}
  */
-function isPlainObject(value) {
-  return Object.prototype.toString.call(value) === '[object Object]';
+const isA = (name, value) => Object.prototype.toString.call(value) === `[object ${name}]`;
+
+/** Why a configuration is refused. */
+const NO_OPTIONS = 'the configuration must be a plain object with options, not an instance of a class';
+
+/**
+ * The caller's own options.
+ * @param {unknown} config
+ * @returns {Record<string, any>}
+ */
+function ownOptions(config) {
+  return reading('an option of the configuration', () => {
+    if (!isPlainObject(config)) throw failure('ERR_CONFIG', NO_OPTIONS);
+    return { ...config };
+  });
 }
 
 /**
@@ -58,8 +74,9 @@ function describe(value, depth = 0) {
   if (typeof value === 'string') return value.isWellFormed() ? value : { $not: 'a string with lone surrogates' };
   if (typeof value !== 'object') return { $not: `a ${typeof value}` };
   if (depth > DEEPEST_OPTION) return { $not: 'nested that deep' };
+  if (Array.isArray(value) && value.length === 0) return { $not: 'an empty array' };
   if (Array.isArray(value)) return value.map((element) => describe(element, depth + 1));
-  if (!isPlainObject(value)) return { $not: `a ${Object.prototype.toString.call(value).slice(8, -1)}` };
+  if (!isPlainObject(value)) return { $not: `a ${BUILT_IN.find((name) => isA(name, value)) ?? 'class instance'}` };
   const described = Object.entries(value).filter(([, inner]) => inner !== undefined);
   return Object.fromEntries(described.map(([name, inner]) => [name, describe(inner, depth + 1)]));
 }
@@ -84,14 +101,7 @@ function checkLogger(logger) {
  * @returns {{ logger: import('../index.js').SessionStoreLogger, options: Record<string, any> }}
  */
 function copyOptions(config) {
-  if (!isPlainObject(config)) throw failure('ERR_CONFIG', 'the configuration must be an object with options');
-  let copy;
-  try {
-    copy = { ...config };
-  } catch (cause) {
-    throw failure('ERR_CONFIG', 'an option of the configuration cannot be read; see cause', cause);
-  }
-  const { logger = console, ...options } = copy;
+  const { logger = console, ...options } = ownOptions(config);
   checkLogger(logger);
   return { logger, options };
 }
@@ -101,8 +111,12 @@ function copyOptions(config) {
  * @param {Record<string, any>} options
  */
 function commonSettings(options) {
+  const json = reading('an option of the configuration', () => JSON.stringify(describe(options)));
+  // As the native side gets it.
+  const secret = isPlainObject(options.hashSessionIds) ? JSON.parse(json).hashSessionIds?.secret : undefined;
   return {
-    options: JSON.stringify(describe(options)),
+    options: json,
+    idSecret: typeof secret === 'string' ? secret : undefined,
     callsInFlight: options.maxCallsInFlight ?? CALLS_IN_FLIGHT,
     localByEnvironment: options.local === undefined ? environment().SESSIONS_LOCAL : undefined,
   };
@@ -113,7 +127,7 @@ function commonSettings(options) {
  * which checks them.
  * @param {unknown} config
  * @returns {{ options: string, logger: import('../index.js').SessionStoreLogger, lifetime: Lifetime | undefined, recentSessions: number,
- *   callsInFlight: number, versionGiven: boolean, localByEnvironment: string | undefined, exactRevisions: boolean, guardReplies: boolean, onIntegrityFailure: IntegrityFailure }}
+ *   callsInFlight: number, idSecret: string | undefined, versionGiven: boolean, localByEnvironment: string | undefined, exactRevisions: boolean, guardReplies: boolean, onIntegrityFailure: IntegrityFailure }}
  */
 function readConfig(config) {
   const { logger, options: given } = copyOptions(config);
@@ -156,14 +170,7 @@ const OF_SESSIONS = ['touchAfter', 'onConflict', 'maxRecentSessions', 'guardRepl
  * @param {unknown} config
  */
 function readItemConfig(config) {
-  if (!isPlainObject(config)) throw failure('ERR_CONFIG', 'the configuration must be an object with options');
-  let entries;
-  try {
-    entries = Object.entries(config);
-  } catch (cause) {
-    throw failure('ERR_CONFIG', 'an option of the configuration cannot be read; see cause', cause);
-  }
-  const given = Object.fromEntries(entries.filter(([, value]) => value !== undefined));
+  const given = Object.fromEntries(Object.entries(ownOptions(config)).filter(([, value]) => value !== undefined));
   const foreign = OF_SESSIONS.find((name) => Object.hasOwn(given, name));
   if (foreign !== undefined)
     throw failure('ERR_CONFIG', `${foreign} is an option of DynamoDBSessionStore; SealedStore does not take it`);
@@ -173,4 +180,4 @@ function readItemConfig(config) {
   return readConfig({ prefix: 'item:', hashSessionIds: true, recordVersion: 2, acceptVersions, ...given });
 }
 
-module.exports = { isPlainObject, readConfig, readEnvelopeConfig, readItemConfig, kmsClient, docClient };
+module.exports = { readConfig, readEnvelopeConfig, readItemConfig, kmsClient, docClient };

@@ -3,15 +3,16 @@
 const { isUint8Array } = require('node:util').types;
 const { openEnvelope } = require('../binding.js');
 const { Calls } = require('./calls.js');
-const { isPlainObject, readEnvelopeConfig } = require('./config.js');
+const { readEnvelopeConfig } = require('./config.js');
 const { environment } = require('./environment.js');
 const { failure, unwrap } = require('./errors.js');
 const { Failures } = require('./failures.js');
 const { Log } = require('./log.js');
 const { NativeCalls, crossing } = require('./native-calls.js');
-const { callOptions } = require('./options.js');
+const { callOptions, isPlainObject, reading } = require('./options.js');
 const { warnOfLocalMode } = require('./process-warnings.js');
 const { RevocationChecks } = require('./revocation-checks.js');
+const { Names } = require('./session-ids.js');
 
 /**
  * @typedef {import('../index.js').Envelope} PublicEnvelope
@@ -21,26 +22,52 @@ const { RevocationChecks } = require('./revocation-checks.js');
 /** The base64 strings of a sealed envelope. */
 const STRINGS = /** @type {const} */ (['encryptedData', 'encryptedKey', 'iv', 'authTag', 'salt', 'commit']);
 
+/** What this release seals. A later format has other types, and a version. */
+const TYPES = ['text', 'bytes'];
+
 /** @param {unknown} text */
 const isText = (text) => typeof text === 'string' && text.isWellFormed();
 
-/** @type {{ context: import('./options.js').CallOption<Context> }} */
-const OPTIONS = {
-  context: {
-    default: {},
-    rule: 'an object with strings without lone surrogates',
-    holds: (context) => isPlainObject(context) && Object.entries(context).every(([name, value]) => isText(name) && isText(value)),
-  },
-};
+/**
+ * Whether there are bytes behind it: one whose buffer has been transferred looks like an empty one.
+ * @param {Uint8Array} bytes
+ */
+function isAttached(bytes) {
+  try {
+    Uint8Array.prototype.at.call(bytes, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** @type {{ context: import('./options.js').CallOption<unknown> }} */
+const OPTIONS = { context: { default: {}, rule: '', holds: () => true } };
+
+const NO_CONTEXT = 'must be a plain object whose own properties are strings without lone surrogates, not accessors nor hidden';
 
 /**
- * The context of a call. One that is null is refused: somebody meant to bind the envelope.
+ * The context of a call, each value read once. One that is null is refused: somebody meant to bind
+ * the envelope. So are values that are not enumerated: an envelope would not be bound to them.
  * @param {string} call
  * @param {any} options
+ * @returns {Context} without a prototype, whose properties would count.
  */
 function contextOf(call, options) {
-  if (options?.context === null) throw failure('ERR_CONFIG', `the option context of ${call} must be ${OPTIONS.context.rule}`);
-  return callOptions(call, options, OPTIONS).context;
+  const what = `the option context of ${call}`;
+  return reading(what, () => {
+    const refused = () => failure('ERR_CONFIG', `${what} ${NO_CONTEXT}`);
+    if (options?.context === null) throw refused();
+    const { context } = callOptions(call, options, OPTIONS);
+    if (!isPlainObject(context)) throw refused();
+    const bound = Object.create(null);
+    for (const name of Reflect.ownKeys(context)) {
+      const { enumerable, value } = /** @type {PropertyDescriptor} */ (Object.getOwnPropertyDescriptor(context, name));
+      if (!enumerable || !isText(name) || !isText(value)) throw refused();
+      bound[name] = value;
+    }
+    return bound;
+  });
 }
 
 /** Methods can be taken out of the envelope. */
@@ -66,7 +93,7 @@ class Envelope {
     this.#failures = new Failures((text) => log.warn(text));
     const checks = new RevocationChecks(() => this.#native.keyCacheStats(), this.#failures);
     this.#calls = new Calls({
-      keeps: undefined,
+      names: new Names(),
       limit: callsInFlight,
       failures: this.#failures,
       onEnd: () => checks.look(),
@@ -84,11 +111,14 @@ class Envelope {
    */
   encrypt(data, options) {
     return this.#run('encrypt', async () => {
-      if (!isText(data) && !isUint8Array(data)) {
-        throw failure('ERR_SERIALIZATION', 'the data must be a string without lone surrogates, or a Uint8Array');
+      if (!isText(data) && !(isUint8Array(data) && isAttached(data))) {
+        throw failure(
+          'ERR_SERIALIZATION',
+          'the data must be a string without lone surrogates, or a Uint8Array that is not detached',
+        );
       }
       const context = contextOf('encrypt', options);
-      return unwrap(await this.#nativeCalls.start((call) => this.#native.seal(call, data, { ...context })));
+      return unwrap(await this.#nativeCalls.start((call) => this.#native.seal(call, data, context)));
     });
   }
 
@@ -101,7 +131,7 @@ class Envelope {
     return this.#run('decrypt', async () => {
       const context = contextOf('decrypt', options);
       const parts = partsOf(sealed);
-      const data = unwrap(await this.#nativeCalls.start((call) => this.#native.open(call, parts, { ...context })));
+      const data = unwrap(await this.#nativeCalls.start((call) => this.#native.open(call, parts, context)));
       // The binding gives a Buffer.
       return typeof data === 'string' ? data : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     });
@@ -137,19 +167,22 @@ class Envelope {
 }
 
 /**
- * The parts of a sealed envelope, which may have passed through JSON or a database.
+ * The parts of a sealed envelope, which may have passed through JSON or a database, and may be part
+ * of a row with a `version` of its own.
  * @param {any} sealed
  * @returns {import('../binding.js').BoundEnvelope}
  */
 function partsOf(sealed) {
-  const { type, version } = sealed ?? {};
-  if (version !== undefined)
-    throw failure('ERR_VERSION', 'a later release of connect-dynamodb-kms sealed this envelope; upgrade');
-  const parts = Object.fromEntries(STRINGS.map((name) => [name, sealed?.[name]]));
-  if (![type, ...Object.values(parts)].every(isText)) {
-    throw failure('ERR_INTEGRITY', `an envelope has type, and as base64 strings ${STRINGS.join(', ')}`);
-  }
-  return /** @type {any} */ ({ type, ...parts });
+  return reading('the sealed envelope', () => {
+    const type = sealed?.type;
+    if (isText(type) && !TYPES.includes(type) && sealed.version !== undefined)
+      throw failure('ERR_VERSION', 'a later release of connect-dynamodb-kms sealed this envelope; upgrade');
+    const parts = Object.fromEntries(STRINGS.map((name) => [name, sealed?.[name]]));
+    if (![type, ...Object.values(parts)].every(isText)) {
+      throw failure('ERR_INTEGRITY', `an envelope has type, and as base64 strings ${STRINGS.join(', ')}`);
+    }
+    return /** @type {any} */ ({ type, ...parts });
+  });
 }
 
 /** @param {unknown} config */

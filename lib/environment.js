@@ -17,7 +17,9 @@ function environment() {
   for (const name of NAMES) {
     const value = process.env[name];
     // Jest's `process.env` holds values of any type.
-    if (value !== undefined) variables[name] = String(value);
+    // So an empty variable counts, too: a folder whose name is white space is meant by nobody.
+    const unset = value === undefined || (name === 'SESSIONS_LOCAL' && String(value).trim() === '');
+    if (!unset) variables[name] = String(value);
   }
   return variables;
 }

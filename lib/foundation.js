@@ -11,6 +11,7 @@ const { Log } = require('./log.js');
 const { NativeStore } = require('./native-store.js');
 const { warnOfLocalMode } = require('./process-warnings.js');
 const { RevocationChecks } = require('./revocation-checks.js');
+const { Names } = require('./session-ids.js');
 
 /** What a store of sessions and a store of items are both built on. */
 class Foundation {
@@ -23,18 +24,20 @@ class Foundation {
    * @param {number} given.callsInFlight
    * @param {string | undefined} given.localByEnvironment the folder, if the environment has turned local mode on.
    * @param {import('./config.js').IntegrityFailure} given.onIntegrityFailure
+   * @param {string | undefined} given.idSecret under which ids are hashed.
    * @param {'session' | 'item'} keeps what the store keeps.
    */
-  constructor({ options, logger, callsInFlight, localByEnvironment, onIntegrityFailure }, keeps) {
+  constructor({ options, logger, callsInFlight, localByEnvironment, onIntegrityFailure, idSecret }, keeps) {
     const native = NativeStore.open(options, keeps === 'item');
     this.native = native;
+    this.names = new Names(keeps, idSecret);
     this.log = new Log(logger);
     if (localByEnvironment) warnOfLocalMode(this.log, localByEnvironment);
     this.failures = new Failures((text) => this.log.warn(text));
     const checks = new RevocationChecks(() => native.keyCacheStats(), this.failures);
-    this.calls = new Calls({ keeps, limit: callsInFlight, failures: this.failures, onEnd: () => checks.look() });
+    this.calls = new Calls({ names: this.names, limit: callsInFlight, failures: this.failures, onEnd: () => checks.look() });
     this.integrity = new Integrity(native, this.calls, onIntegrityFailure, keeps);
-    this.leases = new LeaseEvents(this.failures, keeps);
+    this.leases = new LeaseEvents(this.failures, this.names);
     this.locks = new Locks(native, {
       tell: (...event) => this.leases.tell(...event),
       count: (request) => this.calls.countTask(request),

@@ -1,7 +1,5 @@
 'use strict';
 
-const { fingerprint } = require('./session-ids.js');
-
 /** @type {Record<'lost' | 'notRenewed' | 'notReleased', (code?: string) => string>} */
 const TEXTS = {
   lost: () => 'the lease ended before its task did; the signal of the task is aborted',
@@ -12,16 +10,16 @@ const TEXTS = {
 /** Counts and logs the outcomes of leases that no call fails with. */
 class LeaseEvents {
   #failures;
-  #keeps;
+  #names;
   #counts = { lost: 0, notRenewed: 0, notReleased: 0 };
 
   /**
    * @param {import('./failures.js').Failures} failures
-   * @param {'session' | 'item'} keeps what the store keeps, for the log.
+   * @param {import('./session-ids.js').Names} names for the log.
    */
-  constructor(failures, keeps) {
+  constructor(failures, names) {
     this.#failures = failures;
-    this.#keeps = keeps;
+    this.#names = names;
   }
 
   get counts() {
@@ -36,7 +34,7 @@ class LeaseEvents {
    */
   tell(operation, sid, event, code) {
     this.#counts[event]++;
-    this.#failures.log(`lease ${event} ${code}`, () => `${operation}${fingerprint(sid, this.#keeps)}: ${TEXTS[event](code)}`);
+    this.#failures.log(`lease ${event} ${code}`, () => `${operation}${this.#names.of(sid)}: ${TEXTS[event](code)}`);
   }
 }
 

@@ -67,6 +67,9 @@ const LATER_CALLS = [
   'close',
 ];
 
+/** Where a message says which options there are, behind whatever the caller gave. */
+const REFERENCE = /; see SessionStoreConfig in (?=index\.d\.ts for [^;]*$)/;
+
 /** The native side's store, with promises. */
 class NativeStore {
   /** @type {Binding} */
@@ -78,7 +81,13 @@ class NativeStore {
    * @param {boolean} items
    */
   constructor(options, items) {
-    this.#store = unwrap(crossing(() => openStore(options, environment(), this.#calls.deliver, items)));
+    try {
+      this.#store = unwrap(crossing(() => openStore(options, environment(), this.#calls.deliver, items)));
+    } catch (error) {
+      // The options are checked alike, and the message refers to those of a session store.
+      if (items) error.detail = error.detail.replace(REFERENCE, '; see SealedStoreConfig in ');
+      throw error;
+    }
   }
 
   /**

@@ -1,6 +1,35 @@
 'use strict';
 
-const { failure } = require('./errors.js');
+const { failure, SessionStoreError } = require('./errors.js');
+
+/**
+ * Objects that hold no more than their own properties, of whatever realm: no arrays, Maps, Dates or
+ * boxed strings, and no instances of classes, whose properties may be their prototype's.
+ * @param {unknown} value
+ * @returns {value is Record<string, any>}
+ */
+function isPlainObject(value) {
+  if (Object.prototype.toString.call(value) !== '[object Object]') return false;
+  const prototype = Object.getPrototypeOf(value);
+  // The prototype of another realm's objects is known by what it alone has.
+  return prototype === null || (Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'isPrototypeOf'));
+}
+
+/**
+ * What reading something of the caller's gives, which can run code of the caller.
+ * @template T
+ * @param {string} what
+ * @param {() => T} read
+ * @returns {T}
+ */
+function reading(what, read) {
+  try {
+    return read();
+  } catch (cause) {
+    if (cause instanceof SessionStoreError) throw cause;
+    throw failure('ERR_CONFIG', `${what} cannot be read; see cause`, cause);
+  }
+}
 
 /**
  * @template Value
@@ -19,21 +48,22 @@ const { failure } = require('./errors.js');
  * @returns {Options}
  */
 function callOptions(call, options = {}, known) {
-  if (options === null || typeof options !== 'object') throw failure('ERR_CONFIG', `the options of ${call} must be an object`);
-  const unknown = Object.keys(options).find((name) => !Object.hasOwn(known, name));
-  if (unknown !== undefined) {
-    throw failure('ERR_CONFIG', `${call} has no option ${JSON.stringify(unknown)}; it takes ${Object.keys(known).join(', ')}`);
-  }
-  /** @type {Record<string, unknown>} */
-  const values = {};
-  const given = /** @type {Record<string, unknown>} */ (options);
-  for (const [name, option] of Object.entries(known)) {
-    const { default: standard, rule, holds } = /** @type {CallOption<unknown>} */ (option);
-    const value = given[name] ?? standard;
-    if (value !== undefined && !holds(value)) throw failure('ERR_CONFIG', `the option ${name} of ${call} must be ${rule}`);
-    values[name] = value;
-  }
-  return /** @type {Options} */ (values);
+  return reading(`an option of ${call}`, () => {
+    if (!isPlainObject(options)) throw failure('ERR_CONFIG', `the options of ${call} must be a plain object`);
+    const unknown = Object.keys(options).find((name) => !Object.hasOwn(known, name));
+    if (unknown !== undefined) {
+      throw failure('ERR_CONFIG', `${call} has no option ${JSON.stringify(unknown)}; it takes ${Object.keys(known).join(', ')}`);
+    }
+    /** @type {Record<string, unknown>} */
+    const values = {};
+    for (const [name, option] of Object.entries(known)) {
+      const { default: standard, rule, holds } = /** @type {CallOption<unknown>} */ (option);
+      const value = (Object.hasOwn(options, name) ? options[name] : undefined) ?? standard;
+      if (value !== undefined && !holds(value)) throw failure('ERR_CONFIG', `the option ${name} of ${call} must be ${rule}`);
+      values[name] = value;
+    }
+    return /** @type {Options} */ (values);
+  });
 }
 
 /**
@@ -73,4 +103,4 @@ const abortSignal = {
     typeof value.removeEventListener === 'function',
 };
 
-module.exports = { abortSignal, callOptions, seconds, splitOptions };
+module.exports = { abortSignal, callOptions, isPlainObject, reading, seconds, splitOptions };

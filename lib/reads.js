@@ -2,7 +2,6 @@
 
 const { unwrap } = require('./errors.js');
 const { listed } = require('./held-session.js');
-const { fingerprint } = require('./session-ids.js');
 const { revive } = require('./session-json.js');
 
 /** @typedef {import('../binding.js').Session} Session */
@@ -27,6 +26,7 @@ class Reads {
   #inOrder;
   #integrity;
   #log;
+  #names;
 
   /**
    * @param {object} parts
@@ -35,13 +35,15 @@ class Reads {
    * @param {import('./in-order.js').InOrder} parts.inOrder
    * @param {import('./integrity.js').Integrity} parts.integrity
    * @param {import('./log.js').Log} parts.log
+   * @param {import('./session-ids.js').Names} parts.names for the log.
    */
-  constructor({ native, known, inOrder, integrity, log }) {
+  constructor({ native, known, inOrder, integrity, log, names }) {
     this.#native = native;
     this.#known = known;
     this.#inOrder = inOrder;
     this.#integrity = integrity;
     this.#log = log;
+    this.#names = names;
   }
 
   /**
@@ -62,7 +64,7 @@ class Reads {
       this.#known.recordRead(sid, session, live.mark, live.ttl);
       return { session, again, mark: live.mark, ttl: live.ttl };
     }
-    if (found) this.#log.debug(`get${fingerprint(sid)}: it has expired`);
+    if (found) this.#log.debug(`get${this.#names.of(sid)}: it has expired`);
     this.#known.recordMissing(sid);
     return null;
   }

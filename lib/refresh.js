@@ -8,7 +8,6 @@ const { LEASE_OPTIONS } = require('./locks.js');
 const { callOptions, seconds } = require('./options.js');
 const { Flight } = require('./refresh-flight.js');
 const { monotonic } = require('./real-time.js');
-const { fingerprint } = require('./session-ids.js');
 const { cookieExpires, parse, serialize } = require('./session-json.js');
 const { UnsavedRefreshes, keyOf } = require('./unsaved-refreshes.js');
 
@@ -96,9 +95,10 @@ class Refreshes {
    * @param {import('./saves.js').Saves} parts.saves
    * @param {import('./calls.js').Calls} parts.calls
    * @param {import('./failures.js').Failures} parts.failures
+   * @param {import('./session-ids.js').Names} parts.names for the log.
    * @param {(mark: string, json: string) => Promise<boolean>} parts.holds whether the record of a mark has that content.
    */
-  constructor({ known, locks, reads, saves, calls, failures, holds }) {
+  constructor({ known, locks, reads, saves, calls, failures, names, holds }) {
     this.#known = known;
     this.#holds = holds;
     this.#report = (/** @type {string} */ sid, /** @type {unknown} */ error) => calls.report('early refresh', sid, error);
@@ -114,7 +114,7 @@ class Refreshes {
       count: (event) => {
         this.#counts[event]++;
       },
-      warnOfStale: (sid) => failures.log('refresh stale', () => `refresh${fingerprint(sid)}: ${STALE}`),
+      warnOfStale: (sid) => failures.log('refresh stale', () => `refresh${names.of(sid)}: ${STALE}`),
     };
   }
 

@@ -105,6 +105,8 @@ class SealedStore {
         const { native } = this.#foundation;
         const known = { mark, ends: ttl * 1000, keepEnd: true, strict: true };
         const now = Date.now();
+        // A write would be of use to nobody: the item keeps its end.
+        if (now >= known.ends) return { outcome: 'gone' };
         return this.#inOrder(id, async (waited) => unwrap(await native.set(id, json, now, undefined, undefined, known, waited)));
       };
       return updateItem({ read, write, counts: this.#counts }, change, options);

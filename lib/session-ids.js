@@ -13,23 +13,40 @@ function checkSid(sid) {
   return sid;
 }
 
-/**
- * Names a session in logs and events without giving its id away.
- * @param {string} sid
- */
-function hashOf(sid) {
-  // Loaded when it is needed, which is seldom: it would be a sixth of the time that loading this
-  // package takes.
-  return require('node:crypto').createHash('sha256').update(sid).digest('hex');
+/** Names sessions, or items, in logs and events without giving their ids away. */
+class Names {
+  what;
+  #secret;
+
+  /**
+   * @param {'session' | 'item'} [what] what has the ids; undefined if nothing has.
+   * @param {string} [secret] of `hashSessionIds`: without it, nobody can find an id by guessing.
+   */
+  constructor(what, secret) {
+    this.what = what;
+    this.#secret = secret;
+  }
+
+  /**
+   * The whole hash, in hexadecimal digits.
+   * @param {string} sid
+   */
+  hash(sid) {
+    // Loaded when it is needed, which is seldom: it would be a sixth of the time that loading this
+    // package takes.
+    const { createHash, createHmac } = require('node:crypto');
+    const hash = this.#secret === undefined ? createHash('sha256') : createHmac('sha256', this.#secret);
+    return hash.update(sid).digest('hex');
+  }
+
+  /**
+   * For a line of the log, which may be about no session in particular.
+   * @param {unknown} sid
+   */
+  of(sid) {
+    return typeof sid === 'string' ? ` of ${this.what} ${this.hash(sid).slice(0, 8)}` : '';
+  }
 }
 
-/**
- * For a line of the log, which may be about no session in particular.
- * @param {unknown} sid
- * @param {'session' | 'item'} [what] what has the id.
- */
-function fingerprint(sid, what = 'session') {
-  return typeof sid === 'string' ? ` of ${what} ${hashOf(sid).slice(0, 8)}` : '';
-}
-
-module.exports = { checkSid, hashOf, fingerprint };
+exports.checkSid = checkSid;
+exports.Names = Names;

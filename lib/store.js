@@ -16,7 +16,7 @@ const { nextTick } = require('./real-time.js');
 const { Refreshes } = require('./refresh.js');
 const { SaveCalls } = require('./save-calls.js');
 const { Saves } = require('./saves.js');
-const { checkSid, hashOf } = require('./session-ids.js');
+const { checkSid } = require('./session-ids.js');
 
 /**
  * @typedef {import('../index.js').SessionData} SessionData
@@ -96,7 +96,7 @@ class DynamoDBSessionStore extends Base {
     super();
     const { lifetime, recentSessions, versionGiven, exactRevisions, guardReplies, ...rest } = readConfig(config);
     const foundation = new Foundation(rest, 'session');
-    const { native, log, calls, inOrder, integrity } = foundation;
+    const { native, log, calls, inOrder, integrity, names } = foundation;
     if (!versionGiven) warnOfRecordVersion(log);
     const known = new KnownSessions(recentSessions, exactRevisions);
     this.#foundation = foundation;
@@ -104,14 +104,14 @@ class DynamoDBSessionStore extends Base {
     this.#log = log;
     this.#known = known;
     this.#calls = calls;
-    this.#reads = new Reads({ native, known, inOrder, integrity, log });
+    this.#reads = new Reads({ native, known, inOrder, integrity, log, names });
     this.#gets = new GetCalls(calls, this.#reads, known);
     this.#saves = new Saves({ native, known, inOrder, lifetime, conflict: (...event) => this.#conflict(...event) });
     this.#saveCalls = new SaveCalls(calls, this.#saves);
     this.#locks = foundation.locks;
     const { failures } = foundation;
     const saves = this.#saves;
-    const parts = { known, locks: this.#locks, reads: this.#reads, saves, calls, failures, holds };
+    const parts = { known, locks: this.#locks, reads: this.#reads, saves, calls, failures, names, holds };
     this.#refreshes = new Refreshes(parts);
     this.#lookAtApplication = guardReplies ? wantGuards((text) => log.warn(text)) : () => {};
     for (const name of METHODS) {
@@ -375,7 +375,7 @@ class DynamoDBSessionStore extends Base {
    * @param {import('./saves.js').Resolution} resolution
    */
   #conflict(sid, resolution) {
-    const session = hashOf(sid);
+    const session = this.#foundation.names.hash(sid);
     this.#log.debug(`conflict in session ${session.slice(0, 8)}: ${resolution}`);
     nextTick(() => this.emit('conflict', { session, resolution }));
   }

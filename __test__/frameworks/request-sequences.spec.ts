@@ -30,7 +30,9 @@ interface Step {
 }
 
 /** Out of the way: the check, once a minute, whether KMS still lets this process use its keys. */
-const UNCHECKED = { keyCache: { revocationCheckSeconds: 1_000_000 } };
+/** The windows below are of a minute. */
+const MINUTE = { touchAfter: 60 };
+const UNCHECKED = { ...MINUTE, keyCache: { revocationCheckSeconds: 1_000_000 } };
 
 const me = (browser: Browser) => browser.get('/me');
 
@@ -138,14 +140,14 @@ for (const [framework, sequences] of steps) {
     }
 
     it('strangers cost nothing, with and without a cookie that is no session', async (t) => {
-      const browser = await served(t, backend.store());
+      const browser = await served(t, backend.store(MINUTE));
       assert.deepEqual(await calls(backend, () => browser.get('/nothing')), {});
       browser.cookies.set('gateway.sid', 'nonsense');
       assert.deepEqual(await calls(backend, () => browser.get('/me')), {});
     });
 
     it('a login makes a data key and writes the session once', async (t) => {
-      const store = backend.store();
+      const store = backend.store(MINUTE);
       const browser = await served(t, store);
       const trace = traced(store);
       assert.deepEqual(await calls(backend, () => browser.post('/login/ada')), { [NEW_KEY]: 1, [PUT]: 1 });
@@ -170,7 +172,7 @@ for (const [framework, sequences] of steps) {
     }
 
     it('every write but that of a new session is conditional', async (t) => {
-      const store = backend.store();
+      const store = backend.store(MINUTE);
       const browser = await served(t, store);
       await browser.post('/login/ada');
       await backend.aws.reset();
@@ -185,11 +187,11 @@ for (const [framework, sequences] of steps) {
     });
 
     it('200 requests that change nothing, in 50 seconds, cost 200 reads, one write and one call of KMS', async (t) => {
-      const login = await served(t, backend.store());
+      const login = await served(t, backend.store(MINUTE));
       await login.post('/login/ada');
       mock.timers.tick(30_000);
       // Another process of the fleet, which has nothing in memory.
-      const store = backend.store();
+      const store = backend.store(MINUTE);
       const browser = await served(t, store, { rolling: true });
       for (const [name, value] of login.cookies) browser.cookies.set(name, value);
       const counted = await calls(backend, async () => {
@@ -205,7 +207,7 @@ for (const [framework, sequences] of steps) {
     });
 
     it('in the process that has seen the login, they cost at most one check of the key a minute', async (t) => {
-      const browser = await served(t, backend.store(), { rolling: true });
+      const browser = await served(t, backend.store(MINUTE), { rolling: true });
       await browser.post('/login/ada');
       const counted = await calls(backend, async () => {
         for (let request = 0; request < 200; request++) {
@@ -218,9 +220,9 @@ for (const [framework, sequences] of steps) {
     });
 
     it('200 requests that change nothing, at a time, cost no more', async (t) => {
-      const login = await served(t, backend.store());
+      const login = await served(t, backend.store(MINUTE));
       await login.post('/login/ada');
-      const browser = await served(t, backend.store(), { rolling: true });
+      const browser = await served(t, backend.store(MINUTE), { rolling: true });
       for (const [name, value] of login.cookies) browser.cookies.set(name, value);
       const counted = await calls(backend, async () => {
         const answers = await Promise.all(Array.from({ length: 200 }, () => browser.get('/me')));
@@ -230,7 +232,7 @@ for (const [framework, sequences] of steps) {
     });
 
     it('50 requests that change the session cost 50 reads and 50 writes, and nothing of KMS', async (t) => {
-      const browser = await served(t, backend.store());
+      const browser = await served(t, backend.store(MINUTE));
       await browser.post('/login/ada');
       const counted = await calls(backend, async () => {
         for (let visits = 1; visits <= 50; visits++) {
@@ -242,7 +244,7 @@ for (const [framework, sequences] of steps) {
     });
 
     it('after a logout, the next request of the browser costs one read', async (t) => {
-      const browser = await served(t, backend.store());
+      const browser = await served(t, backend.store(MINUTE));
       await browser.post('/login/ada');
       await browser.post('/logout');
       const counted = await calls(backend, async () => {
@@ -269,8 +271,8 @@ for (const [framework, sequences] of steps) {
     });
 
     it('a change that meets a newer one is one refused write and one that is not', async (t) => {
-      const { origin } = await framework.serve(t, backend.store());
-      const slow = await framework.serve(t, backend.store());
+      const { origin } = await framework.serve(t, backend.store(MINUTE));
+      const slow = await framework.serve(t, backend.store(MINUTE));
       const browser = new Browser(origin);
       await browser.post('/login/ada');
       const other = new Browser(slow.origin);
@@ -291,7 +293,7 @@ describe('the requests of Express that are its alone', () => {
   it('a session that does not roll and does not change is touched for all that, and costs a read', async (t) => {
     const backend = await startAws();
     t.after(() => backend.stop());
-    const store = backend.store();
+    const store = backend.store(MINUTE);
     const { origin } = await expressWith(false).serve(t, store, { rolling: false });
     const browser = new Browser(origin);
     await browser.post('/login/ada');
@@ -303,7 +305,7 @@ describe('the requests of Express that are its alone', () => {
   it('unset destroys the session with one call', async (t) => {
     const backend = await startAws();
     t.after(() => backend.stop());
-    const store = backend.store();
+    const store = backend.store(MINUTE);
     const { origin } = await expressWith(false).serve(t, store, { unset: 'destroy' });
     const browser = new Browser(origin);
     await browser.post('/login/ada');
@@ -317,7 +319,7 @@ describe('the requests of Fastify that are its alone', () => {
   it('a session that does not roll and does not change is only read', async (t) => {
     const backend = await startAws();
     t.after(() => backend.stop());
-    const store = backend.store();
+    const store = backend.store(MINUTE);
     const { origin } = await fastify.serve(t, store, { rolling: false });
     const browser = new Browser(origin);
     await browser.post('/login/ada');
@@ -329,7 +331,7 @@ describe('the requests of Fastify that are its alone', () => {
   it('a visitor who gets a session without changing it costs one write, and a read afterwards', async (t) => {
     const backend = await startAws();
     t.after(() => backend.stop());
-    const { origin } = await fastify.serve(t, backend.store(), { saveUninitialized: true });
+    const { origin } = await fastify.serve(t, backend.store(MINUTE), { saveUninitialized: true });
     const browser = new Browser(origin);
     assert.deepEqual(await calls(backend, () => browser.get('/nothing')), { [NEW_KEY]: 1, [PUT]: 1 });
     assert.deepEqual(await calls(backend, () => browser.get('/nothing')), { [GET]: 1 });

@@ -34,6 +34,7 @@ const NO_STATS = {
   keyCache: NOTHING,
   sessions: NO_SESSIONS,
   leases: { lost: 0, notRenewed: 0, notReleased: 0 },
+  refreshes: { run: 0, joined: 0, adopted: 0, early: 0, failed: 0, unsaved: 0 },
   requests: { dynamodb: UNSENT, kms: UNSENT },
   errors: {},
   callsInFlight: 0,

@@ -245,6 +245,39 @@ describe('the configuration', () => {
     assertRefused(others, 'configuration');
   });
 
+  it('an empty array is refused as one', () => {
+    const { detail } = refusal({ ...backend.config, kmsKeyArn: [] });
+    assert.match(detail, /^kmsKeyArn must be .*, or an array of them, not an empty array$/);
+  });
+
+  it('an option that cannot be read is refused, with the cause', () => {
+    const cause = new Error('cannot be read');
+    const throwing = (name: string) =>
+      Object.defineProperty({}, name, {
+        enumerable: true,
+        get() {
+          throw cause;
+        },
+      });
+    for (const config of [throwing('prefix'), { keyCache: throwing('maxEntries') }, { encryptionContext: throwing('app') }])
+      assert.equal(refusal(config).cause, cause);
+  });
+
+  it('instances of classes are refused, and their names do not show', () => {
+    class Config {
+      get ttlSeconds() {
+        return -1;
+      }
+    }
+    const named = { [Symbol.toStringTag]: 'ada@example.org' };
+    assertRefused([new Config(), Object.create({ ttlSeconds: 60 }), named], 'configuration');
+    for (const value of [new Config(), Object.create({ maxEntries: 5 }), named]) {
+      const { detail } = refusal({ ...backend.config, keyCache: value });
+      assert.match(detail, /keyCache/);
+      assert.doesNotMatch(detail, /ada@example/);
+    }
+  });
+
   it('an encryption context that only the name of the table makes too long is refused', () => {
     const encryptionContext = { app: 'x'.repeat(contextRoom(DEFAULT_TABLE) - 'app'.length) };
     assertRefused([{ tableName: `${DEFAULT_TABLE}2`, encryptionContext }], 'encryptionContext', '8193', '8192');

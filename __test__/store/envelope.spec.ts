@@ -6,6 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { runInNewContext } from 'node:vm';
 import { createEnvelope, type Envelope, type EnvelopeConfig, type SealedEnvelope } from 'connect-dynamodb-kms';
 import { quietLogger, startAws } from '../support/backends.ts';
 import { startBlackHole } from '../support/bad-servers.ts';
@@ -172,8 +173,57 @@ for (const { name, start, isAws } of [
     it('says of a format that it does not know that a later release has sealed it', async () => {
       const envelope = open();
       const sealed = await envelope.encrypt(TEXT);
-      const error = await failing(envelope.decrypt({ ...sealed, version: 2 } as any), 'ERR_VERSION');
+      const later = { ...sealed, type: 'text 2', version: 2 };
+      const error = await failing(envelope.decrypt(later as any), 'ERR_VERSION');
       assert.match(error.detail, /later release/);
+      await failing(envelope.decrypt({ ...later, version: undefined } as any), 'ERR_INTEGRITY');
+    });
+
+    it('ignores the version of the row that it is stored in', async () => {
+      const envelope = open();
+      const sealed = await envelope.encrypt(TEXT);
+      for (const version of [1, 2, 'v7', null]) {
+        assert.equal(await envelope.decrypt({ ...sealed, version } as SealedEnvelope), TEXT, `version ${version}`);
+        await failing(envelope.decrypt({ ...sealed, version, iv: sealed.salt } as SealedEnvelope), 'ERR_INTEGRITY');
+      }
+    });
+
+    it('refuses a sealed envelope, options and a context that cannot be read, with the cause', async () => {
+      const envelope = open();
+      const sealed = await envelope.encrypt(TEXT);
+      const cause = new Error('cannot be read');
+      const throwing = (name: string, rest: object): any =>
+        Object.defineProperty({ ...rest }, name, {
+          enumerable: true,
+          get() {
+            throw cause;
+          },
+        });
+      const proxy: any = new Proxy(
+        {},
+        {
+          ownKeys() {
+            throw cause;
+          },
+        },
+      );
+      const calls = [
+        ...['type', 'iv'].map((name) => envelope.decrypt(throwing(name, sealed))),
+        envelope.decrypt(sealed, throwing('context', {})),
+        envelope.encrypt(TEXT, throwing('context', {})),
+        envelope.encrypt(TEXT, { context: proxy }),
+      ];
+      for (const call of calls) assert.equal((await failing(call, 'ERR_CONFIG')).cause, cause);
+    });
+
+    it('refuses bytes that have been transferred, rather than to seal none', async () => {
+      const envelope = open();
+      const moved = Uint8Array.from(BYTES);
+      structuredClone(moved.buffer, { transfer: [moved.buffer] });
+      const buffer = new ArrayBuffer(8, { maxByteLength: 8 });
+      const outside = new Uint8Array(buffer, 4, 4);
+      buffer.resize(2);
+      for (const bytes of [moved, outside]) await failing(envelope.encrypt(bytes), 'ERR_SERIALIZATION');
     });
 
     it('is of its configured encryption context', async () => {
@@ -250,6 +300,86 @@ for (const { name, start, isAws } of [
       await envelope.close();
       const { keyCache, errors } = envelope.stats();
       assert.deepEqual([keyCache.entries, errors], [0, { ERR_CLOSED: 2 }]);
+    });
+
+    it('refuses a context that it would not bind as a whole, of whatever call', async () => {
+      const envelope = open();
+      const sealed = await envelope.encrypt(TEXT, { context: CONTEXT });
+      class Context {
+        get user() {
+          return 'ada@example.org';
+        }
+      }
+      const contexts: object[] = [
+        new Context(),
+        Object.assign(new Context(), { purpose: 'google' }),
+        Object.create(CONTEXT),
+        Object.create(Object.create(null, { user: { value: 'ada', enumerable: true } })),
+        { ...CONTEXT, [Symbol('user')]: 'ada' },
+        Object.defineProperty({ ...CONTEXT }, 'tenant', { value: 'one', enumerable: false }),
+        {
+          get user() {
+            return 'ada@example.org';
+          },
+        },
+      ];
+      for (const context of contexts) {
+        for (const call of [
+          envelope.encrypt(TEXT, { context: context as any }),
+          envelope.decrypt(sealed, { context: context as any }),
+        ])
+          await failing(call, 'ERR_CONFIG', ['ada@example.org']);
+      }
+      const foreign = runInNewContext(`(${JSON.stringify(CONTEXT)})`);
+      for (const context of [foreign, Object.assign(Object.create(null), CONTEXT)])
+        assert.equal(await envelope.decrypt(sealed, { context }), TEXT, 'another realm, or no prototype');
+    });
+
+    it('binds the own properties of the context alone, each read once', async (t) => {
+      const envelope = open();
+      const sealed = await envelope.encrypt(TEXT, { context: CONTEXT });
+      t.after(() => Reflect.deleteProperty(Object.prototype, 'tenant'));
+      Reflect.set(Object.prototype, 'tenant', 'polluted');
+      const polluted = await envelope.encrypt(TEXT, { context: CONTEXT });
+      assert.equal(await envelope.decrypt(sealed, { context: CONTEXT }), TEXT);
+      Reflect.deleteProperty(Object.prototype, 'tenant');
+      assert.equal(await envelope.decrypt(polluted, { context: CONTEXT }), TEXT);
+      t.after(() => Reflect.deleteProperty(Object.prototype, 'context'));
+      Reflect.set(Object.prototype, 'context', { user: 'eve' });
+      const without = await envelope.encrypt(TEXT, {});
+      Reflect.deleteProperty(Object.prototype, 'context');
+      assert.equal(await envelope.decrypt(without), TEXT);
+      let reads = 0;
+      const changing = new Proxy({ user: 'ada' } as any, {
+        getOwnPropertyDescriptor: (target, name) => {
+          const value = reads++ === 0 ? target[name] : 7;
+          return { value, enumerable: true, configurable: true };
+        },
+        get: () => 7,
+      });
+      const once = await envelope.encrypt(TEXT, { context: changing });
+      assert.equal(await envelope.decrypt(once, { context: { user: 'ada' } }), TEXT);
+    });
+
+    it('refuses options and configurations that are no plain objects', async () => {
+      const envelope = open();
+      const sealed = await envelope.encrypt(TEXT);
+      class Options {
+        get context() {
+          return CONTEXT;
+        }
+      }
+      for (const options of [new Options(), Object.create({ context: CONTEXT }), [], new Map(), null, () => {}]) {
+        await failing(envelope.encrypt(TEXT, options as any), 'ERR_CONFIG');
+        await failing(envelope.decrypt(sealed, options as any), 'ERR_CONFIG');
+      }
+      class Config {
+        get keyCache() {
+          return 'no';
+        }
+      }
+      for (const config of [new Config(), Object.create(scene.config), [], new Map(), null])
+        assert.throws(() => createEnvelope(config as any), { code: 'ERR_CONFIG' });
     });
 
     it('refuses what is no text and no bytes, and contexts that are none, without a call', async () => {
@@ -419,7 +549,7 @@ describe('the options of an envelope', () => {
     assert.match(detailOf({ encryptionContext: { x: 'x'.repeat(8200) } }), /^encryptionContext has \d+ bytes/);
     assert.match(detailOf({ logger: {} }), /^logger must be/);
     assert.match(detailOf({ maxCallsInFlight: 0 }), /^maxCallsInFlight must be/);
-    for (const config of [null, 'x', [], new Map()]) assert.match(detailOf(config), /must be an object with options/);
+    for (const config of [null, 'x', [], new Map()]) assert.match(detailOf(config), /must be a plain object with options/);
   });
 
   it('have a region that must be that of the key, where KMS is called', () => {

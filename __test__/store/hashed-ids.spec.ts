@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { createHash, createHmac } from 'node:crypto';
 import { after, before, beforeEach, describe, it, mock } from 'node:test';
 import type { DynamoDBSessionStore, SessionStoreConfig } from 'connect-dynamodb-kms';
-import { type AwsBackend, type Backend, backends, startAws } from '../support/backends.ts';
+import { type AwsBackend, type Backend, backends, quietLogger, startAws } from '../support/backends.ts';
 import { assertNothingOf, failing } from '../support/failures.ts';
 import { RecordReader } from '../support/record-reader.ts';
 
@@ -62,6 +62,29 @@ for (const { name, start } of backends) {
           }
           const { sessionId, ...rest } = (await store.record('a-session-id-of-its-own'))!;
           assertNothingOf(['a-session-id-of-its-own', 'Ada"'], JSON.stringify(rest));
+        });
+
+        it('log lines and conflicts name a session by the same hash, and by no other', async () => {
+          const logger = quietLogger();
+          const [sid, unkeyed] = ['the session id', createHash('sha256').update('the session id').digest('hex')];
+          const whole = Buffer.from(hash(sid), 'base64url').toString('hex');
+          const [logging, other] = [backend.store({ hashSessionIds, recordVersion, logger }), another()];
+          const conflicts: string[] = [];
+          logging.on('conflict', ({ session }) => conflicts.push(session));
+          await other.set(sid, { user: 'Ada' });
+          const [ours, theirs] = [(await logging.get(sid))!, (await other.get(sid))!];
+          await other.set(sid, { ...theirs, user: 'Bob' });
+          await logging.set(sid, Object.assign(ours, { user: 'Cyd' }));
+          await new Promise(setImmediate);
+          assert.deepEqual(conflicts, [whole]);
+          mock.timers.enable({ apis: ['Date'], now: Date.now() + 100 * 86_400_000 });
+          assert.equal(await logging.get(sid), null, 'it has expired');
+          mock.timers.reset();
+          await failing(logging.set(sid, { amount: 10n }), 'ERR_SERIALIZATION');
+          const named = logger.lines.filter((line) => /session [0-9a-f]{8}/.test(line));
+          assert.equal(named.length, 3, named.join('\n'));
+          for (const line of named) assert.ok(line.includes(`session ${whole.slice(0, 8)}`), line);
+          if (what !== 'SHA-256') assertNothingOf([unkeyed.slice(0, 8)], [...named, ...conflicts].join('\n'));
         });
 
         it('the prefix stands before the hash, readable, and is no part of it', async () => {

@@ -103,6 +103,17 @@ describe('local mode by the environment', { timeout: 60_000 }, () => {
     await withVariables(variables, () => new DynamoDBSessionStore({ logger: quietLogger() }).close());
   });
 
+  it('is not turned on by white space', async () => {
+    for (const blank of ['', ' ', '\t\n']) {
+      await withVariables({ SESSIONS_LOCAL: blank, NODE_ENV: 'production' }, async () => {
+        const logger = quietLogger();
+        const store = new DynamoDBSessionStore({ recordVersion: 2, logger });
+        await store.close();
+        assert.deepEqual(logger.lines, [], JSON.stringify(blank));
+      });
+    }
+  });
+
   it('says so in one warning a process and folder, and says nothing of the option', async () => {
     const lines = await withVariables({ SESSIONS_LOCAL: path }, () => {
       const logger = quietLogger();

@@ -1,6 +1,7 @@
 // SealedStore: values that are no sessions, sealed as sessions are, beside sessions in one table.
 
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
 import { after, before, beforeEach, describe, it, mock } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { inspect } from 'node:util';
@@ -192,6 +193,19 @@ for (const { name, start } of backends) {
         assert.equal(await items.store().get('id'), 2);
         mock.timers.tick(1_000);
         assert.equal(await items.store().get('id'), null);
+      });
+
+      it('gives null for an item that ends while the function runs, as if it had ended before', async () => {
+        mock.timers.enable({ apis: ['Date'], now: NOW });
+        await store.put('id', 1, { ttlSeconds: 60 });
+        const during = (millis: number) =>
+          store.update('id', async (value) => {
+            mock.timers.tick(millis);
+            return value + 1;
+          });
+        assert.equal(await during(59_000), 2);
+        assert.equal(await during(1_000), null);
+        assert.equal(store.stats().items.written, 2);
       });
 
       it('refuses a function that changes the value and returns something else, and writes nothing', async () => {
@@ -498,13 +512,19 @@ describe('the options of SealedStore', () => {
   });
 
   it('are checked as those of a session store are', () => {
-    refused({ tablename: 'sessions' }, 'tablename');
+    refused({ tablename: 'sessions' }, 'tablename', 'see SealedStoreConfig in index.d.ts');
     refused({ recordVersion: 3 }, 'recordVersion');
     refused({ recordVersion: 2, acceptVersions: [1] }, 'acceptVersions');
     refused({ ttlSeconds: 0 }, 'ttlSeconds');
     refused({ onIntegrityFailure: 'ignore' }, 'onIntegrityFailure');
     refused({ kind: 'item' }, 'kind');
     for (const config of [null, [], 'x', 7, new Map()]) refused(config);
+    class Config {
+      get ttlSeconds() {
+        return -1;
+      }
+    }
+    for (const config of [new Config(), Object.create({ ttlSeconds: 60 })]) refused(config, 'plain object');
     const throwing = Object.defineProperty({}, 'prefix', {
       enumerable: true,
       get() {
@@ -513,6 +533,37 @@ describe('the options of SealedStore', () => {
     });
     refused(throwing);
     assert.throws(() => new DynamoDBSessionStore({ kind: 'item', recordVersion: 1 } as any), { code: 'ERR_CONFIG' });
+  });
+
+  it('with a secret, log lines name items by the hash under it', async () => {
+    const logger = quietLogger();
+    const secret = 'a secret of the tests';
+    const store = new SealedStore({ logger, hashSessionIds: { secret } });
+    await store.close();
+    await failing(store.take('123456'), 'ERR_CLOSED');
+    const hash = createHmac('sha256', secret).update('123456').digest('hex');
+    assert.match(logger.lines.join(), new RegExp(`of item ${hash.slice(0, 8)} failed`));
+  });
+
+  it('of a call are those of a plain object alone', async (t) => {
+    const store = new SealedStore({ logger: quietLogger() });
+    t.after(() => store.close());
+    class Options {
+      get ttlSeconds() {
+        return 60;
+      }
+    }
+    for (const options of [new Options(), Object.create({ ttlSeconds: 60 }), [], new Map(), null] as any[]) {
+      await failing(store.put('an id', 1, options), 'ERR_CONFIG');
+      await failing(
+        store.update('an id', () => 1, options),
+        'ERR_CONFIG',
+      );
+      await failing(
+        store.withLock('an id', () => 1, options),
+        'ERR_CONFIG',
+      );
+    }
   });
 
   it('have defaults of their own, also where they are given as undefined', async () => {
