@@ -14,7 +14,7 @@ import type { SessionStoreConfig } from 'connect-dynamodb-kms';
 import { DynamoDBSessionStore, docClient, kmsClient } from 'connect-dynamodb-kms';
 import type { Recorded } from '../support/aws-local.ts';
 import { type AwsBackend, quietLogger, startAws } from '../support/backends.ts';
-import { type Listening, listen, refusingUrl, startCounting, startHttp, startRouting } from '../support/http-server.ts';
+import { type Listening, listen, REFUSING_URL, startCounting, startHttp, startRouting } from '../support/http-server.ts';
 import { PlainStore } from '../support/plain-store.ts';
 import { inProcess, type Job, valuesInProcess } from '../support/store-process.ts';
 
@@ -110,7 +110,7 @@ describe('the endpoint', { concurrency: 4 }, () => {
   before(async () => {
     backend = await startAws(SERVERS);
     both = await startRouting({ DynamoDB_: backend.aws.dynamodb, TrentService: backend.aws.kms });
-    nowhere = await refusingUrl();
+    nowhere = REFUSING_URL;
   });
   after(async () => {
     await both.close();

@@ -9,7 +9,7 @@ import { inspect } from 'node:util';
 import { DynamoDBSessionStore, type SessionStoreErrorCode } from 'connect-dynamodb-kms';
 import { type ErrorApp, type FrameworkName, frameworkNames, signed, startErrorApp } from '../support/error-apps.ts';
 import { RETRYABLE } from '../support/failures.ts';
-import { refusingUrl, startSilent } from '../support/http-server.ts';
+import { REFUSING_URL, startSilent } from '../support/http-server.ts';
 import { Stage } from '../support/stage.ts';
 
 const MESSAGES: Record<SessionStoreErrorCode, string> = {
@@ -151,13 +151,13 @@ describe('what a visitor gets', { timeout: 60_000 }, () => {
       code: 'ERR_DYNAMODB_UNAVAILABLE',
       what: 'DynamoDB cannot be reached',
       detail: ['dynamodb:GetItem'],
-      store: async () => working({ dynamodbEndpoint: await refusingUrl() }),
+      store: async () => working({ dynamodbEndpoint: REFUSING_URL }),
     },
     {
       code: 'ERR_KMS_UNAVAILABLE',
       what: 'KMS cannot be reached',
       detail: ['kms:Decrypt'],
-      store: async () => working({ kmsEndpoint: await refusingUrl() }),
+      store: async () => working({ kmsEndpoint: REFUSING_URL }),
     },
     {
       code: 'ERR_INTEGRITY',

@@ -9,7 +9,7 @@ import { CreateTableCommand, type CreateTableCommandInput } from '@aws-sdk/clien
 import { DisableKeyCommand, ScheduleKeyDeletionCommand } from '@aws-sdk/client-kms';
 import type { SessionStoreErrorCode } from 'connect-dynamodb-kms';
 import { assertNothingOf, failing, RETRYABLE } from '../support/failures.ts';
-import { refusingUrl, startAnswering, startHttp, startSilent } from '../support/http-server.ts';
+import { REFUSING_URL, startAnswering, startHttp, startSilent } from '../support/http-server.ts';
 import {
   AT_ONCE,
   assertFromAws,
@@ -236,7 +236,7 @@ describe('the errors', () => {
       it(`a closed port is ${code}, never an empty answer`, () =>
         staged([], async (stage) => {
           const saved = await stage.saved();
-          const url = await refusingUrl();
+          const url = REFUSING_URL;
           for (const method of methods) {
             const error = await stage.provoke(code, stage.store({ [endpoint]: url }), method, saved);
             assertFromHere(error, 'DispatchFailure');

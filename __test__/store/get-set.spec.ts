@@ -6,7 +6,7 @@ import type { SessionStoreConfig } from 'connect-dynamodb-kms';
 import { type AwsBackend, type Backend, backends, quietLogger, startAws } from '../support/backends.ts';
 import { byCallback } from '../support/calls.ts';
 import { assertFailure, assertNothingOf, failing, shown } from '../support/failures.ts';
-import { refusingUrl } from '../support/http-server.ts';
+import { REFUSING_URL } from '../support/http-server.ts';
 import { Program } from '../support/program.ts';
 
 const SOME_DAY = new Date('2099-12-31T23:59:59.999Z');
@@ -517,7 +517,7 @@ describe('calls that nobody looks after', () => {
 
   // express-session calls destroy(sid, undefined) when req.session.destroy() gets no callback.
   const outages: Record<string, () => Promise<object>> = {
-    'an endpoint that is down': async () => ({ endpoint: await refusingUrl() }),
+    'an endpoint that is down': async () => ({ endpoint: REFUSING_URL }),
     'a folder that cannot be made': async () => ({ local: { path: '/dev/null/sessions' } }),
   };
   for (const [kind, config] of Object.entries(outages)) {

@@ -9,7 +9,7 @@ import { inspect } from 'node:util';
 import { DynamoDBSessionStore, type SessionStoreConfig, type SessionStoreErrorCode } from 'connect-dynamodb-kms';
 import { type AwsBackend, type Backend, startAws, startLocal } from '../support/backends.ts';
 import { assertNothingOf, spellings } from '../support/failures.ts';
-import { refusingUrl, startAnswering } from '../support/http-server.ts';
+import { REFUSING_URL, startAnswering } from '../support/http-server.ts';
 import { turnKeys } from '../support/key-clock.ts';
 import { bytes, deriveKeys, type RecordItem, RecordReader } from '../support/record-reader.ts';
 import { inProcess } from '../support/store-process.ts';
@@ -179,7 +179,7 @@ for (const recordVersion of [1, 2] as const) {
             await backend.aws.clearFaults();
             await backend.store(options).set(sid, log.session());
           }
-          const [url, page] = [await refusingUrl(), await startAnswering(200, { 'content-type': 'text/html' }, '<html>')];
+          const [url, page] = [REFUSING_URL, await startAnswering(200, { 'content-type': 'text/html' }, '<html>')];
           const broken: SessionStoreConfig[] = [
             { kmsEndpoint: url },
             { dynamodbEndpoint: url },

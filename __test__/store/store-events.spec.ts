@@ -11,7 +11,7 @@ import type { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 import { type AwsBackend, type Backend, backends, startAws } from '../support/backends.ts';
 import { Browser } from '../support/browser.ts';
 import { fastify, frameworks } from '../support/framework-apps.ts';
-import { refusingUrl } from '../support/http-server.ts';
+import { REFUSING_URL } from '../support/http-server.ts';
 
 /** From here on, the names of the events that the store emits, heard or not. */
 function emitted(store: DynamoDBSessionStore): string[] {
@@ -83,7 +83,7 @@ describe('the events of a store', { concurrency: 8 }, () => {
 
   for (const service of ['dynamodbEndpoint', 'kmsEndpoint'] as const) {
     it(`a ${service} on a closed port fails the calls, and emits nothing`, async () => {
-      const store = backend.store({ [service]: await refusingUrl() });
+      const store = backend.store({ [service]: REFUSING_URL });
       const events = emitted(store);
       const code = service === 'kmsEndpoint' ? 'ERR_KMS_UNAVAILABLE' : 'ERR_DYNAMODB_UNAVAILABLE';
       const calls = [store.set('closed port', { user: 'ada' }), store.ping()];

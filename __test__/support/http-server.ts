@@ -49,12 +49,8 @@ export function startSilent(): Promise<Listening> {
   return listen(createServer());
 }
 
-/** A URL that refuses connections. */
-export async function refusingUrl(): Promise<string> {
-  const server = await startSilent();
-  await server.close();
-  return server.url;
-}
+/** A URL that refuses connections: no server listens on tcpmux, and no test is given its port. */
+export const REFUSING_URL = 'http://127.0.0.1:1';
 
 /** Passes every connection through to `target`, and counts them. */
 export async function startCounting(target: string): Promise<Counting> {
