@@ -1,7 +1,7 @@
 // What somebody sees who reads the logs, of debug as well, and every error in full: no session id, content, key or secret.
 
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, mock } from 'node:test';
@@ -149,7 +149,9 @@ for (const recordVersion of [1, 2] as const) {
           } finally {
             mock.timers.reset();
           }
-          const fingerprint = createHash('sha256').update(sid).digest('hex').slice(0, 8);
+          const { hashSessionIds } = options;
+          const hash = typeof hashSessionIds === 'object' ? createHmac('sha256', hashSessionIds.secret) : createHash('sha256');
+          const fingerprint = hash.update(sid).digest('hex').slice(0, 8);
           assert.ok(
             log.lines.some((line) => line.startsWith('debug') && line.includes(fingerprint)),
             'nothing was logged',
