@@ -85,7 +85,12 @@ class Freshness {
 
 /** @param {unknown} value one of any realm. */
 function isDate(value) {
-  return Object.prototype.toString.call(value) === '[object Date]';
+  return require('node:util').types.isDate(value);
+}
+
+/** @param {unknown} value one of any realm. */
+function isPromise(value) {
+  return require('node:util').types.isPromise(value);
 }
 
 /** @param {any} answer */
@@ -94,9 +99,12 @@ function kindOf(answer) {
   if (typeof answer === 'number') return Number.isNaN(answer) ? 'NaN' : `${answer}`;
   if (typeof answer !== 'object') return typeof answer;
   if (isDate(answer)) return Number.isNaN(Number(answer)) ? 'an invalid Date' : 'a Date';
-  if (typeof answer.then !== 'function') return Object.prototype.toString.call(answer).slice(8, -1);
-  answer.then(undefined, () => {}); // nobody else handles it
-  return 'a promise: it may not be async';
+  if (isPromise(answer)) {
+    answer.then(undefined, () => {}); // nobody else handles it
+    return 'a promise: it may not be async';
+  }
+  // Its own name for itself, Symbol.toStringTag, may be confidential.
+  return Array.isArray(answer) ? 'an array' : 'an object';
 }
 
 exports.Freshness = Freshness;

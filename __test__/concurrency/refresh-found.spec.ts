@@ -224,6 +224,9 @@ for (const { name, start } of backends) {
         [{ isFresh: () => Number.NaN }, /true or false, not NaN$/],
         [{ isFresh: () => new Date() }, /true or false, not a Date$/],
         [{ expiresAt: () => new Date('x') }, /not an invalid Date;/],
+        [{ expiresAt: () => ({ [Symbol.toStringTag]: 'confidential' }) }, /not an object;/],
+        [{ expiresAt: async () => 0 }, /not a promise: it may not be async;/],
+        [{ isFresh: () => [] }, /true or false, not an array$/],
         [{ expiresAt: () => Number.NaN }, /not NaN;/],
       ];
       for (const [options, detail] of wrong) {
