@@ -1,21 +1,9 @@
 'use strict';
 
-const { Backoff, sleep } = require('./backoff.js');
-const { failure, SessionStoreError } = require('./errors.js');
-const { callOptions, seconds } = require('./options.js');
-const { clearTimeout, setTimeout } = require('./real-time.js');
+const { failure } = require('./errors.js');
+const { callOptions } = require('./options.js');
 const { wrap, unwrapValue } = require('./sealed-json.js');
-
-/**
- * The upper limits of the first wait and of any wait between two attempts, in milliseconds, as of
- * an update of a session.
- */
-const FIRST_WAIT = 10;
-const LONGEST_WAIT = 500;
-
-const OPTIONS = { deadlineSeconds: seconds(5, 0) };
-
-const LATE = 'the item was changed by others again and again until the deadline; try again, or take a lease with withLock()';
+const { OPTIONS, attempt, untilWritten } = require('./until-written.js');
 
 const CHANGED_AND_RETURNED =
   'the function given to update changed the value and returned something else; change it and return nothing, or return ' +
@@ -40,31 +28,19 @@ const CHANGED_AND_RETURNED =
 async function updateItem({ read, write, counts }, change, options) {
   if (typeof change !== 'function') throw failure('ERR_CONFIG', 'update takes a function that changes the value');
   const { deadlineSeconds } = callOptions('update', options, OPTIONS);
-  const waits = new Backoff(FIRST_WAIT, LONGEST_WAIT);
-  let late = false;
-  const deadline = setTimeout(() => {
-    late = true;
-  }, deadlineSeconds * 1000);
-  try {
-    for (;;) {
-      const found = await read();
-      if (found === null) return null;
-      const json = await changed(found, change);
-      try {
-        const { outcome } = await write(json, found);
-        if (outcome === 'gone') return null;
-        if (outcome === 'written') counts.written++;
-        return unwrapValue(json);
-      } catch (error) {
-        if (error.code !== 'ERR_CONFLICT') throw error;
-        counts.conflicts++;
-      }
-      if (!late) await sleep(waits.next());
-      if (late) throw new SessionStoreError({ code: 'ERR_CONFLICT', detail: LATE, retryable: true });
+  return untilWritten('item', deadlineSeconds, async () => {
+    const found = await read();
+    if (found === null) return { result: null };
+    const json = await changed(found, change);
+    const reply = await attempt(() => write(json, found));
+    if (!reply) {
+      counts.conflicts++;
+      return undefined;
     }
-  } finally {
-    clearTimeout(deadline);
-  }
+    if (reply.outcome === 'gone') return { result: null };
+    if (reply.outcome === 'written') counts.written++;
+    return { result: unwrapValue(json) };
+  });
 }
 
 /**

@@ -1,25 +1,13 @@
 'use strict';
 
-const { Backoff, sleep } = require('./backoff.js');
-const { failure, SessionStoreError } = require('./errors.js');
+const { failure } = require('./errors.js');
 const { bringUpToDate, endOf, refuseFrozen, refuseUnsaved, requestOf } = require('./held-session.js');
 const { chosen, isPromise } = require('./mutation.js');
-const { callOptions, seconds } = require('./options.js');
-const { clearTimeout, setTimeout } = require('./real-time.js');
+const { callOptions } = require('./options.js');
 const { cookieExpires, parse, serialize } = require('./session-json.js');
-
-/**
- * The upper limits of the first wait and of any wait between two attempts, in milliseconds: about
- * the time of one request, and half a second.
- */
-const FIRST_WAIT = 10;
-const LONGEST_WAIT = 500;
-
-const LATE = 'the session was changed by others again and again until the deadline; try again, or take a lease with withLock()';
+const { OPTIONS, attempt, untilWritten } = require('./until-written.js');
 
 const NOT_SAVED = 'the session given to update was never saved; save it first, with save() or at the end of its first request';
-
-const OPTIONS = { deadlineSeconds: seconds(5, 0) };
 
 /**
  * @typedef {import('../index.js').SessionData} SessionData
@@ -56,18 +44,13 @@ async function updateSession({ known, find, write, holds }, { sid, held, mutate,
   if (held) refuseFrozen(held, 'update');
   const text = held && serialize(held);
   const request = held && text !== undefined ? requestOf(held, text) : undefined;
-  const waits = new Backoff(FIRST_WAIT, LONGEST_WAIT);
-  let late = false;
-  const deadline = setTimeout(() => {
-    late = true;
-  }, deadlineSeconds * 1000);
   try {
     const knowledge = held ? known.lookUp(sid, held) : undefined;
     if (text !== undefined && knowledge?.state === 'known') await refuseUnsaved(knowledge, text, holds, 'update');
-    for (;;) {
+    return await untilWritten('session', deadlineSeconds, async () => {
       const found = await find();
       if (found === null && knowledge?.state === 'new') throw failure('ERR_NOT_SAVED', NOT_SAVED);
-      if (found === null) return null;
+      if (found === null) return { result: null };
       const { session } = found;
       const read = /** @type {Known} */ (known.lookUp(sid, session)); // it was just read
       const before = JSON.parse(JSON.stringify(session.cookie ?? null)); // it came out of JSON
@@ -76,32 +59,15 @@ async function updateSession({ known, find, write, holds }, { sid, held, mutate,
       const changed = chosen('update', isPromise('update', given) ? await given : given, found);
       const json = serialize(changed);
       const reply = await attempt(() => write(changed, json, read, cookieExpires(changed) === expires));
-      if (reply?.outcome === 'gone') {
+      if (!reply) return undefined;
+      if (reply.outcome === 'gone') {
         known.markGone(sid, held);
-        return null;
+        return { result: null };
       }
-      if (reply) return finish(known, sid, request, before, json, /** @type {Stored} */ (reply));
-      if (!late) await sleep(waits.next());
-      if (late) throw new SessionStoreError({ code: 'ERR_CONFLICT', detail: LATE, retryable: true });
-    }
+      return { result: finish(known, sid, request, before, json, /** @type {Stored} */ (reply)) };
+    });
   } finally {
-    clearTimeout(deadline);
     if (request) endOf(request);
-  }
-}
-
-/**
- * The reply of `write`; `undefined` if somebody else wrote first.
- * @template T
- * @param {() => Promise<T>} write
- * @returns {Promise<T | undefined>}
- */
-async function attempt(write) {
-  try {
-    return await write();
-  } catch (error) {
-    if (error.code !== 'ERR_CONFLICT') throw error;
-    return undefined;
   }
 }
 

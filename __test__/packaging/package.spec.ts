@@ -117,6 +117,7 @@ const TEXTS = [
   'lib/session-json.js',
   'lib/session-state.js',
   'lib/store.js',
+  'lib/until-written.js',
   'lib/update-item.js',
   'lib/unsaved-refreshes.js',
   'lib/update.js',
