@@ -53,7 +53,8 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
         .of_kind(config.kind)
         .reading_unversioned(config.accept_unversioned),
         config.saving,
-    ))
+    )
+    .with_users(config.users))
 }
 
 /// The envelope that `config` describes. Connects to nothing and opens nothing.
