@@ -285,8 +285,8 @@ export interface Timeouts {
   attemptMillis?: number | undefined;
   /**
    * For a whole call of the store: all its requests, their retries, and whatever it waits for, such
-   * as credentials or a data key that another call is unwrapping. For `all`, `ids`, `length` and
-   * `clear`, it limits each of their requests instead. For `update`, it limits each read and each
+   * as credentials or a data key that another call is unwrapping. For `all`, `ids`, `length`,
+   * `clear`, `sessionsOf` and `destroyAllOf`, it limits each of their requests instead. For `update`, it limits each read and each
    * write, and for `withLock` each request about the lease. Default 5,000.
    */
   callMillis?: number | undefined;
@@ -978,9 +978,9 @@ export class DynamoDBSessionStore<T extends SessionData = SessionData> extends E
 
   /**
    * Refuses further calls (`ERR_CLOSED`), waits for those in flight, and wipes the cached data
-   * keys. Can be called again. Calls end by their deadline; `all`, `ids`, `length` and `clear`,
-   * which have none as a whole, fail with `ERR_CLOSED` after `callMillis`. `close` does not wait
-   * for the tasks of `withLock`: their leases end by themselves.
+   * keys. Can be called again. Calls end by their deadline; `all`, `ids`, `length`, `clear`,
+   * `sessionsOf` and `destroyAllOf`, which have none as a whole, fail with `ERR_CLOSED` after
+   * `callMillis`. `close` does not wait for the tasks of `withLock`: their leases end by themselves.
    */
   close(callback: ((error?: any) => void) | undefined): void;
   close(): Promise<void>;
