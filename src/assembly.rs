@@ -28,7 +28,8 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
         BackendOptions::Aws { table, keys } => (
             Arc::new(
                 DynamoDbTable::new(AwsClients::for_store(&table), config.table_name.clone())
-                    .unless_set(config.table_unset),
+                    .unless_set(config.table_unset)
+                    .batching_reads(config.batch_reads),
             ),
             Arc::new(kms_keys(keys)?),
         ),
