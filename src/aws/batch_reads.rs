@@ -199,7 +199,11 @@ impl DynamoDbTable {
                 found.remove(key);
             }
         }
-        for attributes in reply.responses.ok_or_else(wrong)?.into_values().flatten() {
+        let responses = reply.responses.ok_or_else(wrong)?;
+        if responses.is_empty() && !found.is_empty() {
+            return Err(wrong());
+        }
+        for attributes in responses.into_values().flatten() {
             let asked = match attributes.get(SESSION_ID) {
                 Some(AttributeValue::S(key)) => found.get_mut(key),
                 _ => None,
