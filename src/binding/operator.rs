@@ -56,11 +56,123 @@ fn report<T: Serialize>(result: Result<T>) -> Result<String> {
 /// `call` is the number that the reply is delivered with. Every reply is a report in JSON.
 #[napi]
 impl NativeOperator {
+    /// Where requests go. In JSON, as all replies.
+    #[napi(catch_unwind)]
+    pub fn place(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.host.run(env, call, |operator| async move {
+            report(operator.infrastructure.place().await)
+        })
+    }
+
+    /// Whether the table's service answers, how fast, and what its clock says.
+    #[napi(catch_unwind)]
+    pub fn reach(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.host.run(env, call, |operator| async move {
+            report(operator.infrastructure.reach().await)
+        })
+    }
+
+    /// Whose credentials they are, or `null`.
+    #[napi(catch_unwind)]
+    pub fn caller(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.host.run(env, call, |operator| async move {
+            report(operator.infrastructure.caller().await)
+        })
+    }
+
     /// The table, or `null`.
     #[napi(catch_unwind)]
     pub fn table(&self, env: Env, call: f64) -> NapiResult<()> {
         self.host.run(env, call, |operator| async move {
-            report(operator.describe_table().await)
+            report(operator.infrastructure.table().await)
+        })
+    }
+
+    /// The table of this name in the region of the first key, or `null`.
+    #[napi(catch_unwind)]
+    pub fn table_beside_key(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.host.run(env, call, |operator| async move {
+            report(operator.infrastructure.table_beside_key().await)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn time_to_live(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.host.run(env, call, |operator| async move {
+            report(operator.infrastructure.time_to_live().await)
+        })
+    }
+
+    /// Whether point-in-time recovery is on.
+    #[napi(catch_unwind)]
+    pub fn recovery(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.host.run(env, call, |operator| async move {
+            report(operator.infrastructure.recovery().await)
+        })
+    }
+
+    /// The key at a place of `kmsKeyArn`.
+    #[napi(catch_unwind)]
+    pub fn key(&self, env: Env, call: f64, index: u32) -> NapiResult<()> {
+        self.host.run(env, call, move |operator| async move {
+            report(operator.infrastructure.key(index as usize).await)
+        })
+    }
+
+    /// A few items of the table, counted.
+    #[napi(catch_unwind)]
+    pub fn sample(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.host.run(env, call, |operator| async move {
+            report(operator.infrastructure.sample().await)
+        })
+    }
+
+    /// Tries an IAM action, with the encryption context of the records or with the other one.
+    #[napi(catch_unwind)]
+    pub fn probe(&self, env: Env, call: f64, action: String, in_context: bool) -> NapiResult<()> {
+        self.host.run(env, call, move |operator| async move {
+            report(operator.probe(&action, in_context).await)
+        })
+    }
+
+    /// Tries to unwrap with a key that is not the first.
+    #[napi(catch_unwind)]
+    pub fn probe_older_key(&self, env: Env, call: f64, index: u32) -> NapiResult<()> {
+        self.host.run(env, call, move |operator| async move {
+            report(operator.probe_older_key(index as usize).await)
+        })
+    }
+
+    /// Makes the table. `wanted` is JSON.
+    #[napi(catch_unwind)]
+    pub fn create_table(&self, env: Env, call: f64, wanted: String) -> NapiResult<()> {
+        self.host.run(env, call, move |operator| async move {
+            let wanted = serde_json::from_str(&wanted);
+            let wanted = wanted.map_err(|error| Error::Config(error.to_string()))?;
+            report(operator.infrastructure.create_table(&wanted).await)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn enable_time_to_live(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.host.run(env, call, |operator| async move {
+            report(operator.infrastructure.enable_time_to_live().await)
+        })
+    }
+
+    /// Switches point-in-time recovery on.
+    #[napi(catch_unwind)]
+    pub fn enable_recovery(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.host.run(env, call, |operator| async move {
+            report(operator.infrastructure.enable_recovery().await)
+        })
+    }
+
+    /// Switches deletion protection on.
+    #[napi(catch_unwind)]
+    pub fn enable_protection(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.host.run(env, call, |operator| async move {
+            report(operator.infrastructure.enable_protection().await)
         })
     }
 

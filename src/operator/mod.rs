@@ -2,15 +2,16 @@
 //! it as well. A file a subject. Operations return reports that `--json` prints.
 
 pub mod infrastructure;
+mod permissions;
 mod progress;
 
 use std::sync::Arc;
 
+pub use self::permissions::Probe;
 pub use self::progress::Progress;
 
-use self::infrastructure::{Infrastructure, TableFacts};
-use crate::error::Result;
-use crate::keys::DataKeys;
+use self::infrastructure::Infrastructure;
+use crate::keys::{DataKeys, EncryptionContext};
 use crate::store::SessionStore;
 use crate::store::session_table::SessionTable;
 
@@ -22,18 +23,12 @@ pub struct Operator {
     pub table: Arc<dyn SessionTable>,
     /// Its key encryption keys, without a cache.
     pub keys: Arc<dyn DataKeys>,
+    /// The encryption context of records of the version that is written.
+    pub context: EncryptionContext,
+    /// That of version 2.
+    pub other_context: EncryptionContext,
     /// The table and the keys as resources.
     pub infrastructure: Arc<dyn Infrastructure>,
     /// How far the operation is that runs, and whether it is to stop.
     pub progress: Arc<Progress>,
-}
-
-impl Operator {
-    /// The table, as it is; `None` if it does not exist.
-    ///
-    /// # Errors
-    /// Those of the table but `ERR_TABLE_NOT_FOUND`.
-    pub async fn describe_table(&self) -> Result<Option<TableFacts>> {
-        self.infrastructure.table().await
-    }
 }
