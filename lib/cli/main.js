@@ -17,6 +17,10 @@ const COMMANDS = {
     summary: 'says what is wrong with the table, the key, the permissions and this machine',
     load: () => require('./doctor.js'),
   },
+  'create-table': {
+    summary: 'creates the table, with Time to Live, backups and deletion protection',
+    load: () => require('./create-table.js'),
+  },
   'check-replies': {
     summary: 'finds Fastify handlers and hooks that answer without returning the reply',
     load: () => require('./check-replies.js'),
