@@ -57,6 +57,7 @@ const TEXTS = [
   'lib/backoff.js',
   'lib/calls.js',
   'lib/cli/check-replies.js',
+  'lib/cli/cloudformation.js',
   'lib/cli/command.js',
   'lib/cli/create-table.js',
   'lib/cli/doctor.js',
@@ -73,6 +74,7 @@ const TEXTS = [
   'lib/cli/nearest.js',
   'lib/cli/operator.js',
   'lib/cli/parser.js',
+  'lib/cli/policy.js',
   'lib/cli/replies/advice.js',
   'lib/cli/replies/analyse.js',
   'lib/cli/replies/expressions.js',
@@ -86,7 +88,9 @@ const TEXTS = [
   'lib/cli/replies/values.js',
   'lib/cli/source-files.js',
   'lib/cli/store-options.js',
+  'lib/cli/template.js',
   'lib/cli/terminal.js',
+  'lib/cli/terraform.js',
   'lib/cli/usage-error.js',
   'lib/config.js',
   'lib/environment.js',
@@ -140,7 +144,14 @@ const TEXTS = [
   'lib/update.js',
   'package.json',
 ];
-const INFRASTRUCTURE = ['infrastructure/cloudformation.yaml', 'infrastructure/iam-policy.json'];
+const INFRASTRUCTURE = [
+  'infrastructure/cdk/sessions.ts',
+  'infrastructure/cloudformation.yaml',
+  'infrastructure/iam-policy.json',
+  'infrastructure/terraform/main.tf',
+  'infrastructure/terraform/outputs.tf',
+  'infrastructure/terraform/variables.tf',
+];
 /** What npm keeps of a tarball: with this, and the docs, the package stays small beside its binaries. */
 const LARGEST_TARBALL = 200_000;
 

@@ -21,6 +21,18 @@ const COMMANDS = {
     summary: 'creates the table, with Time to Live, backups and deletion protection',
     load: () => require('./create-table.js'),
   },
+  policy: {
+    summary: "prints the least IAM policy for the server's role",
+    load: () => require('./policy.js'),
+  },
+  cloudformation: {
+    summary: 'prints the CloudFormation template of table, key and policy',
+    load: () => require('./cloudformation.js'),
+  },
+  terraform: {
+    summary: 'prints the Terraform module of table, key and policy',
+    load: () => require('./terraform.js'),
+  },
   'check-replies': {
     summary: 'finds Fastify handlers and hooks that answer without returning the reply',
     load: () => require('./check-replies.js'),
