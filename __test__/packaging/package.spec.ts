@@ -44,6 +44,7 @@ const TEXTS = [
   'docs/items.md',
   'docs/methods.md',
   'docs/migrating.md',
+  'docs/operating.md',
   'docs/options.md',
   'docs/other-frameworks.md',
   'docs/platforms.md',
