@@ -143,6 +143,7 @@ const TEXTS = [
   'lib/update-item.js',
   'lib/unsaved-refreshes.js',
   'lib/update.js',
+  'lib/users.js',
   'package.json',
 ];
 const INFRASTRUCTURE = [

@@ -27,6 +27,8 @@ pub struct Operator {
     pub context: EncryptionContext,
     /// That of version 2.
     pub other_context: EncryptionContext,
+    /// What the keys of the store's items start with.
+    pub prefix: String,
     /// The table and the keys as resources.
     pub infrastructure: Arc<dyn Infrastructure>,
     /// How far the operation is that runs, and whether it is to stop.
