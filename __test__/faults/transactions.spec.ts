@@ -82,7 +82,7 @@ describe('a transaction', () => {
     },
     'a login by update()': async (store) => {
       await plainly().set(sid, {});
-      return { make: () => store.update(sid, (session: any) => void (session.user = user)), on: [user], off: [] };
+      return { make: () => store.update(sid, (session: any) => Object.assign(session, { user })), on: [user], off: [] };
     },
   };
 
@@ -229,7 +229,7 @@ describe('a transaction', () => {
       session.changed = true;
       await store.set(sid, session);
       await failing(
-        store.update(sid, (session: any) => void (session.user = user)),
+        store.update(sid, (session: any) => Object.assign(session, { user })),
         'ERR_TABLE_SCHEMA',
       );
       assert.deepEqual(((await plainly().get(sid)) as any).changed, true);
