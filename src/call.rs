@@ -209,7 +209,9 @@ pub(crate) fn sends(service: Service, retry: bool) {
 pub(crate) fn batches(reads: u64) {
     let _ = CALL.try_with(|call| {
         call.requests.batches.fetch_add(1, Ordering::Relaxed);
-        call.requests.batched_reads.fetch_add(reads, Ordering::Relaxed);
+        call.requests
+            .batched_reads
+            .fetch_add(reads, Ordering::Relaxed);
     });
 }
 

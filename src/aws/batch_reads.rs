@@ -96,7 +96,10 @@ impl BatchReads {
     /// Ends the gathering of a batch.
     fn close(&self, batch: &Arc<Batch>) -> Vec<Companion> {
         let mut gathering = lock(&self.gathering);
-        if gathering.as_ref().is_some_and(|open| Arc::ptr_eq(open, batch)) {
+        if gathering
+            .as_ref()
+            .is_some_and(|open| Arc::ptr_eq(open, batch))
+        {
             *gathering = None;
         }
         drop(gathering);
@@ -175,13 +178,15 @@ impl DynamoDbTable {
         companions: &[Companion],
     ) -> Result<HashMap<String, Option<Item>>> {
         let keys = companions.iter().map(|companion| companion.key.as_str());
-        let mut found: HashMap<String, Option<Item>> =
-            keys.chain([own]).map(|key| (key.to_owned(), None)).collect();
+        let mut found: HashMap<String, Option<Item>> = keys
+            .chain([own])
+            .map(|key| (key.to_owned(), None))
+            .collect();
         call::batches(companions.len() as u64 + 1);
         let call = self.call(ACTION);
-        let keys = found.keys().map(|key| {
-            HashMap::from([(SESSION_ID.to_owned(), AttributeValue::S(key.clone()))])
-        });
+        let keys = found
+            .keys()
+            .map(|key| HashMap::from([(SESSION_ID.to_owned(), AttributeValue::S(key.clone()))]));
         let keys = KeysAndAttributes::builder()
             .set_keys(Some(keys.collect()))
             .consistent_read(true)
@@ -209,8 +214,8 @@ impl DynamoDbTable {
                 _ => None,
             };
             // An item that nobody asked for is another request's.
-            let asked =
-                asked.ok_or_else(|| call.wrong_answer("it holds an item that was not asked for"))?;
+            let asked = asked
+                .ok_or_else(|| call.wrong_answer("it holds an item that was not asked for"))?;
             *asked = Some(item(attributes));
         }
         Ok(found)

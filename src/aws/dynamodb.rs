@@ -38,8 +38,9 @@ const BATCH_RETRIES: u32 = 7;
 const FIRST_BATCH_WAIT: Duration = Duration::from_millis(50);
 
 /// How often a transaction is tried again because another one was changing its items, of which one
-/// at a time can succeed: more often than a browser has requests under way.
-const CONFLICTS: u32 = 50;
+/// at a time can succeed: more often than a browser has requests under way. The waits are 3 s in
+/// all, so that the failure comes before the default deadline of a call, and says what it met.
+const CONFLICTS: u32 = 15;
 
 /// A `DynamoDB` table.
 pub struct DynamoDbTable {
@@ -398,7 +399,8 @@ impl Call<'_> {
     }
 }
 
-fn has_session_key(table: &TableDescription) -> bool {
+/// Whether sessions can be stored under the table's key.
+pub(super) fn has_session_key(table: &TableDescription) -> bool {
     let is_key = matches!(table.key_schema(), [key] if key.attribute_name == SESSION_ID && key.key_type == KeyType::Hash);
     let is_string = table.attribute_definitions().iter().any(|attribute| {
         attribute.attribute_name == SESSION_ID && attribute.attribute_type == ScalarAttributeType::S
