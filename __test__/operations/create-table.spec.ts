@@ -148,6 +148,15 @@ describe('create-table', () => {
     assert.equal((await described(name)).recovery, true, 'the rest is switched on');
   });
 
+  it('waits for AWS to be ready for backups of a new table', async () => {
+    const code = 'ContinuousBackupsUnavailableException';
+    await aws.fault({ action: 'dynamodb:UpdateContinuousBackups', status: 400, code, message: 'Please retry later', times: 2 });
+    const name = newName();
+    const { status, stderr } = await create(name);
+    assert.equal(status, 0, stderr);
+    assert.equal((await described(name)).recovery, true);
+  });
+
   it('says with --dry-run what it would do', async () => {
     const name = newName();
     await aws.reset();
