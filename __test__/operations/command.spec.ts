@@ -1,9 +1,11 @@
 // What all operator's commands have in common: options, help, and how they end.
 
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type AwsBackend, startAws } from '../support/backends.ts';
-import { command, optionsOf } from '../support/command.ts';
+import { command, installed, optionsOf } from '../support/command.ts';
 
 describe("the operator's command", () => {
   let backend: AwsBackend;
@@ -85,5 +87,20 @@ describe("the operator's command", () => {
   it('keeps colours and control codes to terminals', async () => {
     const { stdout, stderr } = await command(['doctor', ...optionsOf(backend.config)]);
     assert.equal((stdout + stderr).includes('\u001b'), false);
+  });
+
+  it('has colours on a terminal, unless NO_COLOR is set', { skip: process.platform === 'win32' && 'no pty module' }, async () => {
+    const program = join(installed, 'lib', 'cli', 'main.js');
+    const args = [process.execPath, program, 'doctor', ...optionsOf(backend.config)];
+    const script = 'import pty, sys; pty.spawn(sys.argv[1:])';
+    const onTerminal = (env: Record<string, string>) =>
+      new Promise<string>((resolve) => {
+        const variables = { ...process.env, TERM: 'xterm', NO_COLOR: '', ...env };
+        execFile('python3', ['-c', script, ...args], { env: variables }, (_, stdout) => resolve(stdout));
+      });
+    assert.ok((await onTerminal({})).includes('\u001b[32mok'));
+    const plain = await onTerminal({ NO_COLOR: '1' });
+    assert.match(plain, /^ok {4}table/m);
+    assert.equal(plain.includes('\u001b'), false);
   });
 });
