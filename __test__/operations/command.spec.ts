@@ -84,6 +84,32 @@ describe("the operator's command", () => {
     assert.ok(seen(await command(['doctor', '--json'], { env })).includes(expected));
   });
 
+  it('has no option that the constructor does not know', async () => {
+    const { stdout } = await command(['doctor', '--help']);
+    const shared = stdout.slice(stdout.indexOf('Options of the store'));
+    const options = [...shared.matchAll(/^ {2}--([a-z-]+)( [A-Z])?/gm)];
+    assert.ok(options.length > 10);
+    /** Values of those that do not take any text. */
+    const values: Record<string, string> = {
+      'table-name': 'sessions',
+      'kms-key-arn': 'arn:aws:kms:us-east-1:111122223333:key/a',
+      region: 'eu-west-1',
+      'role-arn': 'arn:aws:iam::111122223333:role/gateway',
+      endpoint: 'http://127.0.0.1:1',
+      'dynamodb-endpoint': 'http://127.0.0.1:1',
+      'kms-endpoint': 'http://127.0.0.1:1',
+      'record-version': '2',
+      'accept-versions': '1,2',
+      'encryption-context': 'team=web',
+      'hash-session-ids-secret': 'THE_SECRET',
+      'ttl-seconds': '3600',
+      local: '/nowhere/at/all',
+    };
+    const args = options.flatMap(([, name, value]) => (value ? [`--${name}`, values[name!] ?? 'text'] : [`--${name}`]));
+    const { status, stderr } = await command(['doctor', ...args], { env: { THE_SECRET: 'a secret of sixteen bytes' } });
+    assert.equal(status, 0, stderr);
+  });
+
   it('keeps colours and control codes to terminals', async () => {
     const { stdout, stderr } = await command(['doctor', ...optionsOf(backend.config)]);
     assert.equal((stdout + stderr).includes('\u001b'), false);

@@ -249,6 +249,14 @@ describe('create-table', () => {
     await rm(folder, { recursive: true });
   });
 
+  it('makes no table that nobody named', async () => {
+    await aws.reset();
+    const { status, stdout, stderr } = await command(['create-table', '--dynamodb-endpoint', aws.dynamodb]);
+    assert.deepEqual([status, stdout], [2, '']);
+    assert.match(stderr, /name the table: --table-name NAME, or SESSIONS_TABLE/);
+    assert.deepEqual(await changes(), []);
+  });
+
   it('refuses tags without a value', async () => {
     const { status, stderr } = await create(newName(), '--tag', 'gateway');
     assert.equal(status, 2);

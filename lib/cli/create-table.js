@@ -119,8 +119,9 @@ async function untilActive(operator, name, stopped) {
  * @param {Report} report what was done, also if this fails.
  */
 async function createTable(operator, { wanted, tags, update, dryRun, say, stopped }, report) {
-  const { tableName, local, region } = await operator.ask('place');
+  const { tableName, tableIsDefault, local, region } = await operator.ask('place');
   report.table = tableName;
+  if (tableIsDefault) throw new UsageError('name the table: --table-name NAME, or SESSIONS_TABLE in the environment');
   if (local !== null) return say(`nothing to do: local mode makes its table by itself, in ${local}`);
   const verb = dryRun ? 'would be ' : '';
   let table = await patiently(() => operator.ask('table'));
