@@ -57,10 +57,9 @@ impl Operator {
     }
 
     async fn try_table(&self, operation: &str) -> Result<()> {
-        let key = format!(
-            "connect-dynamodb-kms:doctor:{}",
-            BASE64.encode_to_string(random(16))
-        );
+        // A policy may allow the store's own keys alone (`dynamodb:LeadingKeys`).
+        let unused = BASE64.encode_to_string(random(16));
+        let key = format!("{}doctor:{unused}", self.prefix);
         match operation {
             "GetItem" => self.table.get(&key).await.map(drop),
             "PutItem" => {
