@@ -285,9 +285,10 @@ export interface Timeouts {
   attemptMillis?: number | undefined;
   /**
    * For a whole call of the store: all its requests, their retries, and whatever it waits for, such
-   * as credentials or a data key that another call is unwrapping. For `all`, `ids`, `length` and
-   * `clear`, it limits each of their requests instead. For `update`, it limits each read and each
-   * write, and for `withLock` each request about the lease. Default 5,000.
+   * as credentials or a data key that another call is unwrapping. For `all`, `ids`, `length`,
+   * `clear`, `sessionsOf` and `destroyAllOf`, it limits each of their requests instead. For
+   * `update`, it limits each read and each write, and for `withLock` each request about the lease.
+   * Default 5,000.
    */
   callMillis?: number | undefined;
 }
@@ -482,7 +483,8 @@ export interface UsersOptions {
   secret: string;
   /**
    * How many sessions a user can have, from 1 to 2,000. A login beyond that ends the session that
-   * logged in first. Default 1,000.
+   * logged in first. Sessions that have ended by themselves make room before that; of more than 64
+   * sessions, a login looks for such ones among 64. Default 1,000.
    */
   maxSessions?: number | undefined;
 }
@@ -978,8 +980,9 @@ export class DynamoDBSessionStore<T extends SessionData = SessionData> extends E
 
   /**
    * Refuses further calls (`ERR_CLOSED`), waits for those in flight, and wipes the cached data
-   * keys. Can be called again. Calls end by their deadline; `all`, `ids`, `length` and `clear`,
-   * which have none as a whole, fail with `ERR_CLOSED` after `callMillis`. `close` does not wait
+   * keys. Can be called again. Calls end by their deadline; `all`, `ids`, `length`, `clear`,
+   * `sessionsOf` and `destroyAllOf`, which have none as a whole, fail with `ERR_CLOSED` after
+   * `callMillis`. `close` does not wait
    * for the tasks of `withLock`: their leases end by themselves.
    */
   close(callback: ((error?: any) => void) | undefined): void;
