@@ -11,18 +11,23 @@ export class ChaosProxy {
   readonly met: Record<string, number> = {};
   #server!: Listening;
 
-  /** `share` of the requests meet a fault. */
+  /** `share` of the requests meet a fault. Now and then so many in a row do that calls fail, and nobody knows what came of them. */
   static async start(target: string, seed: number, share: number): Promise<ChaosProxy> {
     const proxy = new ChaosProxy();
     const random = new Random(seed);
+    let spell = { fault: 'none', left: 0 };
     proxy.#server = await startHttp(async (request, response) => {
       const operation = String(request.headers['x-amz-target']).split('.')[1];
       const body = Buffer.concat(await request.toArray());
       const { host, connection, ...headers } = request.headers as Record<string, string>;
       const isWrite = operation !== 'GetItem' && operation !== 'Scan';
-      const fault = random.chance(share)
-        ? random.weighted({ lost: 4, unsent: 2, throttled: 2, error: 2, late: 2, ...(isWrite ? { conflict: 6 } : {}) })
-        : 'none';
+      if (random.chance(share / 12)) spell = { fault: random.pick(['lost', 'unsent', 'error']), left: 24 };
+      const inSpell = spell.left-- > 0 && random.chance(0.7);
+      const fault = inSpell
+        ? spell.fault
+        : random.chance(share)
+          ? random.weighted({ lost: 4, unsent: 2, throttled: 2, error: 2, late: 2, ...(isWrite ? { conflict: 6 } : {}) })
+          : 'none';
       proxy.met[fault] = (proxy.met[fault] ?? 0) + 1;
       const refuse = (status: number, code: string, more = {}) =>
         response
