@@ -1,19 +1,22 @@
-//! Makes a store or an envelope from a configuration.
+//! Makes a store, an envelope or an operator from a configuration.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::aws::{AwsClients, DynamoDbTable, KmsKey, KmsKeys};
+use crate::aws::{AwsClients, AwsInfrastructure, DynamoDbTable, KmsKey, KmsKeys};
 use crate::config::{
     BackendOptions, EnvelopeConfig, Environment, KEY_VARIABLE, KeySettings, StoreConfig,
 };
 use crate::envelope::Envelope;
 use crate::error::{Result, Unset};
-use crate::keys::DataKeys;
 use crate::keys::cache::{Clock, KeyCache};
-use crate::local::{LocalFolder, LocalKeys, LocalTable};
+use crate::keys::{DataKeys, EncryptionContext};
+use crate::local::{LocalFolder, LocalInfrastructure, LocalKeys, LocalTable};
+use crate::operator::Operator;
+use crate::operator::infrastructure::Infrastructure;
+use crate::record::Version;
 use crate::record::partition_key::PartitionKeys;
 use crate::store::session_table::SessionTable;
-use crate::store::{RecordPolicy, SessionStore};
+use crate::store::{RecordPolicy, SessionStore, context_of_records};
 
 /// The clients that [`default_keys`] used last.
 static KEPT: Mutex<Option<Arc<AwsClients>>> = Mutex::new(None);
@@ -23,38 +26,126 @@ static KEPT: Mutex<Option<Arc<AwsClients>>> = Mutex::new(None);
 /// # Errors
 /// `ERR_CONFIG` if the folder of local mode has an unusable name.
 pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
-    let load_limit = config.call_timeout();
-    let (table, keys): (Arc<dyn SessionTable>, Arc<dyn DataKeys>) = match config.backend {
-        BackendOptions::Aws { table, keys } => (
-            Arc::new(
-                DynamoDbTable::new(AwsClients::for_store(&table), config.table_name.clone())
-                    .unless_set(config.table_unset),
-            ),
-            Arc::new(kms_keys(keys)?),
-        ),
-        BackendOptions::Local { path } => {
-            let folder = LocalFolder::new(&path)?;
-            (
-                Arc::new(LocalTable::new(folder.clone(), &config.table_name)),
-                Arc::new(LocalKeys::new(folder)),
-            )
-        }
+    let parts = Parts::of(&config)?;
+    Ok(parts.store(config))
+}
+
+/// What the operator's command works on, for the store that `config` describes. Connects to nothing
+/// and opens nothing.
+///
+/// # Errors
+/// As [`session_store`].
+pub fn operator(config: StoreConfig) -> Result<Operator> {
+    let parts = Parts::of(&config)?;
+    let infrastructure = parts.infrastructure(&config);
+    let of_version_2 = context_of_records(&config.table_name, config.encryption_context.clone());
+    let other_context = EncryptionContext::new(of_version_2);
+    let context = match config.record_version {
+        Version::V1 => EncryptionContext::default(),
+        Version::V2 => other_context.clone(),
     };
-    Ok(SessionStore::new(
-        table,
-        KeyCache::with(keys, config.key_cache, load_limit, Clock::of_process()),
-        PartitionKeys::new(config.prefix, config.hash_session_ids),
-        RecordPolicy::new(
-            config.record_version,
-            config.accept_versions,
-            config.table_name,
-            config.encryption_context,
+    Ok(Operator {
+        prefix: config.prefix.clone(),
+        context,
+        other_context,
+        table: parts.table.clone(),
+        keys: parts.keys.clone(),
+        store: parts.store(config),
+        infrastructure,
+        progress: Arc::default(),
+    })
+}
+
+/// What a store is made of.
+struct Parts {
+    table: Arc<dyn SessionTable>,
+    keys: Arc<dyn DataKeys>,
+    place: Place,
+}
+
+/// Where the table and the keys are.
+enum Place {
+    Aws {
+        clients: Arc<AwsClients>,
+        keys: Vec<KmsKey>,
+    },
+    Local {
+        folder: Arc<LocalFolder>,
+        path: String,
+    },
+}
+
+impl Parts {
+    fn of(config: &StoreConfig) -> Result<Parts> {
+        match &config.backend {
+            BackendOptions::Aws { table, keys } => {
+                let clients = AwsClients::for_store(table);
+                let keys = kms_keys(keys);
+                Ok(Parts {
+                    table: Arc::new(
+                        DynamoDbTable::new(clients.clone(), config.table_name.clone())
+                            .unless_set(config.table_unset),
+                    ),
+                    keys: Arc::new(KmsKeys::new(keys.clone())?),
+                    place: Place::Aws { clients, keys },
+                })
+            }
+            BackendOptions::Local { path } => {
+                let folder = LocalFolder::new(path)?;
+                Ok(Parts {
+                    table: Arc::new(LocalTable::new(folder.clone(), &config.table_name)),
+                    keys: Arc::new(LocalKeys::new(folder.clone())),
+                    place: Place::Local {
+                        folder,
+                        path: path.clone(),
+                    },
+                })
+            }
+        }
+    }
+
+    fn store(self, config: StoreConfig) -> SessionStore {
+        let load_limit = config.call_timeout();
+        SessionStore::new(
+            self.table,
+            KeyCache::with(self.keys, config.key_cache, load_limit, Clock::of_process()),
+            PartitionKeys::new(config.prefix, config.hash_session_ids),
+            RecordPolicy::new(
+                config.record_version,
+                config.accept_versions,
+                config.table_name,
+                config.encryption_context,
+            )
+            .of_kind(config.kind)
+            .reading_unversioned(config.accept_unversioned),
+            config.saving,
         )
-        .of_kind(config.kind)
-        .reading_unversioned(config.accept_unversioned),
-        config.saving,
-    )
-    .with_users(config.users))
+        .with_users(config.users)
+    }
+
+    fn infrastructure(&self, config: &StoreConfig) -> Arc<dyn Infrastructure> {
+        let table_name = config.table_name.clone();
+        let accepted = config.accept_versions.iter();
+        let versions = (
+            config.record_version.number(),
+            accepted.map(|version| version.number()).collect(),
+        );
+        match &self.place {
+            Place::Aws { clients, keys } => Arc::new(AwsInfrastructure {
+                clients: clients.clone(),
+                table_name,
+                table_unset: config.table_unset,
+                keys: keys.clone(),
+                versions,
+            }),
+            Place::Local { folder, path } => Arc::new(LocalInfrastructure::new(
+                folder,
+                path.clone(),
+                table_name,
+                versions,
+            )),
+        }
+    }
 }
 
 /// The envelope that `config` describes. Connects to nothing and opens nothing.
@@ -64,20 +155,20 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
 pub fn envelope(config: EnvelopeConfig) -> Result<Envelope> {
     let load_limit = config.call_timeout();
     let keys: Arc<dyn DataKeys> = match config.backend {
-        BackendOptions::Aws { keys, .. } => Arc::new(kms_keys(keys)?),
+        BackendOptions::Aws { keys, .. } => Arc::new(KmsKeys::new(kms_keys(&keys))?),
         BackendOptions::Local { path } => Arc::new(LocalKeys::new(LocalFolder::new(&path)?)),
     };
     let keys = KeyCache::with(keys, config.key_cache, load_limit, Clock::of_process());
     Ok(Envelope::new(keys, config.encryption_context))
 }
 
-fn kms_keys(keys: Vec<KeySettings>) -> Result<KmsKeys> {
-    let keys = keys.into_iter().map(|key| KmsKey {
+fn kms_keys(keys: &[KeySettings]) -> Vec<KmsKey> {
+    let keys = keys.iter().map(|key| KmsKey {
         clients: AwsClients::for_store(&key.client),
-        arn: key.arn,
+        arn: key.arn.clone(),
         unset: key.unset,
     });
-    KmsKeys::new(keys.collect())
+    keys.collect()
 }
 
 /// The data keys of the environment, for use without a store: those of its KMS key, or of its folder of local mode.

@@ -23,6 +23,7 @@ use crate::error::{Error, Result, Service, Unset};
 use crate::keys::{DataKeys, EncryptionContext};
 
 /// One KMS key or alias.
+#[derive(Clone)]
 pub struct KmsKey {
     /// The clients of its region.
     pub clients: Arc<AwsClients>,
@@ -146,7 +147,7 @@ impl DataKeys for KmsKeys {
 }
 
 impl KmsKey {
-    fn call(&self, action: &'static str) -> Call<'_> {
+    pub(super) fn call(&self, action: &'static str) -> Call<'_> {
         Call::to(Service::Kms, action, &self.arn, &self.clients).unless_set(self.unset)
     }
 

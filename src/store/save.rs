@@ -211,7 +211,14 @@ impl SessionStore {
             return self.remove(&key, over, now, since, on_conflict).await;
         }
         let mut record = self
-            .seal(key, self.ids.payload(&sid, json), now, end.ttl, since)
+            .seal(
+                key,
+                self.ids.payload(&sid, json),
+                now,
+                end.ttl,
+                Listing::Unsaid, // whoever writes it decides
+                since,
+            )
             .await?;
         let write = async |record: &mut EncryptedSessionRecord, condition, before| {
             let sent = |record: &_| attempt.set(Some(mark_of(record, content)));

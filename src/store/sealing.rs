@@ -45,6 +45,7 @@ impl SessionStore {
         payload: Plaintext,
         now: EpochMillis,
         end: EpochSeconds,
+        listing: Listing,
         since: &Since,
     ) -> Result<EncryptedSessionRecord> {
         let policy = &self.policy;
@@ -86,7 +87,7 @@ impl SessionStore {
             ttl: end,
             bound,
             unversioned: false,
-            listing: Listing::Unsaid,
+            listing,
         })
     }
 

@@ -160,8 +160,7 @@ impl SessionStore {
         }
         let json = Plaintext::new(session.json.as_bytes().to_vec());
         let payload = self.ids.payload(&session.id, json);
-        let sealed = self.seal(key, payload, now, end, since).await?;
-        let after = EncryptedSessionRecord { listing, ..sealed };
+        let after = self.seal(key, payload, now, end, listing, since).await?;
         Ok(match self.write(&after, unchanged).await? {
             Outcome::Written => Some(Extension::Resealed {
                 before,
