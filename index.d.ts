@@ -286,8 +286,9 @@ export interface Timeouts {
   /**
    * For a whole call of the store: all its requests, their retries, and whatever it waits for, such
    * as credentials or a data key that another call is unwrapping. For `all`, `ids`, `length`,
-   * `clear`, `sessionsOf` and `destroyAllOf`, it limits each of their requests instead. For `update`, it limits each read and each
-   * write, and for `withLock` each request about the lease. Default 5,000.
+   * `clear`, `sessionsOf` and `destroyAllOf`, it limits each of their requests instead. For
+   * `update`, it limits each read and each write, and for `withLock` each request about the lease.
+   * Default 5,000.
    */
   callMillis?: number | undefined;
 }
@@ -494,7 +495,8 @@ export interface UsersOptions<T extends SessionData = any> {
   secret: string;
   /**
    * How many sessions a user can have, from 1 to 2,000. A login beyond that ends the session that
-   * logged in first. Default 1,000.
+   * logged in first. Sessions that have ended by themselves make room before that; of more than 64
+   * sessions, a login looks for such ones among 64. Default 1,000.
    */
   maxSessions?: number | undefined;
 }

@@ -1,6 +1,13 @@
 // The table as another program sees it: items read, written and changed behind the store's back, with AWS's own client.
 
-import { type AttributeValue, DynamoDBClient, GetItemCommand, PutItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb';
+import {
+  type AttributeValue,
+  DeleteItemCommand,
+  DynamoDBClient,
+  GetItemCommand,
+  PutItemCommand,
+  ScanCommand,
+} from '@aws-sdk/client-dynamodb';
 import type { AwsLocal } from './aws-local.ts';
 
 export type TableItem = Record<string, AttributeValue>;
@@ -32,6 +39,10 @@ export class TableItems {
   async change(sessionId: string, changes: Record<string, AttributeValue | undefined>): Promise<void> {
     const item = { ...(await this.get(sessionId)), ...changes };
     await this.put(Object.fromEntries(Object.entries(item).filter(([, value]) => value !== undefined)) as TableItem);
+  }
+
+  async remove(sessionId: string): Promise<void> {
+    await this.#client.send(new DeleteItemCommand({ TableName: this.#table, Key: { sessionId: { S: sessionId } } }));
   }
 
   /** Every item, by its key. For tables of less than 1 MB. */
