@@ -52,6 +52,7 @@ const TEXTS = [
   'docs/scaling.md',
   'docs/testing.md',
   'docs/tokens.md',
+  'docs/users.md',
   'index.d.ts',
   'index.js',
   'lib/abortable.js',
