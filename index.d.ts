@@ -823,6 +823,16 @@ export class DynamoDBSessionStore<T extends SessionData = SessionData> extends E
   all(): Promise<Array<T & { id: string }>>;
 
   /**
+   * Iterates over every live session of this store, page by page: `for await (const session of
+   * store.sessions())`. Each has the property `id`. It reads the next page (1 MB of the table) when
+   * those of the page before were taken, so memory stays bounded, and stops reading if the loop is
+   * left. A session that is saved or ends meanwhile may be there or not.
+   *
+   * The iterator fails as `all` does, and with `ERR_CLOSED` once the store is closed.
+   */
+  sessions(): AsyncGenerator<T & { id: string }, void, undefined>;
+
+  /**
    * Returns the ids of every live session of this store. Reads the keys of the whole table, without
    * KMS. With `hashSessionIds`, it opens every session instead, and fails as `all` does.
    */

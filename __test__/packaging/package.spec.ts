@@ -140,6 +140,7 @@ const TEXTS = [
   'lib/session-json.js',
   'lib/session-state.js',
   'lib/store.js',
+  'lib/turns.js',
   'lib/until-written.js',
   'lib/update-item.js',
   'lib/unsaved-refreshes.js',

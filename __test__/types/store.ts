@@ -169,7 +169,12 @@ export async function promises(): Promise<void> {
   const all = await store.all();
   same<typeof all, Array<SessionData & { id: string }>>(true);
   const first: string | undefined = all[0]?.id;
+  for await (const session of store.sessions()) same<typeof session, SessionData & { id: string }>(true);
   const ids = await store.ids();
+  const own = await store.sessionsOf(7);
+  same<typeof own, Array<SessionData & { id: string }>>(true);
+  const ended = await store.destroyAllOf('ada', { except: 'id' });
+  same<typeof ended, number>(true);
   same<typeof ids, string[]>(true);
   const length = await store.length();
   same<typeof length, number>(true);
