@@ -205,7 +205,17 @@ describe('capacity units', () => {
     assert.throws(() => replay([other], 'sessionId'), TypeError);
   });
 
-  it('and an implementation of DynamoDB charges it so', async (t) => {
+  it('every item of a batch of reads is charged on its own', () => {
+    const ask = (action: string, body: object) => ({ action, accessKeyId: '', region: '', body });
+    const put = (id: string, size: number) =>
+      ask('dynamodb:PutItem', { Item: { sessionId: { S: id }, data: { B: Buffer.alloc(size).toString('base64') } } });
+    const Keys = ['a', 'b', 'c'].map((S) => ({ sessionId: { S } }));
+    const read = ask('dynamodb:BatchGetItem', { RequestItems: { sessions: { Keys, ConsistentRead: true } } });
+    const { consumed } = replay([put('a', 5000), put('b', 10), read], 'sessionId');
+    assert.deepEqual([consumed.GetItem, consumed.readUnits], [3, 2 + 1 + 1]);
+  });
+
+  it('an implementation of DynamoDB charges a transaction so', async (t) => {
     const backend = await startAws();
     t.after(() => backend.stop());
     const client = clientOf(backend.aws);

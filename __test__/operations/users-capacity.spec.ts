@@ -13,7 +13,7 @@ import { own, ownStore } from '../support/measured-day.ts';
 const COSTS = process.env.COSTS ?? new URL('../../docs/costs.md', import.meta.url);
 const HEADER = [
   '',
-  'GetItem',
+  'items read',
   'PutItem',
   'UpdateItem',
   'DeleteItem',

@@ -52,7 +52,7 @@ export function writeUnits(before: number, after: number): number {
   return Math.max(1, Math.ceil(Math.max(before, after) / 1024));
 }
 
-/** How often each operation was called, and what all of it consumed. */
+/** How often each operation was called, and what all of it consumed. A BatchGetItem counts as a GetItem for each of its items. */
 export interface Consumed {
   GetItem: number;
   PutItem: number;
@@ -91,6 +91,14 @@ export function replay(requests: Recorded[], hashKey: string): { consumed: Consu
     const [service, operation] = action.split(':');
     if (service === 'kms') {
       consumed.kms++;
+      continue;
+    }
+    if (operation === 'BatchGetItem') {
+      // The size of each item is rounded up on its own (Amazon DynamoDB API Reference, BatchGetItem).
+      for (const { Keys, ...more } of Object.values<any>(body.RequestItems)) {
+        for (const Key of Keys) apply('GetItem', { ...more, Key });
+        consumed.GetItem += Keys.length;
+      }
       continue;
     }
     consumed[operation as 'GetItem']++;
