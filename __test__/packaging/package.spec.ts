@@ -52,6 +52,7 @@ const TEXTS = [
   'docs/scaling.md',
   'docs/testing.md',
   'docs/tokens.md',
+  'docs/users.md',
   'index.d.ts',
   'index.js',
   'lib/abortable.js',
@@ -156,7 +157,7 @@ const INFRASTRUCTURE = [
   'infrastructure/terraform/variables.tf',
 ];
 /** What npm keeps of a tarball: with this, and the docs, the package stays small beside its binaries. */
-const LARGEST_TARBALL = 200_000;
+const LARGEST_TARBALL = 210_000;
 
 describe('the package', () => {
   let folder: string;
