@@ -60,7 +60,7 @@ function kindOf(value) {
       : 'a string with lone surrogates';
   if (typeof value === 'number') return 'a number that is not whole or not exact';
   if (typeof (/** @type {any} */ (value)?.then) === 'function') return 'a promise';
-  if (value === null || value === undefined) return String(value);
+  if (value === null || value === undefined) return `${value} (is somebody signed in?)`;
   if (typeof value === 'object') return 'an object';
   return `a value of the type ${typeof value}`;
 }

@@ -126,6 +126,8 @@ for (const { name, start } of backends) {
             await failing(store.sessionsOf(id), 'ERR_CONFIG');
             await failing(store.destroyAllOf(id), 'ERR_CONFIG');
           }
+          const failed: any = await failing(store.sessionsOf(undefined as any), 'ERR_CONFIG');
+          assert.match(failed.detail, /not undefined \(is somebody signed in\?\)/);
           for (const options of [{ except: 7 }, { except: '' }, { but: 'a' }, 'a'] as any[])
             await failing((store.destroyAllOf as any)('ada', options), 'ERR_CONFIG');
         });
