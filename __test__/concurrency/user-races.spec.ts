@@ -135,6 +135,31 @@ describe('sessions of a user', () => {
     assert.equal(await store().destroyAllOf(user), 1);
   });
 
+  it('that are saved over changes of others, while they change hands, are on the list of the user that they get', async () => {
+    const own = stoppable();
+    await logIn(own, 'a');
+    const session: any = await own.get(id('a'));
+    await store().update(id('a'), (session: any) => Object.assign(session, { note: 'of somebody else' }));
+    const refused = proxy.hold('PutItem', 'answer');
+    const saved = own.set(id('a'), Object.assign(session, { note: 'mine' }));
+    await refused.reached;
+    // It knows by now that it overwrites a session of the same user.
+    const writes = ['PutItem', 'TransactWriteItems'].map((operation) => proxy.hold(operation, 'request'));
+    refused.pass();
+    await Promise.race(writes.map(({ reached }) => reached));
+    const other = store();
+    const switching: any = await other.get(id('a'));
+    switching.user = `other-${user}`;
+    await other.set(id('a'), switching);
+    for (const { pass } of writes) pass();
+    await saved;
+    assert.equal(((await store().get(id('a'))) as any).note, 'mine');
+    checkLists(await items.all());
+    assert.deepEqual(await names(), ['a']);
+    assert.equal(await store().destroyAllOf(`other-${user}`), 0);
+    assert.equal(await store().destroyAllOf(user), 1);
+  });
+
   it('that changed hands while destroyAllOf was on its way are not ended', async () => {
     const own = stoppable();
     await logIn(own, 'a');
