@@ -12,10 +12,12 @@ import { Stops } from '../support/stops.ts';
 import { TableItems } from '../support/table-items.ts';
 import { checkLists, entriesOf, listKey, USERS } from '../support/user-lists.ts';
 
+/** A request that never comes would hold the tests up. */
+const LIMIT = { timeout: 60_000 };
 const HOUR = 3_600_000;
 const cookie = (life = HOUR) => ({ path: '/', originalMaxAge: life, expires: new Date(Date.now() + life) });
 
-describe('sessions of a user', () => {
+describe('sessions of a user', LIMIT, () => {
   let backend: AwsBackend;
   let items: TableItems;
   let proxy: StoppingProxy;
