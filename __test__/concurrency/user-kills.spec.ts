@@ -127,7 +127,7 @@ const scenes: Record<string, Scene> = {
   },
 };
 
-describe('a process that is killed', () => {
+describe('a process that is killed', { timeout: 180_000 }, () => {
   let backend: AwsBackend;
   let items: TableItems;
   let number = 0;

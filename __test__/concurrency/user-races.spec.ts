@@ -12,10 +12,12 @@ import { Stops } from '../support/stops.ts';
 import { TableItems } from '../support/table-items.ts';
 import { checkLists, entriesOf, listKey, USERS } from '../support/user-lists.ts';
 
+/** A request that never comes would hold the tests up. */
+const LIMIT = { timeout: 60_000 };
 const HOUR = 3_600_000;
 const cookie = (life = HOUR) => ({ path: '/', originalMaxAge: life, expires: new Date(Date.now() + life) });
 
-describe('sessions of a user', () => {
+describe('sessions of a user', LIMIT, () => {
   let backend: AwsBackend;
   let items: TableItems;
   let proxy: StoppingProxy;
@@ -132,6 +134,31 @@ describe('sessions of a user', () => {
     assert.equal(await ending, 1);
     assert.deepEqual(await names(), ['a']);
     checkLists(await items.all());
+    assert.equal(await store().destroyAllOf(user), 1);
+  });
+
+  it('that are saved over changes of others, while they change hands, are on the list of the user that they get', async () => {
+    const own = stoppable();
+    await logIn(own, 'a');
+    const session: any = await own.get(id('a'));
+    await store().update(id('a'), (session: any) => Object.assign(session, { note: 'of somebody else' }));
+    const refused = proxy.hold('PutItem', 'answer');
+    const saved = own.set(id('a'), Object.assign(session, { note: 'mine' }));
+    await refused.reached;
+    // It knows by now that it overwrites a session of the same user.
+    const writes = ['PutItem', 'TransactWriteItems'].map((operation) => proxy.hold(operation, 'request'));
+    refused.pass();
+    await Promise.race(writes.map(({ reached }) => reached));
+    const other = store();
+    const switching: any = await other.get(id('a'));
+    switching.user = `other-${user}`;
+    await other.set(id('a'), switching);
+    for (const { pass } of writes) pass();
+    await saved;
+    assert.equal(((await store().get(id('a'))) as any).note, 'mine');
+    checkLists(await items.all());
+    assert.deepEqual(await names(), ['a']);
+    assert.equal(await store().destroyAllOf(`other-${user}`), 0);
     assert.equal(await store().destroyAllOf(user), 1);
   });
 

@@ -163,6 +163,22 @@ describe('a user with many sessions', { timeout: 120_000 }, () => {
     t.diagnostic(`${last - before} logins ${took(began)}`);
   });
 
+  it('has room where one is gone, then where one has ended, before the oldest makes room', async () => {
+    const own = store({ users: { ...USERS, maxSessions: 3 } });
+    const ids = async () => (await own.sessionsOf('few')).map(({ id }) => id);
+    for (const sid of ['a', 'b', 'c']) await own.set(sid, { user: 'few' });
+    await items.remove('c'); // as Time to Live does
+    await own.set('d', { user: 'few' });
+    assert.deepEqual(await ids(), ['d', 'b', 'a']);
+    await items.change('b', { ttl: { N: String(Math.floor(Date.now() / 1000) - 1) } });
+    await own.set('e', { user: 'few' });
+    assert.deepEqual(await ids(), ['e', 'd', 'a']);
+    await own.set('f', { user: 'few' });
+    assert.deepEqual(await ids(), ['f', 'e', 'd']);
+    assert.equal(await items.get('a'), undefined);
+    assert.equal(await own.destroyAllOf('few'), 3);
+  });
+
   it('loses none to a login that fails', async () => {
     const own = store({ users: { ...USERS, maxSessions: 1 } });
     await own.set('oldest', { user: 'poor' });
