@@ -220,6 +220,13 @@ export interface EncryptedSessionRecord {
   salt?: string;
   /** Version 2: the 32 bytes that commit the record to its data key. */
   commit?: string;
+  /**
+   * With the option `users`: the HMAC-SHA256 of the user's id in base64url, or `-` if the session
+   * has no user.
+   */
+  user?: string;
+  /** With the option `users`: the number of the session's entry on the user's list. */
+  userEntry?: number;
 }
 
 /** The result of {@link encryptSessionData}, all base64. */

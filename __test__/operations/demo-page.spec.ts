@@ -12,7 +12,20 @@ import { fileURLToPath } from 'node:url';
 
 const example = fileURLToPath(new URL('../../examples/fastify-gateway', import.meta.url));
 /** What the page watches, beside the process. */
-const RECORD = ['sessionId', 'encryptedData', 'encryptedKey', 'iv', 'authTag', 'ttl', 'notAfter', 'salt', 'commit', 'version'];
+const RECORD = [
+  'sessionId',
+  'encryptedData',
+  'encryptedKey',
+  'iv',
+  'authTag',
+  'ttl',
+  'notAfter',
+  'salt',
+  'commit',
+  'version',
+  'user',
+  'userEntry',
+];
 
 /** A page: the digests of what it watches, and what its cards say. */
 interface Look {
@@ -170,7 +183,7 @@ describe("the demo's page", () => {
   it('says of another connection what it does, and no token is in the file of the table', { timeout: 60_000 }, async () => {
     const first = await look();
     assert.deepEqual(first.cards['Connect another service'], {
-      changes: 'everything but the version',
+      changes: 'everything but version and user',
       stays: 'what you had connected',
     });
     let second: Look;
@@ -178,7 +191,7 @@ describe("the demo's page", () => {
       await login('slack');
       second = await look();
     } while (second.digests.ttl === first.digests.ttl); // within one second
-    const stay = ['process', 'version'];
+    const stay = ['process', 'version', 'user'];
     assert.deepEqual(
       changed(first, second),
       Object.keys(first.digests).filter((name) => !stay.includes(name)),

@@ -132,6 +132,17 @@ for (const { name, start } of backends) {
             await failing((store.destroyAllOf as any)('ada', options), 'ERR_CONFIG');
         });
 
+        it('shows in the record under which user a session is listed', async () => {
+          await store.set('a', of('ada'));
+          await store.set('b', of(undefined));
+          await another({ users: undefined }).set('c', of('ada'));
+          const [a, b, c] = await Promise.all(['a', 'b', 'c'].map((sid) => store.record(sid)));
+          assert.match(a!.user!, /^[\w-]{43}$/);
+          assert(Number.isSafeInteger(a!.userEntry));
+          assert.deepEqual([b!.user, b!.userEntry], ['-', undefined]);
+          assert.deepEqual([c!.user, c!.userEntry], [undefined, undefined]);
+        });
+
         it('calls back', async () => {
           await store.set('a', of('ada'));
           const [, [session]] = await byCallback((callback) => store.sessionsOf('ada', callback));

@@ -213,6 +213,8 @@ pub struct StoredRecord {
     pub not_after: Option<i64>,
     pub salt: Option<String>,
     pub commit: Option<String>,
+    pub user: Option<String>,
+    pub user_entry: Option<f64>,
 }
 
 impl From<EncryptedSessionRecord> for StoredRecord {
@@ -233,6 +235,9 @@ impl From<EncryptedSessionRecord> for StoredRecord {
             not_after: record.bound.map(|bound| bound.not_after.0),
             salt: record.bound.map(|bound| base64(&bound.salt)),
             commit: record.bound.map(|bound| base64(&bound.commitment)),
+            user: record.listing.user_text(),
+            #[allow(clippy::cast_precision_loss)] // epoch milliseconds, and some more
+            user_entry: record.listing.entry().map(|entry| entry.number as f64),
         }
     }
 }

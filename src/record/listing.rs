@@ -76,15 +76,22 @@ impl Listing {
 
     /// Says it in an item.
     pub fn label(self, item: &mut Item) {
-        let user = match self {
-            Listing::Unsaid => return,
-            Listing::Nobody => NOBODY.to_owned(),
-            Listing::Under(Entry { user, number }) => {
-                item.insert(USER_ENTRY.into(), Attribute::N(number.to_string()));
-                text_of(&user)
-            }
-        };
-        item.insert(USER.into(), Attribute::S(user));
+        if let Some(user) = self.user_text() {
+            item.insert(USER.into(), Attribute::S(user));
+        }
+        if let Listing::Under(Entry { number, .. }) = self {
+            item.insert(USER_ENTRY.into(), Attribute::N(number.to_string()));
+        }
+    }
+
+    /// The value of [`USER`], if the item has it.
+    #[must_use]
+    pub fn user_text(self) -> Option<String> {
+        match self {
+            Listing::Unsaid => None,
+            Listing::Nobody => Some(NOBODY.to_owned()),
+            Listing::Under(Entry { user, .. }) => Some(text_of(&user)),
+        }
     }
 
     /// How many bytes the attributes take at most.

@@ -209,6 +209,8 @@ function tablePanel({ record, place }: SignedIn): Html {
     ['salt', '16 random bytes, as old as the data key. The encryption key is derived from both.'],
     ['commit', 'Commits the record to its data key, and stays as long as that key.'],
     ['version', "The record's format: bound to its table and session, so that it cannot be opened elsewhere."],
+    ['user', 'The HMAC of your e-mail address under a secret. It leads to the list of your sessions.'],
+    ['userEntry', "The number of this session's entry on that list, new with every login."],
   ];
   const total = Object.entries(record).reduce((sum, [name, value]) => sum + Buffer.byteLength(name) + storedSize(name, value), 0);
   return html`<article class="station table">
@@ -265,7 +267,7 @@ function tryThis({ process, devices }: SignedIn, next: ServiceId | undefined): H
     <li class="card">
       <h3>${next ? 'Connect another service' : 'Connect a service again'}</h3>
       <p>Every login gives the session a new id, against session fixation: another cookie, another record, another data key.</p>
-      ${effect('everything but the version', 'what you had connected')}
+      ${effect('everything but version and user', 'what you had connected')}
       <div class="foot"><a class="button" href="/login${next && `?service=${next}`}">${next ? `Connect ${services[next].name}` : 'Connect again'}</a></div>
     </li>
     <li class="card">
