@@ -155,7 +155,7 @@ describe("the demo's page", () => {
     const but = (list: string[]) => list.filter((name) => name !== 'notAfter').sort();
     assert.deepEqual(but(changed(first, second)), but(names(changes)));
     assert.deepEqual(
-      but([...names(changes), ...names(stays), 'process', 'sessionId', 'version']),
+      but([...names(changes), ...names(stays), 'process', 'sessionId', 'version', 'user', 'userEntry']),
       but(Object.keys(first.digests)),
     );
   });
