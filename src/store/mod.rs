@@ -2,16 +2,19 @@
 //! [`DataKeys`](crate::keys::DataKeys).
 
 mod expiry;
+mod inspection;
 mod lease;
 mod outlook;
 mod policy;
 mod removal;
+mod reseal;
 mod save;
 mod scanning;
 mod sealing;
 pub mod session_table;
 mod take;
 mod touch;
+pub mod walk;
 
 use std::sync::Arc;
 
@@ -27,9 +30,11 @@ use crate::record::{
 use crate::time::{EpochMillis, EpochSeconds};
 
 pub use self::expiry::{End, Lifetime, MAX_TTL_SECONDS, TouchAfter};
+pub use self::inspection::{Belongs, Inspected, Verified};
 pub use self::lease::Lease;
 pub use self::outlook::{Comparison, Outlook};
 pub use self::policy::{RecordPolicy, context_of_records};
+pub use self::reseal::Resealed;
 pub use self::save::{Attempt, Known, OnConflict, Save, Saved, Saving};
 
 /// A session as it was saved.

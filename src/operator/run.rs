@@ -1,0 +1,131 @@
+//! One run of a command: how far it is, whether it was told to stop, and how it goes on after
+//! failures that pass.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::error::{Error, Kind, Result};
+
+/// Why a command ended before its work was done. What it has done so far stays done.
+#[derive(Debug)]
+pub enum Halt {
+    /// It was told to stop.
+    Stopped,
+    /// A call failed, and others would fail as well.
+    Failed(Error),
+}
+
+/// The result of work that can be told to stop.
+pub type Ran<T> = std::result::Result<T, Halt>;
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Halt {
+        Halt::Failed(error)
+    }
+}
+
+/// The first wait before a failed call is repeated. Each wait is twice the one before.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// How often a call is repeated that fails because a service is unavailable: about two minutes. A
+/// call that is throttled is repeated for as long as it takes.
+const REPETITIONS: u32 = 16;
+
+/// One run of a command.
+#[derive(Default)]
+pub struct Run {
+    stop: watch::Sender<bool>,
+    /// How far it is.
+    pub progress: Progress,
+}
+
+/// How far a command is.
+#[derive(Default)]
+pub struct Progress {
+    /// About how many items there are; 0 if that is unknown.
+    pub expected: AtomicU64,
+    /// How many items it has looked at.
+    pub looked_at: AtomicU64,
+    /// How many items it has written or removed.
+    pub done: AtomicU64,
+    /// How many calls were repeated because they were throttled.
+    pub throttled: AtomicU64,
+}
+
+impl Run {
+    /// Tells the command to stop. It ends what it has begun, and then says what it has done.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Whether it was told to stop.
+    ///
+    /// # Errors
+    /// [`Halt::Stopped`].
+    pub fn go_on(&self) -> Ran<()> {
+        if *self.stop.borrow() {
+            Err(Halt::Stopped)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Waits for `work`, unless it is told to stop before.
+    ///
+    /// # Errors
+    /// [`Halt::Stopped`].
+    pub async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Ran<T> {
+        let mut told = self.stop.subscribe();
+        let stopped = async move {
+            if told.wait_for(|stop| *stop).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stopped => Err(Halt::Stopped),
+            done = work => Ok(done),
+        }
+    }
+
+    /// Repeats a call while it fails for a reason that passes.
+    ///
+    /// # Errors
+    /// The last error of the call; [`Halt::Stopped`].
+    pub async fn patiently<T, F>(&self, mut call: impl FnMut() -> F) -> Ran<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let mut wait = FIRST_WAIT;
+        let mut unavailable = 0;
+        loop {
+            self.go_on()?;
+            let error = match call().await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            if error.kind() == Some(Kind::Throttled) {
+                self.progress.throttled.fetch_add(1, Ordering::Relaxed);
+            } else {
+                unavailable += 1;
+                if !error.retryable() || unavailable > REPETITIONS {
+                    return Err(Halt::Failed(error));
+                }
+            }
+            // Calls that were throttled at the same moment are repeated at different ones.
+            let jitter = 0.5 + rand::random::<f64>() / 2.0;
+            let pause = tokio::time::sleep(wait.mul_f64(jitter));
+            self.unless_stopped(pause).await?;
+            wait = LONGEST_WAIT.min(wait * 2);
+        }
+    }
+}
+
+impl Progress {
+    /// Counts items.
+    pub fn count(counter: &AtomicU64, by: usize) {
+        counter.fetch_add(by as u64, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,124 @@
+//! Reads a whole table in parallel, as fast as a bound on its read units allows.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use futures_util::{TryStreamExt, stream};
+
+use super::pace::Pace;
+use super::run::{Halt, Progress, Ran, Run};
+use crate::record::Item;
+use crate::store::session_table::SessionTable;
+use crate::store::walk::{Segment, Walk};
+
+/// How a command reads the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// Into how many segments the table is divided. Each of them is read page by page, beside the
+    /// others.
+    pub segments: u32,
+    /// How many read units it uses in a second at most.
+    pub units_per_second: Option<f64>,
+    /// Whether it sees all writes that were acknowledged before a page was read.
+    pub consistent: bool,
+}
+
+/// How many items the first page of each segment has if the read units are bounded. Later pages
+/// follow what the first ones cost.
+const FIRST_PAGE: u32 = 25;
+/// A page of the largest size, 1 MB, costs so many read units if it is read consistently.
+const LARGEST_PAGE: f64 = 256.0;
+
+/// What the items cost so far.
+#[derive(Default)]
+struct Costs {
+    items: f64,
+    units: f64,
+}
+
+/// Calls `work` with every page of the table. Returns the read units that were used.
+///
+/// # Errors
+/// Those of the table and of `work`; [`Halt::Stopped`].
+pub async fn each_page<W>(
+    run: &Run,
+    table: &dyn SessionTable,
+    reading: Reading,
+    work: impl Fn(Vec<Item>) -> W,
+) -> Ran<f64>
+where
+    W: Future<Output = Ran<()>>,
+{
+    if let Ok(Some(count)) = table.item_count().await {
+        run.progress.expected.store(count, Ordering::Relaxed);
+    }
+    let pace = Pace::new(reading.units_per_second);
+    let costs = Mutex::new(Costs::default());
+    let segments = Segment::all(reading.segments);
+    stream::iter(segments.map(Ok))
+        .try_for_each_concurrent(None, |segment| {
+            let (pace, costs, work) = (&pace, &costs, &work);
+            async move {
+                let mut after = None;
+                loop {
+                    let (limit, estimate) = plan(pace, costs, reading.segments);
+                    run.unless_stopped(pace.take(estimate)).await?;
+                    let walk = Walk {
+                        segment,
+                        limit,
+                        consistent: reading.consistent,
+                    };
+                    let page = run.patiently(|| table.walk(&walk, after.clone())).await?;
+                    pace.correct(estimate, page.read_units);
+                    note(costs, page.items.len(), page.read_units);
+                    Progress::count(&run.progress.looked_at, page.items.len());
+                    work(page.items).await?;
+                    after = page.next;
+                    if after.is_none() {
+                        return Ok::<(), Halt>(());
+                    }
+                }
+            }
+        })
+        .await?;
+    let costs = costs.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(costs.units)
+}
+
+/// How many items to ask for, and the read units that they may cost: what the segment may use in a
+/// second.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped
+fn plan(pace: &Pace, costs: &Mutex<Costs>, segments: u32) -> (Option<u32>, f64) {
+    let Some(per_second) = pace.per_second() else {
+        return (None, 0.0);
+    };
+    let costs = costs.lock().unwrap_or_else(PoisonError::into_inner);
+    let share = (per_second / f64::from(segments.max(1))).min(LARGEST_PAGE);
+    if costs.items == 0.0 {
+        return (Some(FIRST_PAGE), share);
+    }
+    let each = (costs.units / costs.items).max(0.001);
+    let limit = (share / each).clamp(1.0, 1_000_000.0);
+    (Some(limit as u32), limit.floor() * each)
+}
+
+#[allow(clippy::cast_precision_loss)] // of a page's items
+fn note(costs: &Mutex<Costs>, items: usize, units: f64) {
+    let mut costs = costs.lock().unwrap_or_else(PoisonError::into_inner);
+    costs.items += items as f64;
+    costs.units += units;
+}
+
+/// Runs `work` for each of the items, `at_once` at a time.
+///
+/// # Errors
+/// Those of `work`.
+pub async fn each_item<W>(items: Vec<Item>, at_once: usize, work: impl Fn(Item) -> W) -> Ran<()>
+where
+    W: Future<Output = Ran<()>>,
+{
+    stream::iter(items.into_iter().map(Ok))
+        .try_for_each_concurrent(at_once, work)
+        .await
+}
