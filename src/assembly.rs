@@ -1,8 +1,8 @@
-//! Makes a store or an envelope from a configuration.
+//! Makes a store, an envelope or an operator from a configuration.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::aws::{AwsClients, DynamoDbTable, KmsKey, KmsKeys};
+use crate::aws::{AwsClients, AwsInfrastructure, DynamoDbTable, KmsKey, KmsKeys};
 use crate::config::{
     BackendOptions, EnvelopeConfig, Environment, KEY_VARIABLE, KeySettings, StoreConfig,
 };
@@ -10,7 +10,9 @@ use crate::envelope::Envelope;
 use crate::error::{Result, Unset};
 use crate::keys::DataKeys;
 use crate::keys::cache::{Clock, KeyCache};
-use crate::local::{LocalFolder, LocalKeys, LocalTable};
+use crate::local::{LocalFolder, LocalInfrastructure, LocalKeys, LocalTable};
+use crate::operator::Operator;
+use crate::operator::infrastructure::Infrastructure;
 use crate::record::partition_key::PartitionKeys;
 use crate::store::session_table::SessionTable;
 use crate::store::{RecordPolicy, SessionStore};
@@ -23,37 +25,103 @@ static KEPT: Mutex<Option<Arc<AwsClients>>> = Mutex::new(None);
 /// # Errors
 /// `ERR_CONFIG` if the folder of local mode has an unusable name.
 pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
-    let load_limit = config.call_timeout();
-    let (table, keys): (Arc<dyn SessionTable>, Arc<dyn DataKeys>) = match config.backend {
-        BackendOptions::Aws { table, keys } => (
-            Arc::new(
-                DynamoDbTable::new(AwsClients::for_store(&table), config.table_name.clone())
-                    .unless_set(config.table_unset),
-            ),
-            Arc::new(kms_keys(keys)?),
-        ),
-        BackendOptions::Local { path } => {
-            let folder = LocalFolder::new(&path)?;
-            (
-                Arc::new(LocalTable::new(folder.clone(), &config.table_name)),
-                Arc::new(LocalKeys::new(folder)),
-            )
+    let parts = Parts::of(&config)?;
+    Ok(parts.store(config))
+}
+
+/// What the operator's command works on, for the store that `config` describes. Connects to nothing
+/// and opens nothing.
+///
+/// # Errors
+/// As [`session_store`].
+pub fn operator(config: StoreConfig) -> Result<Operator> {
+    let parts = Parts::of(&config)?;
+    let infrastructure = parts.infrastructure(&config);
+    Ok(Operator {
+        table: parts.table.clone(),
+        keys: parts.keys.clone(),
+        // A walk through the table uses every data key once.
+        store: parts.store(StoreConfig {
+            key_cache: None,
+            ..config
+        }),
+        infrastructure,
+        progress: Arc::default(),
+    })
+}
+
+/// What a store is made of.
+struct Parts {
+    table: Arc<dyn SessionTable>,
+    keys: Arc<dyn DataKeys>,
+    place: Place,
+}
+
+/// Where the table and the keys are.
+enum Place {
+    Aws {
+        clients: Arc<AwsClients>,
+        keys: Vec<KmsKey>,
+    },
+    Local(Arc<LocalFolder>),
+}
+
+impl Parts {
+    fn of(config: &StoreConfig) -> Result<Parts> {
+        match &config.backend {
+            BackendOptions::Aws { table, keys } => {
+                let clients = AwsClients::for_store(table);
+                let keys = kms_keys(keys);
+                Ok(Parts {
+                    table: Arc::new(
+                        DynamoDbTable::new(clients.clone(), config.table_name.clone())
+                            .unless_set(config.table_unset),
+                    ),
+                    keys: Arc::new(KmsKeys::new(keys.clone())?),
+                    place: Place::Aws { clients, keys },
+                })
+            }
+            BackendOptions::Local { path } => {
+                let folder = LocalFolder::new(path)?;
+                Ok(Parts {
+                    table: Arc::new(LocalTable::new(folder.clone(), &config.table_name)),
+                    keys: Arc::new(LocalKeys::new(folder.clone())),
+                    place: Place::Local(folder),
+                })
+            }
         }
-    };
-    Ok(SessionStore::new(
-        table,
-        KeyCache::with(keys, config.key_cache, load_limit, Clock::of_process()),
-        PartitionKeys::new(config.prefix, config.hash_session_ids),
-        RecordPolicy::new(
-            config.record_version,
-            config.accept_versions,
-            config.table_name,
-            config.encryption_context,
+    }
+
+    fn store(self, config: StoreConfig) -> SessionStore {
+        let load_limit = config.call_timeout();
+        SessionStore::new(
+            self.table,
+            KeyCache::with(self.keys, config.key_cache, load_limit, Clock::of_process()),
+            PartitionKeys::new(config.prefix, config.hash_session_ids),
+            RecordPolicy::new(
+                config.record_version,
+                config.accept_versions,
+                config.table_name,
+                config.encryption_context,
+            )
+            .of_kind(config.kind)
+            .reading_unversioned(config.accept_unversioned),
+            config.saving,
         )
-        .of_kind(config.kind)
-        .reading_unversioned(config.accept_unversioned),
-        config.saving,
-    ))
+    }
+
+    fn infrastructure(&self, config: &StoreConfig) -> Arc<dyn Infrastructure> {
+        let table_name = config.table_name.clone();
+        match &self.place {
+            Place::Aws { clients, keys } => Arc::new(AwsInfrastructure {
+                clients: clients.clone(),
+                table_name,
+                table_unset: config.table_unset,
+                keys: keys.clone(),
+            }),
+            Place::Local(folder) => Arc::new(LocalInfrastructure::new(folder, table_name)),
+        }
+    }
 }
 
 /// The envelope that `config` describes. Connects to nothing and opens nothing.
@@ -63,20 +131,20 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
 pub fn envelope(config: EnvelopeConfig) -> Result<Envelope> {
     let load_limit = config.call_timeout();
     let keys: Arc<dyn DataKeys> = match config.backend {
-        BackendOptions::Aws { keys, .. } => Arc::new(kms_keys(keys)?),
+        BackendOptions::Aws { keys, .. } => Arc::new(KmsKeys::new(kms_keys(&keys))?),
         BackendOptions::Local { path } => Arc::new(LocalKeys::new(LocalFolder::new(&path)?)),
     };
     let keys = KeyCache::with(keys, config.key_cache, load_limit, Clock::of_process());
     Ok(Envelope::new(keys, config.encryption_context))
 }
 
-fn kms_keys(keys: Vec<KeySettings>) -> Result<KmsKeys> {
-    let keys = keys.into_iter().map(|key| KmsKey {
+fn kms_keys(keys: &[KeySettings]) -> Vec<KmsKey> {
+    let keys = keys.iter().map(|key| KmsKey {
         clients: AwsClients::for_store(&key.client),
-        arn: key.arn,
+        arn: key.arn.clone(),
         unset: key.unset,
     });
-    KmsKeys::new(keys.collect())
+    keys.collect()
 }
 
 /// The data keys of the environment, for use without a store: those of its KMS key, or of its folder of local mode.

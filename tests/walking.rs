@@ -130,7 +130,7 @@ async fn a_run_that_is_told_to_stop_ends_at_once_even_while_it_waits() {
         });
         let stop = async {
             tokio::time::sleep(Duration::from_millis(200)).await;
-            run.stop();
+            run.progress.stop();
         };
         let (walked, ()) = tokio::join!(tokio::time::timeout(Duration::from_secs(20), walk), stop);
         assert!(matches!(walked, Ok(Err(Halt::Stopped))), "{}", backend.name);

@@ -199,7 +199,7 @@ app.get('/d', async (request, reply) => guards.kind(reply));`,
     ['a file that is no source', ['check-replies', 'a.txt'], /not JavaScript or TypeScript: a\.txt/],
     ['a folder without sources', ['check-replies', 'empty'], /no JavaScript or TypeScript in empty/],
     ['no command', [], /^Usage: connect-dynamodb-kms <command>/],
-    ['an unknown command', ['check'], /unknown command check\n/],
+    ['an unknown command', ['check'], /unknown command check; did you mean check-replies\?\n/],
     ['a command by a name that objects have', ['toString'], /unknown command toString\n/],
   ] as [string, string[], RegExp][]) {
     it(`ends with 2 for ${name}, and says so`, async () => {

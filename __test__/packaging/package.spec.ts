@@ -57,7 +57,12 @@ const TEXTS = [
   'lib/backoff.js',
   'lib/calls.js',
   'lib/cli/check-replies.js',
+  'lib/cli/command.js',
+  'lib/cli/doctor.js',
+  'lib/cli/help.js',
   'lib/cli/main.js',
+  'lib/cli/nearest.js',
+  'lib/cli/operator.js',
   'lib/cli/parser.js',
   'lib/cli/replies/advice.js',
   'lib/cli/replies/analyse.js',
@@ -71,6 +76,8 @@ const TEXTS = [
   'lib/cli/replies/syntax.js',
   'lib/cli/replies/values.js',
   'lib/cli/source-files.js',
+  'lib/cli/store-options.js',
+  'lib/cli/terminal.js',
   'lib/cli/usage-error.js',
   'lib/config.js',
   'lib/environment.js',
@@ -94,6 +101,7 @@ const TEXTS = [
   'lib/log.js',
   'lib/mutation.js',
   'lib/native-calls.js',
+  'lib/native-operator.js',
   'lib/native-store.js',
   'lib/options.js',
   'lib/patience.js',
@@ -125,7 +133,7 @@ const TEXTS = [
 ];
 const INFRASTRUCTURE = ['infrastructure/cloudformation.yaml', 'infrastructure/iam-policy.json'];
 /** What npm keeps of a tarball: with this, and the docs, the package stays small beside its binaries. */
-const LARGEST_TARBALL = 165_000;
+const LARGEST_TARBALL = 200_000;
 
 describe('the package', () => {
   let folder: string;

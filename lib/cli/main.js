@@ -4,6 +4,7 @@
 // `npx connect-dynamodb-kms <command>`. Each command is a file of its own, loaded on demand.
 
 const { version } = require('../../package.json');
+const { didYouMean } = require('./nearest.js');
 
 /**
  * The commands: what each is for, in a line, and where it is. `run(arguments)` gives the exit
@@ -12,6 +13,10 @@ const { version } = require('../../package.json');
  *   load: () => { run: (args: string[]) => Promise<number> } }>}
  */
 const COMMANDS = {
+  doctor: {
+    summary: 'says what is wrong with the table, the key, the permissions and this machine',
+    load: () => require('./doctor.js'),
+  },
   'check-replies': {
     summary: 'finds Fastify handlers and hooks that answer without returning the reply',
     load: () => require('./check-replies.js'),
@@ -26,34 +31,50 @@ ${Object.entries(COMMANDS)
   .join('\n')}
 
 \`connect-dynamodb-kms <command> --help\` describes a command.
+Exit status: 0 done, 1 something was found, 2 wrong usage, 3 AWS failed.
 `;
 
-/** The exit status of wrong usage, for all commands. */
+/** The exit statuses of all commands but 0 and 1. */
 const WRONG_USAGE = 2;
+const AWS_FAILED = 3;
 
-/** @param {string[]} args */
+/** @param {string[]} args @returns {Promise<number>} the exit status */
 async function main([name, ...rest]) {
-  if (name === '--help' || name === '-h' || name === 'help') {
+  if (name === '--help' || name === '-h') {
     process.stdout.write(USAGE);
     return 0;
   }
+  if (name === 'help') return rest.length > 0 ? main([rest[0], '--help']) : main(['--help']);
   if (name === '--version') {
     process.stdout.write(`${version}\n`);
     return 0;
   }
   if (name === undefined || !Object.hasOwn(COMMANDS, name)) {
-    process.stderr.write(name === undefined ? USAGE : `connect-dynamodb-kms: unknown command ${name}\n\n${USAGE}`);
+    const unknown = `connect-dynamodb-kms: unknown command ${name}${didYouMean(name ?? '', Object.keys(COMMANDS))}\n\n`;
+    process.stderr.write(name === undefined ? USAGE : `${unknown}${USAGE}`);
     return WRONG_USAGE;
   }
   try {
     return await COMMANDS[name].load().run(rest);
   } catch (error) {
-    // What a command cannot do as it was asked: wrong arguments, a file or a package that is
-    // missing.
-    if (!error.usage && !String(error.code).startsWith('ERR_PARSE_ARGS')) throw error;
-    process.stderr.write(`connect-dynamodb-kms ${name}: ${error.message}\n`);
-    return WRONG_USAGE;
+    const status = statusOf(error);
+    if (status === undefined) throw error;
+    process.stderr.write(`connect-dynamodb-kms ${name}: ${status.message}\n`);
+    return status.code;
   }
+}
+
+/**
+ * What a command that failed ends with; undefined for a defect.
+ * @param {any} error
+ */
+function statusOf(error) {
+  // What a command cannot do as it was asked: wrong arguments, a file or a package that is
+  // missing.
+  if (error.usage || String(error.code).startsWith('ERR_PARSE_ARGS')) return { code: WRONG_USAGE, message: error.message };
+  if (error.name !== 'SessionStoreError') return undefined;
+  const { explain } = require('./operator.js');
+  return { code: error.code === 'ERR_CONFIG' ? WRONG_USAGE : AWS_FAILED, message: explain(error) };
 }
 
 // A pipe that its reader closes (`| head`) is not a failure of the command.

@@ -364,7 +364,8 @@ impl Call<'_> {
     }
 }
 
-fn has_session_key(table: &TableDescription) -> bool {
+/// Whether sessions can be stored under the table's key.
+pub(super) fn has_session_key(table: &TableDescription) -> bool {
     let is_key = matches!(table.key_schema(), [key] if key.attribute_name == SESSION_ID && key.key_type == KeyType::Hash);
     let is_string = table.attribute_definitions().iter().any(|attribute| {
         attribute.attribute_name == SESSION_ID && attribute.attribute_type == ScalarAttributeType::S

@@ -23,6 +23,7 @@ use crate::error::{Error, Result, Service, Unset};
 use crate::keys::{DataKeys, EncryptionContext};
 
 /// One KMS key or alias.
+#[derive(Clone)]
 pub struct KmsKey {
     /// The clients of its region.
     pub clients: Arc<AwsClients>,

@@ -7,6 +7,7 @@
 mod envelope;
 mod host;
 mod objects;
+mod operator;
 mod replies;
 mod runtime;
 

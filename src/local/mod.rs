@@ -6,9 +6,11 @@
 
 mod cleaning;
 mod folder;
+mod infrastructure;
 mod keys;
 mod table;
 
 pub use folder::LocalFolder;
+pub use infrastructure::LocalInfrastructure;
 pub use keys::LocalKeys;
 pub use table::LocalTable;

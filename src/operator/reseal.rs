@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::fingerprint::trouble;
 use super::pace::Pace;
-use super::run::{Halt, Progress, Ran, Run};
+use super::run::{Halt, Ran, Run};
 use super::survey::is_of_the_session;
 use super::tally::{Trouble, Troubles};
 use super::walking::{Reading, each_item, each_page};
@@ -144,7 +144,6 @@ impl Resealing<'_> {
             .await;
         match resealed {
             Ok(Resealed::Moved) => {
-                Progress::count(&self.run.progress.done, 1);
                 self.count(|report| report.moved += 1);
             }
             Ok(Resealed::UpToDate) => self.count(|report| report.up_to_date += 1),

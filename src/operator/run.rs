@@ -1,10 +1,10 @@
 //! One run of a command: how far it is, whether it was told to stop, and how it goes on after
 //! failures that pass.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use super::Progress;
 
 use crate::error::{Error, Kind, Result};
 
@@ -36,36 +36,17 @@ const REPETITIONS: u32 = 16;
 /// One run of a command.
 #[derive(Default)]
 pub struct Run {
-    stop: watch::Sender<bool>,
-    /// How far it is.
-    pub progress: Progress,
-}
-
-/// How far a command is.
-#[derive(Default)]
-pub struct Progress {
-    /// About how many items there are; 0 if that is unknown.
-    pub expected: AtomicU64,
-    /// How many items it has looked at.
-    pub looked_at: AtomicU64,
-    /// How many items it has written or removed.
-    pub done: AtomicU64,
-    /// How many calls were repeated because they were throttled.
-    pub throttled: AtomicU64,
+    /// How far it is, and whether it is to stop.
+    pub progress: Arc<Progress>,
 }
 
 impl Run {
-    /// Tells the command to stop. It ends what it has begun, and then says what it has done.
-    pub fn stop(&self) {
-        self.stop.send_replace(true);
-    }
-
     /// Whether it was told to stop.
     ///
     /// # Errors
     /// [`Halt::Stopped`].
     pub fn go_on(&self) -> Ran<()> {
-        if *self.stop.borrow() {
+        if self.progress.stopped() {
             Err(Halt::Stopped)
         } else {
             Ok(())
@@ -77,15 +58,9 @@ impl Run {
     /// # Errors
     /// [`Halt::Stopped`].
     pub async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Ran<T> {
-        let mut told = self.stop.subscribe();
-        let stopped = async move {
-            if told.wait_for(|stop| *stop).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
         tokio::select! {
             biased;
-            () = stopped => Err(Halt::Stopped),
+            () = self.progress.until_stopped() => Err(Halt::Stopped),
             done = work => Ok(done),
         }
     }
@@ -106,9 +81,7 @@ impl Run {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            if error.kind() == Some(Kind::Throttled) {
-                self.progress.throttled.fetch_add(1, Ordering::Relaxed);
-            } else {
+            if error.kind() != Some(Kind::Throttled) {
                 unavailable += 1;
                 if !error.retryable() || unavailable > REPETITIONS {
                     return Err(Halt::Failed(error));
@@ -120,12 +93,5 @@ impl Run {
             self.unless_stopped(pause).await?;
             wait = LONGEST_WAIT.min(wait * 2);
         }
-    }
-}
-
-impl Progress {
-    /// Counts items.
-    pub fn count(counter: &AtomicU64, by: usize) {
-        counter.fetch_add(by as u64, Ordering::Relaxed);
     }
 }

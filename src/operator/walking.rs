@@ -2,12 +2,11 @@
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
 
 use futures_util::{TryStreamExt, stream};
 
 use super::pace::Pace;
-use super::run::{Halt, Progress, Ran, Run};
+use super::run::{Halt, Ran, Run};
 use crate::record::Item;
 use crate::store::session_table::SessionTable;
 use crate::store::walk::{Segment, Walk};
@@ -51,7 +50,7 @@ where
     W: Future<Output = Ran<()>>,
 {
     if let Ok(Some(count)) = table.item_count().await {
-        run.progress.expected.store(count, Ordering::Relaxed);
+        run.progress.begin(count);
     }
     let pace = Pace::new(reading.units_per_second);
     let costs = Mutex::new(Costs::default());
@@ -72,8 +71,9 @@ where
                     let page = run.patiently(|| table.walk(&walk, after.clone())).await?;
                     pace.correct(estimate, page.read_units);
                     note(costs, page.items.len(), page.read_units);
-                    Progress::count(&run.progress.looked_at, page.items.len());
+                    let count = page.items.len();
                     work(page.items).await?;
+                    run.progress.advance(count as u64);
                     after = page.next;
                     if after.is_none() {
                         return Ok::<(), Halt>(());

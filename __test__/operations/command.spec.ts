@@ -1,0 +1,85 @@
+// What all operator's commands have in common: options, help, and how they end.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { type AwsBackend, startAws } from '../support/backends.ts';
+import { command, optionsOf } from '../support/command.ts';
+
+describe("the operator's command", () => {
+  let backend: AwsBackend;
+  before(async () => {
+    backend = await startAws();
+  });
+  after(() => backend.stop());
+
+  const refused = async (args: string[], env = {}) => {
+    const { status, stdout, stderr } = await command(args, { env });
+    assert.equal(status, 2, stderr);
+    assert.equal(stdout, '');
+    assert.doesNotMatch(stderr, /^ +at /m);
+    return stderr;
+  };
+
+  it('names the nearest command', async () => {
+    for (const [given, meant] of [
+      ['docter', 'doctor'],
+      ['doc', 'doctor'],
+      ['chekc-replies', 'check-replies'],
+    ] as const) {
+      assert.match(await refused([given]), new RegExp(`unknown command ${given}; did you mean ${meant}\\?`));
+    }
+    assert.match(await refused(['xyzzy']), /unknown command xyzzy\n/);
+  });
+
+  it('names the nearest option', async () => {
+    assert.match(await refused(['doctor', '--table-nam', 'a']), /unknown option --table-nam; did you mean --table-name\?/);
+    assert.match(await refused(['doctor', '--kms-key=a']), /unknown option --kms-key; did you mean --kms-key-arn\?/);
+    assert.match(await refused(['doctor', '--xyzzy']), /unknown option --xyzzy\n/);
+    assert.match(await refused(['doctor', '-x']), /unknown option -x/);
+  });
+
+  it('says which value an option lacks, and which it does not take', async () => {
+    assert.match(await refused(['doctor', '--table-name']), /--table-name needs a value: --table-name NAME/);
+    assert.match(await refused(['doctor', '--table-name', '--json']), /--table-name needs a value/);
+    assert.match(await refused(['doctor', '--table-name=']), /--table-name needs a value/);
+    assert.match(await refused(['doctor', '--json=yes']), /--json takes no value/);
+    assert.match(await refused(['doctor', '--record-version', 'two']), /--record-version takes a whole number, not "two"/);
+    assert.match(await refused(['doctor', '--encryption-context', 'a']), /--encryption-context takes NAME=VALUE/);
+    assert.match(await refused(['doctor', '--hash-session-ids-secret', 'UNSET']), /names UNSET, which is not set/);
+    assert.match(await refused(['doctor', 'sessions']), /unexpected argument "sessions"/);
+  });
+
+  it('checks values as the constructor does', async () => {
+    assert.match(await refused(['doctor', '--record-version', '9']), /ERR_CONFIG: recordVersion must be 1 or 2/);
+    assert.match(await refused(['doctor', '--kms-key-arn', 'a']), /ERR_CONFIG: kmsKeyArn/);
+    assert.match(await refused(['doctor'], { KMS_KEY_ARN: 'a' }), /ERR_CONFIG: the environment's KMS_KEY_ARN/);
+  });
+
+  it('describes a command', async () => {
+    for (const args of [
+      ['doctor', '--help'],
+      ['doctor', '-h'],
+      ['help', 'doctor'],
+    ]) {
+      const { status, stdout } = await command(args);
+      assert.equal(status, 0);
+      assert.match(stdout, /^Usage: connect-dynamodb-kms doctor \[options\]\n/);
+      for (const text of ['--json', '--table-name NAME', 'Exit status:']) assert.ok(stdout.includes(text), text);
+      for (const line of stdout.split('\n')) assert.ok(line.length <= 120, line);
+    }
+  });
+
+  it('takes the settings of the store from options and from the environment', async () => {
+    const { tableName, dynamodbEndpoint, kmsEndpoint } = backend.config as Record<string, string>;
+    const given = await command(['doctor', '--json', ...optionsOf(backend.config)]);
+    assert.equal(JSON.parse(given.stdout).table.name, tableName, given.stderr);
+    const env = { SESSIONS_TABLE: tableName, AWS_ENDPOINT_URL_DYNAMODB: dynamodbEndpoint, AWS_ENDPOINT_URL_KMS: kmsEndpoint };
+    const stood = await command(['doctor', '--json'], { env });
+    assert.equal(JSON.parse(stood.stdout).table.name, tableName, stood.stderr);
+  });
+
+  it('keeps colours and control codes to terminals', async () => {
+    const { stdout, stderr } = await command(['doctor', ...optionsOf(backend.config)]);
+    assert.equal((stdout + stderr).includes('\u001b'), false);
+  });
+});

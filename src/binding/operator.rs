@@ -1,0 +1,86 @@
+//! The operator's command as Node.js sees it. Reports cross as JSON: the command prints them so.
+
+use std::sync::Arc;
+
+use napi::bindgen_prelude::{Either, FnArgs, Function};
+use napi::{Env, Result as NapiResult};
+use napi_derive::napi;
+use serde::Serialize;
+
+use super::host::Host;
+use super::objects::Failure;
+use super::replies::Slot;
+use super::{Variables, environment};
+use crate::assembly;
+use crate::config::StoreConfig;
+use crate::error::{Error, Result};
+use crate::operator::{Operator, Progress};
+
+/// An operator that JavaScript holds.
+#[napi]
+pub struct NativeOperator {
+    host: Host<Operator>,
+    progress: Arc<Progress>,
+}
+
+/// Checks the options (JSON), which are those of a store, and makes an operator; does no I/O.
+/// `deliver` is as for `openStore`.
+#[napi(
+    catch_unwind,
+    ts_args_type = "options: string, variables: Record<string, string>, deliver: (replies: unknown[]) => void"
+)]
+#[allow(clippy::needless_pass_by_value, clippy::implicit_hasher)] // napi hands over what it made
+pub fn open_operator(
+    options: String,
+    variables: Variables,
+    deliver: Function<'_, FnArgs<(Vec<Slot>,)>, ()>,
+) -> NapiResult<Either<NativeOperator, Failure>> {
+    let opened = StoreConfig::parse(&options, &environment(&variables)).and_then(|config| {
+        let call_timeout = config.call_timeout();
+        Ok((assembly::operator(config)?, call_timeout))
+    });
+    Ok(match opened {
+        Ok((operator, call_timeout)) => Either::A(NativeOperator {
+            progress: operator.progress.clone(),
+            host: Host::new(operator, call_timeout, &deliver)?,
+        }),
+        Err(error) => Either::B(error.into()),
+    })
+}
+
+/// A report as JSON.
+fn report<T: Serialize>(result: Result<T>) -> Result<String> {
+    serde_json::to_string(&result?).map_err(|_| Error::Internal)
+}
+
+/// `call` is the number that the reply is delivered with. Every reply is a report in JSON.
+#[napi]
+impl NativeOperator {
+    /// The table, or `null`.
+    #[napi(catch_unwind)]
+    pub fn table(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.host.run(env, call, |operator| async move {
+            report(operator.describe_table().await)
+        })
+    }
+
+    /// How far the operation is that runs, in JSON.
+    #[napi(catch_unwind)]
+    pub fn progress(&self) -> String {
+        report(Ok(self.progress.read())).unwrap_or_default()
+    }
+
+    /// Asks the operation that runs to end in order.
+    #[napi(catch_unwind)]
+    pub fn stop(&self) {
+        self.progress.stop();
+    }
+
+    #[napi(catch_unwind)]
+    pub fn close(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.host.begin_close();
+        self.host.close(env, call, |operator, last| async move {
+            operator.store.close(last).await;
+        })
+    }
+}
