@@ -17,6 +17,14 @@ const COMMANDS = {
     summary: 'says what is wrong with the table, the key, the permissions and this machine',
     load: () => require('./doctor.js'),
   },
+  survey: {
+    summary: 'counts what the table holds: sessions by version, KMS key, size and time left',
+    load: () => require('./survey.js'),
+  },
+  reseal: {
+    summary: 'moves every session to another version or KMS key, while the application goes on',
+    load: () => require('./reseal.js'),
+  },
   'check-replies': {
     summary: 'finds Fastify handlers and hooks that answer without returning the reply',
     load: () => require('./check-replies.js'),

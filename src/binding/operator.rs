@@ -1,11 +1,13 @@
 //! The operator's command as Node.js sees it. Reports cross as JSON: the command prints them so.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use napi::bindgen_prelude::{Either, FnArgs, Function};
 use napi::{Env, Result as NapiResult};
 use napi_derive::napi;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::host::Host;
 use super::objects::Failure;
@@ -14,7 +16,11 @@ use super::{Variables, environment};
 use crate::assembly;
 use crate::config::StoreConfig;
 use crate::error::{Error, Result};
+use crate::operator::reseal::reseal;
+use crate::operator::run::Run;
+use crate::operator::survey::survey;
 use crate::operator::{Operator, Progress};
+use crate::time::EpochMillis;
 
 /// An operator that JavaScript holds.
 #[napi]
@@ -53,6 +59,25 @@ fn report<T: Serialize>(result: Result<T>) -> Result<String> {
     serde_json::to_string(&result?).map_err(|_| Error::Internal)
 }
 
+/// The options of an operation, which come as JSON.
+fn given<T: DeserializeOwned>(options: &str) -> Result<T> {
+    serde_json::from_str(options).map_err(|error| Error::Config(error.to_string()))
+}
+
+/// The clock of operations that take long.
+fn clock() -> EpochMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    EpochMillis(since.unwrap_or_default().as_secs_f64() * 1000.0)
+}
+
+impl NativeOperator {
+    fn begin(&self) -> Run {
+        Run {
+            progress: self.progress.clone(),
+        }
+    }
+}
+
 /// `call` is the number that the reply is delivered with. Every reply is a report in JSON.
 #[napi]
 impl NativeOperator {
@@ -62,6 +87,28 @@ impl NativeOperator {
         self.host.run(env, call, |operator| async move {
             report(operator.describe_table().await)
         })
+    }
+
+    /// `options` is `SurveyOptions` in JSON.
+    #[napi(catch_unwind)]
+    pub fn survey(&self, env: Env, call: f64, options: String) -> NapiResult<()> {
+        let run = self.begin();
+        self.host
+            .run_while_open(env, call, move |operator| async move {
+                let options = given(&options)?;
+                report(Ok(survey(&run, &operator.store, options, clock).await))
+            })
+    }
+
+    /// `options` is `ResealOptions` in JSON.
+    #[napi(catch_unwind)]
+    pub fn reseal(&self, env: Env, call: f64, options: String) -> NapiResult<()> {
+        let run = self.begin();
+        self.host
+            .run_while_open(env, call, move |operator| async move {
+                let options = given(&options)?;
+                report(Ok(reseal(&run, &operator.store, options, clock).await))
+            })
     }
 
     /// How far the operation is that runs, in JSON.

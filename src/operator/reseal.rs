@@ -3,11 +3,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::fingerprint::trouble;
 use super::pace::Pace;
-use super::run::{Halt, Ran, Run};
+use super::run::{Failed, Halt, Ran, Run, ending};
 use super::survey::is_of_the_session;
 use super::tally::{Trouble, Troubles};
 use super::walking::{Reading, each_item, each_page};
@@ -17,7 +17,8 @@ use crate::store::{Belongs, Resealed, SessionStore};
 use crate::time::EpochMillis;
 
 /// How to seal again.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ResealOptions {
     /// How the table is read.
     pub reading: Reading,
@@ -55,28 +56,19 @@ pub struct ResealReport {
     pub dry_run: bool,
     /// Whether the run was told to stop before it had read the whole table.
     pub stopped: bool,
-}
-
-/// A run that failed, with what it has done so far.
-#[derive(Debug)]
-pub struct ResealFailure {
-    /// Why it ended.
-    pub error: Error,
-    /// What it has done.
-    pub report: ResealReport,
+    /// The error that ended it before.
+    pub failed: Option<Failed>,
 }
 
 /// Seals every session again that does not have the configured version, or is not under the first
-/// key.
-///
-/// # Errors
-/// Failures that concern all sessions, such as lost credentials. What was moved stays moved.
+/// key. A failure that concerns all sessions, such as lost credentials, ends it; its report says
+/// so. What was moved stays moved.
 pub async fn reseal(
     run: &Run,
     store: &SessionStore,
     options: ResealOptions,
-    now: impl Fn() -> EpochMillis + Sync,
-) -> std::result::Result<ResealReport, Box<ResealFailure>> {
+    now: impl Fn() -> EpochMillis + Send + Sync,
+) -> ResealReport {
     let work = Resealing {
         run,
         store,
@@ -88,16 +80,13 @@ pub async fn reseal(
         }),
     };
     let walked = work.walk(&now).await;
-    let mut report = work
-        .report
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner);
+    let report = work.report.into_inner();
+    let mut report = report.unwrap_or_else(PoisonError::into_inner);
     match walked {
         Ok(read_units) => report.read_units = read_units,
-        Err(Halt::Stopped) => report.stopped = true,
-        Err(Halt::Failed(error)) => return Err(Box::new(ResealFailure { error, report })),
+        Err(halt) => (report.stopped, report.failed) = ending(halt),
     }
-    Ok(report)
+    report
 }
 
 struct Resealing<'a> {
@@ -109,7 +98,7 @@ struct Resealing<'a> {
 }
 
 impl Resealing<'_> {
-    async fn walk(&self, now: &(impl Fn() -> EpochMillis + Sync)) -> Ran<f64> {
+    async fn walk(&self, now: &(impl Fn() -> EpochMillis + Send + Sync)) -> Ran<f64> {
         // A table of another application, or a first key that cannot be used, is found before
         // anything is written.
         self.run.patiently(|| self.store.ping()).await?;
@@ -122,7 +111,7 @@ impl Resealing<'_> {
         .await
     }
 
-    async fn reseal(&self, item: Item, now: &(impl Fn() -> EpochMillis + Sync)) -> Ran<()> {
+    async fn reseal(&self, item: Item, now: &(impl Fn() -> EpochMillis + Send + Sync)) -> Ran<()> {
         if self.store.belongs(&item) != Belongs::Session {
             self.count(|report| report.others += 1);
             return Ok(());

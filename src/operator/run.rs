@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::Progress;
 
 use crate::error::{Error, Kind, Result};
@@ -23,6 +25,36 @@ pub type Ran<T> = std::result::Result<T, Halt>;
 impl From<Error> for Halt {
     fn from(error: Error) -> Halt {
         Halt::Failed(error)
+    }
+}
+
+/// The error that ended a command, in its report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failed {
+    /// Its code.
+    pub code: String,
+    /// What went wrong, and what to do.
+    pub detail: String,
+    /// What AWS said.
+    pub cause: Option<String>,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Failed {
+        Failed {
+            code: error.code().to_owned(),
+            detail: error.to_string(),
+            cause: error.cause().map(ToString::to_string),
+        }
+    }
+}
+
+/// How a command ended that did not do all its work: whether it was told to stop, or its error.
+#[must_use]
+pub fn ending(halt: Halt) -> (bool, Option<Failed>) {
+    match halt {
+        Halt::Stopped => (true, None),
+        Halt::Failed(error) => (false, Some(error.into())),
     }
 }
 

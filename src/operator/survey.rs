@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::fingerprint::trouble;
-use super::run::{Halt, Ran, Run};
+use super::run::{Failed, Halt, Ran, Run, ending};
 use super::tally::{Histogram, Troubles};
 use super::walking::{Reading, each_item, each_page};
 use super::wrapping::{Wrapping, is_of_the_key, version_name, wrapper};
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::record::{Item, NOT_AFTER, TTL, seconds};
 use crate::store::walk::stored_size;
 use crate::store::{Belongs, Inspected, SessionStore};
@@ -26,7 +26,8 @@ const REMAINING: [u64; 5] = [3600, 86_400, 604_800, 2_592_000, 31_536_000];
 const OPEN_AT_ONCE: usize = 16;
 
 /// How to survey.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SurveyOptions {
     /// How the table is read.
     pub reading: Reading,
@@ -78,6 +79,8 @@ pub struct Survey {
     pub read_units: f64,
     /// Whether the survey was told to stop before it had read the whole table.
     pub stopped: bool,
+    /// The error that ended it before.
+    pub failed: Option<Failed>,
 }
 
 impl Survey {
@@ -101,63 +104,56 @@ impl Survey {
             foreign: 0,
             read_units: 0.0,
             stopped: false,
+            failed: None,
         }
     }
 }
 
-/// Surveys the table of a store.
-///
-/// # Errors
-/// Those of the table. With `verify`, also those of the keys that concern all sessions.
+/// Surveys the table of a store. If it fails, it says so in its report.
 pub async fn survey(
     run: &Run,
     store: &SessionStore,
     options: SurveyOptions,
-    now: impl Fn() -> EpochMillis + Sync,
-) -> Result<Survey> {
-    let survey = Mutex::new(Survey::new(options.verify));
+    now: impl Fn() -> EpochMillis + Send + Sync,
+) -> Survey {
     let surveyor = Surveyor {
         run,
         store,
         options,
-        survey: &survey,
-        wrapping: &Wrapping::default(),
+        survey: Mutex::new(Survey::new(options.verify)),
+        wrapping: Wrapping::default(),
     };
-    run.patiently(|| store.table().check())
-        .await
-        .or_else(failed)?;
-    let walked = each_page(run, store.table().as_ref(), options.reading, |items| {
-        let (surveyor, now) = (&surveyor, now());
-        each_item(items, OPEN_AT_ONCE, move |item| surveyor.look_at(item, now))
-    });
-    let walked = walked.await;
+    let walked = surveyor.walk(&now).await;
     let (by_key, keys_asked) = surveyor.wrapping.counts();
-    let mut survey = survey.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let survey = surveyor.survey.into_inner();
+    let mut survey = survey.unwrap_or_else(PoisonError::into_inner);
     (survey.by_key, survey.keys_asked) = (by_key, keys_asked);
     match walked {
         Ok(read_units) => survey.read_units = read_units,
-        Err(Halt::Stopped) => survey.stopped = true,
-        Err(Halt::Failed(error)) => return Err(error),
+        Err(halt) => (survey.stopped, survey.failed) = ending(halt),
     }
-    Ok(survey)
-}
-
-fn failed(halt: Halt) -> Result<()> {
-    match halt {
-        Halt::Stopped => Ok(()),
-        Halt::Failed(error) => Err(error),
-    }
+    survey
 }
 
 struct Surveyor<'a> {
     run: &'a Run,
     store: &'a SessionStore,
     options: SurveyOptions,
-    survey: &'a Mutex<Survey>,
-    wrapping: &'a Wrapping,
+    survey: Mutex<Survey>,
+    wrapping: Wrapping,
 }
 
 impl Surveyor<'_> {
+    async fn walk(&self, now: &(impl Fn() -> EpochMillis + Send + Sync)) -> Ran<f64> {
+        let table = self.store.table().as_ref();
+        self.run.patiently(|| table.check()).await?;
+        each_page(self.run, table, self.options.reading, |items| {
+            let now = now();
+            each_item(items, OPEN_AT_ONCE, move |item| self.look_at(item, now))
+        })
+        .await
+    }
+
     async fn look_at(&self, item: Item, now: EpochMillis) -> Ran<()> {
         let belongs = self.store.belongs(&item);
         let size = stored_size(&item) as u64;

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 
 use futures_util::{TryStreamExt, stream};
+use serde::Deserialize;
 
 use super::pace::Pace;
 use super::run::{Halt, Ran, Run};
@@ -12,7 +13,8 @@ use crate::store::session_table::SessionTable;
 use crate::store::walk::{Segment, Walk};
 
 /// How a command reads the table.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Reading {
     /// Into how many segments the table is divided. Each of them is read page by page, beside the
     /// others.
