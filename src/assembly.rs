@@ -101,7 +101,7 @@ impl Parts {
             RecordPolicy::new(
                 config.record_version,
                 config.accept_versions,
-                config.table_name,
+                config.bound_table_name,
                 config.encryption_context,
             )
             .of_kind(config.kind)

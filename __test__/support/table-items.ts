@@ -1,6 +1,13 @@
 // The table as another program sees it: items read, written and changed behind the store's back, with AWS's own client.
 
-import { type AttributeValue, DynamoDBClient, GetItemCommand, PutItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb';
+import {
+  type AttributeValue,
+  CreateTableCommand,
+  DynamoDBClient,
+  GetItemCommand,
+  PutItemCommand,
+  ScanCommand,
+} from '@aws-sdk/client-dynamodb';
 import type { AwsLocal } from './aws-local.ts';
 
 export type TableItem = Record<string, AttributeValue>;
@@ -41,6 +48,18 @@ export class TableItems {
     );
     if (LastEvaluatedKey) throw new Error('the table has more than one page');
     return Object.fromEntries(Items.map((item) => [item.sessionId.S, item]));
+  }
+
+  /** Makes a table with this partition key. */
+  async createTable(name: string, key: string): Promise<void> {
+    await this.#client.send(
+      new CreateTableCommand({
+        TableName: name,
+        BillingMode: 'PAY_PER_REQUEST',
+        AttributeDefinitions: [{ AttributeName: key, AttributeType: 'S' }],
+        KeySchema: [{ AttributeName: key, KeyType: 'HASH' }],
+      }),
+    );
   }
 
   close(): void {

@@ -10,8 +10,11 @@ const WIDTH = 44;
 /**
  * @param {string} name
  * @param {number | string} value
+ * @param {number} [width] of the names
  */
-const row = (name, value) => `${name.padEnd(WIDTH)} ${(typeof value === 'number' ? grouped(value) : value).padStart(12)}`.trimEnd();
+function row(name, value, width = WIDTH) {
+  return `${name.padEnd(width)} ${(typeof value === 'number' ? grouped(value) : value).padStart(12)}`;
+}
 
 /**
  * A heading, and a line for each count that is not 0. Nothing if all are.
@@ -20,7 +23,8 @@ const row = (name, value) => `${name.padEnd(WIDTH)} ${(typeof value === 'number'
  * @returns {string[]}
  */
 function section(heading, counts) {
-  const rows = counts.filter(([, count]) => count > 0).map(([name, count]) => row(`  ${name}`, count));
+  const width = Math.max(WIDTH, ...counts.map(([name]) => name.length + 2)); // ARNs are long
+  const rows = counts.filter(([, count]) => count > 0).map(([name, count]) => row(`  ${name}`, count, width));
   return rows.length > 0 ? ['', heading, ...rows] : [];
 }
 
@@ -75,7 +79,8 @@ function troubled(heading, { count, first }) {
   if (count === 0) return [];
   const reasons = new Map(first.map(({ code, detail }) => [code, detail]));
   const lines = first.slice(0, LISTED).map(({ session, id, code }) => `  ${id ?? session}  ${code}`);
-  if (count > lines.length) lines.push(`  and ${grouped(count - lines.length)} more${first.length > LISTED ? '; --json lists them' : ''}`);
+  if (count > lines.length)
+    lines.push(`  and ${grouped(count - lines.length)} more${first.length > LISTED ? '; --json lists them' : ''}`);
   return ['', row(heading, count), ...lines, ...[...reasons].map(([code, detail]) => `  ${code}: ${detail}`)];
 }
 

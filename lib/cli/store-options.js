@@ -34,6 +34,7 @@ const STORE_OPTIONS = {
   prefix: { type: 'string', value: 'TEXT', help: 'what the keys of the sessions start with' },
   'record-version': { type: 'string', value: 'N', help: 'the version that is written: 1 or 2' },
   'accept-versions': { type: 'string', value: 'N,N', help: 'the versions that are read' },
+  'bound-table-name': { type: 'string', value: 'NAME', help: 'the table name that the records are bound to, after a restore' },
   'encryption-context': {
     type: 'string',
     multiple: true,
@@ -102,6 +103,7 @@ function configOf(values) {
     acceptVersions: values['accept-versions']
       ?.split(',')
       .map((/** @type {string} */ version) => wholeNumber('accept-versions', version)),
+    boundTableName: values['bound-table-name'],
     encryptionContext: values['encryption-context'] && contextOf(values['encryption-context']),
     hashSessionIds: hashingOf(values),
     ttlSeconds: number('ttl-seconds'),

@@ -104,7 +104,7 @@ impl Resealing<'_> {
         self.run.patiently(|| self.store.ping()).await?;
         let table = self.store.table().as_ref();
         each_page(self.run, table, self.options.reading, |items| {
-            each_item(items, self.options.at_once, move |item| {
+            each_item(self.run, items, self.options.at_once, move |item| {
                 self.reseal(item, now)
             })
         })
@@ -121,8 +121,11 @@ impl Resealing<'_> {
             _ => String::new(),
         };
         let pay = |units| async move {
-            self.pace.take(units).await;
-            self.count(|report| report.write_units += units);
+            let paid = self.run.unless_stopped(self.pace.take(units)).await.is_ok();
+            if paid {
+                self.count(|report| report.write_units += units);
+            }
+            paid
         };
         let resealed = self
             .run
@@ -138,6 +141,7 @@ impl Resealing<'_> {
             Ok(Resealed::UpToDate) => self.count(|report| report.up_to_date += 1),
             Ok(Resealed::Ended) => self.count(|report| report.ended += 1),
             Ok(Resealed::Gone) => self.count(|report| report.gone += 1),
+            Ok(Resealed::NotPaid) => return Err(Halt::Stopped),
             Ok(Resealed::NotOurs) => self.left(|| Trouble {
                 code: "ERR_CONFIG".into(),
                 detail: "it belongs to a store with hashSessionIds; run the command with that \

@@ -149,7 +149,9 @@ impl Surveyor<'_> {
         self.run.patiently(|| table.check()).await?;
         each_page(self.run, table, self.options.reading, |items| {
             let now = now();
-            each_item(items, OPEN_AT_ONCE, move |item| self.look_at(item, now))
+            each_item(self.run, items, OPEN_AT_ONCE, move |item| {
+                self.look_at(item, now)
+            })
         })
         .await
     }

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
-use futures_util::{TryStreamExt, stream};
+use futures_util::{Stream, StreamExt, stream};
 use serde::Deserialize;
 
 use super::pace::Pace;
@@ -56,34 +56,32 @@ where
     }
     let pace = Pace::new(reading.units_per_second);
     let costs = Mutex::new(Costs::default());
-    let segments = Segment::all(reading.segments);
-    stream::iter(segments.map(Ok))
-        .try_for_each_concurrent(None, |segment| {
-            let (pace, costs, work) = (&pace, &costs, &work);
-            async move {
-                let mut after = None;
-                loop {
-                    let (limit, estimate) = plan(pace, costs, reading.segments);
-                    run.unless_stopped(pace.take(estimate)).await?;
-                    let walk = Walk {
-                        segment,
-                        limit,
-                        consistent: reading.consistent,
-                    };
-                    let page = run.patiently(|| table.walk(&walk, after.clone())).await?;
-                    pace.correct(estimate, page.read_units);
-                    note(costs, page.items.len(), page.read_units);
-                    let count = page.items.len();
-                    work(page.items).await?;
-                    run.progress.advance(count as u64);
-                    after = page.next;
-                    if after.is_none() {
-                        return Ok::<(), Halt>(());
-                    }
+    let segments = stream::iter(Segment::all(reading.segments)).map(|segment| {
+        let (pace, costs, work) = (&pace, &costs, &work);
+        async move {
+            let mut after = None;
+            loop {
+                let (limit, estimate) = plan(pace, costs, reading.segments);
+                run.unless_stopped(pace.take(estimate)).await?;
+                let walk = Walk {
+                    segment,
+                    limit,
+                    consistent: reading.consistent,
+                };
+                let page = run.patiently(|| table.walk(&walk, after.clone())).await?;
+                pace.correct(estimate, page.read_units);
+                note(costs, page.items.len(), page.read_units);
+                let count = page.items.len();
+                work(page.items).await?;
+                run.progress.advance(count as u64);
+                after = page.next;
+                if after.is_none() {
+                    return Ok::<(), Halt>(());
                 }
             }
-        })
-        .await?;
+        }
+    });
+    all(run, segments.buffer_unordered(usize::MAX)).await?;
     let costs = costs.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(costs.units)
 }
@@ -112,15 +110,39 @@ fn note(costs: &Mutex<Costs>, items: usize, units: f64) {
     costs.units += units;
 }
 
-/// Runs `work` for each of the items, `at_once` at a time.
+/// Runs `work` for each of the items, `at_once` at a time. If the run is told to stop, or the work
+/// of an item fails, no further ones are begun, and those that were begun are ended.
 ///
 /// # Errors
-/// Those of `work`.
-pub async fn each_item<W>(items: Vec<Item>, at_once: usize, work: impl Fn(Item) -> W) -> Ran<()>
+/// Those of `work`; [`Halt::Stopped`].
+pub async fn each_item<W>(
+    run: &Run,
+    items: Vec<Item>,
+    at_once: usize,
+    work: impl Fn(Item) -> W,
+) -> Ran<()>
 where
     W: Future<Output = Ran<()>>,
 {
-    stream::iter(items.into_iter().map(Ok))
-        .try_for_each_concurrent(at_once, work)
-        .await
+    let work = &work;
+    let items = stream::iter(items).map(|item| async move {
+        run.go_on()?;
+        work(item).await
+    });
+    all(run, items.buffer_unordered(at_once.max(1))).await
+}
+
+/// Waits for all parts of the work. The first failure tells the others to stop.
+async fn all(run: &Run, parts: impl Stream<Item = Ran<()>>) -> Ran<()> {
+    let mut parts = std::pin::pin!(parts);
+    let mut ended = Ok(());
+    while let Some(part) = parts.next().await {
+        if let Err(halt) = part {
+            run.progress.stop();
+            if !matches!(ended, Err(Halt::Failed(_))) {
+                ended = Err(halt);
+            }
+        }
+    }
+    ended
 }

@@ -26,6 +26,8 @@ pub enum Resealed {
     NotOurs,
     /// Others kept writing it.
     Overtaken,
+    /// The write units were not to be had, and nothing was written.
+    NotPaid,
 }
 
 /// How often a session is tried that others write at the same time.
@@ -37,7 +39,7 @@ impl SessionStore {
     /// only in the place of the revision that was opened, so that a session which others have
     /// removed stays removed. With `dry_run`, nothing is written.
     ///
-    /// `pay` waits until that many write units may be used.
+    /// `pay` waits until that many write units may be used. If it gives `false`, nothing is written.
     ///
     /// # Errors
     /// Those of [`SessionStore::get`] and [`SessionStore::save`]. `ERR_DYNAMODB_…` can leave it
@@ -50,7 +52,7 @@ impl SessionStore {
         pay: impl Fn(f64) -> P + Send + Sync,
     ) -> Result<Resealed>
     where
-        P: Future<Output = ()> + Send,
+        P: Future<Output = bool> + Send,
     {
         for _ in 0..ATTEMPTS {
             if self.belongs(&item) != Belongs::Session {
@@ -66,7 +68,9 @@ impl SessionStore {
             if dry_run {
                 return Ok(Resealed::Moved);
             }
-            pay(write_units(&item, &after)).await;
+            if !pay(write_units(&item, &after)).await {
+                return Ok(Resealed::NotPaid);
+            }
             let revision = after.get(AUTH_TAG).cloned();
             match self.table.put(after, unmoved).await? {
                 Outcome::Written => return Ok(Resealed::Moved),
