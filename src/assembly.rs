@@ -1,6 +1,6 @@
 //! Makes a store, an envelope or an operator from a configuration.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::aws::{AwsClients, AwsInfrastructure, DynamoDbTable, KmsKey, KmsKeys};
 use crate::config::{
@@ -8,14 +8,15 @@ use crate::config::{
 };
 use crate::envelope::Envelope;
 use crate::error::{Result, Unset};
-use crate::keys::DataKeys;
 use crate::keys::cache::{Clock, KeyCache};
+use crate::keys::{DataKeys, EncryptionContext};
 use crate::local::{LocalFolder, LocalInfrastructure, LocalKeys, LocalTable};
 use crate::operator::Operator;
 use crate::operator::infrastructure::Infrastructure;
+use crate::record::Version;
 use crate::record::partition_key::PartitionKeys;
 use crate::store::session_table::SessionTable;
-use crate::store::{RecordPolicy, SessionStore};
+use crate::store::{RecordPolicy, SessionStore, context_of_records};
 
 /// The clients that [`default_keys`] used last.
 static KEPT: Mutex<Option<Arc<AwsClients>>> = Mutex::new(None);
@@ -37,7 +38,17 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
 pub fn operator(config: StoreConfig) -> Result<Operator> {
     let parts = Parts::of(&config)?;
     let infrastructure = parts.infrastructure(&config);
+    let lifetime = config.lifetime;
+    let of_version_2 =
+        context_of_records(&config.bound_table_name, config.encryption_context.clone());
+    let other_context = EncryptionContext::new(of_version_2);
+    let context = match config.record_version {
+        Version::V1 => EncryptionContext::default(),
+        Version::V2 => other_context.clone(),
+    };
     Ok(Operator {
+        context,
+        other_context,
         table: parts.table.clone(),
         keys: parts.keys.clone(),
         // A walk through the table uses every data key once.
@@ -46,6 +57,8 @@ pub fn operator(config: StoreConfig) -> Result<Operator> {
             ..config
         }),
         infrastructure,
+        lifetime,
+        pace: OnceLock::new(),
         progress: Arc::default(),
     })
 }
@@ -63,7 +76,10 @@ enum Place {
         clients: Arc<AwsClients>,
         keys: Vec<KmsKey>,
     },
-    Local(Arc<LocalFolder>),
+    Local {
+        folder: Arc<LocalFolder>,
+        path: String,
+    },
 }
 
 impl Parts {
@@ -86,7 +102,10 @@ impl Parts {
                 Ok(Parts {
                     table: Arc::new(LocalTable::new(folder.clone(), &config.table_name)),
                     keys: Arc::new(LocalKeys::new(folder.clone())),
-                    place: Place::Local(folder),
+                    place: Place::Local {
+                        folder,
+                        path: path.clone(),
+                    },
                 })
             }
         }
@@ -112,14 +131,25 @@ impl Parts {
 
     fn infrastructure(&self, config: &StoreConfig) -> Arc<dyn Infrastructure> {
         let table_name = config.table_name.clone();
+        let accepted = config.accept_versions.iter();
+        let versions = (
+            config.record_version.number(),
+            accepted.map(|version| version.number()).collect(),
+        );
         match &self.place {
             Place::Aws { clients, keys } => Arc::new(AwsInfrastructure {
                 clients: clients.clone(),
                 table_name,
                 table_unset: config.table_unset,
                 keys: keys.clone(),
+                versions,
             }),
-            Place::Local(folder) => Arc::new(LocalInfrastructure::new(folder, table_name)),
+            Place::Local { folder, path } => Arc::new(LocalInfrastructure::new(
+                folder,
+                path.clone(),
+                table_name,
+                versions,
+            )),
         }
     }
 }

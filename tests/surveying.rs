@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use connect_dynamodb_kms::crypto::plaintext::Plaintext;
 use connect_dynamodb_kms::keys::cache::KeyCache;
-use connect_dynamodb_kms::operator::fingerprint::fingerprint;
 use connect_dynamodb_kms::operator::run::Run;
 use connect_dynamodb_kms::operator::survey::{Survey, SurveyOptions, survey};
 use connect_dynamodb_kms::operator::walking::Reading;
@@ -143,7 +142,7 @@ async fn unreadable_sessions_are_named_by_their_fingerprints() {
         let found = surveyed(&store, options(true)).await;
         let named = |id: &str| {
             let mut all = found.unreadable.first.iter();
-            all.find(|trouble| trouble.session == fingerprint(id))
+            all.find(|trouble| trouble.session == store.fingerprint(&format!("app:{id}")))
                 .map(|trouble| trouble.code.as_str())
         };
         assert_eq!(named("forged"), Some("ERR_INTEGRITY"));
@@ -152,7 +151,7 @@ async fn unreadable_sessions_are_named_by_their_fingerprints() {
         let text = serde_json::to_string(&found).unwrap();
         assert!(!text.contains("forged"), "{text}");
         // FIPS 180-2, appendix B.1: the SHA-256 of "abc".
-        assert_eq!(fingerprint("abc"), "ba7816bf");
+        assert_eq!(store.fingerprint("app:abc"), "ba7816bf");
         let ids = SurveyOptions {
             ids: true,
             ..options(true)

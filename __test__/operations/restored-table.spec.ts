@@ -26,7 +26,10 @@ for (const { name, start } of backends) {
       await assert.rejects(bound().get('sid'), integrity);
       await bound().set('other', { user: 'Bob' } as any);
       await assert.rejects(bound('original').get('other'), integrity);
-      assert.equal(((await bound((backend.config.tableName as string) ?? 'mcp-gateway-sessions').get('other')) as any).user, 'Bob');
+      assert.equal(
+        ((await bound((backend.config.tableName as string) ?? 'mcp-gateway-sessions').get('other')) as any).user,
+        'Bob',
+      );
     });
 
     it('does not concern records of version 1', async () => {

@@ -12,6 +12,8 @@ export interface Fault {
   message?: string;
   times?: number;
   unprocessed?: number;
+  /** Only requests with this text in their body. */
+  containing?: string;
 }
 
 /** A request as the servers got it. `body` is the parsed JSON. */
@@ -72,6 +74,36 @@ export class AwsLocal {
 
   async clearFaults(): Promise<void> {
     await this.#ask('DELETE', '/faults');
+  }
+
+  /** Sets the services' clock ahead of this machine's. */
+  async setClock(aheadSeconds: number): Promise<void> {
+    await this.#ask('POST', '/clock', { aheadSeconds });
+  }
+
+  /** Makes a call as the SDK does; gives the answer, or throws with the error's code as name. */
+  async dynamodbCall(operation: string, body: object): Promise<any> {
+    return this.#call(this.dynamodb, 'dynamodb', `DynamoDB_20120810.${operation}`, body);
+  }
+
+  async kmsCall(operation: string, body: object): Promise<any> {
+    return this.#call(this.kms, 'kms', `TrentService.${operation}`, body);
+  }
+
+  async #call(url: string, service: string, target: string, body: object): Promise<any> {
+    const scope = `20300101/us-east-1/${service}/aws4_request`;
+    const headers = {
+      'content-type': 'application/x-amz-json-1.0',
+      'x-amz-target': target,
+      'x-amz-date': '20300101T000000Z',
+      authorization: `AWS4-HMAC-SHA256 Credential=test/${scope}, SignedHeaders=host, Signature=0`,
+    };
+    const reply = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) });
+    const answer: any = await reply.json();
+    if (reply.ok) return answer;
+    const error = new Error(answer.message);
+    error.name = answer.__type.replace(/^.*#/, '');
+    throw error;
   }
 
   async stop(): Promise<void> {

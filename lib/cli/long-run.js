@@ -45,23 +45,32 @@ function readingOf(values, consistent) {
 }
 
 /**
- * Runs an operation of the native side, with its progress on standard error, until it ends or is
- * interrupted. Its report says how far it came.
+ * Runs work that takes long with an operator of the native side, with its progress on standard
+ * error, until it ends or is interrupted.
+ * @template T
  * @param {Record<string, unknown>} config
- * @param {string} operation
- * @param {unknown[]} args
- * @param {string} [noun]
- * @returns {Promise<any>} its report
+ * @param {string} noun of what is counted
+ * @param {(operator: import('../native-operator.js').NativeOperator) => Promise<T>} work
+ * @returns {Promise<T>}
  */
-function runLong(config, operation, args, noun = 'items') {
+function withRun(config, noun, work) {
   return withOperator(config, async (operator) => {
     const began = Date.now();
     const line = () => pace(operator.progress(), (Date.now() - began) / 1000, noun);
     const stop = () => operator.stop();
-    const { result } = await interruptible(stop, () => showing(line, () => operator.ask(operation, ...args)));
+    const { result } = await interruptible(stop, () => showing(line, () => work(operator)));
     return result;
   });
 }
+
+/**
+ * As `withRun`, for one operation. Its report says how far it came.
+ * @param {Record<string, unknown>} config
+ * @param {string} operation
+ * @param {unknown[]} args
+ * @returns {Promise<any>} its report
+ */
+const runLong = (config, operation, args) => withRun(config, 'items', (operator) => operator.ask(operation, ...args));
 
 /**
  * Prints a report. Gives the exit status.
@@ -89,4 +98,4 @@ function finish({ name, report, json, describe, found, goOn }) {
   return found ? 1 : 0;
 }
 
-module.exports = { READING_OPTIONS, atLeastOne, finish, readingOf, runLong };
+module.exports = { READING_OPTIONS, atLeastOne, finish, readingOf, runLong, withRun };

@@ -84,6 +84,8 @@ pub struct AwsClients {
 struct Made {
     dynamodb: aws_sdk_dynamodb::Client,
     kms: aws_sdk_kms::Client,
+    /// What both were made of.
+    shared: SdkConfig,
     credentials: Arc<HeldCredentials>,
 }
 
@@ -134,6 +136,25 @@ impl AwsClients {
     /// KMS's client, as above.
     pub(super) async fn kms(&self, call: &Call<'_>) -> Result<&aws_sdk_kms::Client> {
         Ok(&self.ready(call).await?.kms)
+    }
+
+    /// STS's client, for the operator's command. It goes where the two services go if that is one
+    /// place that the options name.
+    pub(super) async fn sts(&self, call: &Call<'_>) -> Result<aws_sdk_sts::Client> {
+        let made = self.ready(call).await?;
+        let mut sts = aws_sdk_sts::config::Builder::from(&made.shared);
+        let settings = &self.settings;
+        if let Some(endpoint) = &settings.dynamodb_endpoint
+            && settings.kms_endpoint.as_ref() == Some(endpoint)
+        {
+            sts = sts.endpoint_url(endpoint);
+        }
+        Ok(aws_sdk_sts::Client::from_conf(sts.build()))
+    }
+
+    /// Whether the options name an endpoint for `DynamoDB`.
+    pub(super) fn has_own_endpoint(&self) -> bool {
+        self.settings.dynamodb_endpoint.is_some()
     }
 
     /// The services do not accept the credentials.
@@ -234,6 +255,7 @@ impl AwsClients {
         Made {
             dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
             kms: aws_sdk_kms::Client::from_conf(kms.build()),
+            shared,
             credentials,
         }
     }

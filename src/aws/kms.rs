@@ -155,7 +155,7 @@ impl DataKeys for KmsKeys {
 }
 
 impl KmsKey {
-    fn call(&self, action: &'static str) -> Call<'_> {
+    pub(super) fn call(&self, action: &'static str) -> Call<'_> {
         Call::to(Service::Kms, action, &self.arn, &self.clients).unless_set(self.unset)
     }
 

@@ -6,6 +6,7 @@
 
 mod envelope;
 mod host;
+mod long_runs;
 mod objects;
 mod operator;
 mod replies;

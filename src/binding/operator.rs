@@ -1,13 +1,11 @@
 //! The operator's command as Node.js sees it. Reports cross as JSON: the command prints them so.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use napi::bindgen_prelude::{Either, FnArgs, Function};
 use napi::{Env, Result as NapiResult};
 use napi_derive::napi;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::host::Host;
 use super::objects::Failure;
@@ -16,17 +14,13 @@ use super::{Variables, environment};
 use crate::assembly;
 use crate::config::StoreConfig;
 use crate::error::{Error, Result};
-use crate::operator::reseal::reseal;
-use crate::operator::run::Run;
-use crate::operator::survey::survey;
 use crate::operator::{Operator, Progress};
-use crate::time::EpochMillis;
 
 /// An operator that JavaScript holds.
 #[napi]
 pub struct NativeOperator {
-    host: Host<Operator>,
-    progress: Arc<Progress>,
+    pub(super) host: Host<Operator>,
+    pub(super) progress: Arc<Progress>,
 }
 
 /// Checks the options (JSON), which are those of a store, and makes an operator; does no I/O.
@@ -55,60 +49,131 @@ pub fn open_operator(
 }
 
 /// A report as JSON.
-fn report<T: Serialize>(result: Result<T>) -> Result<String> {
+pub(super) fn report<T: Serialize>(result: Result<T>) -> Result<String> {
     serde_json::to_string(&result?).map_err(|_| Error::Internal)
-}
-
-/// The options of an operation, which come as JSON.
-fn given<T: DeserializeOwned>(options: &str) -> Result<T> {
-    serde_json::from_str(options).map_err(|error| Error::Config(error.to_string()))
-}
-
-/// The clock of operations that take long.
-fn clock() -> EpochMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    EpochMillis(since.unwrap_or_default().as_secs_f64() * 1000.0)
-}
-
-impl NativeOperator {
-    fn begin(&self) -> Run {
-        Run {
-            progress: self.progress.clone(),
-        }
-    }
 }
 
 /// `call` is the number that the reply is delivered with. Every reply is a report in JSON.
 #[napi]
 impl NativeOperator {
+    /// Where requests go. In JSON, as all replies.
+    #[napi(catch_unwind)]
+    pub fn place(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.host.run(env, call, |operator| async move {
+            report(operator.infrastructure.place().await)
+        })
+    }
+
+    /// Whether the table's service answers, how fast, and what its clock says.
+    #[napi(catch_unwind)]
+    pub fn reach(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.host.run(env, call, |operator| async move {
+            report(operator.infrastructure.reach().await)
+        })
+    }
+
+    /// Whose credentials they are, or `null`.
+    #[napi(catch_unwind)]
+    pub fn caller(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.host.run(env, call, |operator| async move {
+            report(operator.infrastructure.caller().await)
+        })
+    }
+
     /// The table, or `null`.
     #[napi(catch_unwind)]
     pub fn table(&self, env: Env, call: f64) -> NapiResult<()> {
         self.host.run(env, call, |operator| async move {
-            report(operator.describe_table().await)
+            report(operator.infrastructure.table().await)
         })
     }
 
-    /// `options` is `SurveyOptions` in JSON.
+    /// The table of this name in the region of the first key, or `null`.
     #[napi(catch_unwind)]
-    pub fn survey(&self, env: Env, call: f64, options: String) -> NapiResult<()> {
-        let run = self.begin();
-        self.host
-            .run_while_open(env, call, move |operator| async move {
-                let options = given(&options)?;
-                report(Ok(survey(&run, &operator.store, options, clock).await))
-            })
+    pub fn table_beside_key(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.host.run(env, call, |operator| async move {
+            report(operator.infrastructure.table_beside_key().await)
+        })
     }
 
-    /// `options` is `ResealOptions` in JSON.
     #[napi(catch_unwind)]
-    pub fn reseal(&self, env: Env, call: f64, options: String) -> NapiResult<()> {
-        let run = self.begin();
-        self.host
-            .run_while_open(env, call, move |operator| async move {
-                let options = given(&options)?;
-                report(Ok(reseal(&run, &operator.store, options, clock).await))
-            })
+    pub fn time_to_live(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.host.run(env, call, |operator| async move {
+            report(operator.infrastructure.time_to_live().await)
+        })
+    }
+
+    /// Whether point-in-time recovery is on.
+    #[napi(catch_unwind)]
+    pub fn recovery(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.host.run(env, call, |operator| async move {
+            report(operator.infrastructure.recovery().await)
+        })
+    }
+
+    /// The key at a place of `kmsKeyArn`.
+    #[napi(catch_unwind)]
+    pub fn key(&self, env: Env, call: f64, index: u32) -> NapiResult<()> {
+        self.host.run(env, call, move |operator| async move {
+            report(operator.infrastructure.key(index as usize).await)
+        })
+    }
+
+    /// A few items of the table, counted.
+    #[napi(catch_unwind)]
+    pub fn sample(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.host.run(env, call, |operator| async move {
+            report(operator.infrastructure.sample().await)
+        })
+    }
+
+    /// Tries an IAM action, with the encryption context of the records or with the other one.
+    #[napi(catch_unwind)]
+    pub fn probe(&self, env: Env, call: f64, action: String, in_context: bool) -> NapiResult<()> {
+        self.host.run(env, call, move |operator| async move {
+            report(operator.probe(&action, in_context).await)
+        })
+    }
+
+    /// Tries to unwrap with a key that is not the first.
+    #[napi(catch_unwind)]
+    pub fn probe_older_key(&self, env: Env, call: f64, index: u32) -> NapiResult<()> {
+        self.host.run(env, call, move |operator| async move {
+            report(operator.probe_older_key(index as usize).await)
+        })
+    }
+
+    /// Makes the table. `wanted` is JSON.
+    #[napi(catch_unwind)]
+    pub fn create_table(&self, env: Env, call: f64, wanted: String) -> NapiResult<()> {
+        self.host.run(env, call, move |operator| async move {
+            let wanted = serde_json::from_str(&wanted);
+            let wanted = wanted.map_err(|error| Error::Config(error.to_string()))?;
+            report(operator.infrastructure.create_table(&wanted).await)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn enable_time_to_live(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.host.run(env, call, |operator| async move {
+            report(operator.infrastructure.enable_time_to_live().await)
+        })
+    }
+
+    /// Switches point-in-time recovery on.
+    #[napi(catch_unwind)]
+    pub fn enable_recovery(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.host.run(env, call, |operator| async move {
+            report(operator.infrastructure.enable_recovery().await)
+        })
+    }
+
+    /// Switches deletion protection on.
+    #[napi(catch_unwind)]
+    pub fn enable_protection(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.host.run(env, call, |operator| async move {
+            report(operator.infrastructure.enable_protection().await)
+        })
     }
 
     /// How far the operation is that runs, in JSON.

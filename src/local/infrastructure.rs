@@ -1,36 +1,75 @@
 //! The operator's view of local mode.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 
 use super::{LocalFolder, LocalTable};
-use crate::error::Result;
-use crate::operator::infrastructure::{Infrastructure, KeyPart, TableFacts};
-use crate::record::SESSION_ID;
-use crate::store::session_table::SessionTable;
+use crate::error::{Error, Result};
+use crate::operator::infrastructure::{
+    Caller, Infrastructure, KeyFacts, KeyPart, Place, Reach, Sample, TableFacts, TimeToLive,
+};
+use crate::record::kind::Kind;
+use crate::record::{SESSION_ID, TTL, VERSION, number};
+use crate::store::session_table::{Scan, SessionTable};
 
 /// A folder as the place of a table and its key.
 pub struct LocalInfrastructure {
-    /// The table.
-    pub table: LocalTable,
-    /// Its name.
-    pub name: String,
+    table: LocalTable,
+    name: String,
+    path: String,
+    versions: (u32, Vec<u32>),
 }
 
 impl LocalInfrastructure {
-    /// The table `name` of `folder`.
+    /// The table `name` of `folder`, which is at `path`. `versions` are the one that is written,
+    /// and those that are read.
     #[must_use]
-    pub fn new(folder: &Arc<LocalFolder>, name: String) -> LocalInfrastructure {
+    pub fn new(
+        folder: &Arc<LocalFolder>,
+        path: String,
+        name: String,
+        versions: (u32, Vec<u32>),
+    ) -> LocalInfrastructure {
         LocalInfrastructure {
             table: LocalTable::new(folder.clone(), &name),
             name,
+            path,
+            versions,
         }
     }
 }
 
 #[async_trait]
 impl Infrastructure for LocalInfrastructure {
+    async fn place(&self) -> Result<Place> {
+        let (record_version, accept_versions) = self.versions.clone();
+        Ok(Place {
+            local: Some(self.path.clone()),
+            table_name: self.name.clone(),
+            table_is_default: false,
+            region: None,
+            own_endpoint: true,
+            keys: Vec::new(),
+            record_version,
+            accept_versions,
+        })
+    }
+
+    async fn reach(&self) -> Result<Reach> {
+        let began = Instant::now();
+        self.table.check().await?;
+        Ok(Reach {
+            round_trip_millis: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            clock_ahead_seconds: None,
+        })
+    }
+
+    async fn caller(&self) -> Result<Option<Caller>> {
+        Ok(None)
+    }
+
     /// Tables are made on first use, so there is always one.
     async fn table(&self) -> Result<Option<TableFacts>> {
         self.table.check().await?;
@@ -49,5 +88,42 @@ impl Infrastructure for LocalInfrastructure {
             items: 0,
             bytes: 0,
         }))
+    }
+
+    async fn table_beside_key(&self) -> Result<Option<TableFacts>> {
+        Ok(None)
+    }
+
+    /// The store itself removes ended sessions.
+    async fn time_to_live(&self) -> Result<TimeToLive> {
+        Ok(TimeToLive {
+            status: "ENABLED".to_owned(),
+            attribute: Some(TTL.to_owned()),
+        })
+    }
+
+    async fn recovery(&self) -> Result<bool> {
+        Ok(false)
+    }
+
+    async fn key(&self, index: usize) -> Result<KeyFacts> {
+        Err(Error::Config(format!("there is no key {index}")))
+    }
+
+    async fn sample(&self) -> Result<Sample> {
+        let all = Scan {
+            kind: Kind::Session,
+            prefix: String::new(),
+            alive_after: None,
+            keys_only: false,
+            unversioned: true,
+        };
+        let mut sample = Sample::default();
+        for item in self.table.scan(&all, None).await?.items {
+            sample.items += 1;
+            let version = number(&item, VERSION).unwrap_or(0.0).to_string();
+            *sample.versions.entry(version).or_default() += 1;
+        }
+        Ok(sample)
     }
 }

@@ -1,26 +1,31 @@
 //! What the operator's command does (`lib/cli/`), over the store's traits, so that local mode has
 //! it as well. A file a subject. Operations return reports that `--json` prints.
 
-pub mod fingerprint;
+pub mod destroy;
+pub mod import;
 pub mod infrastructure;
+pub mod list;
 pub mod pace;
+mod permissions;
 mod progress;
 pub mod reseal;
 pub mod run;
+pub mod show;
 pub mod survey;
 pub mod tally;
 pub mod walking;
 pub mod wrapping;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+pub use self::permissions::Probe;
 pub use self::progress::Progress;
 
-use self::infrastructure::{Infrastructure, TableFacts};
-use crate::error::Result;
-use crate::keys::DataKeys;
-use crate::store::SessionStore;
+use self::infrastructure::Infrastructure;
+use self::pace::Pace;
+use crate::keys::{DataKeys, EncryptionContext};
 use crate::store::session_table::SessionTable;
+use crate::store::{Lifetime, SessionStore};
 
 /// One run of the command.
 pub struct Operator {
@@ -30,18 +35,16 @@ pub struct Operator {
     pub table: Arc<dyn SessionTable>,
     /// Its key encryption keys, without a cache.
     pub keys: Arc<dyn DataKeys>,
+    /// The encryption context of records of the version that is written.
+    pub context: EncryptionContext,
+    /// That of version 2.
+    pub other_context: EncryptionContext,
     /// The table and the keys as resources.
     pub infrastructure: Arc<dyn Infrastructure>,
+    /// How long sessions live that say no end.
+    pub lifetime: Lifetime,
+    /// Bounds the write units of an operation that comes in several calls.
+    pub pace: OnceLock<Pace>,
     /// How far the operation is that runs, and whether it is to stop.
     pub progress: Arc<Progress>,
-}
-
-impl Operator {
-    /// The table, as it is; `None` if it does not exist.
-    ///
-    /// # Errors
-    /// Those of the table but `ERR_TABLE_NOT_FOUND`.
-    pub async fn describe_table(&self) -> Result<Option<TableFacts>> {
-        self.infrastructure.table().await
-    }
 }

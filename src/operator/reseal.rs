@@ -5,7 +5,6 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::fingerprint::trouble;
 use super::pace::Pace;
 use super::run::{Failed, Halt, Ran, Run, ending};
 use super::survey::is_of_the_session;
@@ -116,10 +115,11 @@ impl Resealing<'_> {
             self.count(|report| report.others += 1);
             return Ok(());
         }
-        let id = match item.get(SESSION_ID) {
-            Some(Attribute::S(key)) => self.store.id_of(key),
+        let key = match item.get(SESSION_ID) {
+            Some(Attribute::S(key)) => key.clone(),
             _ => String::new(),
         };
+        let trouble = |error: &Error| Trouble::of(self.store, &key, error, self.options.ids);
         let pay = |units| async move {
             let paid = self.run.unless_stopped(self.pace.take(units)).await.is_ok();
             if paid {
@@ -147,13 +147,13 @@ impl Resealing<'_> {
                 detail: "it belongs to a store with hashSessionIds; run the command with that \
                          store's options"
                     .into(),
-                ..trouble(&id, &Error::Version, self.options.ids)
+                ..trouble(&Error::Version)
             }),
             Ok(Resealed::Overtaken) => {
-                self.left(|| trouble(&id, &Error::Conflict, self.options.ids));
+                self.left(|| trouble(&Error::Conflict));
             }
             Err(Halt::Failed(error)) if is_of_the_session(&error) => {
-                self.left(|| trouble(&id, &error, self.options.ids));
+                self.left(|| trouble(&error));
             }
             Err(halt) => return Err(halt),
         }

@@ -5,9 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::fingerprint::trouble;
 use super::run::{Failed, Halt, Ran, Run, ending};
-use super::tally::{Histogram, Troubles};
+use super::tally::{Histogram, Trouble, Troubles};
 use super::walking::{Reading, each_item, each_page};
 use super::wrapping::{Wrapping, is_of_the_key, version_name, wrapper};
 use crate::error::Error;
@@ -220,12 +219,8 @@ impl Surveyor<'_> {
     }
 
     fn unreadable(&self, key: &str, error: &Error) {
-        let id = self.store.id_of(key);
-        self.count(|survey| {
-            survey
-                .unreadable
-                .add(|| trouble(&id, error, self.options.ids));
-        });
+        let trouble = || Trouble::of(self.store, key, error, self.options.ids);
+        self.count(|survey| survey.unreadable.add(trouble));
     }
 
     fn count(&self, count: impl FnOnce(&mut Survey)) {

@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+use crate::error::Error;
+use crate::store::SessionStore;
+
 /// How many values are at most as large as each limit, and larger than the limit before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Histogram {
@@ -51,6 +54,31 @@ pub struct Trouble {
     pub code: String,
     /// What it says.
     pub detail: String,
+}
+
+impl Trouble {
+    /// Of the session under a partition key. `ids` shows its whole id.
+    #[must_use]
+    pub fn of(store: &SessionStore, key: &str, error: &Error, ids: bool) -> Trouble {
+        Trouble {
+            session: store.fingerprint(key),
+            id: ids.then(|| store.id_of(key)),
+            code: error.code().to_owned(),
+            detail: error.to_string(),
+        }
+    }
+}
+
+impl Trouble {
+    /// Of a session id, which need not fit into a partition key.
+    #[must_use]
+    pub fn of_id(store: &SessionStore, sid: &str, error: &Error, ids: bool) -> Trouble {
+        let key = store.key_of(sid).unwrap_or_else(|_| sid.to_owned());
+        Trouble {
+            id: ids.then(|| sid.to_owned()),
+            ..Trouble::of(store, &key, error, false)
+        }
+    }
 }
 
 /// A list that keeps its first entries and counts the others.

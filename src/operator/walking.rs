@@ -8,9 +8,10 @@ use serde::Deserialize;
 
 use super::pace::Pace;
 use super::run::{Halt, Ran, Run};
+use crate::error::Result;
 use crate::record::Item;
 use crate::store::session_table::SessionTable;
-use crate::store::walk::{Segment, Walk};
+use crate::store::walk::{Segment, Walk, WalkPage};
 
 /// How a command reads the table.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -54,10 +55,29 @@ where
     if let Ok(Some(count)) = table.item_count().await {
         run.progress.begin(count);
     }
+    let read = |walk, after| async move { table.walk(&walk, after).await };
+    each_page_of(run, reading, read, work).await
+}
+
+/// As [`each_page`], for anything that is read in pages. `read` reads one page, from the start of
+/// the segment or after a key.
+///
+/// # Errors
+/// Those of `read` and of `work`; [`Halt::Stopped`].
+pub async fn each_page_of<T, R, W>(
+    run: &Run,
+    reading: Reading,
+    read: impl Fn(Walk, Option<String>) -> R,
+    work: impl Fn(Vec<T>) -> W,
+) -> Ran<f64>
+where
+    R: Future<Output = Result<WalkPage<T>>>,
+    W: Future<Output = Ran<()>>,
+{
     let pace = Pace::new(reading.units_per_second);
     let costs = Mutex::new(Costs::default());
     let segments = stream::iter(Segment::all(reading.segments)).map(|segment| {
-        let (pace, costs, work) = (&pace, &costs, &work);
+        let (pace, costs, read, work) = (&pace, &costs, &read, &work);
         async move {
             let mut after = None;
             loop {
@@ -68,7 +88,7 @@ where
                     limit,
                     consistent: reading.consistent,
                 };
-                let page = run.patiently(|| table.walk(&walk, after.clone())).await?;
+                let page = run.patiently(|| read(walk, after.clone())).await?;
                 pace.correct(estimate, page.read_units);
                 note(costs, page.items.len(), page.read_units);
                 let count = page.items.len();
@@ -115,11 +135,11 @@ fn note(costs: &Mutex<Costs>, items: usize, units: f64) {
 ///
 /// # Errors
 /// Those of `work`; [`Halt::Stopped`].
-pub async fn each_item<W>(
+pub async fn each_item<T, W>(
     run: &Run,
-    items: Vec<Item>,
+    items: Vec<T>,
     at_once: usize,
-    work: impl Fn(Item) -> W,
+    work: impl Fn(T) -> W,
 ) -> Ran<()>
 where
     W: Future<Output = Ran<()>>,

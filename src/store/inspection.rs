@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use super::SessionStore;
+use base64_simd::URL_SAFE_NO_PAD as BASE64URL;
+use sha2::{Digest, Sha256};
+
 use super::session_table::SessionTable;
+use super::{OpenedSession, SessionStore};
 use crate::crypto::data_key::WrappedKey;
 use crate::error::Result;
 use crate::record::lease::{end_of, owner_of};
@@ -102,6 +105,37 @@ impl SessionStore {
             wrapped_by: unwrapped.1,
             opened: self.open_with(record, unwrapped, &since).map(drop),
         })
+    }
+
+    /// Opens a record.
+    ///
+    /// # Errors
+    /// Those of [`SessionStore::get`].
+    pub async fn opened(&self, record: EncryptedSessionRecord) -> Result<OpenedSession> {
+        self.open(record, &self.keys.since_of_scan()).await
+    }
+
+    /// The partition key of a session.
+    ///
+    /// # Errors
+    /// `ERR_CONFIG` for an unusable id.
+    pub fn key_of(&self, sid: &str) -> Result<String> {
+        self.ids.key(sid)
+    }
+
+    /// The fingerprint of the session under a partition key, as in the store's log: the first 8 hex
+    /// digits of the SHA-256 of its id. If the table hides the ids, of the hash that it has instead.
+    #[must_use]
+    pub fn fingerprint(&self, key: &str) -> String {
+        let id = self.ids.id(key);
+        let hash = match BASE64URL.decode_to_vec(&id) {
+            Ok(hash) if self.ids.hashed() => hash,
+            _ => Sha256::digest(&id).to_vec(),
+        };
+        hash.iter()
+            .take(4)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// The session id of a partition key. If the table hides the ids, the key without the prefix.

@@ -2,6 +2,7 @@
 //! [`DataKeys`](crate::keys::DataKeys).
 
 mod expiry;
+mod import;
 mod inspection;
 mod lease;
 mod outlook;
@@ -30,6 +31,7 @@ use crate::record::{
 use crate::time::{EpochMillis, EpochSeconds};
 
 pub use self::expiry::{End, Lifetime, MAX_TTL_SECONDS, TouchAfter};
+pub use self::import::{Adopted, Imported, Receipt};
 pub use self::inspection::{Belongs, Inspected, Verified};
 pub use self::lease::Lease;
 pub use self::outlook::{Comparison, Outlook};

@@ -35,14 +35,24 @@ pub struct Walk {
 }
 
 /// One page of a walk.
-#[derive(Debug, Default)]
-pub struct WalkPage {
+#[derive(Debug)]
+pub struct WalkPage<T = Item> {
     /// The items of the page. There can be none even if more pages follow.
-    pub items: Vec<Item>,
+    pub items: Vec<T>,
     /// The key after which the next page starts; `None` on the last page of the segment.
     pub next: Option<String>,
     /// The read units that the page has consumed.
     pub read_units: f64,
+}
+
+impl<T> Default for WalkPage<T> {
+    fn default() -> WalkPage<T> {
+        WalkPage {
+            items: Vec::new(),
+            next: None,
+            read_units: 0.0,
+        }
+    }
 }
 
 /// Bytes of a read unit: a strongly consistent read of 4 KB (Amazon DynamoDB Developer Guide, "Read

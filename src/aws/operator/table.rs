@@ -1,17 +1,25 @@
-//! The table.
+//! What the table is.
 
-use aws_sdk_dynamodb::types::{BillingMode, TableDescription};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, BillingMode, PointInTimeRecoveryStatus, TableDescription,
+};
 
 use super::AwsInfrastructure;
+use crate::aws::AwsClients;
+use crate::aws::attributes::item;
 use crate::aws::dynamodb::has_session_key;
 use crate::error::{Kind, Result};
-use crate::operator::infrastructure::{KeyPart, TableFacts};
+use crate::operator::infrastructure::{KeyPart, Sample, TableFacts, TimeToLive};
+use crate::record::{VERSION, is_ours, number};
+
+/// How many items are read to see of which versions they are.
+const SAMPLE: i32 = 50;
 
 impl AwsInfrastructure {
-    pub(super) async fn describe_table(&self) -> Result<Option<TableFacts>> {
+    /// The table of this name, through other clients for another region.
+    pub(super) async fn describe_table(&self, clients: &AwsClients) -> Result<Option<TableFacts>> {
         let call = self.table_call("dynamodb:DescribeTable");
-        let request = self
-            .clients
+        let request = clients
             .dynamodb(&call)
             .await?
             .describe_table()
@@ -25,6 +33,69 @@ impl AwsInfrastructure {
             .table
             .ok_or_else(|| call.wrong_answer("it describes no table"))?;
         Ok(Some(facts(&self.table_name, &table)))
+    }
+
+    pub(super) async fn describe_time_to_live(&self) -> Result<TimeToLive> {
+        let call = self.table_call("dynamodb:DescribeTimeToLive");
+        let request = self
+            .clients
+            .dynamodb(&call)
+            .await?
+            .describe_time_to_live()
+            .table_name(&self.table_name);
+        let reply = call.answer(request.send()).await;
+        let reply = reply.and_then(|reply| call.answered(reply))?;
+        let described = reply
+            .time_to_live_description
+            .ok_or_else(|| call.wrong_answer("it describes nothing"))?;
+        let status = described.time_to_live_status.as_ref();
+        Ok(TimeToLive {
+            status: status
+                .map_or("DISABLED", |status| status.as_str())
+                .to_owned(),
+            attribute: described.attribute_name,
+        })
+    }
+
+    pub(super) async fn describe_recovery(&self) -> Result<bool> {
+        let call = self.table_call("dynamodb:DescribeContinuousBackups");
+        let request = self
+            .clients
+            .dynamodb(&call)
+            .await?
+            .describe_continuous_backups()
+            .table_name(&self.table_name);
+        let reply = call.answer(request.send()).await;
+        let reply = reply.and_then(|reply| call.answered(reply))?;
+        let recovery = reply
+            .continuous_backups_description
+            .and_then(|backups| backups.point_in_time_recovery_description);
+        let status = recovery.and_then(|recovery| recovery.point_in_time_recovery_status);
+        Ok(status == Some(PointInTimeRecoveryStatus::Enabled))
+    }
+
+    pub(super) async fn read_some(&self) -> Result<Sample> {
+        let call = self.table_call("dynamodb:Scan");
+        let request = self
+            .clients
+            .dynamodb(&call)
+            .await?
+            .scan()
+            .table_name(&self.table_name)
+            .limit(SAMPLE);
+        let reply = call.answer(request.send()).await;
+        let reply = reply.and_then(|reply| call.answered(reply))?;
+        let mut sample = Sample::default();
+        for attributes in reply.items.unwrap_or_default() {
+            sample.items += 1;
+            let unversioned = !matches!(attributes.get(VERSION), Some(AttributeValue::N(_)));
+            let item = item(attributes);
+            if is_ours(&item, unversioned) {
+                let version = number(&item, VERSION).unwrap_or(0.0).to_string();
+                *sample.versions.entry(version).or_default() += 1;
+            }
+        }
+        Ok(sample)
     }
 }
 

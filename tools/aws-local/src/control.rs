@@ -34,21 +34,38 @@ pub async fn answer(front: &Front, request: Request<Incoming>) -> Result<Reply, 
             front.remove_faults();
             reply::no_content()
         }
-        (path @ ("/calls" | "/requests" | "/faults"), method) => reply::json(
+        ("/clock", &Method::POST) => match serde_json::from_slice::<ClockInput>(&body) {
+            Ok(clock) => {
+                front.set_clock(clock.ahead_seconds);
+                reply::no_content()
+            }
+            Err(error) => reply::json(
+                StatusCode::BAD_REQUEST,
+                &json!({"error": error.to_string()}),
+            ),
+        },
+        (path @ ("/calls" | "/requests" | "/faults" | "/clock"), method) => reply::json(
             StatusCode::METHOD_NOT_ALLOWED,
             &json!({"error": format!("{path} does not take {method}")}),
         ),
         (path, _) => reply::json(
             StatusCode::NOT_FOUND,
-            &json!({"error": format!("there is no {path}; try /calls, /requests or /faults")}),
+            &json!({"error": format!("there is no {path}; try /calls, /requests, /faults or /clock")}),
         ),
     })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct ClockInput {
+    ahead_seconds: i64,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FaultInput {
     action: String,
+    containing: Option<String>,
     status: Option<u16>,
     code: Option<String>,
     message: Option<String>,
@@ -99,6 +116,7 @@ fn read_fault(body: &[u8]) -> Result<Fault, String> {
     };
     Ok(Fault {
         action: input.action,
+        containing: input.containing,
         times: input.times,
         effect,
     })

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use crate::front::Call;
 use crate::reply::{self, ErrorNamespace, Reply, Service};
 use crate::serve;
+use crate::tables::Tables;
 
 /// Opens the tables kept in a file under `data`, or empty ones in memory.
 ///
@@ -73,6 +74,7 @@ impl Engine {
 /// The way to the engine.
 pub struct DynamoDb {
     database: Database,
+    tables: Tables,
     client: Client<HttpConnector, Full<Bytes>>,
     address: SocketAddr,
 }
@@ -82,7 +84,7 @@ impl DynamoDb {
     ///
     /// # Errors
     /// The system has no port to give.
-    pub fn start(database: Database) -> io::Result<(Self, Engine)> {
+    pub fn start(database: Database, tables: Tables) -> io::Result<(Self, Engine)> {
         let listener = serve::listen(0)?;
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -98,6 +100,7 @@ impl DynamoDb {
         let client = Client::builder(TokioExecutor::new()).build(connector);
         let dynamodb = Self {
             database,
+            tables,
             client,
             address,
         };
@@ -106,6 +109,9 @@ impl DynamoDb {
 
     /// Hands a call to the engine and its reply back.
     pub async fn answer(&self, call: &Call) -> Reply {
+        if let Some(reply) = self.tables.answer(call, |table| self.has(table)) {
+            return reply;
+        }
         if call.operation.as_deref() == Some("UpdateTimeToLive")
             && let Some(message) = self.refuse_time_to_live(&call.body)
         {
@@ -118,6 +124,11 @@ impl DynamoDb {
             );
         }
         self.answer_body(call, call.body.clone()).await
+    }
+
+    fn has(&self, table: &str) -> bool {
+        serde_json::from_value(json!({"TableName": table}))
+            .is_ok_and(|request| self.database.describe_table(request).is_ok())
     }
 
     /// Answers a `BatchWriteItem`, leaving its last `count` writes unapplied and handing them
@@ -210,6 +221,12 @@ impl DynamoDb {
         *request.headers_mut() = end_to_end(&call.parts.headers);
         let (parts, body) = self.client.request(request).await?.into_parts();
         let body = body.collect().await?.to_bytes();
+        if parts.status == StatusCode::OK
+            && let Some(body) = self.tables.described(call, &body)
+        {
+            // A reply of our own, since the engine's x-amz-crc32 no longer fits.
+            return Ok(reply::from_body(Service::DynamoDb, StatusCode::OK, body));
+        }
         let mut reply = Reply::new(Full::new(body));
         *reply.status_mut() = parts.status;
         *reply.headers_mut() = end_to_end(&parts.headers);

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 use winterbaume_core::parse_query_string;
 
+use crate::clock::Clock;
 use crate::dynamodb::DynamoDb;
 use crate::kms::Kms;
 use crate::reply::{self, ErrorNamespace, Reply, Service};
@@ -113,6 +114,8 @@ impl Scope {
 pub struct Fault {
     /// `dynamodb:GetItem`, or `dynamodb:*` for every operation of the service.
     pub action: String,
+    /// Only requests with this text in their body.
+    pub containing: Option<String>,
     /// How often it strikes; `None` until it is removed.
     pub times: Option<u32>,
     /// What it does.
@@ -120,7 +123,12 @@ pub struct Fault {
 }
 
 impl Fault {
-    fn strikes(&self, service: Service, operation: &str) -> bool {
+    fn strikes(&self, service: Service, operation: &str, body: &[u8]) -> bool {
+        let contains = |text: &String| String::from_utf8_lossy(body).contains(text.as_str());
+        self.containing.as_ref().is_none_or(contains) && self.names(service, operation)
+    }
+
+    fn names(&self, service: Service, operation: &str) -> bool {
         self.action
             .strip_prefix(service.prefix())
             .and_then(|rest| rest.strip_prefix(':'))
@@ -181,11 +189,11 @@ impl Ledger {
     }
 
     /// The effect of the oldest fault that fits, which has then struck once more.
-    fn strike(&mut self, service: Service, operation: &str) -> Option<Effect> {
+    fn strike(&mut self, service: Service, operation: &str, body: &[u8]) -> Option<Effect> {
         let index = self
             .faults
             .iter()
-            .position(|fault| fault.strikes(service, operation))?;
+            .position(|fault| fault.strikes(service, operation, body))?;
         let fault = &mut self.faults[index];
         let effect = fault.effect.clone();
         if let Some(left) = &mut fault.times {
@@ -212,6 +220,7 @@ pub struct Front {
     access_key_id: Option<String>,
     sessions: Mutex<HashMap<String, Session>>,
     ledger: Mutex<Ledger>,
+    clock: Clock,
 }
 
 impl Front {
@@ -225,6 +234,7 @@ impl Front {
             access_key_id,
             sessions: Mutex::default(),
             ledger: Mutex::default(),
+            clock: Clock::default(),
         }
     }
 
@@ -245,19 +255,32 @@ impl Front {
             return Ok(self.hand_on(&call).await);
         };
         self.ledger().note(&call, operation);
-        if let Some(refusal) = self.refuse_credentials(&call, operation) {
-            return Ok(refusal);
-        }
-        let effect = self.ledger().strike(service, operation);
-        Ok(match effect {
-            None => self.hand_on(&call).await,
-            Some(Effect::HoldBack { writes }) => self.dynamodb.answer_partly(&call, writes).await,
+        let refusal = self.refuse_credentials(&call, operation);
+        let refusal = refusal.or_else(|| self.clock.refuse(&call));
+        let mut reply = match refusal {
+            Some(refusal) => refusal,
+            None => self.answer_with_faults(service, operation, &call).await,
+        };
+        self.clock.date(&mut reply);
+        Ok(reply)
+    }
+
+    async fn answer_with_faults(&self, service: Service, operation: &str, call: &Call) -> Reply {
+        let effect = self.ledger().strike(service, operation, &call.body);
+        match effect {
+            None => self.hand_on(call).await,
+            Some(Effect::HoldBack { writes }) => self.dynamodb.answer_partly(call, writes).await,
             Some(Effect::Refuse {
                 status,
                 code,
                 message,
             }) => reply::error(service, ErrorNamespace::DynamoDb, status, &code, &message),
-        })
+        }
+    }
+
+    /// Sets the clock of all services ahead of this machine's.
+    pub fn set_clock(&self, ahead_seconds: i64) {
+        self.clock.set(ahead_seconds);
     }
 
     async fn hand_on(&self, call: &Call) -> Reply {

@@ -3,6 +3,7 @@
 //! It prints one line of JSON with its addresses when it is ready, and ends on SIGINT, SIGTERM
 //! or the end of its standard input.
 
+mod clock;
 mod control;
 mod dynamodb;
 mod front;
@@ -10,6 +11,7 @@ mod kms;
 mod reply;
 mod serve;
 mod sts;
+mod tables;
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -26,10 +28,12 @@ use crate::front::Front;
 use crate::kms::{KeyArn, Kms};
 use crate::reply::Service;
 use crate::sts::Sts;
+use crate::tables::Tables;
 
 const USAGE: &str = "\
 usage: aws-local [--dynamodb-port N] [--kms-port N] [--sts-port N] [--control-port N]
-                 [--key-arn ARN]... [--table NAME] [--data DIR] [--access-key-id ID]";
+                 [--key-arn ARN]... [--table NAME] [--data DIR] [--access-key-id ID]
+                 [--dynamodb-region REGION] [--creating N]";
 
 /// The key there is when no other is asked for.
 const DEFAULT_KEY_ARN: &str =
@@ -45,6 +49,8 @@ struct Arguments {
     table: Option<String>,
     data: Option<PathBuf>,
     access_key_id: Option<String>,
+    dynamodb_region: Option<String>,
+    creating: u32,
 }
 
 /// Reads the command line; `None` if it asks for help.
@@ -61,6 +67,10 @@ fn arguments() -> Result<Option<Arguments>, lexopt::Error> {
             Long("table") => arguments.table = Some(parser.value()?.string()?),
             Long("data") => arguments.data = Some(parser.value()?.into()),
             Long("access-key-id") => arguments.access_key_id = Some(parser.value()?.string()?),
+            Long("dynamodb-region") => {
+                arguments.dynamodb_region = Some(parser.value()?.string()?);
+            }
+            Long("creating") => arguments.creating = parser.value()?.parse()?,
             Long("help") | Short('h') => return Ok(None),
             _ => return Err(argument.unexpected()),
         }
@@ -107,8 +117,9 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     if let Some(table) = &arguments.table {
         dynamodb::create_table(&database, table)?;
     }
-    let (dynamodb, engine) =
-        DynamoDb::start(database).map_err(|error| format!("cannot start DynamoDB: {error}"))?;
+    let tables = Tables::new(arguments.dynamodb_region, arguments.creating);
+    let (dynamodb, engine) = DynamoDb::start(database, tables)
+        .map_err(|error| format!("cannot start DynamoDB: {error}"))?;
     let kms = Kms::with_keys(&arguments.key_arns).await?;
     let front = Front::new(dynamodb, kms, Sts::new(), arguments.access_key_id);
     let front = Arc::new(front);

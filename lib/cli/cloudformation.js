@@ -1,0 +1,13 @@
+'use strict';
+
+// `cloudformation`: the template.
+
+const { template } = require('./template.js');
+
+module.exports = template({
+  name: 'cloudformation',
+  description: `Prints the CloudFormation template of the table, a KMS key that rotates yearly, and the least policy for the server's
+role. It is this file:`,
+  files: ['cloudformation.yaml'],
+  examples: ['cloudformation > sessions.yaml'],
+});

@@ -1,0 +1,224 @@
+'use strict';
+
+// `create-table`: the table that the store expects, with what protects it.
+
+const { setTimeout: sleep } = require('node:timers/promises');
+const { JSON_OPTION, command } = require('./command.js');
+const { withOperator } = require('./operator.js');
+const { INTERRUPTED, interruptible, paint, printJson, showing } = require('./terminal.js');
+const { UsageError } = require('./usage-error.js');
+
+/** @typedef {import('../native-operator.js').NativeOperator} NativeOperator */
+
+/** The attribute that ends items. */
+const TTL = 'ttl';
+
+/** How often a table that is being made is looked at, in milliseconds. */
+const LOOK = 500;
+
+/** How long it may take to be made, in milliseconds. AWS takes some ten seconds. */
+const PATIENCE = 300_000;
+
+/** For how long AWS may refuse a setting of a table that has just been made, in milliseconds. */
+const SETTLING = 60_000;
+
+/**
+ * @typedef {object} Setting something that a table should have.
+ * @property {string} name
+ * @property {string} call of the native side, which switches it on.
+ */
+
+/** @type {Record<string, Setting>} */
+const SETTINGS = {
+  timeToLive: { name: `Time to Live on ${TTL}`, call: 'enableTimeToLive' },
+  recovery: { name: 'point-in-time recovery', call: 'enableRecovery' },
+  deletionProtection: { name: 'deletion protection', call: 'enableProtection' },
+};
+
+/** @param {string[]} pairs */
+function tagsOf(pairs = []) {
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const [, key, value] = /^([^=]+)=(.*)$/s.exec(pair) ?? [];
+      if (key === undefined) throw new UsageError(`--tag takes KEY=VALUE, not ${JSON.stringify(pair)}`);
+      return [key, value];
+    }),
+  );
+}
+
+/** @param {{ name: string, role: string, kind: string }[]} key */
+const schemaOf = (key) => key.map(({ name, role, kind }) => `${name} (${kind}, ${role})`).join(', ');
+
+/**
+ * What a table lacks, and what stands in the way of it.
+ * @param {NativeOperator} operator
+ * @param {{ deletionProtection: boolean }} table
+ * @param {string[]} wanted names of SETTINGS.
+ */
+async function lacks(operator, table, wanted) {
+  const { status, attribute } = await operator.ask('timeToLive');
+  const ends = status === 'ENABLED' || status === 'ENABLING';
+  const recovery = !wanted.includes('recovery') || (await operator.ask('recovery'));
+  /** @type {Record<string, boolean>} */
+  const has = { timeToLive: ends && attribute === TTL, recovery, deletionProtection: table.deletionProtection };
+  const otherAttribute = ends && attribute !== TTL ? attribute : undefined;
+  return { missing: wanted.filter((name) => !has[name]), otherAttribute };
+}
+
+/**
+ * Waits until a table serves requests.
+ * @param {NativeOperator} operator
+ * @param {string} name
+ * @param {() => boolean} stopped
+ */
+async function untilActive(operator, name, stopped) {
+  const began = Date.now();
+  let status = 'CREATING';
+  const line = () => `${name} is ${status}, for ${Math.round((Date.now() - began) / 1000)} s`;
+  return showing(line, async () => {
+    while (!stopped()) {
+      const table = await operator.ask('table');
+      status = table?.status ?? 'CREATING';
+      if (status === 'ACTIVE') return true;
+      if (Date.now() - began > PATIENCE) return false;
+      await sleep(LOOK);
+    }
+    return false;
+  });
+}
+
+/**
+ * Switches a setting on, again and again while the table is too new for it.
+ * @param {NativeOperator} operator
+ * @param {Setting} setting
+ */
+async function switchOn(operator, { call }) {
+  const began = Date.now();
+  for (;;) {
+    try {
+      return await operator.ask(call);
+    } catch (error) {
+      if (!error.retryable || Date.now() - began > SETTLING) throw error;
+      await sleep(LOOK);
+    }
+  }
+}
+
+/**
+ * What was done, or would be.
+ * @typedef {object} Report
+ * @property {string} table
+ * @property {boolean} created
+ * @property {string[]} enabled names of SETTINGS.
+ * @property {string[]} missing what is still off.
+ * @property {string} [problem] why the table cannot be used as it is.
+ * @property {boolean} dryRun
+ */
+
+/**
+ * @param {NativeOperator} operator
+ * @param {{ wanted: string[], tags: Record<string, string>, update: boolean, dryRun: boolean, say: (line: string) => void, stopped: () => boolean }} plan
+ * @returns {Promise<Report>}
+ */
+async function createTable(operator, { wanted, tags, update, dryRun, say, stopped }) {
+  const { tableName, local, region } = await operator.ask('place');
+  /** @type {Report} */
+  const report = { table: tableName, created: false, enabled: [], missing: [], dryRun };
+  if (local !== null) {
+    say(`nothing to do: local mode makes its table by itself, in ${local}`);
+    return report;
+  }
+  const verb = dryRun ? 'would be ' : '';
+  let table = await operator.ask('table');
+  if (table === null) {
+    if (!dryRun) {
+      const deletionProtection = wanted.includes('deletionProtection');
+      await operator.ask('createTable', JSON.stringify({ deletionProtection, tags }));
+      if (!(await untilActive(operator, tableName, stopped))) {
+        const missing = wanted.filter((name) => name !== 'deletionProtection');
+        return { ...report, created: true, missing, problem: 'is still being made' };
+      }
+      table = await operator.ask('table');
+    }
+    say(`${tableName} ${verb}created in ${region}, on demand, with the partition key sessionId (S)`);
+    report.created = true;
+  } else if (!table.holdsSessions) {
+    const problem = `has the key ${schemaOf(table.key)}; sessions need the partition key sessionId (S, HASH) alone. Nothing was changed`;
+    return { ...report, problem };
+  } else {
+    say(`${tableName} exists in ${region}`);
+  }
+  const fresh = report.created;
+  const { missing, otherAttribute } =
+    table === null ? { missing: wanted, otherAttribute: undefined } : await lacks(operator, table, wanted);
+  if (otherAttribute !== undefined) {
+    report.problem = `has its Time to Live on ${otherAttribute}. Switch that off, wait an hour, and run this again with --update`;
+  }
+  for (const name of missing) {
+    const impossible = name === 'timeToLive' && otherAttribute !== undefined;
+    if (impossible || stopped() || !(fresh || update)) {
+      report.missing.push(name);
+      continue;
+    }
+    if (!dryRun) await switchOn(operator, SETTINGS[name]);
+    say(`${SETTINGS[name].name} ${verb}switched on`);
+    report.enabled.push(name);
+  }
+  return report;
+}
+
+/** @param {Report} report */
+function closing({ table, missing, problem }) {
+  const lines = [];
+  if (problem) lines.push(`${paint('red', 'wrong:')} ${table} ${problem}`);
+  const off = missing.map((name) => SETTINGS[name].name);
+  if (off.length > 0) lines.push(`${paint('yellow', 'off:')} ${off.join(', ')}. --update switches it on`);
+  return lines;
+}
+
+module.exports = command({
+  name: 'create-table',
+  description: `Creates the table that the store expects: on demand, with the partition key sessionId (S), Time to Live on ttl,
+point-in-time recovery and deletion protection. It can be repeated: it never changes a table that exists, unless
+--update is given, and then only switches on what is off.`,
+  store: ['table-name', 'region', 'profile', 'role-arn', 'endpoint', 'dynamodb-endpoint', 'local'],
+  options: {
+    tag: { type: 'string', multiple: true, value: 'KEY=VALUE', help: 'a tag of the new table; repeat it for more' },
+    'no-point-in-time-recovery': {
+      type: 'boolean',
+      help: 'without backups of every moment, which cost by the size of the table',
+    },
+    'no-deletion-protection': { type: 'boolean', help: 'DeleteTable deletes it' },
+    update: { type: 'boolean', help: 'switches on what is off in a table that exists' },
+    'dry-run': { type: 'boolean', help: 'says what would be done, and changes nothing' },
+    ...JSON_OPTION,
+  },
+  examples: ['create-table --table-name sessions --region us-east-1 --tag service=gateway'],
+  statuses: `0 the table is as it should be, 1 something is off or wrong, 2 wrong usage, 3 AWS failed, ${INTERRUPTED} interrupted.`,
+  async run({ values, config }) {
+    const without = /** @type {string[]} */ ([]);
+    if (values['no-point-in-time-recovery']) without.push('recovery');
+    if (values['no-deletion-protection']) without.push('deletionProtection');
+    const say = (/** @type {string} */ line) => void (values.json || process.stdout.write(`${line}\n`));
+    let stop = false;
+    const plan = {
+      wanted: Object.keys(SETTINGS).filter((name) => !without.includes(name)),
+      tags: tagsOf(values.tag),
+      update: values.update === true,
+      dryRun: values['dry-run'] === true,
+      say,
+      stopped: () => stop,
+    };
+    const work = () => withOperator(config, (operator) => createTable(operator, plan));
+    const { result, interrupted } = await interruptible(() => {
+      stop = true;
+    }, work);
+    if (values.json) printJson(result);
+    else for (const line of closing(result)) process.stdout.write(`${line}\n`);
+    if (interrupted) {
+      process.stderr.write('Interrupted. To go on, run it again with --update.\n');
+      return INTERRUPTED;
+    }
+    return result.problem || result.missing.length > 0 ? 1 : 0;
+  },
+});

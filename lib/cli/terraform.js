@@ -1,0 +1,13 @@
+'use strict';
+
+// `terraform`: the module.
+
+const { template } = require('./template.js');
+
+module.exports = template({
+  name: 'terraform',
+  description: `Prints the Terraform module of the table, a KMS key that rotates yearly, and the least policy for the server's role. It
+is made of these files:`,
+  files: ['terraform/main.tf', 'terraform/variables.tf', 'terraform/outputs.tf'],
+  examples: ['terraform > modules/sessions/main.tf'],
+});
