@@ -285,8 +285,8 @@ export interface Timeouts {
   attemptMillis?: number | undefined;
   /**
    * For a whole call of the store: all its requests, their retries, and whatever it waits for, such
-   * as credentials or a data key that another call is unwrapping. For `all`, `ids`, `length` and
-   * `clear`, it limits each of their requests instead. For `update`, it limits each read and each
+   * as credentials or a data key that another call is unwrapping. For `all`, `ids`, `length`,
+   * `clear`, `sessionsOf` and `destroyAllOf`, it limits each of their requests instead. For `update`, it limits each read and each
    * write, and for `withLock` each request about the lease. Default 5,000.
    */
   callMillis?: number | undefined;
@@ -463,6 +463,30 @@ export interface LockOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** The id of a user: a whole number is the same user as its decimal digits. */
+export type UserId = string | number | bigint;
+
+/** The option `users`: whose a session is. */
+export interface UsersOptions {
+  /**
+   * Gives the id of a session's user: a string or a whole number, and `undefined`, `null` or `false`
+   * for a session without a user. Or the path to it, such as `'user.id'` or `'passport.user'`. It is
+   * called with every save and touch, and must give the same id for the same session. A save fails
+   * with `ERR_CONFIG` if it throws or gives something else.
+   */
+  idOf: ((session: any) => UserId | null | undefined | false) | string;
+  /**
+   * At least 16 bytes. The table has the HMAC-SHA256 of user ids under it. Every server needs the
+   * same one. After a change, sessions join the lists anew with their next save or touch.
+   */
+  secret: string;
+  /**
+   * How many sessions a user can have, from 1 to 2,000. A login beyond that ends the session that
+   * logged in first. Default 1,000.
+   */
+  maxSessions?: number | undefined;
+}
+
 /** The options of {@link DynamoDBSessionStore}. `T` is the type of the sessions. */
 export interface SessionStoreConfig<T extends SessionData = SessionData> {
   /** The DynamoDB table. Default {@link SESSIONS_TABLE}. */
@@ -563,6 +587,11 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
    * `false`.
    */
   hashSessionIds?: boolean | { secret: string } | undefined;
+  /**
+   * Lets the store know whose its sessions are, for `sessionsOf` and `destroyAllOf`. Default: it
+   * does not. See docs/users.md.
+   */
+  users?: UsersOptions | undefined;
   /**
    * By how many seconds a request must move the end of a session whose content does not change, so
    * that the move is written; never more than a tenth of its lifetime. 0 moves it with every
@@ -818,6 +847,41 @@ export class DynamoDBSessionStore<T extends SessionData = SessionData> extends E
   clear(): Promise<void>;
 
   /**
+   * Returns the live sessions of a user with their ids, the latest login first; an empty array if
+   * there are none. Each object has the property `id`. Reads the user's list (one item) and each of
+   * the sessions on it, and opens them: one Decrypt of KMS for each data key that is not cached.
+   *
+   * @param userId the user's id, as `users.idOf` gives it: a string, or a whole number, which is
+   *   the same user as its decimal digits.
+   *
+   * Fails with `ERR_CONFIG` without the option `users` or for another user id, and with
+   * `ERR_INTEGRITY`, `ERR_VERSION`, `ERR_SERIALIZATION` if one of the sessions cannot be opened.
+   */
+  sessionsOf(userId: UserId, callback: (error: any, sessions?: Array<T & { id: string }>) => void): void;
+  sessionsOf(userId: UserId): Promise<Array<T & { id: string }>>;
+
+  /**
+   * Ends all sessions of a user, on every server. A session that was saved before the call is gone
+   * when it resolves. A login that meets the call is either ended or was committed after it.
+   *
+   * A call that fails has ended some of the sessions; call it again. A session that was saved last
+   * by a store without the option `users` is not on the user's list (docs/users.md).
+   *
+   * @param userId the user's id, as for `sessionsOf`.
+   * @param options `except`: the id of a session that stays, such as the one of this request.
+   * @returns how many sessions were ended.
+   *
+   * Fails with `ERR_CONFIG` without the option `users`, for another user id and for unknown options.
+   */
+  destroyAllOf(
+    userId: UserId,
+    options: { except?: string | undefined } | undefined,
+    callback: (error: any, ended?: number) => void,
+  ): void;
+  destroyAllOf(userId: UserId, callback: (error: any, ended?: number) => void): void;
+  destroyAllOf(userId: UserId, options?: { except?: string | undefined }): Promise<number>;
+
+  /**
    * Changes a session safely: reads it, calls `mutate` with it, and writes it on condition that
    * nobody else has written meanwhile. If somebody has, it starts again, so `mutate` can be called
    * several times. The session keeps its end, unless `mutate` changes `cookie.expires`. If that is
@@ -920,9 +984,9 @@ export class DynamoDBSessionStore<T extends SessionData = SessionData> extends E
 
   /**
    * Refuses further calls (`ERR_CLOSED`), waits for those in flight, and wipes the cached data
-   * keys. Can be called again. Calls end by their deadline; `all`, `ids`, `length` and `clear`,
-   * which have none as a whole, fail with `ERR_CLOSED` after `callMillis`. `close` does not wait
-   * for the tasks of `withLock`: their leases end by themselves.
+   * keys. Can be called again. Calls end by their deadline; `all`, `ids`, `length`, `clear`,
+   * `sessionsOf` and `destroyAllOf`, which have none as a whole, fail with `ERR_CLOSED` after
+   * `callMillis`. `close` does not wait for the tasks of `withLock`: their leases end by themselves.
    */
   close(callback: ((error?: any) => void) | undefined): void;
   close(): Promise<void>;

@@ -11,6 +11,7 @@ use base64_simd::STANDARD as BASE64;
 use connect_dynamodb_kms::crypto::data_key::{DataKey, WrappedKey};
 use connect_dynamodb_kms::crypto::envelope::{Aad, BoundSeal, open, open_bound, seal, seal_bound};
 use connect_dynamodb_kms::crypto::plaintext::Plaintext;
+use connect_dynamodb_kms::record::listing::Listing;
 use connect_dynamodb_kms::record::{Bound, EncryptedSessionRecord, Item, Version};
 use connect_dynamodb_kms::time::EpochSeconds;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
@@ -81,6 +82,7 @@ fn sealed_item(version: Version, key: &DataKey, plaintext: &[u8]) -> Item {
         ttl: EpochSeconds(1_800_000_000),
         bound,
         unversioned: false,
+        listing: Listing::Unsaid,
     };
     record.to_item()
 }

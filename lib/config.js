@@ -3,6 +3,7 @@
 const { environment } = require('./environment.js');
 const { failure } = require('./errors.js');
 const { isPlainObject, reading } = require('./options.js');
+const { Users, readUsers } = require('./users.js');
 
 /** Opaque. The client itself is on the native side, and is made on first use. */
 class AwsClientHandle {
@@ -126,7 +127,7 @@ function commonSettings(options) {
  * Reads the options: those that the facade needs, and all of them as JSON for the native side,
  * which checks them.
  * @param {unknown} config
- * @returns {{ options: string, logger: import('../index.js').SessionStoreLogger, lifetime: Lifetime | undefined, recentSessions: number,
+ * @returns {{ options: string, logger: import('../index.js').SessionStoreLogger, lifetime: Lifetime | undefined, users: import('./users.js').Users | undefined, recentSessions: number,
  *   callsInFlight: number, idSecret: string | undefined, versionGiven: boolean, localByEnvironment: string | undefined, exactRevisions: boolean, guardReplies: boolean, onIntegrityFailure: IntegrityFailure }}
  */
 function readConfig(config) {
@@ -138,6 +139,8 @@ function readConfig(config) {
   }
   const lifetime = typeof options.ttlSeconds === 'function' ? options.ttlSeconds : undefined;
   if (lifetime) delete options.ttlSeconds;
+  const users = options.users === undefined ? undefined : readUsers(options.users);
+  if (users) options.users = users.rest;
   for (const [name, handle] of Object.entries({ kmsClient, docClient })) {
     if (options[name] !== undefined) options[name] = options[name] === handle || { $not: 'another value' };
   }
@@ -145,6 +148,7 @@ function readConfig(config) {
     ...commonSettings(options),
     logger,
     lifetime,
+    users: users?.idOf && new Users(users.idOf),
     recentSessions: options.maxRecentSessions ?? RECENT_SESSIONS,
     versionGiven: options.recordVersion !== undefined,
     exactRevisions: options.onConflict === 'error' || options.onConflict === 'drop',
@@ -162,8 +166,8 @@ function readEnvelopeConfig(config) {
   return { ...commonSettings(options), logger };
 }
 
-/** The options that say how sessions are saved, or how frameworks are served. */
-const OF_SESSIONS = ['touchAfter', 'onConflict', 'maxRecentSessions', 'guardReplies'];
+/** The options that say how sessions are saved or listed, or how frameworks are served. */
+const OF_SESSIONS = ['touchAfter', 'onConflict', 'maxRecentSessions', 'guardReplies', 'users'];
 
 /**
  * As `readConfig`, for a store of items that are no sessions, which has defaults of its own.

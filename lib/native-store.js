@@ -27,6 +27,8 @@ const { NativeCalls, crossing } = require('./native-calls.js');
  * @property {undefined} destroy
  * @property {undefined} destroyUnreadable
  * @property {(import('../binding.js').Session & { id: string, json: string })[]} all
+ * @property {(import('../binding.js').Session & { id: string, json: string })[]} sessionsOf
+ * @property {number} destroyAllOf
  * @property {string[]} ids
  * @property {number} length
  * @property {undefined} clear
@@ -56,6 +58,8 @@ const LATER_CALLS = [
   'destroy',
   'destroyUnreadable',
   'all',
+  'sessionsOf',
+  'destroyAllOf',
   'ids',
   'length',
   'clear',

@@ -88,11 +88,32 @@ class Reads {
   /** Every live session of the store, with its id. */
   async all() {
     const now = Date.now();
+    return this.#list(unwrap(await this.#native.all(now)), now);
+  }
+
+  /**
+   * The live sessions of a user, with their ids, the latest first. The list that the table has is
+   * not sealed, so each session is asked whose it is.
+   * @param {string} user
+   * @param {import('./users.js').Users} users
+   */
+  async sessionsOf(user, users) {
+    const now = Date.now();
+    const found = unwrap(await this.#native.sessionsOf(user, now));
+    return this.#list(found, now, (session) => users.of(session) === user);
+  }
+
+  /**
+   * @param {(Session & { id: string, json: string })[]} found
+   * @param {number} now
+   * @param {(session: import('../index.js').SessionData) => boolean} [isWanted]
+   */
+  #list(found, now, isWanted = () => true) {
     const sessions = [];
-    for (const found of unwrap(await this.#native.all(now))) {
-      const session = revive(found, now);
-      if (!session) continue;
-      sessions.push(Object.assign(session, { id: found.id }));
+    for (const one of found) {
+      const session = revive(one, now);
+      if (!session || !isWanted(session)) continue;
+      sessions.push(Object.assign(session, { id: one.id }));
       listed.add(session);
     }
     return sessions;

@@ -40,6 +40,7 @@ function cookieOf(session) {
  * @property {number} now epoch milliseconds.
  * @property {number} [seconds] the session's lifetime; left out if the native side knows it.
  * @property {number} [expires] when its cookie ends, in epoch milliseconds.
+ * @property {string | false} [user] the id of its user, `false` if it has none; left out if the store knows no users.
  * @property {SessionState} knowledge
  * @property {string} [json] what `JSON.stringify` gave, once it was needed.
  */
@@ -53,6 +54,7 @@ class Saves {
   #known;
   #inOrder;
   #lifetime;
+  #users;
   #conflict;
   /**
    * Session objects to how many writes of theirs are under way: until those have ended, nobody
@@ -68,13 +70,15 @@ class Saves {
    * @param {import('./known-sessions.js').KnownSessions} parts.known
    * @param {import('./in-order.js').InOrder} parts.inOrder
    * @param {import('./config.js').Lifetime | undefined} parts.lifetime the function `ttlSeconds`.
+   * @param {import('./users.js').Users | undefined} parts.users the option.
    * @param {(sid: string, resolution: Resolution) => void} parts.conflict is told of each conflict.
    */
-  constructor({ native, known, inOrder, lifetime, conflict }) {
+  constructor({ native, known, inOrder, lifetime, users, conflict }) {
     this.#native = native;
     this.#known = known;
     this.#inOrder = inOrder;
     this.#lifetime = lifetime;
+    this.#users = users;
     this.#conflict = conflict;
   }
 
@@ -93,7 +97,8 @@ class Saves {
   prepare(operation, sid, session) {
     checkSid(sid);
     const [now, seconds, expires] = [Date.now(), this.#ttlSeconds(session), cookieExpires(session)];
-    return { operation, sid, session, now, seconds, expires, knowledge: this.#known.lookUp(sid, session) };
+    const user = this.#userOf(session);
+    return { operation, sid, session, now, seconds, expires, user, knowledge: this.#known.lookUp(sid, session) };
   }
 
   /**
@@ -104,17 +109,18 @@ class Saves {
    * @returns {'write' | 'extend' | 'shorten' | 'settled' | 'gone'}
    */
   outlook(save) {
-    const { operation, session, knowledge, now, seconds, expires } = save;
+    const { operation, session, knowledge, now, seconds, expires, user } = save;
     if (knowledge.state === 'new' || this.#writing.has(session)) return 'write';
     if (knowledge.state === 'gone') return 'gone';
     const { mark, attempts, untouched, ends } = knowledge;
     try {
-      if (operation === 'touch') return unwrap(this.#native.outlookOfTouch(mark, cookieOf(session), now, seconds, expires, ends));
+      if (operation === 'touch')
+        return unwrap(this.#native.outlookOfTouch(mark, cookieOf(session), now, seconds, expires, ends, user));
       if (attempts || untouched === false) return 'write';
-      if (untouched) return unwrap(this.#native.outlookOfSave(mark, cookieOf(session), true, now, seconds, expires, ends));
+      if (untouched) return unwrap(this.#native.outlookOfSave(mark, cookieOf(session), true, now, seconds, expires, ends, user));
       save.json = serialize(session);
       if (save.json.length > COMPARED_AT_ONCE) return 'write';
-      return unwrap(this.#native.outlookOfSave(mark, save.json, false, now, seconds, expires, ends));
+      return unwrap(this.#native.outlookOfSave(mark, save.json, false, now, seconds, expires, ends, user));
     } catch {
       return 'write'; // which meets the same failure, and tells it
     }
@@ -135,12 +141,12 @@ class Saves {
   async send(save) {
     const isNew = save.knowledge.state === 'new';
     if (save.operation === 'touch' && (isNew || this.outlook(save) !== 'write')) return this.moveEnd(save);
-    const { sid, session, now, seconds, expires } = save;
+    const { sid, session, now, seconds, expires, user } = save;
     const json = save.json ?? serialize(session);
     return this.#hold(session, () =>
       this.#inOrder.run(sid, async (waited) => {
         const knowledge = this.#known.lookUp(sid, session, save.knowledge);
-        const reply = await this.#native.set(sid, json, now, seconds, expires, forBinding(knowledge), waited);
+        const reply = await this.#native.set(sid, json, now, seconds, expires, forBinding(knowledge), waited, user);
         this.#learn(save, knowledge, reply);
       }),
     );
@@ -151,8 +157,9 @@ class Saves {
    * @param {string} sid
    */
   async remove(sid) {
+    const now = Date.now();
     await this.#inOrder.run(sid, async (waited) => {
-      unwrap(await this.#native.destroy(sid, waited));
+      unwrap(await this.#native.destroy(sid, now, waited));
       this.#known.markGone(sid);
     });
   }
@@ -191,9 +198,10 @@ class Saves {
    */
   async rewrite(sid, session, json, read, keepEnd) {
     const [now, seconds] = [Date.now(), keepEnd ? undefined : this.#ttlSeconds(session)];
+    const user = this.#userOf(session);
     const strictly = { ...recordOf(read), keepEnd, strict: true };
     return this.#inOrder.run(sid, async (waited) => {
-      const reply = unwrap(await this.#native.set(sid, json, now, seconds, cookieExpires(session), strictly, waited));
+      const reply = unwrap(await this.#native.set(sid, json, now, seconds, cookieExpires(session), strictly, waited, user));
       this.#counts[/** @type {Outcome} */ (reply.outcome)]++; // a strict write is never dropped
       return reply;
     });
@@ -254,6 +262,14 @@ class Saves {
   #meet(sid, resolution) {
     this.#counts.conflicts++;
     this.#conflict(sid, resolution);
+  }
+
+  /**
+   * The id of the session's user; `undefined` if the store knows no users.
+   * @param {SessionData} session
+   */
+  #userOf(session) {
+    return this.#users?.of(session);
   }
 
   /**

@@ -85,7 +85,9 @@ class SealedStore {
   /** @param {string} id */
   delete(id) {
     const { native } = this.#foundation;
-    return this.#run('delete', id, () => this.#inOrder(id, async (waited) => void unwrap(await native.destroy(id, waited))));
+    return this.#run('delete', id, () =>
+      this.#inOrder(id, async (waited) => void unwrap(await native.destroy(id, Date.now(), waited))),
+    );
   }
 
   /**

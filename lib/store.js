@@ -9,7 +9,7 @@ const { wantGuards } = require('./fastify-app.js');
 const { Foundation } = require('./foundation.js');
 const { GetCalls } = require('./get-calls.js');
 const { KnownSessions } = require('./known-sessions.js');
-const { splitOptions } = require('./options.js');
+const { callOptions, splitOptions } = require('./options.js');
 const { Reads } = require('./reads.js');
 const { warnOfRecordVersion } = require('./process-warnings.js');
 const { nextTick } = require('./real-time.js');
@@ -17,6 +17,7 @@ const { Refreshes } = require('./refresh.js');
 const { SaveCalls } = require('./save-calls.js');
 const { Saves } = require('./saves.js');
 const { checkSid } = require('./session-ids.js');
+const { needUsers } = require('./users.js');
 
 /**
  * @typedef {import('../index.js').SessionData} SessionData
@@ -63,6 +64,8 @@ const METHODS = [
   'ids',
   'length',
   'clear',
+  'sessionsOf',
+  'destroyAllOf',
   'ping',
   'record',
   'update',
@@ -71,6 +74,11 @@ const METHODS = [
   'stats',
   'close',
 ];
+
+/** @type {{ except: import('./options.js').CallOption<string | undefined> }} */
+const DESTROY_OPTIONS = {
+  except: { rule: 'the id of the session that stays', holds: (sid) => typeof sid === 'string' && sid.isWellFormed() },
+};
 
 /**
  * The public methods; index.d.ts documents them. Every call runs through `Calls`.
@@ -88,13 +96,14 @@ class DynamoDBSessionStore extends Base {
   #saveCalls;
   #locks;
   #refreshes;
+  #users;
   #lookAtApplication;
   #expressSessions = new ExpressSessions(super.createSession);
 
   /** @param {SessionStoreConfig} config */
   constructor(config = {}) {
     super();
-    const { lifetime, recentSessions, versionGiven, exactRevisions, guardReplies, ...rest } = readConfig(config);
+    const { lifetime, users, recentSessions, versionGiven, exactRevisions, guardReplies, ...rest } = readConfig(config);
     const foundation = new Foundation(rest, 'session');
     const { native, log, calls, inOrder, integrity, names } = foundation;
     if (!versionGiven) warnOfRecordVersion(log);
@@ -103,10 +112,13 @@ class DynamoDBSessionStore extends Base {
     this.#native = native;
     this.#log = log;
     this.#known = known;
+    this.#users = users;
     this.#calls = calls;
     this.#reads = new Reads({ native, known, inOrder, integrity, log, names });
     this.#gets = new GetCalls(calls, this.#reads, known);
-    this.#saves = new Saves({ native, known, inOrder, lifetime, conflict: (...event) => this.#conflict(...event) });
+    /** @param {[sid: string, resolution: import('./saves.js').Resolution]} event */
+    const conflict = (...event) => this.#conflict(...event);
+    this.#saves = new Saves({ native, known, inOrder, lifetime, users, conflict });
     this.#saveCalls = new SaveCalls(calls, this.#saves);
     this.#locks = foundation.locks;
     const { failures } = foundation;
@@ -229,6 +241,34 @@ class DynamoDBSessionStore extends Base {
       this.#refreshes.forget();
     };
     return this.#calls.run('clear', clear, callback);
+  }
+
+  /**
+   * @param {string | number | bigint} userId
+   * @param {any[]} callback
+   * @returns {any}
+   */
+  sessionsOf(userId, ...callback) {
+    const sessionsOf = async () => {
+      const users = needUsers(this.#users);
+      return this.#reads.sessionsOf(users.check(userId), users);
+    };
+    return this.#calls.run('sessionsOf', sessionsOf, callback);
+  }
+
+  /**
+   * @param {string | number | bigint} userId
+   * @param {any[]} rest
+   * @returns {any}
+   */
+  destroyAllOf(userId, ...rest) {
+    const { options, callback } = splitOptions(rest);
+    const destroyAllOf = async () => {
+      const user = needUsers(this.#users).check(userId);
+      const { except } = callOptions('destroyAllOf', options, DESTROY_OPTIONS);
+      return unwrap(await this.#native.destroyAllOf(user, except, Date.now()));
+    };
+    return this.#calls.run('destroyAllOf', destroyAllOf, callback);
   }
 
   /**

@@ -47,6 +47,7 @@ pub fn operator(config: StoreConfig) -> Result<Operator> {
         Version::V2 => other_context.clone(),
     };
     Ok(Operator {
+        prefix: config.prefix.clone(),
         context,
         other_context,
         table: parts.table.clone(),
@@ -127,6 +128,7 @@ impl Parts {
             .reading_unversioned(config.accept_unversioned),
             config.saving,
         )
+        .with_users(config.users)
     }
 
     fn infrastructure(&self, config: &StoreConfig) -> Arc<dyn Infrastructure> {

@@ -12,6 +12,7 @@ use connect_dynamodb_kms::crypto::plaintext::Plaintext;
 use connect_dynamodb_kms::keys::EncryptionContext;
 use connect_dynamodb_kms::keys::cache::KeyCache;
 use connect_dynamodb_kms::record::kind::Kind;
+use connect_dynamodb_kms::record::listing::Listing;
 use connect_dynamodb_kms::record::partition_key::{IdHashing, PartitionKeys};
 use connect_dynamodb_kms::record::{
     AUTH_TAG, Attribute, EncryptedSessionRecord, Item, NOT_AFTER, SESSION_ID, TTL, Version,
@@ -51,6 +52,7 @@ fn item(key: &str, tag: u8, ttl: i64) -> Item {
         ttl: EpochSeconds(ttl),
         bound: None,
         unversioned: false,
+        listing: Listing::Unsaid,
     }
     .to_item()
 }
@@ -372,7 +374,7 @@ async fn hashed_ids_come_back_from_the_sealed_payload() {
             assert_eq!(store.ids(NOW).await.unwrap(), ["an id"], "{}", backend.name);
             let (keys, _) = scan_all(backend.table.as_ref(), &everything()).await;
             assert!(!keys[0].contains("an id"), "{keys:?}");
-            store.destroy("an id").await.unwrap();
+            store.destroy("an id", NOW).await.unwrap();
             assert!(matches!(store.get("an id", NOW).await, Ok(Lookup::Missing)));
         }
     }
@@ -467,6 +469,7 @@ async fn what_is_no_utf_8_is_refused_as_such() {
             ttl: NOW.floor().plus(60),
             bound: None,
             unversioned: false,
+            listing: Listing::Unsaid,
         };
         backend
             .table

@@ -12,7 +12,7 @@ use connect_dynamodb_kms::record::Version;
 use connect_dynamodb_kms::record::partition_key::{IdHashing, PartitionKeys};
 use connect_dynamodb_kms::store::{
     Attempt, End, Known, Lifetime, Lookup, OnConflict, RecordPolicy, Save, Saved, Saving,
-    SessionStore,
+    SessionStore, SessionUser,
 };
 use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
 use support::{Backend, SetNew, backends, store};
@@ -69,7 +69,7 @@ async fn an_ended_record_of_a_version_that_is_not_accepted_is_no_session() {
             assert_eq!(strict.length(LATER).await.unwrap(), 0);
             let new = strict.set("s", json("{}"), LATER, END.plus(3600)).await;
             assert!(matches!(new, Ok(Saved::Written { .. })));
-            strict.destroy("s").await.unwrap();
+            strict.destroy("s", NOW).await.unwrap();
         }
     }
 }
@@ -86,6 +86,7 @@ fn save(text: &str, end: End) -> Save {
         json: json(text),
         now: NOW,
         end,
+        user: SessionUser::Unasked,
         attempt: Attempt::default(),
     }
 }

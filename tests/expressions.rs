@@ -8,6 +8,7 @@ mod support;
 
 use connect_dynamodb_kms::record::kind::{KIND, Kind};
 use connect_dynamodb_kms::record::lease::{LEASE_UNTIL, OWNER};
+use connect_dynamodb_kms::record::listing::{GENERATION, USER, UserHash, text_of};
 use connect_dynamodb_kms::record::{
     AUTH_TAG, Attribute, ENCRYPTED_DATA, ENCRYPTED_KEY, IV, Item, NOT_AFTER, SESSION_ID, TTL,
     VERSION,
@@ -37,8 +38,12 @@ fn value() -> impl Strategy<Value = Attribute> {
     ]
 }
 
+const ADA: UserHash = [1; 32];
+
 fn text() -> impl Strategy<Value = String> {
-    select(vec!["a", "b", "10", "app:", "item"]).prop_map(str::to_owned)
+    let ada = text_of(&ADA);
+    let texts = ["a", "b", "10", "app:", "item"].map(str::to_owned);
+    select(texts.into_iter().chain([ada]).collect::<Vec<_>>())
 }
 
 fn item(key: &'static str) -> impl Strategy<Value = Item> {
@@ -53,6 +58,8 @@ fn item(key: &'static str) -> impl Strategy<Value = Item> {
         ENCRYPTED_DATA,
         IV,
         KIND,
+        USER,
+        GENERATION,
     ];
     let attributes = names.map(|name| {
         proptest::option::weighted(0.7, value())
@@ -79,6 +86,8 @@ fn condition() -> impl Strategy<Value = Condition> {
         (value(), seconds()).prop_map(|(revision, ttl)| Condition::Unmoved { revision, ttl }),
         millis.prop_map(Condition::Vacant),
         text().prop_map(Condition::Owner),
+        proptest::option::of(9_u64..13).prop_map(Condition::Generation),
+        select(vec![ADA, [2; 32]]).prop_map(Condition::Of),
     ]
 }
 

@@ -10,9 +10,13 @@ use async_trait::async_trait;
 use connect_dynamodb_kms::crypto::plaintext::Plaintext;
 use connect_dynamodb_kms::error::Result;
 use connect_dynamodb_kms::record::{AUTH_TAG, Attribute, Item, TTL, VERSION, Version};
-use connect_dynamodb_kms::store::session_table::{Condition, Outcome, Page, Scan, SessionTable};
+use connect_dynamodb_kms::store::session_table::{
+    Condition, Outcome, Page, Put, Scan, SessionTable,
+};
 use connect_dynamodb_kms::store::walk::{Walk, WalkPage};
-use connect_dynamodb_kms::store::{Attempt, Known, Lookup, OnConflict, Save, Saved, SessionStore};
+use connect_dynamodb_kms::store::{
+    Attempt, Known, Lookup, OnConflict, Save, Saved, SessionStore, SessionUser,
+};
 use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
 use support::{SetNew, backends, store};
 
@@ -37,6 +41,7 @@ async fn keep(store: &SessionStore, known: Known) -> Result<Saved> {
         json: json(r#"{"n":2}"#),
         now: NOW,
         end: END.into(),
+        user: SessionUser::Unasked,
         attempt: Attempt::default(),
     };
     store.save_keeping_end(save, known, OnConflict::Error).await
@@ -167,12 +172,20 @@ impl SessionTable for Meddling {
         self.table.put(item, condition).await
     }
 
+    async fn put_all(&self, puts: Vec<Put>) -> Result<Vec<Outcome>> {
+        self.table.put_all(puts).await
+    }
+
     async fn extend(&self, key: &str, ttl: EpochSeconds, condition: Condition) -> Result<Outcome> {
         self.table.extend(key, ttl, condition).await
     }
 
     async fn delete(&self, key: &str, condition: Condition) -> Result<Outcome> {
         self.table.delete(key, condition).await
+    }
+
+    async fn remove(&self, key: &str) -> Result<Option<Item>> {
+        self.table.remove(key).await
     }
 
     async fn delete_all(&self, keys: Vec<String>) -> Result<()> {
@@ -238,6 +251,7 @@ async fn save_unchanged(store: &SessionStore, known: Known, end: EpochSeconds) -
         json: json("{}"),
         now: NOW,
         end: end.into(),
+        user: SessionUser::Unasked,
         attempt: Attempt::default(),
     };
     let saved = store.save(save, known, OnConflict::Error).await;

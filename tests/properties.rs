@@ -5,6 +5,7 @@
 use connect_dynamodb_kms::crypto::data_key::{DataKey, WrappedKey};
 use connect_dynamodb_kms::crypto::envelope::{Aad, Sealed, open, open_bound, seal, seal_bound};
 use connect_dynamodb_kms::crypto::plaintext::Plaintext;
+use connect_dynamodb_kms::record::listing::Listing;
 use connect_dynamodb_kms::record::partition_key::{IdHashing, PartitionKeys};
 use connect_dynamodb_kms::record::{
     AUTH_TAG, Attribute, Bound, COMMIT, ENCRYPTED_DATA, ENCRYPTED_KEY, EncryptedSessionRecord,
@@ -65,6 +66,7 @@ fn record() -> impl Strategy<Value = EncryptedSessionRecord> {
                 ttl: EpochSeconds(ttl),
                 bound,
                 unversioned: false,
+                listing: Listing::Unsaid,
             },
         )
 }

@@ -9,7 +9,7 @@ use connect_dynamodb_kms::crypto::plaintext::Plaintext;
 use connect_dynamodb_kms::record::Version;
 use connect_dynamodb_kms::record::mark::{Content, Mark};
 use connect_dynamodb_kms::store::{
-    Attempt, End, Known, Lease, Lookup, OnConflict, Save, Saved, SessionStore,
+    Attempt, End, Known, Lease, Lookup, OnConflict, Save, Saved, SessionStore, SessionUser,
 };
 use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
 use support::{SetNew, backends, store};
@@ -27,6 +27,7 @@ fn save(text: &str, end: EpochSeconds) -> Save {
         json: json(text),
         now: NOW,
         end: end.into(),
+        user: SessionUser::Unasked,
         attempt: Attempt::default(),
     }
 }
@@ -106,7 +107,7 @@ async fn a_known_session_that_is_gone_stays_gone() {
     for backend in backends() {
         let store = store(&backend, Version::V2);
         let mark = saved(&store, r#"{"n":1}"#).await;
-        store.destroy("s").await.unwrap();
+        store.destroy("s", NOW).await.unwrap();
         for on_conflict in [OnConflict::Overwrite, OnConflict::Error, OnConflict::Drop] {
             for known in [record(&mark), Known::Gone] {
                 let changed = save(r#"{"n":2}"#, END);

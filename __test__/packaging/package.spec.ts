@@ -44,6 +44,7 @@ const TEXTS = [
   'docs/items.md',
   'docs/methods.md',
   'docs/migrating.md',
+  'docs/operating.md',
   'docs/options.md',
   'docs/other-frameworks.md',
   'docs/platforms.md',
@@ -150,6 +151,7 @@ const TEXTS = [
   'lib/update-item.js',
   'lib/unsaved-refreshes.js',
   'lib/update.js',
+  'lib/users.js',
   'package.json',
 ];
 const INFRASTRUCTURE = [

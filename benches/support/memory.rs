@@ -8,7 +8,9 @@ use connect_dynamodb_kms::crypto::data_key::{DataKey, WrappedKey};
 use connect_dynamodb_kms::error::Result;
 use connect_dynamodb_kms::keys::{DataKeys, EncryptionContext};
 use connect_dynamodb_kms::record::{AUTH_TAG, Attribute, Item, SESSION_ID};
-use connect_dynamodb_kms::store::session_table::{Condition, Outcome, Page, Scan, SessionTable};
+use connect_dynamodb_kms::store::session_table::{
+    Condition, Outcome, Page, Put, Scan, SessionTable,
+};
 use connect_dynamodb_kms::store::walk::{Walk, WalkPage};
 use connect_dynamodb_kms::time::EpochSeconds;
 use zeroize::Zeroizing;
@@ -42,11 +44,19 @@ impl SessionTable for MemoryTable {
         Ok(Outcome::Written)
     }
 
+    async fn put_all(&self, _: Vec<Put>) -> Result<Vec<Outcome>> {
+        unreachable!("no session has a user")
+    }
+
     async fn extend(&self, _: &str, _: EpochSeconds, _: Condition) -> Result<Outcome> {
         unreachable!("no session's end is due to move")
     }
 
     async fn delete(&self, _: &str, _: Condition) -> Result<Outcome> {
+        unreachable!("nothing is removed")
+    }
+
+    async fn remove(&self, _: &str) -> Result<Option<Item>> {
         unreachable!("nothing is removed")
     }
 

@@ -20,6 +20,7 @@ use connect_dynamodb_kms::record::{EncryptedSessionRecord, Item, Version};
 use connect_dynamodb_kms::store::session_table::SessionTable;
 use connect_dynamodb_kms::store::{
     Attempt, Known, Lookup, OpenedSession, RecordPolicy, Save, Saved, Saving, SessionStore,
+    SessionUser,
 };
 use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
 use futures_util::FutureExt;
@@ -215,6 +216,7 @@ fn save(content: &[u8]) -> Save {
         json: Plaintext::new(content.to_vec()),
         now: NOW,
         end: END.into(),
+        user: SessionUser::Unasked,
         attempt: Attempt::default(),
     }
 }

@@ -5,6 +5,7 @@
 use base64_simd::STANDARD as BASE64;
 use connect_dynamodb_kms::crypto::data_key::WrappedKey;
 use connect_dynamodb_kms::crypto::envelope::Sealed;
+use connect_dynamodb_kms::record::listing::Listing;
 use connect_dynamodb_kms::record::{
     AUTH_TAG, Attribute, Bound, COMMIT, ENCRYPTED_DATA, ENCRYPTED_KEY, EncryptedSessionRecord, IV,
     Item, NOT_AFTER, SALT, SESSION_ID, TTL, VERSION,
@@ -78,6 +79,7 @@ impl Record {
                 commitment,
             }),
             unversioned: false,
+            listing: Listing::Unsaid,
         };
         record.to_item()
     }

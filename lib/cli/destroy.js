@@ -31,10 +31,17 @@ function momentOf(text) {
 
 /** @param {Record<string, any>} values @param {string[]} positionals */
 function checkSelection(values, positionals) {
-  const selections = [positionals.length > 0, values.all === true, values['ending-before'] !== undefined];
+  const selections = [
+    positionals.length > 0,
+    values.user !== undefined,
+    values.all === true,
+    values['ending-before'] !== undefined,
+  ];
   if (selections.filter(Boolean).length !== 1)
-    throw new UsageError('which sessions? give one of SID, --ending-before TIME, --all');
-  if (positionals.length === 0 && !values.yes && !values['dry-run']) {
+    throw new UsageError('which sessions? give one of SID, --user ID, --ending-before TIME, --all');
+  const many = positionals.length === 0 && values.user === undefined;
+  if (!many && values['dry-run']) throw new UsageError('--dry-run is for --ending-before and --all; see show and ls');
+  if (many && !values.yes && !values['dry-run']) {
     throw new UsageError('this logs out many: see how many with --dry-run, then give --yes');
   }
 }
@@ -47,6 +54,7 @@ module.exports = command({
 applications and sessions with other prefixes stay.`,
   store: true,
   options: {
+    user: { type: 'string', value: 'ID', help: "ends this user's sessions (needs --users-secret)" },
     'ending-before': { type: 'string', value: 'TIME', help: 'ends sessions that end before TIME if nobody uses them' },
     all: { type: 'boolean', help: 'ends every session' },
     yes: { type: 'boolean', help: 'needed to end more than one session' },
@@ -64,11 +72,16 @@ applications and sessions with other prefixes stay.`,
     checkSelection(values, positionals);
     const [sid] = positionals;
     if (sid !== undefined) {
-      if (values['dry-run']) throw new UsageError('--dry-run is for more than one session; see show SID');
       const destroyed = await withOperator(config, (operator) => operator.ask('destroy', sid));
       if (values.json) printJson({ destroyed: destroyed ? 1 : 0 });
       else process.stdout.write(destroyed ? 'The session was destroyed.\n' : 'There is no such session.\n');
       return destroyed ? 0 : 1;
+    }
+    if (values.user !== undefined) {
+      const destroyed = await withOperator(config, (operator) => operator.ask('destroyUser', values.user));
+      if (values.json) printJson({ destroyed });
+      else process.stdout.write(`${row('destroyed', destroyed)}\n`);
+      return destroyed > 0 ? 0 : 1;
     }
     const before = values['ending-before'];
     const options = {

@@ -6,7 +6,7 @@ const { createReadStream } = require('node:fs');
 const { stat } = require('node:fs/promises');
 const { createInterface } = require('node:readline');
 const { command } = require('./command.js');
-const { READING_OPTIONS, atLeastOne, finish, readingOf, runLong, withRun } = require('./long-run.js');
+const { ID_OF, READING_OPTIONS, atLeastOne, finish, readingOf, runLong, withRun } = require('./long-run.js');
 const { row, troubled } = require('./report.js');
 const { UsageError } = require('./usage-error.js');
 
@@ -112,6 +112,7 @@ the command can be repeated. Ends stay as they are. docs/moving-in.md has the st
     'from-key': { type: 'string', value: 'NAME', help: 'its partition key (default: id, or sessionId for dynamodb-store)' },
     'from-prefix': { type: 'string', value: 'TEXT', help: 'what its keys start with (default: sess:)' },
     'record-version': { type: 'string', value: 'N', help: `the version that is written: 1 or 2 (default: ${RECORD_VERSION})` },
+    'id-of': ID_OF,
     'dry-run': { type: 'boolean', help: 'writes nothing, and counts what would be imported' },
     'write-units': { type: 'string', value: 'N', help: 'uses at most N write units a second (default: no bound)' },
     ids: { type: 'boolean', help: 'names what could not be imported by ids, not by fingerprints' },
@@ -122,11 +123,15 @@ the command can be repeated. Ends stay as they are. docs/moving-in.md has the st
   async run({ values, positionals: [path], config: given }) {
     if ((path === undefined) === (values.from === undefined))
       throw new UsageError('import what? give either --from STORE or FILE');
+    if ((values['id-of'] === undefined) !== (values['users-secret'] === undefined)) {
+      throw new UsageError('--id-of and --users-secret go together: the store that has the option users has both');
+    }
     const config = { recordVersion: RECORD_VERSION, ...given };
     const options = {
       writeUnitsPerSecond: atLeastOne(values, 'write-units', undefined) ?? null,
       dryRun: values['dry-run'] === true,
       ids: values.ids === true,
+      users: values['id-of'] ?? null,
     };
     let report;
     if (path !== undefined) {

@@ -16,6 +16,9 @@ const READING_OPTIONS = {
   json: { type: 'boolean', help: 'prints JSON' },
 };
 
+/** @type {Option} */
+const ID_OF = { type: 'string', value: 'PATH', help: "where a session has its user's id: users.idOf as a path, such as user.id" };
+
 /** The largest number of segments that DynamoDB takes is 1,000,000; more than this gains nothing. */
 const MOST_SEGMENTS = 256;
 const DEFAULT_SEGMENTS = 4;
@@ -98,4 +101,4 @@ function finish({ name, report, json, describe, found, goOn }) {
   return found ? 1 : 0;
 }
 
-module.exports = { READING_OPTIONS, atLeastOne, finish, readingOf, runLong, withRun };
+module.exports = { ID_OF, READING_OPTIONS, atLeastOne, finish, readingOf, runLong, withRun };

@@ -47,6 +47,11 @@ const STORE_OPTIONS = {
     value: 'VARIABLE',
     help: 'the environment variable with the secret of hashSessionIds',
   },
+  'users-secret': {
+    type: 'string',
+    value: 'VARIABLE',
+    help: 'the environment variable with users.secret, if the store has the option users',
+  },
   'ttl-seconds': { type: 'string', value: 'SECONDS', help: 'the longest life of a session' },
   local: { type: 'string', value: 'PATH', help: 'the folder of local mode, instead of AWS (SESSIONS_LOCAL)' },
 };
@@ -71,13 +76,26 @@ function contextOf(pairs) {
   );
 }
 
+/**
+ * The secret in the environment variable that an option names.
+ * @param {Record<string, any>} values
+ * @param {string} option
+ */
+function secretOf(values, option) {
+  const secret = process.env[values[option]];
+  if (!secret) throw new UsageError(`--${option} names ${values[option]}, which is not set`);
+  return secret;
+}
+
 /** @param {Record<string, any>} values */
 function hashingOf(values) {
-  const variable = values['hash-session-ids-secret'];
-  if (variable === undefined) return values['hash-session-ids'];
-  const secret = process.env[variable];
-  if (!secret) throw new UsageError(`--hash-session-ids-secret names ${variable}, which is not set`);
-  return { secret };
+  if (values['hash-session-ids-secret'] === undefined) return values['hash-session-ids'];
+  return { secret: secretOf(values, 'hash-session-ids-secret') };
+}
+
+/** @param {Record<string, any>} values */
+function usersOf(values) {
+  return values['users-secret'] === undefined ? undefined : { secret: secretOf(values, 'users-secret') };
 }
 
 /**
@@ -106,6 +124,7 @@ function configOf(values) {
     boundTableName: values['bound-table-name'],
     encryptionContext: values['encryption-context'] && contextOf(values['encryption-context']),
     hashSessionIds: hashingOf(values),
+    users: usersOf(values),
     ttlSeconds: number('ttl-seconds'),
     local: values.local === undefined ? undefined : { path: values.local },
   };

@@ -26,6 +26,7 @@ function describe(survey) {
       ['sessions with other prefixes', survey.otherPrefixes],
       ['records without a session', survey.otherKinds],
       ['leases', survey.leases],
+      ["lists of users' sessions", survey.userLists],
       ['of other applications', survey.foreign],
     ]),
     ...troubled('unreadable sessions', survey.unreadable),

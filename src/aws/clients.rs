@@ -19,6 +19,7 @@ use super::interceptors::interceptors;
 use super::registry::Registry;
 use super::settings::Settings;
 use super::sources::Sources;
+use super::transactions::MeetsTransactions;
 use crate::call::{guarded, no_credentials_in_time};
 use crate::config::DEFAULT_REGION;
 use crate::error::{Result, Service};
@@ -237,7 +238,8 @@ impl AwsClients {
             .credentials_provider(provider)
             .build();
         let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&shared)
-            .retry_partition(retry_budget("dynamodb"));
+            .retry_partition(retry_budget("dynamodb"))
+            .retry_classifier(MeetsTransactions);
         for interceptor in interceptors(Service::DynamoDb) {
             dynamodb.push_interceptor(interceptor);
         }

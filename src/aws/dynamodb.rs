@@ -13,18 +13,19 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::error::ConditionalCheckFailedException;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, DeleteRequest, KeyType, ReturnConsumedCapacity, ScalarAttributeType,
-    TableDescription, TableStatus, WriteRequest,
+    AttributeValue, DeleteRequest, KeyType, ReturnConsumedCapacity, ReturnValue,
+    ScalarAttributeType, TableDescription, TableStatus, WriteRequest,
 };
 
 use super::AwsClients;
 use super::attributes::{attribute_value, item};
 use super::expressions::{condition_expression, filter_expression, some};
 use super::failure::{Call, reply};
+use super::transactions::{Cancelled, part, wait};
 use crate::error::{Cause, Error, Kind, Result, Service, ServiceError, Unset};
 use crate::record::partition_key::is_table_key;
 use crate::record::{Attribute, Item, SESSION_ID, TTL};
-use crate::store::session_table::{Condition, Outcome, Page, Scan, SessionTable};
+use crate::store::session_table::{Condition, Outcome, Page, Put, Scan, SessionTable};
 use crate::store::walk::{Walk, WalkPage, read_units};
 use crate::time::EpochSeconds;
 
@@ -35,6 +36,10 @@ const BATCH: usize = 25;
 /// twice the one before: 6.3 s in all.
 const BATCH_RETRIES: u32 = 7;
 const FIRST_BATCH_WAIT: Duration = Duration::from_millis(50);
+
+/// How often a transaction is tried again because another one was changing its items, of which one
+/// at a time can succeed: more often than a browser has requests under way.
+const CONFLICTS: u32 = 50;
 
 /// A `DynamoDB` table.
 pub struct DynamoDbTable {
@@ -86,6 +91,37 @@ impl DynamoDbTable {
             .table_name(&self.name);
         let reply = call.answer(request.send()).await;
         Ok(reply.and_then(|reply| call.answered(reply))?.table)
+    }
+
+    /// Repeats the transaction until no other one is in its way; the caller's deadline ends that.
+    async fn transact(&self, call: &Call<'_>, puts: &[Put]) -> Result<Vec<Outcome>> {
+        let mut attempt = 0;
+        loop {
+            let parts = puts.iter().map(|put| part(&self.name, put.clone()));
+            let request = self
+                .client(call)
+                .await?
+                .transact_write_items()
+                .set_transact_items(Some(parts.collect()));
+            match reply(request.send()).await? {
+                Ok(reply) => {
+                    call.answered(reply)?;
+                    return Ok(vec![Outcome::Written; puts.len()]);
+                }
+                Err(error) => match call.cancelled(&error)? {
+                    Cancelled::Refused(outcomes) if outcomes.len() == puts.len() => {
+                        return Ok(outcomes);
+                    }
+                    Cancelled::Refused(_) => {
+                        let what = "it does not say which condition did not hold";
+                        return Err(call.wrong_answer(what));
+                    }
+                    Cancelled::Conflict(error) if attempt >= CONFLICTS => return Err(error),
+                    Cancelled::Conflict(_) => tokio::time::sleep(wait(attempt)).await,
+                },
+            }
+            attempt += 1;
+        }
     }
 
     async fn delete_batch(&self, keys: &[String]) -> Result<()> {
@@ -169,6 +205,18 @@ impl SessionTable for DynamoDbTable {
         self.read_if_untold(outcome?, &key).await
     }
 
+    async fn put_all(&self, puts: Vec<Put>) -> Result<Vec<Outcome>> {
+        // IAM knows no action for transactions: each write needs its own.
+        let call = self.call("dynamodb:PutItem");
+        let mut outcomes = self.transact(&call, &puts).await?;
+        for (outcome, put) in outcomes.iter_mut().zip(&puts) {
+            if *outcome == Outcome::Refused(None) {
+                *outcome = Outcome::Refused(self.get(put.key()).await?);
+            }
+        }
+        Ok(outcomes)
+    }
+
     async fn extend(&self, key: &str, ttl: EpochSeconds, condition: Condition) -> Result<Outcome> {
         let call = self.call("dynamodb:UpdateItem");
         let condition = condition_expression(condition);
@@ -214,6 +262,20 @@ impl SessionTable for DynamoDbTable {
             _ => None,
         });
         self.read_if_untold(outcome?, key).await
+    }
+
+    async fn remove(&self, key: &str) -> Result<Option<Item>> {
+        let call = self.call("dynamodb:DeleteItem");
+        let request = self
+            .client(&call)
+            .await?
+            .delete_item()
+            .table_name(&self.name)
+            .key(SESSION_ID, AttributeValue::S(key.to_owned()))
+            .return_values(ReturnValue::AllOld);
+        let reply = call.answer(request.send()).await;
+        let reply = reply.and_then(|reply| call.answered(reply))?;
+        Ok(reply.attributes.map(item))
     }
 
     async fn delete_all(&self, keys: Vec<String>) -> Result<()> {

@@ -9,8 +9,10 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 use super::attributes::attribute_value;
 use crate::record::kind::{ITEM, KIND, Kind};
 use crate::record::lease::{LEASE_UNTIL, OWNER};
+use crate::record::listing::{self, GENERATION, USER};
 use crate::record::{
-    AUTH_TAG, NOT_AFTER, RECORD_ATTRIBUTES, SESSION_ID, TTL, UNVERSIONED_ATTRIBUTES, VERSION,
+    AUTH_TAG, ENCRYPTED_DATA, ENCRYPTED_KEY, NOT_AFTER, RECORD_ATTRIBUTES, SESSION_ID, TTL,
+    UNVERSIONED_ATTRIBUTES, VERSION,
 };
 use crate::store::session_table::{Condition, Scan};
 use crate::time::EpochSeconds;
@@ -65,6 +67,30 @@ pub(super) fn condition_expression(condition: Condition) -> Expression {
             text: Some("#owner = :owner".to_owned()),
             names: names([OWNER]),
             values: HashMap::from([(":owner".to_owned(), AttributeValue::S(owner))]),
+        },
+        Condition::Generation(None) => Expression {
+            text: Some("attribute_not_exists(#sessionId)".to_owned()),
+            names: names([SESSION_ID]),
+            values: HashMap::new(),
+        },
+        Condition::Generation(Some(generation)) => Expression {
+            text: Some("#generation = :generation".to_owned()),
+            names: names([GENERATION]),
+            values: HashMap::from([(
+                ":generation".to_owned(),
+                AttributeValue::N(generation.to_string()),
+            )]),
+        },
+        Condition::Of(user) => Expression {
+            text: Some(format!(
+                "{} AND (attribute_not_exists(#user) OR #user = :user)",
+                all_exist(&[ENCRYPTED_KEY, ENCRYPTED_DATA])
+            )),
+            names: names([ENCRYPTED_KEY, ENCRYPTED_DATA, USER]),
+            values: HashMap::from([(
+                ":user".to_owned(),
+                AttributeValue::S(listing::text_of(&user)),
+            )]),
         },
     }
 }

@@ -15,6 +15,7 @@ mod registry;
 mod settings;
 mod signing_keys;
 mod sources;
+mod transactions;
 
 pub use clients::{AwsClients, ClientSettings, Timeouts};
 pub use dynamodb::DynamoDbTable;

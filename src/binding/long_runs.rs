@@ -16,6 +16,7 @@ use crate::operator::reseal::reseal;
 use crate::operator::run::Run;
 use crate::operator::show::show;
 use crate::operator::survey::survey;
+use crate::operator::users::list_user;
 use crate::time::EpochMillis;
 
 /// The options of an operation.
@@ -92,7 +93,7 @@ impl NativeOperator {
     #[napi(catch_unwind)]
     pub fn destroy(&self, env: Env, call: f64, sid: String) -> NapiResult<()> {
         self.host.run(env, call, move |operator| async move {
-            report(destroy(&operator.store, &sid).await)
+            report(destroy(&operator.store, &sid, clock()).await)
         })
     }
 
@@ -103,8 +104,24 @@ impl NativeOperator {
         self.host
             .run_while_open(env, call, move |operator| async move {
                 let options = given(&options)?;
-                report(Ok(destroy_many(&run, &operator.store, options).await))
+                report(Ok(destroy_many(&run, &operator.store, options, clock).await))
             })
+    }
+
+    /// `options` is `UserOptions`.
+    #[napi(catch_unwind)]
+    pub fn list_user(&self, env: Env, call: f64, options: String) -> NapiResult<()> {
+        self.host.run(env, call, move |operator| async move {
+            report(list_user(&operator.store, &given(&options)?, clock()).await)
+        })
+    }
+
+    /// How many sessions the user had.
+    #[napi(catch_unwind)]
+    pub fn destroy_user(&self, env: Env, call: f64, user: String) -> NapiResult<()> {
+        self.host.run(env, call, move |operator| async move {
+            report(operator.store.destroy_all_of(&user, None, clock()).await)
+        })
     }
 
     /// `options` is `ImportOptions` and `table`.

@@ -38,6 +38,7 @@ use crate::record::kind::Kind;
 use crate::record::mark::{Content, Mark, cookie_hash};
 use crate::store::{
     Attempt, Comparison, End, Known, Lifetime, Lookup, OnConflict, Outlook, Save, SessionStore,
+    SessionUser,
 };
 use crate::time::EpochMillis;
 
@@ -88,6 +89,16 @@ fn found(lookup: Lookup) -> Option<Session> {
         Lookup::Missing => None,
         Lookup::Ended => Some(Session::ended()),
         Lookup::Found(session) => Some(session.into()),
+    }
+}
+
+/// Whose session it is: nobody's if `false`; not said if left out. (`null` would be the same as left
+/// out.)
+fn session_user(store: &SessionStore, user: Option<Either<String, bool>>) -> Result<SessionUser> {
+    match user {
+        None => Ok(SessionUser::Unasked),
+        Some(Either::A(user)) => store.session_user(Some(&user)),
+        Some(Either::B(_)) => store.session_user(None),
     }
 }
 
@@ -162,7 +173,8 @@ pub fn turn_key_clock(seconds: f64) {
 
 /// `call` is the number that the reply is delivered with. `now` and `cookie_expires` are epoch
 /// milliseconds. `ttl_seconds` overrides the configured value. `waited` is how many milliseconds of
-/// its deadline the call has already spent waiting for other calls.
+/// its deadline the call has already spent waiting for other calls. `user` is the id of the session's
+/// user, `false` if it has none, and left out if the store does not know users.
 #[napi]
 impl NativeStore {
     #[napi(catch_unwind)]
@@ -193,6 +205,7 @@ impl NativeStore {
         cookie_expires: Option<f64>,
         known: Option<KnownSession>,
         waited: Option<f64>,
+        user: Option<Either<String, bool>>,
     ) -> NapiResult<()> {
         let json = Plaintext::new(json.into_bytes());
         let end = self.end(now, ttl_seconds, cookie_expires);
@@ -205,6 +218,7 @@ impl NativeStore {
             let save = Save {
                 sid,
                 json,
+                user: session_user(&store, user)?,
                 now: EpochMillis(now),
                 end: match &known {
                     Known::Record { mark, ends, .. } if keep_end => End {
@@ -252,6 +266,7 @@ impl NativeStore {
         ttl_seconds: Option<f64>,
         cookie_expires: Option<f64>,
         ends: Option<f64>,
+        user: Option<Either<String, bool>>,
     ) -> Either<&'static str, Failure> {
         self.outlook(
             &mark,
@@ -264,7 +279,9 @@ impl NativeStore {
                 } else {
                     Comparison::Whole(Content::of(json.unwrap_or_default().as_bytes()))
                 };
-                store.outlook_of_save(mark, content, ends.map(EpochMillis), EpochMillis(now), end)
+                let user = session_user(store, user)?;
+                let (ends, now) = (ends.map(EpochMillis), EpochMillis(now));
+                Ok(store.outlook_of_save(mark, content, ends, now, end, user))
             },
         )
     }
@@ -274,7 +291,7 @@ impl NativeStore {
         catch_unwind,
         ts_return_type = "'write' | 'extend' | 'shorten' | 'settled' | Failure"
     )]
-    #[allow(clippy::needless_pass_by_value)] // as above
+    #[allow(clippy::needless_pass_by_value, clippy::too_many_arguments)] // as above
     pub fn outlook_of_touch(
         &self,
         mark: String,
@@ -283,6 +300,7 @@ impl NativeStore {
         ttl_seconds: Option<f64>,
         cookie_expires: Option<f64>,
         ends: Option<f64>,
+        user: Option<Either<String, bool>>,
     ) -> Either<&'static str, Failure> {
         self.outlook(
             &mark,
@@ -291,7 +309,9 @@ impl NativeStore {
             cookie_expires,
             |store, mark, end| {
                 let cookie = cookie_hash(cookie.as_deref());
-                store.outlook_of_touch(mark, cookie, ends.map(EpochMillis), EpochMillis(now), end)
+                let user = session_user(store, user)?;
+                let (ends, now) = (ends.map(EpochMillis), EpochMillis(now));
+                Ok(store.outlook_of_touch(mark, cookie, ends, now, end, user))
             },
         )
     }
@@ -373,10 +393,17 @@ impl NativeStore {
     }
 
     #[napi(catch_unwind)]
-    pub fn destroy(&self, env: Env, call: f64, sid: String, waited: Option<f64>) -> NapiResult<()> {
+    pub fn destroy(
+        &self,
+        env: Env,
+        call: f64,
+        sid: String,
+        now: f64,
+        waited: Option<f64>,
+    ) -> NapiResult<()> {
         self.host
             .run_within(self.host.left(waited), env, call, move |store| async move {
-                store.destroy(&sid).await
+                store.destroy(&sid, EpochMillis(now)).await
             })
     }
 
@@ -385,6 +412,32 @@ impl NativeStore {
         self.host.run(env, call, move |store| async move {
             store.destroy_unreadable(&sid).await
         })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn sessions_of(&self, env: Env, call: f64, user: String, now: f64) -> NapiResult<()> {
+        self.host
+            .run_while_open(env, call, move |store| async move {
+                let sessions = store.sessions_of(&user, EpochMillis(now)).await?;
+                Ok(sessions.into_iter().map(Session::named).collect::<Vec<_>>())
+            })
+    }
+
+    #[napi(catch_unwind)]
+    #[allow(clippy::cast_precision_loss)] // a list holds some thousands
+    pub fn destroy_all_of(
+        &self,
+        env: Env,
+        call: f64,
+        user: String,
+        except: Option<String>,
+        now: f64,
+    ) -> NapiResult<()> {
+        self.host
+            .run_while_open(env, call, move |store| async move {
+                let (except, now) = (except.as_deref(), EpochMillis(now));
+                Ok(store.destroy_all_of(&user, except, now).await? as f64)
+            })
     }
 
     #[napi(catch_unwind)]
@@ -463,12 +516,12 @@ impl NativeStore {
         now: f64,
         ttl_seconds: Option<f64>,
         cookie_expires: Option<f64>,
-        look: impl FnOnce(&SessionStore, &Mark, End) -> Outlook,
+        look: impl FnOnce(&SessionStore, &Mark, End) -> Result<Outlook>,
     ) -> Either<&'static str, Failure> {
         let outlook = || {
             let end = self.end(now, ttl_seconds, cookie_expires)?;
             let (store, mark) = (self.host.enter()?, Mark::decode(mark)?);
-            Ok(look(&store, &mark, end))
+            look(&store, &mark, end)
         };
         match outlook() {
             Ok(Outlook::Write) => Either::A("write"),

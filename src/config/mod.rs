@@ -14,6 +14,8 @@ mod options;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 pub(crate) use aws::{is_region, is_url};
 pub use envelope::EnvelopeConfig;
 pub use environment::{DEFAULT_REGION, Environment, KEY_VARIABLE};
@@ -24,7 +26,7 @@ use crate::keys::cache::Limits;
 use crate::record::Version;
 use crate::record::kind::Kind;
 use crate::record::partition_key::{IdHashing, PartitionKeys};
-use crate::store::{Lifetime, Saving, TouchAfter, context_of_records};
+use crate::store::{Lifetime, Saving, TouchAfter, Users, context_of_records};
 use environment::TABLE_VARIABLE;
 use options::{Options, TableName, Versions};
 
@@ -32,6 +34,10 @@ use options::{Options, TableName, Versions};
 /// The pairs that the store adds count. AWS KMS refuses every call with a longer context. (The
 /// limit of 384 characters applies to values in the constraints of grants, not to calls.)
 const CONTEXT_LIMIT: usize = 8192;
+
+/// `users.maxSessions` if it is not given: far more than a person has, and few enough that the list
+/// fits into an item.
+const MAX_SESSIONS: usize = 1000;
 
 /// The names in the encryption context that the store sets itself.
 const RESERVED_CONTEXT: [&str; 3] = ["purpose", "table", "v"];
@@ -64,6 +70,8 @@ pub struct StoreConfig {
     pub hash_session_ids: IdHashing,
     /// `touchAfter` and `onConflict`.
     pub saving: Saving,
+    /// `users`, if given.
+    pub users: Option<Users>,
     /// Everything else.
     pub backend: BackendOptions,
 }
@@ -174,6 +182,10 @@ impl StoreConfig {
                     .map_or(saving.touch_after, |seconds| TouchAfter::Seconds(seconds.0)),
                 on_conflict: options.on_conflict.unwrap_or(saving.on_conflict),
             },
+            users: options.users.map(|users| {
+                let secret = Zeroizing::new(users.secret.0.into_bytes());
+                Users::new(secret, users.max_sessions.map_or(MAX_SESSIONS, |max| max.0))
+            }),
             backend,
         })
     }

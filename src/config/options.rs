@@ -41,6 +41,7 @@ pub(super) struct Options {
     pub(super) accept_versions: Option<Versions>,
     pub(super) encryption_context: Option<Context>,
     pub(super) hash_session_ids: Option<IdHashing>,
+    pub(super) users: Option<Users>,
     pub(super) local: Option<Local>,
 
     pub(super) kms_key_arn: Option<KeyArns>,
@@ -247,6 +248,34 @@ option_type! { IdHashing, "true, false or an object with secret",
 #[serde(deny_unknown_fields)]
 struct HashOptions {
     secret: Secret,
+}
+
+/// `users`. The facade keeps `idOf`.
+#[derive(Deserialize)]
+#[serde(
+    rename_all = "camelCase",
+    deny_unknown_fields,
+    expecting = "an object with idOf and secret"
+)]
+pub(super) struct Users {
+    pub(super) secret: Secret,
+    pub(super) max_sessions: Option<MaxSessions>,
+}
+
+/// The largest `users.maxSessions`: the list of these, with the ids of the frameworks, is about
+/// 120 kB, which is written with every login.
+const MOST_SESSIONS: u64 = 2000;
+
+/// `users.maxSessions`.
+pub(super) struct MaxSessions(pub(super) usize);
+
+option_type! { MaxSessions, "a whole number from 1 to 2000",
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<MaxSessions, E> {
+        match usize::try_from(number) {
+            Ok(sessions) if (1..=MOST_SESSIONS).contains(&number) => Ok(MaxSessions(sessions)),
+            _ => Err(E::invalid_value(Unexpected::Unsigned(number), &self)),
+        }
+    }
 }
 
 text_type! { Secret, "at least 16 bytes long", |secret| secret.len() >= 16 }

@@ -15,7 +15,7 @@ use super::LocalFolder;
 use super::cleaning::Cleaning;
 use crate::error::Result;
 use crate::record::{Attribute, Item, SESSION_ID, TTL};
-use crate::store::session_table::{Condition, Outcome, Page, Scan, SessionTable};
+use crate::store::session_table::{Condition, Outcome, Page, Put, Scan, SessionTable};
 use crate::store::walk::{Walk, WalkPage, read_units};
 use crate::time::{EpochMillis, EpochSeconds};
 
@@ -94,6 +94,27 @@ impl SessionTable for LocalTable {
         .await
     }
 
+    async fn put_all(&self, puts: Vec<Put>) -> Result<Vec<Outcome>> {
+        self.write(move |items| {
+            let mut outcomes = Vec::with_capacity(puts.len());
+            for put in &puts {
+                let stored = stored(items, put.key())?;
+                outcomes.push(if put.condition.holds(stored.as_ref()) {
+                    Outcome::Written
+                } else {
+                    Outcome::Refused(stored)
+                });
+            }
+            if outcomes.iter().all(|outcome| *outcome == Outcome::Written) {
+                for put in &puts {
+                    items.insert(put.key(), encode(&put.item).as_slice())?;
+                }
+            }
+            Ok(outcomes)
+        })
+        .await
+    }
+
     async fn extend(&self, key: &str, ttl: EpochSeconds, condition: Condition) -> Result<Outcome> {
         let key = key.to_owned();
         self.write(move |items| {
@@ -112,6 +133,15 @@ impl SessionTable for LocalTable {
         let key = key.to_owned();
         self.write(move |items| write_if(items, &key, &condition, |_| None))
             .await
+    }
+
+    async fn remove(&self, key: &str) -> Result<Option<Item>> {
+        let key = key.to_owned();
+        self.write(move |items| {
+            let removed = items.remove(key.as_str())?;
+            Ok(removed.map(|value| decode(value.value())))
+        })
+        .await
     }
 
     async fn delete_all(&self, keys: Vec<String>) -> Result<()> {

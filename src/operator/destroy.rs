@@ -12,6 +12,7 @@ use crate::record::{AUTH_TAG, Attribute, Item, SESSION_ID, TTL, seconds};
 use crate::store::session_table::{Condition, Outcome};
 use crate::store::walk::write_units;
 use crate::store::{Belongs, SessionStore};
+use crate::time::EpochMillis;
 
 /// Which sessions to end.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -52,7 +53,7 @@ pub struct DestroyReport {
 ///
 /// # Errors
 /// `ERR_CONFIG` for an unusable id, and those of the table.
-pub async fn destroy(store: &SessionStore, sid: &str) -> Result<bool> {
+pub async fn destroy(store: &SessionStore, sid: &str, now: EpochMillis) -> Result<bool> {
     let key = store.key_of(sid)?;
     let mut item = store.table().get(&key).await?;
     while let Some(found) = item {
@@ -65,7 +66,10 @@ pub async fn destroy(store: &SessionStore, sid: &str) -> Result<bool> {
             .cloned()
             .map_or(Condition::Exists, Condition::Revision);
         match store.table().delete(&key, same).await? {
-            Outcome::Written => return Ok(true),
+            Outcome::Written => {
+                store.unlist(&found, now).await;
+                return Ok(true);
+            }
             Outcome::Refused(stored) => item = stored,
         }
     }
@@ -78,6 +82,7 @@ pub async fn destroy_many(
     run: &Run,
     store: &SessionStore,
     options: DestroyOptions,
+    now: impl Fn() -> EpochMillis + Send + Sync,
 ) -> DestroyReport {
     let work = Destroying {
         run,
@@ -89,7 +94,7 @@ pub async fn destroy_many(
             ..DestroyReport::default()
         }),
     };
-    let walked = work.walk().await;
+    let walked = work.walk(&now).await;
     let report = work.report.into_inner();
     let mut report = report.unwrap_or_else(PoisonError::into_inner);
     if let Err(halt) = walked {
@@ -107,19 +112,19 @@ struct Destroying<'a> {
 }
 
 impl Destroying<'_> {
-    async fn walk(&self) -> Ran<()> {
+    async fn walk(&self, now: &(impl Fn() -> EpochMillis + Send + Sync)) -> Ran<()> {
         let table = self.store.table().as_ref();
         self.run.patiently(|| table.check()).await?;
         each_page(self.run, table, self.options.reading, |items| {
             each_item(self.run, items, self.options.at_once, move |item| {
-                self.destroy(item)
+                self.destroy(item, now())
             })
         })
         .await?;
         Ok(())
     }
 
-    async fn destroy(&self, item: Item) -> Ran<()> {
+    async fn destroy(&self, item: Item, now: EpochMillis) -> Ran<()> {
         let mut next = Some(item);
         while let Some(item) = next {
             if self.store.belongs(&item) != Belongs::Session {
@@ -137,6 +142,7 @@ impl Destroying<'_> {
                     next = stored;
                     continue;
                 }
+                self.store.unlist(&item, now).await;
             }
             self.count(|report| report.destroyed += 1);
             return Ok(());

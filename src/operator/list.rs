@@ -48,8 +48,8 @@ pub struct ListedSession {
     pub id: Option<String>,
     /// The version of its record; 0 if it has none.
     pub version: Option<u32>,
-    /// The size of its item, in bytes.
-    pub bytes: u64,
+    /// The size of its item, in bytes, if it is known.
+    pub bytes: Option<u64>,
     /// When it ends if nobody uses it, in epoch seconds.
     pub ttl: Option<i64>,
 }
@@ -101,7 +101,7 @@ fn listed(store: &SessionStore, item: Item, ids: bool, now: EpochMillis) -> Opti
         return None;
     };
     let (session, id) = (store.fingerprint(key), ids.then(|| store.id_of(key)));
-    let (bytes, ttl) = (stored_size(&item) as u64, seconds(&item, TTL).ok());
+    let (bytes, ttl) = (Some(stored_size(&item) as u64), seconds(&item, TTL).ok());
     let inspected = store.inspect(item, now);
     (!inspected.ended).then_some(ListedSession {
         session,

@@ -13,6 +13,7 @@ pub mod run;
 pub mod show;
 pub mod survey;
 pub mod tally;
+pub mod users;
 pub mod walking;
 pub mod wrapping;
 
@@ -39,6 +40,8 @@ pub struct Operator {
     pub context: EncryptionContext,
     /// That of version 2.
     pub other_context: EncryptionContext,
+    /// What the keys of the store's items start with.
+    pub prefix: String,
     /// The table and the keys as resources.
     pub infrastructure: Arc<dyn Infrastructure>,
     /// How long sessions live that say no end.

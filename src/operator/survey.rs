@@ -72,6 +72,8 @@ pub struct Survey {
     pub other_kinds: u64,
     /// Leases.
     pub leases: u64,
+    /// Lists of users' sessions.
+    pub user_lists: u64,
     /// Items of other applications.
     pub foreign: u64,
     /// The read units that were used.
@@ -100,6 +102,7 @@ impl Survey {
             other_prefixes: 0,
             other_kinds: 0,
             leases: 0,
+            user_lists: 0,
             foreign: 0,
             read_units: 0.0,
             stopped: false,
@@ -166,6 +169,7 @@ impl Surveyor<'_> {
                 Belongs::OtherKind => survey.other_kinds += 1,
                 Belongs::OtherPrefix => survey.other_prefixes += 1,
                 Belongs::Lease => survey.leases += 1,
+                Belongs::UserList => survey.user_lists += 1,
                 Belongs::Foreign => survey.foreign += 1,
             }
         });

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::crypto::envelope::AuthTag;
 use crate::error::{Error, Result as StoreResult};
+use crate::record::listing::{Entry, Listing, UserHash};
 use crate::record::{Attribute, Version};
 use crate::time::EpochSeconds;
 
@@ -148,6 +149,8 @@ pub struct Mark {
     /// Whether a save would use the same layout and the same key encryption key. If not, the next
     /// save writes even an unchanged session, so that a change of either is completed.
     pub up_to_date: bool,
+    /// Under which user it was listed.
+    pub listing: Listing,
 }
 
 impl Mark {
@@ -170,6 +173,15 @@ impl Mark {
         bytes.extend_from_slice(&self.content.cookie);
         bytes.extend_from_slice(&self.content.rest);
         bytes.push(u8::from(self.up_to_date));
+        match self.listing {
+            Listing::Unsaid => bytes.push(0),
+            Listing::Nobody => bytes.push(1),
+            Listing::Under(Entry { user, number }) => {
+                bytes.push(2);
+                bytes.extend_from_slice(&user);
+                bytes.extend_from_slice(&number.to_be_bytes());
+            }
+        }
         BASE64URL.encode_to_string(bytes)
     }
 
@@ -191,6 +203,7 @@ impl Mark {
         let (ttl, bytes) = bytes.split_first_chunk()?;
         let (cookie, bytes) = bytes.split_first_chunk()?;
         let (rest, bytes) = bytes.split_first_chunk()?;
+        let (up_to_date, listing) = bytes.split_first()?;
         Some(Mark {
             version: match version {
                 1 => Version::V1,
@@ -203,17 +216,32 @@ impl Mark {
                 cookie: *cookie,
                 rest: *rest,
             },
-            up_to_date: match bytes {
-                [0] => false,
-                [1] => true,
+            up_to_date: match up_to_date {
+                0 => false,
+                1 => true,
+                _ => return None,
+            },
+            listing: match listing {
+                [0] => Listing::Unsaid,
+                [1] => Listing::Nobody,
+                [2, entry @ ..] => {
+                    let (user, number) = entry.split_first_chunk()?;
+                    let number = u64::from_be_bytes(number.try_into().ok()?);
+                    Listing::Under(Entry {
+                        user: *user,
+                        number,
+                    })
+                }
                 _ => return None,
             },
         })
     }
 }
 
-/// Bytes of an encoded mark: version, tag, `ttl`, content, and whether it is up to date.
-const MARK_LENGTH: usize = 2 + size_of::<AuthTag>() + 8 + size_of::<Content>();
+/// Bytes of the longest encoded mark: version, tag, `ttl`, content, whether it is up to date, and
+/// the listing.
+const MARK_LENGTH: usize =
+    3 + size_of::<AuthTag>() + 8 + size_of::<Content>() + size_of::<UserHash>() + 8;
 
 #[cfg(test)]
 mod tests {
@@ -222,13 +250,22 @@ mod tests {
     #[test]
     fn a_mark_is_read_as_it_was_encoded() {
         for version in [Version::V1, Version::V2] {
-            for up_to_date in [false, true] {
+            let entry = Entry {
+                user: [9; 32],
+                number: 300,
+            };
+            let listings = [Listing::Unsaid, Listing::Nobody, Listing::Under(entry)];
+            for (up_to_date, listing) in [false, true]
+                .into_iter()
+                .flat_map(|up_to_date| listings.map(|listing| (up_to_date, listing)))
+            {
                 let mark = Mark {
                     version,
                     tag: [7; 16],
                     ttl: EpochSeconds(1_800_000_000),
                     content: Content::of(b"{\"cookie\":{},\"user\":\"ada\"}"),
                     up_to_date,
+                    listing,
                 };
                 let text = mark.encode();
                 assert!(Mark::decode(&text).is_ok_and(|read| read == mark));

@@ -3,6 +3,7 @@
 
 pub mod kind;
 pub mod lease;
+pub mod listing;
 pub mod mark;
 pub mod partition_key;
 
@@ -16,6 +17,7 @@ use base64_simd::STANDARD as BASE64;
 use crate::crypto::data_key::WrappedKey;
 use crate::crypto::envelope::{Commitment, IV_LENGTH, Salt, Sealed, TAG_LENGTH};
 use crate::error::{Error, Result};
+use crate::record::listing::Listing;
 use crate::time::{EpochMillis, EpochSeconds};
 
 /// The table's partition key.
@@ -160,6 +162,8 @@ pub struct EncryptedSessionRecord {
     pub bound: Option<Bound>,
     /// Whether its item has no `version`. It is read as version 1, and never written so.
     pub unversioned: bool,
+    /// Under which user the session is listed.
+    pub listing: Listing,
 }
 
 impl fmt::Debug for EncryptedSessionRecord {
@@ -181,6 +185,7 @@ impl EncryptedSessionRecord {
             Some(Attribute::N(_)) => return Err(Error::Version),
             _ => return Err(Error::integrity()),
         };
+        let listing = Listing::of(&item);
         let item = &mut item;
         let bytes: fn(&mut Item, &str) -> Result<Vec<u8>> = match version {
             Version::V1 => |item, name| decode_base64(&text(item, name)?),
@@ -204,6 +209,7 @@ impl EncryptedSessionRecord {
                 }),
             },
             unversioned: false,
+            listing,
         })
     }
 
@@ -249,6 +255,7 @@ impl EncryptedSessionRecord {
             item.insert(SALT.into(), bytes(&bound.salt));
             item.insert(COMMIT.into(), bytes(&bound.commitment));
         }
+        self.listing.label(&mut item);
         item
     }
 
@@ -408,6 +415,7 @@ mod tests {
             ttl: EpochSeconds(1_800_000_000),
             bound: None,
             unversioned: false,
+            listing: Listing::Unsaid,
         }
     }
 

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::crypto::plaintext::Plaintext;
 use crate::error::{Error, Result};
+use crate::record::listing::{UserHash, text_of};
 
 /// The longest partition key, in bytes (Amazon DynamoDB Developer Guide, "Constraints").
 const KEY_LIMIT: usize = 2048;
@@ -32,11 +33,15 @@ const ESCAPES: [(char, &str); 3] = [(':', "3A"), ('#', "23"), ('%', "25")];
 /// The text before the hash in the key of a lease.
 const LEASE: &str = "lease:";
 
+/// The text before the hash in the key of a user's list.
+const USER: &str = "user:";
+
 /// SHA-256 in base64url.
 const HASH_LENGTH: usize = 43;
 
-/// Added to a session's key that would look like a lease's, so that no session id reaches a lease.
-const NO_LEASE: char = '%';
+/// Added to a session's key that would look like one of a lease or of a user's list, so that no
+/// session id reaches either.
+const NOT_RESERVED: char = '%';
 
 /// How a session id is written in the table.
 pub enum IdHashing {
@@ -135,7 +140,7 @@ impl PartitionKeys {
             }
         };
         let hash = BASE64URL.encode_to_string(hash);
-        Ok(no_lease(format!("{}{hash}", self.prefix)))
+        Ok(not_reserved(format!("{}{hash}", self.prefix)))
     }
 
     fn plain(&self, sid: &str) -> Result<String> {
@@ -144,7 +149,7 @@ impl PartitionKeys {
         } else {
             escaped(sid, starts_like_a_part(sid))
         };
-        let key = no_lease(format!("{}{id}", self.prefix));
+        let key = not_reserved(format!("{}{id}", self.prefix));
         if key.len() > KEY_LIMIT {
             return Err(Error::Config(format!(
                 "the id takes {} bytes in the table with the prefix, where some signs of both take three: {KEY_LIMIT} at most",
@@ -162,8 +167,8 @@ impl PartitionKeys {
             return false;
         };
         if self.hashed() {
-            let hash = rest.strip_suffix(NO_LEASE).unwrap_or(rest);
-            return is_hash(hash) && no_lease(format!("{}{hash}", self.prefix)) == table_key;
+            let hash = rest.strip_suffix(NOT_RESERVED).unwrap_or(rest);
+            return is_hash(hash) && not_reserved(format!("{}{hash}", self.prefix)) == table_key;
         }
         self.key(&self.id(table_key))
             .is_ok_and(|own| own == table_key)
@@ -179,12 +184,32 @@ impl PartitionKeys {
         Ok(format!("{}{LEASE}{hash}", self.prefix))
     }
 
+    /// The partition key of a user's list, which no session has.
+    #[must_use]
+    pub fn user_key(&self, user: &UserHash) -> String {
+        format!("{}{USER}{}", self.prefix, text_of(user))
+    }
+
+    /// A partition key of this store without the prefix.
+    #[must_use]
+    pub fn without_prefix<'key>(&self, table_key: &'key str) -> &'key str {
+        table_key.strip_prefix(&self.prefix).unwrap_or(table_key)
+    }
+
+    /// The reverse of [`PartitionKeys::without_prefix`]; `None` if no session of this store can
+    /// have the key.
+    #[must_use]
+    pub fn with_prefix(&self, name: &str) -> Option<String> {
+        let key = format!("{}{name}", self.prefix);
+        self.owns(&key).then_some(key)
+    }
+
     /// The session id in a partition key.
     #[must_use]
     pub fn id(&self, table_key: &str) -> String {
         let mut id = table_key.strip_prefix(&self.prefix).unwrap_or(table_key);
-        if looks_like_a_lease(table_key) {
-            id = id.strip_suffix(NO_LEASE).unwrap_or(id);
+        if looks_reserved(table_key) {
+            id = id.strip_suffix(NOT_RESERVED).unwrap_or(id);
         }
         if self.prefix.is_empty() {
             return id.to_owned();
@@ -309,22 +334,25 @@ fn escape_at(text: &str) -> Option<char> {
         .map(|(found, _)| found)
 }
 
-/// Marks a session's key that looks like a lease's, so that no lease has it.
-fn no_lease(mut key: String) -> String {
-    if looks_like_a_lease(&key) {
-        key.push(NO_LEASE);
+/// Marks a session's key that looks reserved, so that no lease and no list has it.
+fn not_reserved(mut key: String) -> String {
+    if looks_reserved(&key) {
+        key.push(NOT_RESERVED);
     }
     key
 }
 
-/// Whether a key is that of a lease, or of a session whose key was marked to differ from one.
-fn looks_like_a_lease(key: &str) -> bool {
-    let key = key.trim_end_matches(NO_LEASE);
+/// Whether a key is that of a lease or of a user's list, or of a session whose key was marked to
+/// differ from one.
+fn looks_reserved(key: &str) -> bool {
+    let key = key.trim_end_matches(NOT_RESERVED);
     let hash = key
         .len()
         .checked_sub(HASH_LENGTH)
         .and_then(|at| key.split_at_checked(at));
-    hash.is_some_and(|(before, hash)| before.ends_with(LEASE) && is_hash(hash))
+    hash.is_some_and(|(before, hash)| {
+        [LEASE, USER].iter().any(|label| before.ends_with(label)) && is_hash(hash)
+    })
 }
 
 fn is_hash(text: &str) -> bool {
@@ -376,7 +404,7 @@ mod tests {
 
     /// Ids of the frameworks, and ids that resemble another store's, another id's, or a lease's
     /// key.
-    const IDS: [&str; 18] = [
+    const IDS: [&str; 19] = [
         "iVnKkJYcgUwRBJ3uLMFyOQtSpLzEcm1A",
         "x",
         "2:x",
@@ -394,9 +422,10 @@ mod tests {
         "100%",
         "\u{1f600}:%",
         "lease:ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0",
+        "user:ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0",
         "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0",
     ];
-    const PREFIXES: [&str; 27] = [
+    const PREFIXES: [&str; 29] = [
         "app:admin:",
         "app:admin:2:",
         "app:admin:2",
@@ -423,6 +452,8 @@ mod tests {
         "#",
         "lease:",
         "app:lease:",
+        "user:",
+        "app:user:",
         "%:",
     ];
 
@@ -466,18 +497,20 @@ mod tests {
     }
 
     #[test]
-    fn no_session_has_the_key_of_a_lease() {
+    fn no_session_has_the_key_of_a_lease_or_of_a_list() {
         let whole = PartitionKeys::new(String::new(), IdHashing::None);
         let stores: Vec<_> = all_keys().map(|(.., keys)| keys).chain([whole]).collect();
-        for lease in stores.iter().map(|keys| keys.lease_key("s").unwrap()) {
+        let reserved =
+            |keys: &PartitionKeys| [keys.lease_key("s").unwrap(), keys.user_key(&[5; 32])];
+        for taken in stores.iter().flat_map(reserved) {
             for keys in &stores {
-                assert!(!keys.owns(&lease));
-                // Ids that could lead to the lease's key.
-                for id in [Some(lease.as_str()), lease.strip_prefix(keys.prefix())] {
+                assert!(!keys.owns(&taken));
+                // Ids that could lead to that key.
+                for id in [Some(taken.as_str()), taken.strip_prefix(keys.prefix())] {
                     let id = id.unwrap_or("s").to_owned();
                     for id in [id.clone(), format!("{id}%"), format!("{id}%%")] {
                         let key = keys.key(&id).unwrap();
-                        assert_ne!(key, lease);
+                        assert_ne!(key, taken);
                         assert!(keys.hashed() || keys.id(&key) == id, "{id}");
                     }
                 }

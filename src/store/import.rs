@@ -4,9 +4,11 @@
 use super::SessionStore;
 use super::inspection::Belongs;
 use super::session_table::{Condition, Outcome};
+use super::users::{Before, SessionUser};
 use super::walk::write_units;
 use crate::crypto::plaintext::Plaintext;
 use crate::error::{Error, Result};
+use crate::record::listing::Listing;
 use crate::record::{AUTH_TAG, Attribute, Item};
 use crate::store::expiry::ttl_of;
 use crate::time::{EpochMillis, EpochSeconds};
@@ -32,6 +34,7 @@ pub enum Imported {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Receipt {
     key: String,
+    listing: Listing,
     as_written: Condition,
 }
 
@@ -43,6 +46,8 @@ pub struct Adopted {
     pub json: Plaintext,
     /// When it ends.
     pub end: EpochSeconds,
+    /// Whose it is.
+    pub user: SessionUser,
 }
 
 impl SessionStore {
@@ -63,33 +68,43 @@ impl SessionStore {
     where
         P: Future<Output = bool> + Send,
     {
-        let Adopted { sid, json, end } = session;
+        let Adopted {
+            sid,
+            json,
+            end,
+            user,
+        } = session;
         if end.reached(now) {
             return Ok(Imported::Ended);
         }
         let key = self.ids.key(&sid)?;
         // A repetition finds most sessions there, and makes no data keys for them.
-        let condition = match self.table.get(&key).await? {
-            None => Condition::Vacant(EpochMillis(0.0)),
+        let (condition, before) = match self.table.get(&key).await? {
+            None => (Condition::Vacant(EpochMillis(0.0)), Listing::Unsaid),
             Some(stored) => match self.replaceable(&stored, now) {
-                Ok(condition) => condition,
+                Ok(condition) => (condition, Listing::of(&stored)),
                 Err(found) => return Ok(found),
             },
         };
+        let before = Before::known(before);
         if dry_run {
             return Ok(Imported::Missing);
         }
         let since = &self.keys.since();
         let payload = self.ids.payload(&sid, json);
-        let record = self.seal(key.clone(), payload, now, end, since).await?;
+        let mut record = self
+            .seal(key.clone(), payload, now, end, Listing::Unsaid, since)
+            .await?;
         let item = record.to_item();
         if !pay(write_units(&item, &item)).await {
             return Ok(Imported::NotPaid);
         }
         let revision = item.get(AUTH_TAG).cloned();
-        match self.write(&record, condition).await? {
+        let written = self.put_listed(&mut record, condition, user, before, now, |_| ());
+        match written.await? {
             Outcome::Written => Ok(Imported::Written(Receipt {
                 key,
+                listing: record.listing,
                 as_written: Condition::Unmoved {
                     revision: revision.unwrap_or(Attribute::Other),
                     ttl: end,
@@ -107,10 +122,11 @@ impl SessionStore {
     ///
     /// # Errors
     /// Those of the table.
-    pub async fn take_back(&self, receipt: &Receipt) -> Result<()> {
-        self.table
-            .delete(&receipt.key, receipt.as_written.clone())
-            .await?;
+    pub async fn take_back(&self, receipt: &Receipt, now: EpochMillis) -> Result<()> {
+        let as_written = receipt.as_written.clone();
+        if self.table.delete(&receipt.key, as_written).await? == Outcome::Written {
+            self.strike_off(&receipt.key, receipt.listing, now).await;
+        }
         Ok(())
     }
 

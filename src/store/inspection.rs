@@ -10,6 +10,7 @@ use super::{OpenedSession, SessionStore};
 use crate::crypto::data_key::WrappedKey;
 use crate::error::Result;
 use crate::record::lease::{end_of, owner_of};
+use crate::record::listing::{Listing, UserList};
 use crate::record::{
     Attribute, EncryptedSessionRecord, Item, SESSION_ID, VERSION, Version, is_ours,
 };
@@ -26,6 +27,8 @@ pub enum Belongs {
     OtherPrefix,
     /// A lease, of this store or of another.
     Lease,
+    /// The list of a user's sessions, of this store or of another.
+    UserList,
     /// An item of another application.
     Foreign,
 }
@@ -58,6 +61,8 @@ impl SessionStore {
         let owned = || key_of(item).is_some_and(|key| self.ids.owns(key));
         if !ours && owner_of(item).is_some() && end_of(item).is_some() {
             Belongs::Lease
+        } else if !ours && UserList::from_item(item).is_ok() {
+            Belongs::UserList
         } else if !ours {
             Belongs::Foreign
         } else if !owned() {
@@ -142,6 +147,13 @@ impl SessionStore {
     #[must_use]
     pub fn id_of(&self, key: &str) -> String {
         self.ids.id(key)
+    }
+
+    /// Takes a session that was removed off its user's list, if the store knows users.
+    pub async fn unlist(&self, item: &Item, now: EpochMillis) {
+        if let Some(key) = key_of(item) {
+            self.strike_off(key, Listing::of(item), now).await;
+        }
     }
 
     /// The names of the key encryption keys. New data keys are wrapped by the first.

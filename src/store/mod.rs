@@ -15,6 +15,7 @@ mod sealing;
 pub mod session_table;
 mod take;
 mod touch;
+mod users;
 pub mod walk;
 
 use std::sync::Arc;
@@ -38,6 +39,7 @@ pub use self::outlook::{Comparison, Outlook};
 pub use self::policy::{RecordPolicy, context_of_records};
 pub use self::reseal::Resealed;
 pub use self::save::{Attempt, Known, OnConflict, Save, Saved, Saving};
+pub use self::users::{SessionUser, Users};
 
 /// A session as it was saved.
 pub struct OpenedSession {
@@ -71,6 +73,7 @@ pub struct SessionStore {
     ids: PartitionKeys,
     policy: RecordPolicy,
     saving: Saving,
+    users: Option<Users>,
 }
 
 impl SessionStore {
@@ -89,7 +92,14 @@ impl SessionStore {
             ids,
             policy,
             saving,
+            users: None,
         }
+    }
+
+    /// The same, which knows whose its sessions are.
+    #[must_use]
+    pub fn with_users(self, users: Option<Users>) -> SessionStore {
+        SessionStore { users, ..self }
     }
 
     /// Reads a session.
@@ -112,18 +122,17 @@ impl SessionStore {
         }
     }
 
-    /// Removes a session and wipes its cached data key.
+    /// Removes a session, and takes it off its user's list. Wipes its cached data key.
     ///
     /// # Errors
     /// `ERR_CONFIG` for an unusable id, and those of the table.
-    pub async fn destroy(&self, sid: &str) -> Result<()> {
+    pub async fn destroy(&self, sid: &str, now: EpochMillis) -> Result<()> {
         let key = self.ids.key(sid)?;
         self.forget(&key);
         // Forget the key again when the call ends, even if nobody knows whether the record is gone:
         // a read that began in between may have cached the key again.
         let _forgets = Forgets(self, &key);
-        self.table.delete(&key, Condition::Always).await?;
-        Ok(())
+        self.remove_any(&key, now).await
     }
 
     /// Removes a record of this store that fails its integrity check, unless somebody writes it

@@ -4,6 +4,7 @@
 use super::SessionStore;
 use super::expiry::{Due, End, lives};
 use super::save::is_same;
+use super::users::SessionUser;
 use crate::record::mark::{Content, Hash, Mark};
 use crate::time::EpochMillis;
 
@@ -43,7 +44,7 @@ pub enum Comparison {
 
 impl SessionStore {
     /// What a save of a known session has to do, as far as this process knows. `content` is its
-    /// current content.
+    /// current content, and `user` its current user.
     #[must_use]
     pub fn outlook_of_save(
         &self,
@@ -52,11 +53,13 @@ impl SessionStore {
         ends: Option<EpochMillis>,
         now: EpochMillis,
         end: End,
+        user: SessionUser,
     ) -> Outlook {
         let same = match content {
             Comparison::Whole(content) => is_same(mark, content, None),
             Comparison::Cookie(cookie) => cookie == mark.content.cookie,
         };
+        let same = same && user.agrees(mark.listing);
         match self.kept(mark, ends, now, end) {
             Some(due) if same => due.into(),
             _ => Outlook::Write,
@@ -64,7 +67,7 @@ impl SessionStore {
     }
 
     /// What a touch of a known session has to do, as far as this process knows. `cookie` is the
-    /// hash of its current cookie.
+    /// hash of its current cookie, and `user` its current user.
     #[must_use]
     pub fn outlook_of_touch(
         &self,
@@ -73,8 +76,10 @@ impl SessionStore {
         ends: Option<EpochMillis>,
         now: EpochMillis,
         end: End,
+        user: SessionUser,
     ) -> Outlook {
-        if cookie == mark.content.cookie && (mark.up_to_date || !lives(mark, ends, now)) {
+        let up_to_date = mark.up_to_date && user.agrees(mark.listing);
+        if cookie == mark.content.cookie && (up_to_date || !lives(mark, ends, now)) {
             self.due(mark, ends, now, end).into()
         } else {
             Outlook::Write

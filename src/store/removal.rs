@@ -7,6 +7,7 @@ use super::save::{OnConflict, Over, Saved};
 use super::session_table::{Condition, Outcome};
 use crate::error::{Error, Result};
 use crate::keys::cache::Since;
+use crate::time::EpochMillis;
 
 impl SessionStore {
     /// Removes a session on the condition that its save would use. A record that the caller's own
@@ -15,12 +16,16 @@ impl SessionStore {
         &self,
         key: &str,
         over: Option<Over>,
+        now: EpochMillis,
         since: &Since,
         on_conflict: OnConflict,
     ) -> Result<Saved> {
-        let condition = over.as_ref().map_or(Condition::Always, Over::condition);
-        let mut outcome = self.table.delete(key, condition).await?;
-        if let (Outcome::Refused(Some(item)), Some(over)) = (&outcome, &over)
+        let Some(over) = over else {
+            self.remove_any(key, now).await?;
+            return Ok(self.gone(key));
+        };
+        let mut outcome = self.table.delete(key, over.condition()).await?;
+        if let Outcome::Refused(Some(item)) = &outcome
             && let Some(revision) = self
                 .own_revision(item, &over.mark, &over.attempts, since)
                 .await
@@ -30,12 +35,14 @@ impl SessionStore {
                 .delete(key, Condition::Revision(revision))
                 .await?;
         }
-        if let Outcome::Refused(Some(_)) = outcome {
-            match on_conflict {
+        match outcome {
+            Outcome::Written => self.strike_off(key, over.mark.listing, now).await,
+            Outcome::Refused(None) => {}
+            Outcome::Refused(Some(_)) => match on_conflict {
                 OnConflict::Error => return Err(Error::Conflict),
                 OnConflict::Drop => return Ok(Saved::Dropped),
-                OnConflict::Overwrite => self.table.delete(key, Condition::Always).await?,
-            };
+                OnConflict::Overwrite => self.remove_any(key, now).await?,
+            },
         }
         Ok(self.gone(key))
     }

@@ -111,7 +111,10 @@ impl SessionStore {
             Version::V1 => bound.map_or(ttl, |bound| ttl.min(bound.not_after)),
             Version::V2 => ttl,
         };
-        let sealed = self.seal_until(key, payload, end, not_after, since).await?;
+        let listing = session.mark.listing;
+        let sealed = self
+            .seal_until(key, payload, end, not_after, listing, since)
+            .await?;
         // Attributes that the record does not have, such as the index of users, stay.
         let mut after = item.clone();
         for name in [NOT_AFTER, SALT, COMMIT] {

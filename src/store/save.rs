@@ -7,9 +7,11 @@ use super::SessionStore;
 use super::expiry::{Due, End, TouchAfter, ttl_of};
 use super::session_table::{Condition, Outcome};
 use super::touch::TOUCH_ATTEMPTS;
+use super::users::{Before, SessionUser};
 use crate::crypto::plaintext::Plaintext;
 use crate::error::{Error, Result};
 use crate::keys::cache::Since;
+use crate::record::listing::Listing;
 use crate::record::mark::{Content, Mark};
 use crate::record::{AUTH_TAG, Attribute, EncryptedSessionRecord, Item};
 use crate::time::{EpochMillis, EpochSeconds};
@@ -54,6 +56,8 @@ pub struct Save {
     pub now: EpochMillis,
     /// The end that the session should get.
     pub end: End,
+    /// Whose session it is.
+    pub user: SessionUser,
     /// Holds the record that the save sends, as long as the result is unknown.
     pub attempt: Attempt,
 }
@@ -110,6 +114,14 @@ impl Known {
             attempts: Vec::new(),
             untouched: None,
         }
+    }
+
+    /// The same for a session of this user. If it is not listed so, its record is not up to date.
+    fn of(mut self, user: SessionUser) -> Known {
+        if let Known::Record { mark, .. } = &mut self {
+            mark.up_to_date &= user.agrees(mark.listing);
+        }
+        self
     }
 }
 
@@ -173,13 +185,14 @@ impl SessionStore {
             json,
             now,
             mut end,
+            user,
             attempt,
         } = save;
         let key = self.ids.key(&sid)?;
         self.table.tidy(now);
         let since = &self.keys.since();
         let content = Content::of(&json);
-        let over = match self.plan(known, content, now, end, keeps_end) {
+        let over = match self.plan(known.of(user), content, now, end, keeps_end) {
             Plan::LeaveGone => return Ok(Saved::Gone),
             Plan::Prolong(mark, due) => return self.prolong(&key, mark, now, due, since).await,
             Plan::Write(over) => over,
@@ -195,24 +208,35 @@ impl SessionStore {
         }
         // A session that keeps its end may have a later end in the table by now.
         if end.reached(now) && !keeps_end {
-            return self.remove(&key, over, since, on_conflict).await;
+            return self.remove(&key, over, now, since, on_conflict).await;
         }
         let mut record = self
-            .seal(key, self.ids.payload(&sid, json), now, end.ttl, since)
+            .seal(
+                key,
+                self.ids.payload(&sid, json),
+                now,
+                end.ttl,
+                Listing::Unsaid, // whoever writes it decides
+                since,
+            )
             .await?;
-        let write = async |record: &EncryptedSessionRecord, condition| {
-            attempt.set(Some(mark_of(record, content)));
-            let outcome = self.write(record, condition).await?;
+        let write = async |record: &mut EncryptedSessionRecord, condition, before| {
+            let sent = |record: &_| attempt.set(Some(mark_of(record, content)));
+            let outcome = self
+                .put_listed(record, condition, user, before, now, sent)
+                .await?;
             attempt.set(None);
             Ok::<_, Error>(outcome)
         };
         let Some(over) = over else {
-            return match write(&record, Condition::Always).await? {
+            let before = Before::unknown(Listing::Unsaid);
+            return match write(&mut record, Condition::Always, before).await? {
                 Outcome::Written => Ok(written(&record, content, false)),
                 Outcome::Refused(_) => Ok(self.gone(&record.key)),
             };
         };
-        let mut outcome = write(&record, over.condition()).await?;
+        let before = Before::known(over.mark.listing);
+        let mut outcome = write(&mut record, over.condition(), before).await?;
         for _ in 0..over.end.attempts() {
             let Outcome::Refused(Some(item)) = &outcome else {
                 break;
@@ -225,7 +249,9 @@ impl SessionStore {
             if !over.end.take(&mut record, item, found, ended) {
                 break;
             }
-            outcome = write(&record, over.end.condition(revision, found)).await?;
+            let before = Before::known(Listing::of(item));
+            let condition = over.end.condition(revision, found);
+            outcome = write(&mut record, condition, before).await?;
         }
         match outcome {
             Outcome::Written => Ok(written(&record, content, false)),
@@ -237,13 +263,16 @@ impl SessionStore {
                     Ok(Saved::Unchanged(over.mark))
                 }
             }
-            Outcome::Refused(Some(_)) => match on_conflict {
+            Outcome::Refused(Some(item)) => match on_conflict {
                 OnConflict::Error => Err(Error::Conflict),
                 OnConflict::Drop => Ok(Saved::Dropped),
-                OnConflict::Overwrite => match write(&record, Condition::Exists).await? {
-                    Outcome::Written => Ok(written(&record, content, true)),
-                    Outcome::Refused(_) => Ok(self.gone(&record.key)),
-                },
+                OnConflict::Overwrite => {
+                    let before = Before::unknown(Listing::of(&item));
+                    match write(&mut record, Condition::Exists, before).await? {
+                        Outcome::Written => Ok(written(&record, content, true)),
+                        Outcome::Refused(_) => Ok(self.gone(&record.key)),
+                    }
+                }
             },
         }
     }
@@ -340,22 +369,32 @@ impl SessionStore {
         record: &EncryptedSessionRecord,
         condition: Condition,
     ) -> Result<Outcome> {
-        let mut item = record.to_item();
-        self.policy.kind.label(&mut item);
+        let item = self.item_of(record);
         let revision = item.get(AUTH_TAG).cloned();
         let outcome = self.table.put(item, condition).await?;
-        Ok(match outcome {
-            Outcome::Refused(Some(stored)) if stored.get(AUTH_TAG) == revision.as_ref() => {
-                Outcome::Written
-            }
-            outcome => outcome,
-        })
+        Ok(unless_applied(revision.as_ref(), outcome))
+    }
+
+    /// The item of a record.
+    pub(super) fn item_of(&self, record: &EncryptedSessionRecord) -> Item {
+        let mut item = record.to_item();
+        self.policy.kind.label(&mut item);
+        item
     }
 
     /// Wipes the data key of a session that is gone.
     pub(super) fn gone(&self, key: &str) -> Saved {
         self.forget(key);
         Saved::Gone
+    }
+}
+
+/// The outcome of a write of this revision. If a refusal met the revision, an earlier attempt of the
+/// same write was applied.
+pub(super) fn unless_applied(revision: Option<&Attribute>, outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Refused(Some(stored)) if stored.get(AUTH_TAG) == revision => Outcome::Written,
+        outcome => outcome,
     }
 }
 
@@ -468,5 +507,6 @@ pub(super) fn mark_of(record: &EncryptedSessionRecord, content: Content) -> Mark
         ttl: record.ttl,
         content,
         up_to_date: true,
+        listing: record.listing,
     }
 }

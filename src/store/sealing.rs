@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{OpenedSession, RecordPolicy, SessionStore};
+use super::{OpenedSession, SessionStore};
 use crate::crypto::data_key::DataKey;
 use crate::crypto::envelope::{self, Aad, BoundSeal};
 use crate::crypto::plaintext::{Plaintext, text};
 use crate::error::{Error, Result};
 use crate::keys::cache::Since;
+use crate::record::listing::Listing;
 use crate::record::mark::{Content, Mark};
 use crate::record::{
     Bound, EncryptedSessionRecord, ITEM_LIMIT, Item, Version, has_ended, is_unversioned, item_size,
@@ -47,9 +48,10 @@ impl SessionStore {
         payload: Plaintext,
         now: EpochMillis,
         end: EpochSeconds,
+        listing: Listing,
         since: &Since,
     ) -> Result<EncryptedSessionRecord> {
-        self.seal_until(key, payload, end, last_end(now, end), since)
+        self.seal_until(key, payload, end, last_end(now, end), listing, since)
             .await
     }
 
@@ -60,6 +62,7 @@ impl SessionStore {
         payload: Plaintext,
         end: EpochSeconds,
         not_after: EpochSeconds,
+        listing: Listing,
         since: &Since,
     ) -> Result<EncryptedSessionRecord> {
         let policy = &self.policy;
@@ -69,13 +72,13 @@ impl SessionStore {
         // A session that cannot fit even with the shortest wrapped key is refused before anything
         // is sent. If it may fit, the length of the wrapped key that it gets decides.
         let least = wrapped_length.unwrap_or(LEAST_WRAPPED_KEY);
-        if check_size(policy, &key, least, length).is_err() {
+        if self.check_size(&key, least, length).is_err() {
             let usual = wrapped_length.unwrap_or(USUAL_WRAPPED_KEY);
-            check_size(policy, &key, usual, length)?;
+            self.check_size(&key, usual, length)?;
         }
         let context = self.policy.context(version);
         let (data_key, wrapped_key) = self.keys.for_save(&key, context, length, since).await?;
-        check_size(policy, &key, wrapped_key.0.len(), length)?;
+        self.check_size(&key, wrapped_key.0.len(), length)?;
         let (sealed, bound) = match version {
             Version::V1 => (envelope::seal(&data_key, payload), None),
             Version::V2 => {
@@ -100,6 +103,7 @@ impl SessionStore {
             ttl: end,
             bound,
             unversioned: false,
+            listing,
         })
     }
 
@@ -140,6 +144,7 @@ impl SessionStore {
             ttl,
             bound,
             unversioned,
+            listing,
         } = record;
         let payload = match bound {
             None => envelope::open(&data_key, sealed)?,
@@ -170,6 +175,7 @@ impl SessionStore {
             ttl,
             content: Content::of(json.as_bytes()),
             up_to_date: version == self.policy.write && wrapped_by == 0 && !unversioned,
+            listing,
         };
         Ok(OpenedSession {
             id,
@@ -178,6 +184,24 @@ impl SessionStore {
             mark,
             hashed,
         })
+    }
+
+    fn check_size(&self, key: &str, wrapped_length: usize, plaintext_length: usize) -> Result<()> {
+        let policy = &self.policy;
+        let listing = match self.users {
+            Some(_) => Listing::largest_size(),
+            None => 0,
+        };
+        let size = item_size(policy.write, key.len(), wrapped_length, plaintext_length)
+            + policy.kind.size()
+            + listing;
+        if size > ITEM_LIMIT {
+            return Err(Error::SessionTooLarge {
+                size,
+                limit: ITEM_LIMIT,
+            });
+        }
+        Ok(())
     }
 
     fn aad<'a>(&'a self, not_after: EpochSeconds, key: &'a str) -> Aad<'a> {
@@ -195,21 +219,4 @@ impl SessionStore {
 pub(super) fn last_end(now: EpochMillis, end: EpochSeconds) -> EpochSeconds {
     let lifetime = (end.0 - now.floor().0).max(0);
     end.plus(lifetime)
-}
-
-fn check_size(
-    policy: &RecordPolicy,
-    key: &str,
-    wrapped_length: usize,
-    plaintext_length: usize,
-) -> Result<()> {
-    let size =
-        item_size(policy.write, key.len(), wrapped_length, plaintext_length) + policy.kind.size();
-    if size > ITEM_LIMIT {
-        return Err(Error::SessionTooLarge {
-            size,
-            limit: ITEM_LIMIT,
-        });
-    }
-    Ok(())
 }

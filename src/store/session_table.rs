@@ -6,7 +6,11 @@ use super::walk::{Walk, WalkPage};
 use crate::error::Result;
 use crate::record::kind::Kind;
 use crate::record::lease::{end_of, owner_of};
-use crate::record::{AUTH_TAG, Attribute, Item, NOT_AFTER, SESSION_ID, TTL, is_ours, number};
+use crate::record::listing::{self, GENERATION, USER, UserHash};
+use crate::record::{
+    AUTH_TAG, Attribute, ENCRYPTED_DATA, ENCRYPTED_KEY, Item, NOT_AFTER, SESSION_ID, TTL, is_ours,
+    number,
+};
 use crate::time::{EpochMillis, EpochSeconds};
 
 /// The condition of a write on the stored item. If it does not hold, the write changes nothing.
@@ -46,6 +50,10 @@ pub enum Condition {
     Vacant(EpochMillis),
     /// The item under the key is a lease of this owner.
     Owner(String),
+    /// The item under the key is the list of a user in this generation. `None`: there is no item.
+    Generation(Option<u64>),
+    /// The item under the key is a session of this user, or does not say whose session it is.
+    Of(UserHash),
 }
 
 impl Condition {
@@ -70,6 +78,18 @@ impl Condition {
                 stored.is_none_or(|item| end_of(item).is_some_and(|until| until.0 <= at.0.floor()))
             }
             Condition::Owner(owner) => there(&|item| owner_of(item) == Some(owner)),
+            Condition::Generation(None) => stored.is_none(),
+            Condition::Generation(Some(generation)) => {
+                let number = Attribute::N(generation.to_string());
+                there(&|item| item.get(GENERATION) == Some(&number))
+            }
+            Condition::Of(user) => there(&|item| {
+                let is_session = [ENCRYPTED_KEY, ENCRYPTED_DATA]
+                    .iter()
+                    .all(|name| item.contains_key(*name));
+                let says = item.get(USER);
+                is_session && says.is_none_or(|says| *says == Attribute::S(listing::text_of(user)))
+            }),
         }
     }
 }
@@ -88,6 +108,26 @@ fn is_alive(item: &Item, at: EpochSeconds) -> bool {
 #[allow(clippy::cast_precision_loss)] // exact for the coming centuries
 fn float(seconds: EpochSeconds) -> f64 {
     seconds.0 as f64
+}
+
+/// One of several writes that are made together: a whole item, and its condition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Put {
+    /// The item. It replaces any other item with the same `sessionId`.
+    pub item: Item,
+    /// The condition on the item that it replaces.
+    pub condition: Condition,
+}
+
+impl Put {
+    /// The partition key.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        match self.item.get(SESSION_ID) {
+            Some(Attribute::S(key)) => key,
+            _ => "",
+        }
+    }
 }
 
 /// The result of a conditional write.
@@ -150,12 +190,22 @@ pub trait SessionTable: Send + Sync {
     /// Writes the whole item. It replaces any other item with the same `sessionId`.
     async fn put(&self, item: Item, condition: Condition) -> Result<Outcome>;
 
+    /// Makes all of the writes, or none if the condition of one does not hold. Gives the outcome of
+    /// each in its place; if one of them is refused, the others were not written either.
+    ///
+    /// Also fails with `ERR_TABLE_SCHEMA` if the table has no transactions.
+    async fn put_all(&self, puts: Vec<Put>) -> Result<Vec<Outcome>>;
+
     /// Sets only `ttl`. [`Condition::Always`] would create a missing item, so touches do not use
     /// it.
     async fn extend(&self, key: &str, ttl: EpochSeconds, condition: Condition) -> Result<Outcome>;
 
     /// Removes the item under `key`. It is a success if there is none.
     async fn delete(&self, key: &str, condition: Condition) -> Result<Outcome>;
+
+    /// Removes the item under `key`, and gives what was there. If the answer of the table is lost
+    /// and the removal repeated, nothing was there.
+    async fn remove(&self, key: &str) -> Result<Option<Item>>;
 
     /// Removes the items under all of `keys`.
     async fn delete_all(&self, keys: Vec<String>) -> Result<()>;

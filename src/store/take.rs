@@ -32,7 +32,10 @@ impl SessionStore {
             };
             let _forgets = Forgets(self, &key);
             match self.table.delete(&key, as_read).await? {
-                Outcome::Written => return Ok(Lookup::Found(session)),
+                Outcome::Written => {
+                    self.strike_off(&key, session.mark.listing, now).await;
+                    return Ok(Lookup::Found(session));
+                }
                 Outcome::Refused(None) => return Ok(Lookup::Missing),
                 Outcome::Refused(Some(_)) => {}
             }

@@ -21,7 +21,7 @@ enum Extension {
     /// The session was sealed again, with the same content.
     Resealed {
         before: AuthTag,
-        after: EncryptedSessionRecord,
+        after: Box<EncryptedSessionRecord>,
     },
     Gone,
     /// Others have moved the end as far, or kept writing the session, which also moves its end.
@@ -53,7 +53,9 @@ impl SessionStore {
                 return self.prolong(&key, mark, now, due, since).await;
             }
             Known::Nothing if end.reached(now) => {
-                return self.remove(&key, None, since, OnConflict::Overwrite).await;
+                return self
+                    .remove(&key, None, now, since, OnConflict::Overwrite)
+                    .await;
             }
             Known::Nothing => {}
         }
@@ -80,7 +82,9 @@ impl SessionStore {
             Due::No => return Ok(Saved::Unchanged(mark)),
             // Like an earlier end, this applies even if others have changed the session.
             Due::Over => {
-                return self.remove(key, None, since, OnConflict::Overwrite).await;
+                return self
+                    .remove(key, None, now, since, OnConflict::Overwrite)
+                    .await;
             }
             Due::Back(until) => (until, Condition::Lives { at, until }),
             Due::On(until) => (until, Condition::EndsBefore { at, until }),
@@ -145,6 +149,7 @@ impl SessionStore {
     ) -> Result<Option<Extension>> {
         let (key, before) = (record.key.clone(), record.sealed.tag);
         let (ttl, revision) = (record.ttl, record.to_item().remove(AUTH_TAG));
+        let listing = record.listing;
         let unchanged = revision.map_or(Condition::Exists, |revision| Condition::Unmoved {
             revision,
             ttl,
@@ -155,9 +160,12 @@ impl SessionStore {
         }
         let json = Plaintext::new(session.json.as_bytes().to_vec());
         let payload = self.ids.payload(&session.id, json);
-        let after = self.seal(key, payload, now, end, since).await?;
+        let after = self.seal(key, payload, now, end, listing, since).await?;
         Ok(match self.write(&after, unchanged).await? {
-            Outcome::Written => Some(Extension::Resealed { before, after }),
+            Outcome::Written => Some(Extension::Resealed {
+                before,
+                after: Box::new(after),
+            }),
             Outcome::Refused(_) => None,
         })
     }

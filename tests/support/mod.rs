@@ -21,7 +21,7 @@ use connect_dynamodb_kms::record::Version;
 use connect_dynamodb_kms::record::partition_key::{IdHashing, PartitionKeys};
 use connect_dynamodb_kms::store::session_table::SessionTable;
 use connect_dynamodb_kms::store::{
-    Attempt, End, Known, RecordPolicy, Save, Saved, Saving, SessionStore,
+    Attempt, End, Known, RecordPolicy, Save, Saved, Saving, SessionStore, SessionUser,
 };
 use connect_dynamodb_kms::time::EpochMillis;
 
@@ -194,6 +194,7 @@ impl SetNew for SessionStore {
             json,
             now,
             end: end.into(),
+            user: SessionUser::Unasked,
             attempt: Attempt::default(),
         };
         self.save(save, Known::Nothing, self.on_conflict()).await

@@ -93,9 +93,10 @@ async function permissions(operator, place, { table, keys, tableArn }) {
   });
   const findings = (await Promise.all([...actionsOf().map(ofAction), ...older])).flat();
   const allowed = Object.keys(millis);
-  if (allowed.length > 0) findings.push(ok('permission', `allowed: ${allowed.sort().join(', ')}`));
-  const slowest = allowed.sort((a, b) => millis[b] - millis[a])[0];
-  if (slowest !== undefined) findings.push(ok('connection', `the slowest of these took ${millis[slowest]} ms (${slowest})`));
+  if (allowed.length > 0) {
+    findings.push(ok('permission', `allowed: ${allowed.sort().join(', ')}`));
+    findings.push(ok('connection', `the slowest of these took ${Math.max(...Object.values(millis))} ms`));
+  }
   return findings;
 }
 

@@ -11,6 +11,7 @@ use super::{ImportReport, Importing};
 use crate::error::{Error, Result};
 use crate::operator::pace::Pace;
 use crate::operator::run::{Ran, Run};
+use crate::operator::users::UserPath;
 use crate::operator::walking::each_item;
 use crate::store::{Lifetime, SessionStore};
 use crate::time::EpochMillis;
@@ -29,6 +30,8 @@ pub struct LineOptions {
     pub dry_run: bool,
     /// Names sessions by their ids instead of fingerprints.
     pub ids: bool,
+    /// Where sessions have the id of their user, if the store lists users.
+    pub users: Option<UserPath>,
 }
 
 #[derive(Deserialize)]
@@ -69,6 +72,7 @@ pub async fn import_lines(
         pace: pace.get_or_init(|| Pace::new(options.write_units_per_second)),
         dry_run: options.dry_run,
         ids: options.ids,
+        users: options.users.as_ref(),
         report: Mutex::default(),
     };
     let work = async || -> Ran<()> {

@@ -15,11 +15,12 @@ use super::pace::Pace;
 use super::run::{Failed, Halt, Ran, Run, ending};
 use super::survey::is_of_the_session;
 use super::tally::{Trouble, Troubles};
+use super::users::UserPath;
 use super::walking::{Reading, each_item, each_page_of};
 use crate::crypto::plaintext::Plaintext;
 use crate::error::{Error, Result};
 use crate::store::walk::{Walk, WalkPage};
-use crate::store::{Adopted, Imported, Lifetime, SessionStore};
+use crate::store::{Adopted, Imported, Lifetime, SessionStore, SessionUser};
 use crate::time::EpochMillis;
 
 pub use self::lines::{LineOptions, import_lines};
@@ -57,6 +58,8 @@ pub struct ImportOptions {
     pub dry_run: bool,
     /// Names sessions by their ids instead of fingerprints.
     pub ids: bool,
+    /// Where sessions have the id of their user, if the store lists users.
+    pub users: Option<UserPath>,
     /// How the other store lays its items out.
     pub layout: Layout,
 }
@@ -104,6 +107,7 @@ pub async fn import_table(
         pace: &pace,
         dry_run: options.dry_run,
         ids: options.ids,
+        users: options.users.as_ref(),
         report: Mutex::default(),
     };
     let walk = importing.walk(source, &options, &now);
@@ -119,6 +123,7 @@ struct Importing<'a> {
     pace: &'a Pace,
     dry_run: bool,
     ids: bool,
+    users: Option<&'a UserPath>,
     report: Mutex<ImportReport>,
 }
 
@@ -164,6 +169,10 @@ impl Importing<'_> {
             }
         };
         let end = self.lifetime.end(now, expires).ttl;
+        let user = match self.users {
+            None => SessionUser::Unasked,
+            Some(path) => self.store.session_user(path.user_of(&json).as_deref())?,
+        };
         let pay = |units| async move {
             let paid = self.run.unless_stopped(self.pace.take(units)).await.is_ok();
             if paid {
@@ -176,6 +185,7 @@ impl Importing<'_> {
                 sid: sid.clone(),
                 json: Plaintext::new(json.as_bytes().to_vec()),
                 end,
+                user,
             };
             self.store.import(session, now, self.dry_run, pay)
         });
@@ -187,7 +197,7 @@ impl Importing<'_> {
                     && !self.run.patiently(|| source.has(&key)).await?
                 {
                     self.run
-                        .patiently(|| self.store.take_back(&receipt))
+                        .patiently(|| self.store.take_back(&receipt, now))
                         .await?;
                     self.count(|report| report.gone += 1);
                     return Ok(());
