@@ -163,7 +163,18 @@ describe('single sessions on AWS servers', () => {
     const ids = await fill(store, 60);
     // They are removed one by one, slowly; meanwhile the last ones are used.
     const before = new Date(Date.now() + 7_200_000).toISOString();
-    const removing = run(['destroy', '--ending-before', before, '--yes', '--write-units', '20', '--json', '--segments', '1', ...keys]);
+    const removing = run([
+      'destroy',
+      '--ending-before',
+      before,
+      '--yes',
+      '--write-units',
+      '20',
+      '--json',
+      '--segments',
+      '1',
+      ...keys,
+    ]);
     const later = new Date(Date.now() + 86_400_000);
     const used: string[] = [];
     for (const id of ids.slice(-10)) {
