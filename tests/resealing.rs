@@ -17,9 +17,13 @@ use connect_dynamodb_kms::operator::walking::Reading;
 use connect_dynamodb_kms::record::{
     Attribute, ENCRYPTED_DATA, Item, NOT_AFTER, SESSION_ID, TTL, VERSION, Version,
 };
-use connect_dynamodb_kms::store::session_table::{Condition, Outcome, Page, Scan, SessionTable};
+use connect_dynamodb_kms::store::session_table::{
+    Condition, Outcome, Page, Put, Scan, SessionTable,
+};
 use connect_dynamodb_kms::store::walk::{Walk, WalkPage};
-use connect_dynamodb_kms::store::{Attempt, Known, Lookup, OnConflict, Save, Saved, SessionStore};
+use connect_dynamodb_kms::store::{
+    Attempt, Known, Lookup, OnConflict, Save, Saved, SessionStore, SessionUser,
+};
 use connect_dynamodb_kms::time::{EpochMillis, EpochSeconds};
 use support::{SetNew, aws_with_new_key, backends, store};
 
@@ -221,6 +225,14 @@ impl SessionTable for Meddled {
         self.table.delete(key, condition).await
     }
 
+    async fn put_all(&self, puts: Vec<Put>) -> Result<Vec<Outcome>> {
+        self.table.put_all(puts).await
+    }
+
+    async fn remove(&self, key: &str) -> Result<Option<Item>> {
+        self.table.remove(key).await
+    }
+
     async fn delete_all(&self, keys: Vec<String>) -> Result<()> {
         self.table.delete_all(keys).await
     }
@@ -292,6 +304,7 @@ async fn an_application_that_has_read_the_session_before_meets_no_conflict() {
             json: json("{\"a\":2}"),
             now: LATER,
             end: END.plus(1800).into(),
+            user: SessionUser::Unasked,
             attempt: Attempt::default(),
         };
         let saved = live.save(save, known, OnConflict::Error).await;
@@ -366,6 +379,14 @@ impl SessionTable for Failing {
 
     async fn delete(&self, key: &str, condition: Condition) -> Result<Outcome> {
         self.table.delete(key, condition).await
+    }
+
+    async fn put_all(&self, puts: Vec<Put>) -> Result<Vec<Outcome>> {
+        self.table.put_all(puts).await
+    }
+
+    async fn remove(&self, key: &str) -> Result<Option<Item>> {
+        self.table.remove(key).await
     }
 
     async fn delete_all(&self, keys: Vec<String>) -> Result<()> {

@@ -102,9 +102,9 @@ async fn fill(backend: &Backend) -> SessionStore {
 }
 
 async fn surveyed(store: &SessionStore, options: SurveyOptions) -> Survey {
-    survey(&Run::default(), store, options, || NOW)
-        .await
-        .unwrap()
+    let found = survey(&Run::default(), store, options, || NOW).await;
+    assert_eq!(found.failed, None);
+    found
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ function describe({ sessions, more }) {
 
 module.exports = command({
   name: 'ls',
-  description: 'Lists live sessions in no particular order, by the fingerprints that the log has.',
+  description: 'Lists live sessions, by the fingerprints that the log has. Those that end last come first.',
   store: true,
   options: {
     user: { type: 'string', value: 'ID', help: "lists this user's sessions (needs --users-secret)" },

@@ -23,7 +23,7 @@ pub struct ListOptions {
     pub ids: bool,
 }
 
-/// Some sessions of a table, in no particular order.
+/// Some sessions of a table. Those that end last come first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Listed {
@@ -82,6 +82,7 @@ pub async fn list(
     };
     let walked = walk().await;
     let mut sessions = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    sessions.sort_by_key(|session: &ListedSession| std::cmp::Reverse(session.ttl));
     let more = sessions.len() > options.limit;
     sessions.truncate(options.limit);
     let (stopped, failed) = walked.map_or_else(ending, |()| (false, None));
