@@ -466,15 +466,18 @@ export interface LockOptions {
 /** The id of a user: a whole number is the same user as its decimal digits. */
 export type UserId = string | number | bigint;
 
-/** The option `users`: whose a session is. */
-export interface UsersOptions {
+/** The option `users`: whose a session is. `T` is the type of the sessions. */
+export interface UsersOptions<T extends SessionData = any> {
   /**
    * Gives the id of a session's user: a string or a whole number, and `undefined`, `null` or `false`
-   * for a session without a user. Or the path to it, such as `'user.id'` or `'passport.user'`. It is
-   * called with every save and touch, and must give the same id for the same session. A save fails
-   * with `ERR_CONFIG` if it throws or gives something else.
+   * for a session without a user. Or the path to it, such as `'user.id'` or `'passport.user'`.
+   *
+   * It is called at once with every save and touch, and must give the same id for the same session,
+   * whether that is the framework's object or the plain object that was stored: use properties, not
+   * methods such as `session.get`. A save fails with `ERR_CONFIG` if it throws or gives something
+   * else, such as an object, a promise or the text `'undefined'`.
    */
-  idOf: ((session: any) => UserId | null | undefined | false) | string;
+  idOf: ((session: T) => UserId | null | undefined | false) | string;
   /**
    * At least 16 bytes. The table has the HMAC-SHA256 of user ids under it. Every server needs the
    * same one. After a change, sessions join the lists anew with their next save or touch.
@@ -591,7 +594,7 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
    * Lets the store know whose its sessions are, for `sessionsOf` and `destroyAllOf`. Default: it
    * does not. See docs/users.md.
    */
-  users?: UsersOptions | undefined;
+  users?: UsersOptions<T> | undefined;
   /**
    * By how many seconds a request must move the end of a session whose content does not change, so
    * that the move is written; never more than a tenth of its lifetime. 0 moves it with every
@@ -826,6 +829,16 @@ export class DynamoDBSessionStore<T extends SessionData = SessionData> extends E
   all(): Promise<Array<T & { id: string }>>;
 
   /**
+   * Iterates over every live session of this store, page by page: `for await (const session of
+   * store.sessions())`. Each has the property `id`. It reads the next page (1 MB of the table) when
+   * those of the page before were taken, so memory stays bounded, and stops reading if the loop is
+   * left. A session that is saved or ends meanwhile may be there or not.
+   *
+   * The iterator fails as `all` does, and with `ERR_CLOSED` once the store is closed.
+   */
+  sessions(): AsyncGenerator<T & { id: string }, void, undefined>;
+
+  /**
    * Returns the ids of every live session of this store. Reads the keys of the whole table, without
    * KMS. With `hashSessionIds`, it opens every session instead, and fails as `all` does.
    */
@@ -868,7 +881,8 @@ export class DynamoDBSessionStore<T extends SessionData = SessionData> extends E
    * by a store without the option `users` is not on the user's list (docs/users.md).
    *
    * @param userId the user's id, as for `sessionsOf`.
-   * @param options `except`: the id of a session that stays, such as the one of this request.
+   * @param options `except`: the id of a session that stays, such as the one of this request:
+   *   `request.sessionID` on Express, `request.session.sessionId` on Fastify.
    * @returns how many sessions were ended.
    *
    * Fails with `ERR_CONFIG` without the option `users`, for another user id and for unknown options.
@@ -1026,7 +1040,7 @@ export class DynamoDBSessionStore<T extends SessionData = SessionData> extends E
  * refused. What `SessionStoreConfig` says of sessions holds for items.
  */
 export interface SealedStoreConfig
-  extends Omit<SessionStoreConfig, 'ttlSeconds' | 'touchAfter' | 'onConflict' | 'maxRecentSessions' | 'guardReplies'> {
+  extends Omit<SessionStoreConfig, 'ttlSeconds' | 'touchAfter' | 'onConflict' | 'maxRecentSessions' | 'guardReplies' | 'users'> {
   /**
    * Comes before every id in the table, as in {@link SessionStoreConfig.prefix}. Give every kind of
    * item a prefix of its own. Default `'item:'`.

@@ -3,6 +3,7 @@
 const { isNativeError } = require('node:util').types;
 const { failure } = require('./errors.js');
 const { setImmediate } = require('./real-time.js');
+const { TURN } = require('./turns.js');
 
 /** @typedef {{ resolve: (reply: any) => void, reject: (error: unknown) => void }} Waiting a promise */
 
@@ -44,15 +45,35 @@ class NativeCalls {
     /** @type {Map<number, Waiting>} */
     const waiting = new Map();
     this.#waiting = waiting;
-    /** @param {any[]} replies */
-    this.deliver = (replies) => {
-      for (let i = 0; i < replies.length; i += 2) {
-        const { resolve, reject } = /** @type {Waiting} */ (waiting.get(replies[i]));
-        waiting.delete(replies[i]);
-        const reply = replies[i + 1];
+    /**
+     * The number of a call, its reply, and so on.
+     * @type {any[]}
+     */
+    let delivered = [];
+    let next = 0;
+    // Callers parse what they get in the same turn of the event loop.
+    const handle = () => {
+      let size = 0;
+      for (; next < delivered.length && size < TURN; next += 2) {
+        const { resolve, reject } = /** @type {Waiting} */ (waiting.get(delivered[next]));
+        waiting.delete(delivered[next]);
+        const reply = delivered[next + 1];
+        size += reply?.json?.length ?? 0;
         if (isNativeError(reply)) reject(defect(reply));
         else resolve(reply);
       }
+      if (next < delivered.length) {
+        setImmediate(handle);
+        return;
+      }
+      delivered = [];
+      next = 0;
+    };
+    /** @param {any[]} replies */
+    this.deliver = (replies) => {
+      const busy = delivered.length > 0;
+      delivered = busy ? [...delivered, ...replies] : replies;
+      if (!busy) handle();
     };
   }
 

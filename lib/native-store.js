@@ -26,8 +26,9 @@ const { NativeCalls, crossing } = require('./native-calls.js');
  * @property {import('../binding.js').Session | null} take
  * @property {undefined} destroy
  * @property {undefined} destroyUnreadable
- * @property {(import('../binding.js').Session & { id: string, json: string })[]} all
- * @property {(import('../binding.js').Session & { id: string, json: string })[]} sessionsOf
+ * @property {import('../binding.js').ListedSessions} all
+ * @property {import('../binding.js').ListedSessions} sessionsOf
+ * @property {import('../binding.js').SessionPage} page
  * @property {number} destroyAllOf
  * @property {string[]} ids
  * @property {number} length
@@ -58,6 +59,7 @@ const LATER_CALLS = [
   'destroy',
   'destroyUnreadable',
   'all',
+  'page',
   'sessionsOf',
   'destroyAllOf',
   'ids',

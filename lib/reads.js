@@ -3,6 +3,7 @@
 const { unwrap } = require('./errors.js');
 const { listed } = require('./held-session.js');
 const { revive } = require('./session-json.js');
+const { Turns } = require('./turns.js');
 
 /** @typedef {import('../binding.js').Session} Session */
 /**
@@ -18,6 +19,20 @@ const { revive } = require('./session-json.js');
  * @property {string} mark
  * @property {number} ttl
  */
+
+/**
+ * A listed session with its id.
+ * @param {Session} found
+ * @param {number} now
+ */
+function reviveListed(found, now) {
+  const { id, json, ttl } = /** @type {Session & { id: string, json: string }} */ (found);
+  const revived = revive({ json, ttl }, now);
+  if (!revived) return null;
+  const session = Object.assign(revived, { id });
+  listed.add(session);
+  return session;
+}
 
 /** Reads sessions, and records what was read. */
 class Reads {
@@ -88,7 +103,7 @@ class Reads {
   /** Every live session of the store, with its id. */
   async all() {
     const now = Date.now();
-    return this.#list(unwrap(await this.#native.all(now)), now);
+    return this.#collect(unwrap(await this.#native.all(now)), now);
   }
 
   /**
@@ -99,22 +114,41 @@ class Reads {
    */
   async sessionsOf(user, users) {
     const now = Date.now();
-    const found = unwrap(await this.#native.sessionsOf(user, now));
-    return this.#list(found, now, (session) => users.of(session) === user);
+    const listed = unwrap(await this.#native.sessionsOf(user, now));
+    return this.#collect(listed, now, (session) => users.of(session) === user);
   }
 
   /**
-   * @param {(Session & { id: string, json: string })[]} found
+   * Some of the live sessions with their ids, and where the next ones follow.
+   * @param {string} [after]
+   */
+  async page(after) {
+    const now = Date.now();
+    const { sessions, next } = unwrap(await this.#native.page(now, after));
+    const turns = new Turns();
+    const revived = [];
+    for (const found of sessions) {
+      const session = reviveListed(found, now);
+      if (session) revived.push(session);
+      await turns.take(found.json?.length ?? 0);
+    }
+    return { sessions: revived, next };
+  }
+
+  /**
+   * @param {import('../binding.js').ListedSessions} slices
    * @param {number} now
    * @param {(session: import('../index.js').SessionData) => boolean} [isWanted]
    */
-  #list(found, now, isWanted = () => true) {
+  async #collect(slices, now, isWanted = () => true) {
+    const turns = new Turns();
     const sessions = [];
-    for (const one of found) {
-      const session = revive(one, now);
-      if (!session || !isWanted(session)) continue;
-      sessions.push(Object.assign(session, { id: one.id }));
-      listed.add(session);
+    for (let slice = slices.take(); slice.length > 0; slice = slices.take()) {
+      for (const found of slice) {
+        const session = reviveListed(found, now);
+        if (session && isWanted(session)) sessions.push(session);
+        await turns.take(found.json?.length ?? 0);
+      }
     }
     return sessions;
   }

@@ -61,6 +61,7 @@ const METHODS = [
   'take',
   'destroy',
   'all',
+  'sessions',
   'ids',
   'length',
   'clear',
@@ -212,6 +213,18 @@ class DynamoDBSessionStore extends Base {
    */
   all(...callback) {
     return this.#calls.run('all', () => this.#reads.all(), callback);
+  }
+
+  /** @returns {any} */
+  async *sessions() {
+    /** @type {string | undefined} */
+    let after;
+    do {
+      const position = after;
+      const page = await /** @type {Promise<any>} */ (this.#calls.run('sessions', () => this.#reads.page(position), []));
+      yield* page.sessions;
+      after = page.next;
+    } while (after !== undefined);
   }
 
   /**

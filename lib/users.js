@@ -35,12 +35,16 @@ function atPath(path) {
   return (session) => path.reduce((value, name) => (value === null || value === undefined ? undefined : value[name]), session);
 }
 
+/** What `String(id)` gives of an id that is missing, or of an object without text of its own. */
+const MISTAKES = ['undefined', 'null', '[object Object]'];
+
 /**
  * A user id as text; `undefined` for what is none.
  * @param {unknown} id
  */
 function textOf(id) {
-  if (typeof id === 'string') return id !== '' && id.isWellFormed() ? id : undefined;
+  // All sessions without a user would be sessions of one user.
+  if (typeof id === 'string') return id !== '' && id.isWellFormed() && !MISTAKES.includes(id) ? id : undefined;
   return Number.isSafeInteger(id) || typeof id === 'bigint' ? String(id) : undefined;
 }
 
@@ -50,10 +54,17 @@ function textOf(id) {
  */
 function kindOf(value) {
   if (value === '') return 'an empty string';
-  if (typeof value === 'string') return 'a string with lone surrogates';
+  if (typeof value === 'string')
+    return MISTAKES.includes(value)
+      ? `the text '${value}', which String(id) gives of a missing id`
+      : 'a string with lone surrogates';
   if (typeof value === 'number') return 'a number that is not whole or not exact';
   if (typeof (/** @type {any} */ (value)?.then) === 'function') return 'a promise';
-  return value === null || value === undefined ? String(value) : `a value of the type ${typeof value}`;
+  if (value === null || value === undefined) return String(value);
+  // Such as an ObjectId of MongoDB, or a whole user.
+  if (typeof value === 'object')
+    return "an object: name the id in it ('passport.user.id'), or give the id's text (session.userId?.toString())";
+  return `a value of the type ${typeof value}`;
 }
 
 /** Says whose a session is. */
@@ -75,8 +86,9 @@ class Users {
     try {
       id = this.#idOf(session);
     } catch (cause) {
-      const hint = "give undefined for a session without a user: (session) => session.user?.id, or 'user.id'";
-      throw failure('ERR_CONFIG', `users.idOf failed; ${hint}; see cause`, cause);
+      const hint =
+        "it must give undefined for a session without a user, and use properties alone, since sessionsOf and update give it plain objects: (session) => session.user?.id, or 'user.id'";
+      throw failure('ERR_CONFIG', `users.idOf threw; ${hint}; see cause`, cause);
     }
     // `session.user && session.user.id` gives false where the user is false.
     if (id === undefined || id === null || id === false) return false;

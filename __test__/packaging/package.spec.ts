@@ -150,6 +150,7 @@ const TEXTS = [
   'lib/session-json.js',
   'lib/session-state.js',
   'lib/store.js',
+  'lib/turns.js',
   'lib/until-written.js',
   'lib/update-item.js',
   'lib/unsaved-refreshes.js',
@@ -166,7 +167,7 @@ const INFRASTRUCTURE = [
   'infrastructure/terraform/variables.tf',
 ];
 /** What npm keeps of a tarball: with this, and the docs, the package stays small beside its binaries. */
-const LARGEST_TARBALL = 200_000;
+const LARGEST_TARBALL = 220_000;
 
 describe('the package', () => {
   let folder: string;

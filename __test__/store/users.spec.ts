@@ -100,7 +100,10 @@ for (const { name, start } of backends) {
             [2 ** 60, /a number that is not whole or not exact/],
             [Number.NaN, /a number that is not whole/],
             [true, /the type boolean/],
-            [{ id: 1 }, /the type object/],
+            [{ id: 1 }, /an object: name the id in it/],
+            [() => 'ada', /the type function/],
+            ['undefined', /the text 'undefined'/],
+            ['[object Object]', /the text '\[object Object\]'/],
             ['\ud800', /lone surrogates/],
           ];
           for (const [id, detail] of bad) {
@@ -119,7 +122,7 @@ for (const { name, start } of backends) {
         });
 
         it('refuses what is no user id, and options that it does not have', async () => {
-          for (const id of [undefined, null, '', {}, Number.NaN, false] as any[]) {
+          for (const id of [undefined, null, '', {}, Number.NaN, false, 'undefined', 'null'] as any[]) {
             await failing(store.sessionsOf(id), 'ERR_CONFIG');
             await failing(store.destroyAllOf(id), 'ERR_CONFIG');
           }

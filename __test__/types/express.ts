@@ -12,4 +12,8 @@ app.use(session({ store: new DynamoDBSessionStore(), secret: ['new', 'old'] }));
 app.get('/', (request, response, next) => {
   request.sessionStore.get(request.sessionID, (error) => (error ? next(error) : response.json(request.session.cookie)));
 });
+app.post('/log-out-everywhere-else', async (request, response) => {
+  const listing = new DynamoDBSessionStore({ users: { idOf: 'passport.user', secret: 'a secret of the users' } });
+  response.json(await listing.destroyAllOf('ada', { except: request.sessionID }));
+});
 export default asStore;

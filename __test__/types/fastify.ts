@@ -20,4 +20,10 @@ app.get('/', async (request) => {
   await request.session.save();
   return request.session.cookie;
 });
+app.post('/log-out-everywhere-else', async (request) => {
+  const listing = new DynamoDBSessionStore({ users: { idOf: 'user.id', secret: 'a secret of the users' } });
+  await listing.destroyAllOf('ada', { except: request.session.sessionId });
+  // @ts-expect-error the id of a session has another name here
+  await listing.destroyAllOf('ada', { except: request.session.id });
+});
 export default asStore;

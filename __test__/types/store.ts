@@ -28,6 +28,8 @@ import {
   type SessionStoreErrorCode,
   type SessionStoreLogger,
   type SessionStoreStats,
+  type UserId,
+  type UsersOptions,
 } from 'connect-dynamodb-kms';
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -62,6 +64,7 @@ const everything: Required<SessionStoreConfig> = {
   timeouts: { connectMillis: 1000, attemptMillis: 2000, callMillis: 5000 },
   maxCallsInFlight: 1000,
   guardReplies: false,
+  users: { idOf: 'user.id', secret: 'a secret of the users', maxSessions: 5 },
   logger: console,
   kmsClient,
   docClient,
@@ -110,6 +113,19 @@ new DynamoDBSessionStore({ acceptVersions: [2, 3] });
 new DynamoDBSessionStore({ encryptionContext: { app: 7 } });
 // @ts-expect-error a secret without a name
 new DynamoDBSessionStore({ hashSessionIds: 'a secret of the tests' });
+new DynamoDBSessionStore({ users: { idOf: (session) => session.passport?.user, secret: 's' } });
+const inSessions: UsersOptions = { idOf: () => 7n, secret: 's', maxSessions: undefined };
+new DynamoDBSessionStore({ users: inSessions });
+// @ts-expect-error users without a secret
+new DynamoDBSessionStore({ users: { idOf: 'user.id' } });
+// @ts-expect-error users without idOf
+new DynamoDBSessionStore({ users: { secret: 's' } });
+// @ts-expect-error a user id that is a promise
+new DynamoDBSessionStore({ users: { idOf: async () => 'ada', secret: 's' } });
+// @ts-expect-error a user id that is an object
+new DynamoDBSessionStore({ users: { idOf: () => ({ id: 7 }), secret: 's' } });
+// @ts-expect-error an option that there is not
+new DynamoDBSessionStore({ users: { idOf: 'user.id', secret: 's', max: 5 } });
 // @ts-expect-error a number among the keys
 new DynamoDBSessionStore({ kmsKeyArn: [KMS_KEY_ARN, 7] });
 // @ts-expect-error a logger without debug
@@ -154,7 +170,12 @@ export async function promises(): Promise<void> {
   const all = await store.all();
   same<typeof all, Array<SessionData & { id: string }>>(true);
   const first: string | undefined = all[0]?.id;
+  for await (const session of store.sessions()) same<typeof session, SessionData & { id: string }>(true);
   const ids = await store.ids();
+  const own = await store.sessionsOf(7);
+  same<typeof own, Array<SessionData & { id: string }>>(true);
+  const ended = await store.destroyAllOf('ada', { except: 'id' });
+  same<typeof ended, number>(true);
   same<typeof ids, string[]>(true);
   const length = await store.length();
   same<typeof length, number>(true);
@@ -162,6 +183,21 @@ export async function promises(): Promise<void> {
   same<typeof taken, SessionData | null>(true);
   const record = await store.record('id');
   same<typeof record, EncryptedSessionRecord | null>(true);
+  const theirs = await store.sessionsOf('ada');
+  same<typeof theirs, Array<SessionData & { id: string }>>(true);
+  const user: UserId = 7;
+  const ended = await store.destroyAllOf(user, { except: 'id' });
+  same<typeof ended, number>(true);
+  same<Promise<number>, ReturnType<typeof store.destroyAllOf>>(true);
+  await store.destroyAllOf(7n, { except: undefined });
+  // @ts-expect-error no user
+  await store.destroyAllOf(undefined);
+  // @ts-expect-error no user
+  await store.sessionsOf(null);
+  // @ts-expect-error an option that there is not
+  await store.destroyAllOf('ada', { but: 'id' });
+  // @ts-expect-error the id itself
+  await store.destroyAllOf('ada', 'id');
   void [first];
 }
 
@@ -183,6 +219,10 @@ const done = [
   store.clear((error) => void error),
   store.ping((error) => void error),
   store.record('id', (error, record) => void [error, record]),
+  store.sessionsOf('ada', (error, sessions) => void [error, sessions?.[0]?.id]),
+  store.destroyAllOf('ada', (error, ended) => void [error, ended]),
+  store.destroyAllOf('ada', { except: 'id' }, (error, ended) => void [error, ended]),
+  store.destroyAllOf('ada', undefined, () => {}),
   store.close((error) => void error),
 ] as const;
 same<(typeof done)[number], void>(true);
@@ -317,6 +357,8 @@ new SealedStore();
 new SealedStore({ touchAfter: 60 });
 // @ts-expect-error an option of session stores
 new SealedStore({ guardReplies: false });
+// @ts-expect-error an option of session stores
+new SealedStore({ users: inSessions });
 // @ts-expect-error a function of sessions
 new SealedStore({ ttlSeconds: () => 60 });
 export async function itemCalls(login: PendingLogin): Promise<void> {
@@ -419,6 +461,10 @@ interface User {
 const typed = new DynamoDBSessionStore<User>({ ttlSeconds: ({ user }) => user.id });
 const inferred = new DynamoDBSessionStore({ ttlSeconds: (session: User) => session.user.id });
 same<typeof inferred, DynamoDBSessionStore<User>>(true);
+new DynamoDBSessionStore<User>({ users: { idOf: ({ user }) => user.id, secret: 's' } });
+// @ts-expect-error no such property of a user
+new DynamoDBSessionStore<User>({ users: { idOf: ({ user }) => user.name, secret: 's' } });
+same<Awaited<ReturnType<typeof typed.sessionsOf>>, Array<User & { id: string }>>(true);
 export async function typedCalls(user: User): Promise<void> {
   const found = await typed.get('id');
   same<typeof found, User | null>(true);

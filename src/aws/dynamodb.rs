@@ -38,8 +38,9 @@ const BATCH_RETRIES: u32 = 7;
 const FIRST_BATCH_WAIT: Duration = Duration::from_millis(50);
 
 /// How often a transaction is tried again because another one was changing its items, of which one
-/// at a time can succeed: more often than a browser has requests under way.
-const CONFLICTS: u32 = 50;
+/// at a time can succeed: more often than a browser has requests under way. The waits are 3 s in
+/// all, so that the failure comes before the default deadline of a call, and says what it met.
+const CONFLICTS: u32 = 15;
 
 /// A `DynamoDB` table.
 pub struct DynamoDbTable {

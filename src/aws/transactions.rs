@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use aws_runtime::retries::classifiers::THROTTLING_ERRORS;
 use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
@@ -33,7 +32,14 @@ const CONFLICT: &str = "TransactionConflict";
 /// The code of a condition that did not hold.
 const REFUSED: &str = "ConditionalCheckFailed";
 
-/// Lets the SDK repeat a write of one item that was refused because of a transaction.
+/// The codes of a transaction that was refused for want of capacity.
+const THROTTLED: [&str; 2] = ["ThrottlingError", "ProvisionedThroughputExceeded"];
+
+/// The code of a write that the table can never take.
+const INVALID: &str = "ValidationError";
+
+/// Lets the SDK repeat a write of one item that was refused because of a transaction, and a
+/// transaction that was throttled.
 #[derive(Debug)]
 pub(super) struct MeetsTransactions;
 
@@ -55,8 +61,17 @@ impl ClassifyRetry for MeetsTransactions {
                 Some(DeleteItemError::TransactionConflictException(_))
             )
         });
+        let throttled = error.is_some_and(|error| match error.downcast_ref() {
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                let mut reasons = cancelled.cancellation_reasons().iter();
+                reasons.any(|reason| THROTTLED.contains(&code_of(reason)))
+            }
+            _ => false,
+        });
         if conflict {
             RetryAction::transient_error()
+        } else if throttled {
+            RetryAction::throttling_error()
         } else {
             RetryAction::NoActionIndicated
         }
@@ -115,18 +130,24 @@ impl Call<'_> {
             Some(error) if !is_known(error.code()) => return Err(self.no_transactions(error)),
             _ => return Err(self.failed(error)),
         };
-        let code = |reason: &CancellationReason| reason.code.clone().unwrap_or_default();
         let any =
-            |wanted: &dyn Fn(&str) -> bool| reasons.iter().find(|reason| wanted(&code(reason)));
+            |wanted: &dyn Fn(&str) -> bool| reasons.iter().find(|reason| wanted(code_of(reason)));
         // A conflict hides whether the other conditions hold.
         if let Some(reason) = any(&|code| code == CONFLICT) {
             let conflict = self.error(Kind::Throttled).because(because(reason));
             return Ok(Cancelled::Conflict(conflict.into()));
         }
-        if let Some(reason) =
-            any(&|code| THROTTLING_ERRORS.contains(&code) || code == "ThrottlingError")
-        {
+        if let Some(reason) = any(&|code| THROTTLED.contains(&code)) {
             return Err(self.error(Kind::Throttled).because(because(reason)).into());
+        }
+        if let Some(reason) = any(&|code| code == INVALID) {
+            let refuses = Some(format!("it refuses {}", self.action));
+            let failed = self.error(Kind::TableSchema).because(because(reason));
+            return Err(ServiceError {
+                reason: refuses,
+                ..failed
+            }
+            .into());
         }
         if any(&|code| code == REFUSED).is_none() {
             return Err(match any(&|code| code != "None" && !code.is_empty()) {
@@ -137,7 +158,7 @@ impl Call<'_> {
                 None => self.wrong_answer("it does not say why the transaction was cancelled"),
             });
         }
-        let outcome = |reason: &CancellationReason| match code(reason).as_str() {
+        let outcome = |reason: &CancellationReason| match code_of(reason) {
             REFUSED => Outcome::Refused(reason.item.clone().map(item)),
             _ => Outcome::Written,
         };
@@ -159,6 +180,10 @@ impl Call<'_> {
     }
 }
 
+fn code_of(reason: &CancellationReason) -> &str {
+    reason.code().unwrap_or_default()
+}
+
 fn because(reason: &CancellationReason) -> Cause {
     Cause::new(
         reason.code.clone().unwrap_or_default(),
@@ -177,4 +202,22 @@ fn is_known(code: Option<&str>) -> bool {
         "InvalidAction",
     ];
     code.is_none_or(|code| !UNKNOWN.contains(&code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_up_to_a_bound_and_differ() {
+        for attempt in [0, 1, 2, 5, 30, u32::MAX - 1] {
+            let waits: Vec<Duration> = (0..100).map(|_| wait(attempt)).collect();
+            let [least, longest] = WAITS;
+            let upper = least
+                .saturating_mul(2_u32.saturating_pow(attempt + 1))
+                .min(longest);
+            assert!(waits.iter().all(|wait| (least..=upper).contains(wait)));
+            assert!(waits.iter().any(|wait| *wait != waits[0]), "{attempt}");
+        }
+    }
 }

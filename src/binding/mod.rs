@@ -6,6 +6,7 @@
 
 mod envelope;
 mod host;
+mod listed;
 mod long_runs;
 mod objects;
 mod operator;
@@ -22,6 +23,7 @@ use napi::{Env, Result as NapiResult};
 use napi_derive::napi;
 
 use host::Host;
+use listed::{ListedSessions, SessionPage};
 use objects::{
     Failure, KeyCacheStats, KnownSession, LeaseReply, RequestStats, SaveReply, Session,
     StoredRecord,
@@ -419,7 +421,7 @@ impl NativeStore {
         self.host
             .run_while_open(env, call, move |store| async move {
                 let sessions = store.sessions_of(&user, EpochMillis(now)).await?;
-                Ok(sessions.into_iter().map(Session::named).collect::<Vec<_>>())
+                Ok(ListedSessions::from(sessions))
             })
     }
 
@@ -445,8 +447,19 @@ impl NativeStore {
         self.host
             .run_while_open(env, call, move |store| async move {
                 let sessions = store.all(EpochMillis(now)).await?;
-                Ok(sessions.into_iter().map(Session::named).collect::<Vec<_>>())
+                Ok(ListedSessions::from(sessions))
             })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn page(&self, env: Env, call: f64, now: f64, after: Option<String>) -> NapiResult<()> {
+        self.host.run(env, call, move |store| async move {
+            let (sessions, next) = store.page(EpochMillis(now), after).await?;
+            Ok(SessionPage {
+                sessions: sessions.into_iter().map(Session::named).collect(),
+                next,
+            })
+        })
     }
 
     #[napi(catch_unwind)]

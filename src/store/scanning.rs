@@ -17,22 +17,36 @@ impl SessionStore {
     /// # Errors
     /// Those of [`SessionStore::get`]. A single record that cannot be opened fails the call.
     pub async fn all(&self, now: EpochMillis) -> Result<Vec<OpenedSession>> {
-        let mut sessions = Vec::new();
-        let scan = self.own(Some(now.floor()), false);
-        let mut pages = std::pin::pin!(self.pages(&scan));
+        let (mut sessions, mut after) = (Vec::new(), None);
         loop {
-            let since = &self.keys.since_of_scan();
-            let Some(items) = pages.try_next().await? else {
-                break;
-            };
-            let opened: Vec<OpenedSession> = stream::iter(items)
-                .map(|item| async move { self.open(self.parse(item)?, since).await })
-                .buffered(OPEN_AT_ONCE)
-                .try_collect()
-                .await?;
-            sessions.extend(opened);
+            let (page, next) = self.page(now, after).await?;
+            sessions.extend(page);
+            if next.is_none() {
+                return Ok(sessions);
+            }
+            after = next;
         }
-        Ok(sessions)
+    }
+
+    /// Returns some of the live sessions, from the start or after the key `after`, and the key after
+    /// which the next ones follow. There can be none even if more follow.
+    ///
+    /// # Errors
+    /// As [`SessionStore::all`].
+    pub async fn page(
+        &self,
+        now: EpochMillis,
+        after: Option<String>,
+    ) -> Result<(Vec<OpenedSession>, Option<String>)> {
+        let since = &self.keys.since_of_scan();
+        let scan = self.own(Some(now.floor()), false);
+        let (items, next) = self.own_page(&scan, after).await?;
+        let sessions = stream::iter(items)
+            .map(|item| async move { self.open(self.parse(item)?, since).await })
+            .buffered(OPEN_AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok((sessions, next))
     }
 
     /// Returns the ids of all live sessions. If the table hides the ids, every session is opened.
@@ -102,13 +116,22 @@ impl SessionStore {
                 let Some(after) = position else {
                     return Ok(None);
                 };
-                let mut page = self.table.scan(scan, after).await?;
-                // Keys of a store with a longer prefix can start with this store's prefix.
-                let own = |item: &Item| key_of(item).is_some_and(|key| self.ids.owns(&key));
-                page.items.retain(own);
-                Ok(Some((page.items, page.next.map(Some))))
+                let (items, next) = self.own_page(scan, after).await?;
+                Ok(Some((items, next.map(Some))))
             },
         )
+    }
+
+    async fn own_page(
+        &self,
+        scan: &Scan,
+        after: Option<String>,
+    ) -> Result<(Vec<Item>, Option<String>)> {
+        let mut page = self.table.scan(scan, after).await?;
+        // Keys of a store with a longer prefix can start with this store's prefix.
+        let own = |item: &Item| key_of(item).is_some_and(|key| self.ids.owns(&key));
+        page.items.retain(own);
+        Ok((page.items, page.next))
     }
 }
 

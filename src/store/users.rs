@@ -26,6 +26,13 @@ const OUTLIVES: i64 = 315_360_000;
 /// How long an empty list is kept, in seconds: longer than any call that has read it.
 const EMPTY: i64 = 86_400;
 
+/// How many entries a list may have before each login looks at some of them.
+const FEW: usize = 8;
+
+/// How many entries a login looks at, at random: more than it adds, so that most entries of a long
+/// list are of sessions that are there.
+const LOOKED_AT: usize = 2;
+
 /// How long a caller waits at most until a session that is gone has left its user's list.
 const STRIKE_OFF: Duration = Duration::from_secs(1);
 
@@ -130,7 +137,7 @@ impl SessionStore {
         let user = self.users()?.hash(user)?;
         let mut read = self.list(&user, now).await?;
         let since = &self.keys.since();
-        let found = self.items_of(&user, &read.list).await?;
+        let found = self.items_of(&user, read.list.entries.clone()).await?;
         let mut struck = false;
         let mut live = Vec::new();
         for Listed {
@@ -146,7 +153,8 @@ impl SessionStore {
             }
         }
         if struck {
-            self.put_list(read).await?;
+            // The sessions are known, whether or not this succeeds.
+            drop(self.put_list(read).await);
         }
         live.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
         stream::iter(live)
@@ -342,6 +350,7 @@ impl SessionStore {
         let has_room =
             |list: &UserList| list.entries.len() < max && list.takes(session, key_length);
         if has_room(&read.list) {
+            self.prune_some(user, &mut read, now).await;
             return Ok(read);
         }
         let mut there = Vec::new();
@@ -349,7 +358,7 @@ impl SessionStore {
             session,
             number,
             item,
-        } in self.items_of(user, &read.list).await?
+        } in self.items_of(user, read.list.entries.clone()).await?
         {
             match item {
                 Some(item) => there.push((!self.has_ended(&item, now), number, session)),
@@ -369,6 +378,27 @@ impl SessionStore {
         Ok(read)
     }
 
+    /// Takes some sessions that are gone off a long list that is about to be written: those that the
+    /// table has deleted after their end never leave it themselves.
+    async fn prune_some(&self, user: &UserHash, read: &mut ReadList, now: EpochMillis) {
+        let entries = &read.list.entries;
+        if entries.len() <= FEW {
+            return;
+        }
+        let looked_at = rand::seq::index::sample(&mut rand::rng(), entries.len(), LOOKED_AT);
+        let some: BTreeMap<String, u64> = looked_at
+            .iter()
+            .filter_map(|at| entries.iter().nth(at))
+            .map(|(session, number)| (session.clone(), *number))
+            .collect();
+        // Without an answer, they stay.
+        for Listed { session, item, .. } in self.items_of(user, some).await.unwrap_or_default() {
+            if item.is_none() {
+                read.strike(&session, now);
+            }
+        }
+    }
+
     /// Writes a list, unless somebody has changed it since it was read. A list that is refused with
     /// its own content was written before, and the answer lost.
     async fn put_list(&self, read: ReadList) -> Result<bool> {
@@ -379,10 +409,14 @@ impl SessionStore {
         })
     }
 
-    /// The items of the sessions on a list. An item that is no session of the user is missing.
-    async fn items_of(&self, user: &UserHash, list: &UserList) -> Result<Vec<Listed>> {
+    /// The items of sessions on a list. An item that is no session of the user is missing.
+    async fn items_of(
+        &self,
+        user: &UserHash,
+        entries: BTreeMap<String, u64>,
+    ) -> Result<Vec<Listed>> {
         let theirs = SessionUser::Is(*user);
-        stream::iter(list.entries.clone())
+        stream::iter(entries)
             .map(|(session, number)| async move {
                 let item = match self.ids.with_prefix(&session) {
                     Some(key) => self.table.get(&key).await?,

@@ -1,0 +1,138 @@
+// sessions() beside all(): page by page; and what is long gives the event loop back in between.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, it, type TestContext } from 'node:test';
+import type { DynamoDBSessionStore } from 'connect-dynamodb-kms';
+import { type AwsBackend, type Backend, backends, startAws } from '../support/backends.ts';
+import { failing } from '../support/failures.ts';
+import { calls } from '../support/outcomes.ts';
+
+const PAD = 'x'.repeat(40_000);
+
+/** How many characters of JSON are parsed in one turn of the event loop, while the work runs: the most, and in all. */
+async function parsedAtOnce(t: TestContext, work: () => Promise<unknown>) {
+  let [most, all, turn, runs] = [0, 0, 0, true];
+  const { parse } = JSON;
+  t.mock.method(JSON, 'parse', (text: string, ...rest: any[]) => {
+    turn += text.length;
+    all += text.length;
+    most = Math.max(most, turn);
+    return parse(text, ...rest);
+  });
+  const next = () => {
+    turn = 0;
+    if (runs) setImmediate(next);
+  };
+  setImmediate(next);
+  await work();
+  runs = false;
+  t.mock.restoreAll();
+  return { most, all };
+}
+
+async function listed(store: DynamoDBSessionStore) {
+  const sessions: any[] = [];
+  for await (const session of store.sessions()) sessions.push(session);
+  return sessions;
+}
+
+for (const { name, start } of backends) {
+  describe(`sessions() on ${name}`, () => {
+    let backend: Backend;
+    let store: DynamoDBSessionStore;
+    before(async () => {
+      backend = await start();
+      store = backend.store({ prefix: 'app:', hashSessionIds: true });
+      for (let n = 0; n < 30; n++) await store.set(`s${n}`, { n, pad: PAD });
+      await store.set('ended', { cookie: { expires: new Date(Date.now() - 1000) } });
+      await backend.store({ prefix: 'other:' }).set('s', {});
+    });
+    after(() => backend.stop());
+
+    it('gives what all() gives', async () => {
+      const byNumber = (sessions: any[]) => sessions.toSorted((a, b) => a.n - b.n);
+      const sessions = byNumber(await listed(store));
+      assert.deepEqual(sessions, byNumber(await store.all()));
+      assert.deepEqual([sessions.length, sessions[7].id, sessions[7].n], [30, 's7', 7]);
+    });
+
+    it('can be taken out of the store, left, and begun again', async () => {
+      const { sessions } = store;
+      for await (const session of sessions()) {
+        assert.equal(session.pad, PAD);
+        break;
+      }
+      assert.equal((await listed(store)).length, 30);
+    });
+
+    it('a session that it gave can be saved', async () => {
+      const writer = backend.store({ prefix: 'saved:' });
+      await writer.set('a', { n: 1 });
+      for await (const session of writer.sessions()) await writer.update(session, (session) => Object.assign(session, { n: 2 }));
+      assert.deepEqual(await listed(writer), [{ n: 2, id: 'a' }]);
+    });
+
+    it('fails once the store is closed', async () => {
+      const closed = backend.store();
+      await closed.close();
+      await failing(closed.sessions().next(), 'ERR_CLOSED');
+    });
+  });
+}
+
+describe('long work on DynamoDB', () => {
+  let backend: AwsBackend;
+  let store: DynamoDBSessionStore;
+  const SIDS = Array.from({ length: 60 }, (_, n) => `s${n}`);
+  before(async () => {
+    backend = await startAws();
+    store = backend.store({ recordVersion: 2 });
+    for (const sid of SIDS) await store.set(sid, { pad: PAD });
+  });
+  after(() => backend.stop());
+
+  it('sessions() reads the next page when the page before was taken', async () => {
+    const all = await calls(backend, () => store.all());
+    assert(all['dynamodb:Scan']! >= 3, 'there are several pages');
+    const first = async () => {
+      for await (const _ of store.sessions()) break;
+    };
+    assert.equal((await calls(backend, first))['dynamodb:Scan'], 1);
+    const iterator = store.sessions();
+    const partly = async () => {
+      for (let n = 0; n < 30; n++) await iterator.next();
+    };
+    const scans = (await calls(backend, partly))['dynamodb:Scan']!;
+    assert(scans >= 1 && scans < all['dynamodb:Scan']!, `${scans} pages for half of the sessions`);
+    await iterator.return();
+    assert.deepEqual(await calls(backend, () => iterator.next()), {});
+  });
+
+  it('a page that fails ends the iterator with its error', async () => {
+    const strict = backend.store({ recordVersion: 1, acceptVersions: [1] });
+    const iterator = strict.sessions();
+    await failing(iterator.next(), 'ERR_VERSION');
+    assert.deepEqual(await iterator.next(), { done: true, value: undefined });
+  });
+
+  const WORK: Record<string, () => Promise<unknown>> = {
+    'all()': () => store.all(),
+    'sessions()': () => listed(store),
+    'sixty answers that arrive together': async () => {
+      const answers = Promise.all(SIDS.map((sid) => store.get(sid)));
+      // Nobody takes the answers until all are there.
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      const until = Date.now() + 400;
+      while (Date.now() < until);
+      await answers;
+    },
+  };
+  for (const [what, work] of Object.entries(WORK)) {
+    it(`of ${what} gives the event loop back`, async (t) => {
+      await store.all(); // the data keys are cached
+      const { most, all } = await parsedAtOnce(t, work);
+      assert(all > 60 * PAD.length, `${all} parsed`);
+      assert(most < 131_072 + 2 * PAD.length, `${most} at once`);
+    });
+  }
+});
