@@ -10,7 +10,7 @@ import { DynamoDBSessionStore, type SessionStoreConfig } from 'connect-dynamodb-
 import { AwsLocal } from '../support/aws-local.ts';
 import { quietLogger } from '../support/backends.ts';
 import { command } from '../support/command.ts';
-import { fill, numbered } from '../support/table-fill.ts';
+import { numbered } from '../support/table-fill.ts';
 import { consoleBlocks, rewrite, shownOf } from '../support/console-page.ts';
 
 const page = fileURLToPath(new URL('../../docs/operating.md', import.meta.url));
@@ -73,7 +73,10 @@ describe('docs/operating.md', () => {
         [1, 40],
         [2, 2],
       ] as const) {
-        await withStore({ recordVersion }, (store) => fill(store, count, `of-version-${recordVersion}-`));
+        await withStore({ recordVersion }, async (store) => {
+          for (let number = 100; number < 100 + count; number++)
+            await store.set(`${recordVersion}-${number}`, numbered(number) as any);
+        });
       }
       return async () => {};
     },
