@@ -83,8 +83,7 @@ mod tests {
             at += pace.charge(5.0, at); // the clock turns by what it says
         }
         // 19 times 5 units must be paid for before the last 5 are used.
-        assert_eq!((at - start).as_secs_f64().round() as u64, 10);
-        assert!((at - start) >= Duration::from_millis(9500));
+        assert_eq!(at - start, Duration::from_millis(9500));
     }
 
     #[test]

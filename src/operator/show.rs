@@ -47,6 +47,7 @@ pub struct Unreadable {
     pub detail: String,
 }
 
+#[allow(clippy::ref_option)] // as serde calls it
 fn revealed<S: serde::Serializer>(
     content: &Option<Plaintext<String>>,
     serializer: S,

@@ -128,7 +128,7 @@ mod tests {
                 detail: String::new(),
             });
         }
-        assert_eq!(troubles.count as usize, LISTED + 5);
+        assert_eq!(troubles.count, LISTED as u64 + 5);
         assert_eq!(troubles.first.len(), LISTED);
         assert_eq!(troubles.first[0].session, "0");
     }

@@ -88,13 +88,17 @@ where
                     limit,
                     consistent: reading.consistent,
                 };
-                let page = run.patiently(|| read(walk, after.clone())).await?;
-                pace.correct(estimate, page.read_units);
-                note(costs, page.items.len(), page.read_units);
-                let count = page.items.len();
-                work(page.items).await?;
+                let WalkPage {
+                    items,
+                    next,
+                    read_units,
+                } = run.patiently(|| read(walk, after.clone())).await?;
+                pace.correct(estimate, read_units);
+                let count = items.len();
+                note(costs, count, read_units);
+                work(items).await?;
                 run.progress.advance(count as u64);
-                after = page.next;
+                after = next;
                 if after.is_none() {
                     return Ok::<(), Halt>(());
                 }

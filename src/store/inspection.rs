@@ -137,10 +137,8 @@ impl SessionStore {
             Ok(hash) if self.ids.hashed() => hash,
             _ => Sha256::digest(&id).to_vec(),
         };
-        hash.iter()
-            .take(4)
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        let first = hash.first_chunk().copied().unwrap_or_default();
+        format!("{:08x}", u32::from_be_bytes(first))
     }
 
     /// The session id of a partition key. If the table hides the ids, the key without the prefix.
