@@ -41,7 +41,8 @@ async function startApp(store: any) {
       return response.headers.getSetCookie()[0].split(';')[0];
     },
     async user(cookie: string): Promise<string | null> {
-      return (await (await fetch(origin, { headers: { cookie } })).json()).user;
+      const { user }: any = await (await fetch(origin, { headers: { cookie } })).json();
+      return user;
     },
     logout: (cookie: string) => fetch(`${origin}/logout`, { headers: { cookie } }),
     async stop() {

@@ -10,8 +10,8 @@ import { DynamoDBSessionStore, type SessionStoreConfig } from 'connect-dynamodb-
 import { AwsLocal } from '../support/aws-local.ts';
 import { quietLogger } from '../support/backends.ts';
 import { command } from '../support/command.ts';
-import { numbered } from '../support/table-fill.ts';
 import { consoleBlocks, rewrite, shownOf } from '../support/console-page.ts';
+import { numbered } from '../support/table-fill.ts';
 
 const page = fileURLToPath(new URL('../../docs/operating.md', import.meta.url));
 const blocks = await consoleBlocks(page);

@@ -126,6 +126,7 @@ the command can be repeated. Ends stay as they are. docs/moving-in.md has the st
     if ((values['id-of'] === undefined) !== (values['users-secret'] === undefined)) {
       throw new UsageError('--id-of and --users-secret go together: the store that has the option users has both');
     }
+    /** @type {Record<string, unknown>} */
     const config = { recordVersion: RECORD_VERSION, ...given };
     const options = {
       writeUnitsPerSecond: atLeastOne(values, 'write-units', undefined) ?? null,
