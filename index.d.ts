@@ -286,8 +286,9 @@ export interface Timeouts {
   /**
    * For a whole call of the store: all its requests, their retries, and whatever it waits for, such
    * as credentials or a data key that another call is unwrapping. For `all`, `ids`, `length`,
-   * `clear`, `sessionsOf` and `destroyAllOf`, it limits each of their requests instead. For `update`, it limits each read and each
-   * write, and for `withLock` each request about the lease. Default 5,000.
+   * `clear`, `sessionsOf` and `destroyAllOf`, it limits each of their requests instead. For
+   * `update`, it limits each read and each write, and for `withLock` each request about the lease.
+   * Default 5,000.
    */
   callMillis?: number | undefined;
 }
@@ -369,6 +370,15 @@ export interface SessionStoreStats {
   };
   /** The requests sent to AWS, including revocation checks. */
   requests: { dynamodb: RequestCounts; kms: RequestCounts };
+  /** Reads that arrived together and were sent as one BatchGetItem. */
+  batchReads: {
+    /** The requests. `requests.dynamodb` counts them, too. */
+    requests: number;
+    /** The reads in them. */
+    reads: number;
+    /** Whether DynamoDB has refused such a request. Reads are sent one by one since. */
+    refused: boolean;
+  };
   /** Failed calls by code. A code that never occurred is missing. */
   errors: Partial<Record<SessionStoreErrorCode, number>>;
   /** Calls that wait for an answer now, except `withLock` and `refresh`. */
@@ -485,7 +495,8 @@ export interface UsersOptions<T extends SessionData = any> {
   secret: string;
   /**
    * How many sessions a user can have, from 1 to 2,000. A login beyond that ends the session that
-   * logged in first. Default 1,000.
+   * logged in first. Sessions that have ended by themselves make room before that; of more than 64
+   * sessions, a login looks for such ones among 64. Default 1,000.
    */
   maxSessions?: number | undefined;
 }
@@ -602,6 +613,12 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
    * minutes). A session whose user does not come back ends up to this much earlier.
    */
   touchAfter?: number | undefined;
+  /**
+   * Whether sessions that are read at the same moment are read with one BatchGetItem, which takes
+   * half of the CPU time. No read waits for others. A role that may not `dynamodb:BatchGetItem`
+   * reads them one by one after the first refusal. Default `true`.
+   */
+  batchReads?: boolean | undefined;
   /**
    * What a save does if somebody else has changed the session since it was read:
    * - `'overwrite'` (default): the last write wins.

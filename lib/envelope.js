@@ -9,9 +9,9 @@ const { failure, unwrap } = require('./errors.js');
 const { Failures } = require('./failures.js');
 const { Log } = require('./log.js');
 const { NativeCalls, crossing } = require('./native-calls.js');
+const { Observations } = require('./observations.js');
 const { callOptions, isPlainObject, reading } = require('./options.js');
 const { warnOfLocalMode } = require('./process-warnings.js');
-const { RevocationChecks } = require('./revocation-checks.js');
 const { Names } = require('./session-ids.js');
 
 /**
@@ -91,7 +91,7 @@ class Envelope {
     const log = new Log(logger);
     if (localByEnvironment) warnOfLocalMode(log, localByEnvironment);
     this.#failures = new Failures((text) => log.warn(text));
-    const checks = new RevocationChecks(() => this.#native.keyCacheStats(), this.#failures);
+    const checks = new Observations(this.#native, this.#failures);
     this.#calls = new Calls({
       names: new Names(),
       limit: callsInFlight,

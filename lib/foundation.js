@@ -9,8 +9,8 @@ const { LeaseEvents } = require('./lease-events.js');
 const { Locks } = require('./locks.js');
 const { Log } = require('./log.js');
 const { NativeStore } = require('./native-store.js');
+const { Observations } = require('./observations.js');
 const { warnOfLocalMode } = require('./process-warnings.js');
-const { RevocationChecks } = require('./revocation-checks.js');
 const { Names } = require('./session-ids.js');
 
 /** What a store of sessions and a store of items are both built on. */
@@ -34,7 +34,7 @@ class Foundation {
     this.log = new Log(logger);
     if (localByEnvironment) warnOfLocalMode(this.log, localByEnvironment);
     this.failures = new Failures((text) => this.log.warn(text));
-    const checks = new RevocationChecks(() => native.keyCacheStats(), this.failures);
+    const checks = new Observations(native, this.failures);
     this.calls = new Calls({ names: this.names, limit: callsInFlight, failures: this.failures, onEnd: () => checks.look() });
     this.integrity = new Integrity(native, this.calls, onIntegrityFailure, keeps);
     this.leases = new LeaseEvents(this.failures, this.names);
@@ -51,9 +51,11 @@ class Foundation {
   /** The counters that do not depend on what the store keeps. */
   stats() {
     const { call, task } = this.calls.inFlight;
+    const { dynamodb, kms, batches, batchedReads, batchesRefused } = this.native.requestStats();
     return {
       leases: this.leases.counts,
-      requests: this.native.requestStats(),
+      requests: { dynamodb, kms },
+      batchReads: { requests: batches, reads: batchedReads, refused: batchesRefused },
       errors: this.failures.counts,
       callsInFlight: call,
       tasksInFlight: task,

@@ -78,7 +78,10 @@ const METHODS = [
 
 /** @type {{ except: import('./options.js').CallOption<string | undefined> }} */
 const DESTROY_OPTIONS = {
-  except: { rule: 'the id of the session that stays', holds: (sid) => typeof sid === 'string' && sid.isWellFormed() },
+  except: {
+    rule: 'the id of the session that stays',
+    holds: (sid) => typeof sid === 'string' && sid !== '' && sid.isWellFormed(),
+  },
 };
 
 /**
@@ -264,7 +267,7 @@ class DynamoDBSessionStore extends Base {
   sessionsOf(userId, ...callback) {
     const sessionsOf = async () => {
       const users = needUsers(this.#users);
-      return this.#reads.sessionsOf(users.check(userId), users);
+      return this.#reads.sessionsOf(users.check(userId, this.#log), users);
     };
     return this.#calls.run('sessionsOf', sessionsOf, callback);
   }
@@ -277,7 +280,7 @@ class DynamoDBSessionStore extends Base {
   destroyAllOf(userId, ...rest) {
     const { options, callback } = splitOptions(rest);
     const destroyAllOf = async () => {
-      const user = needUsers(this.#users).check(userId);
+      const user = needUsers(this.#users).check(userId, this.#log);
       const { except } = callOptions('destroyAllOf', options, DESTROY_OPTIONS);
       return unwrap(await this.#native.destroyAllOf(user, except, Date.now()));
     };

@@ -60,16 +60,25 @@ function kindOf(value) {
       : 'a string with lone surrogates';
   if (typeof value === 'number') return 'a number that is not whole or not exact';
   if (typeof (/** @type {any} */ (value)?.then) === 'function') return 'a promise';
-  if (value === null || value === undefined) return String(value);
-  // Such as an ObjectId of MongoDB, or a whole user.
-  if (typeof value === 'object')
-    return "an object: name the id in it ('passport.user.id'), or give the id's text (session.userId?.toString())";
+  if (value === null || value === undefined) return `${value} (is somebody signed in?)`;
+  if (typeof value === 'object') return 'an object';
   return `a value of the type ${typeof value}`;
 }
+
+/** What to do about an object, such as an ObjectId of MongoDB or a whole user. */
+const OF_OBJECTS = "; name the id in it ('passport.user.id'), or give the id's text (session.userId?.toString())";
+
+/** The log's line if `idOf` seems to look in the wrong place. */
+const NEVER_A_USER =
+  'users.idOf has given no user yet, for any session that this process saved or touched; if some of them have one, idOf looks in the wrong place, and ' +
+  'sessionsOf and destroyAllOf do not see these sessions';
 
 /** Says whose a session is. */
 class Users {
   #idOf;
+  /** Whether sessions with a user, and without one, were seen. */
+  #seen = { user: false, nobody: false };
+  #warned = false;
 
   /** @param {IdOf} idOf */
   constructor(idOf) {
@@ -91,24 +100,34 @@ class Users {
       throw failure('ERR_CONFIG', `users.idOf threw; ${hint}; see cause`, cause);
     }
     // `session.user && session.user.id` gives false where the user is false.
-    if (id === undefined || id === null || id === false) return false;
+    if (id === undefined || id === null || id === false) {
+      this.#seen.nobody = true;
+      return false;
+    }
     const text = textOf(id);
+    this.#seen.user = true;
     if (text !== undefined) return text;
+    const kind = kindOf(id);
     throw failure(
       'ERR_CONFIG',
-      `users.idOf must give a string, a whole number, or undefined for a session without a user, not ${kindOf(id)}`,
+      `users.idOf must give a string, a whole number, or undefined for a session without a user, not ${kind}${kind === 'an object' ? OF_OBJECTS : ''}`,
     );
   }
 
   /**
-   * A user id that a caller gave.
+   * A user id that a caller gave, of whom all sessions are wanted.
    * @param {unknown} id
+   * @param {import('./log.js').Log} log is warned once if `idOf` has never given a user.
    * @returns {string}
    */
-  check(id) {
+  check(id, log) {
     const text = textOf(id);
     if (text === undefined)
       throw failure('ERR_CONFIG', `a user id must be a string or a whole number, as users.idOf gives it, not ${kindOf(id)}`);
+    if (this.#seen.nobody && !this.#seen.user && !this.#warned) {
+      this.#warned = true;
+      log.warn(NEVER_A_USER);
+    }
     return text;
   }
 }

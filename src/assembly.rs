@@ -92,7 +92,8 @@ impl Parts {
                 Ok(Parts {
                     table: Arc::new(
                         DynamoDbTable::new(clients.clone(), config.table_name.clone())
-                            .unless_set(config.table_unset),
+                            .unless_set(config.table_unset)
+                            .batching_reads(config.batch_reads),
                     ),
                     keys: Arc::new(KmsKeys::new(keys.clone())?),
                     place: Place::Aws { clients, keys },

@@ -3,7 +3,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -47,6 +47,20 @@ struct Wait {
 pub struct Requests {
     dynamodb: Counts,
     kms: Counts,
+    batches: AtomicU64,
+    batched_reads: AtomicU64,
+    batches_refused: AtomicBool,
+}
+
+/// What became of reads that arrived together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchStats {
+    /// The requests for several items.
+    pub batches: u64,
+    /// The reads in them.
+    pub reads: u64,
+    /// Whether the service refuses such requests.
+    pub refused: bool,
 }
 
 #[derive(Debug, Default)]
@@ -72,6 +86,16 @@ impl Requests {
         RequestStats {
             sent: counts.sent.load(Ordering::Relaxed),
             retries: counts.retries.load(Ordering::Relaxed),
+        }
+    }
+
+    /// What became of reads that arrived together, until this moment.
+    #[must_use]
+    pub fn batches(&self) -> BatchStats {
+        BatchStats {
+            batches: self.batches.load(Ordering::Relaxed),
+            reads: self.batched_reads.load(Ordering::Relaxed),
+            refused: self.batches_refused.load(Ordering::Relaxed),
         }
     }
 
@@ -179,6 +203,21 @@ pub(crate) fn sends(service: Service, retry: bool) {
             counts.retries.fetch_add(1, Ordering::Relaxed);
         }
     });
+}
+
+/// Counts a request for several reads that is about to be sent.
+pub(crate) fn batches(reads: u64) {
+    let _ = CALL.try_with(|call| {
+        call.requests.batches.fetch_add(1, Ordering::Relaxed);
+        call.requests
+            .batched_reads
+            .fetch_add(reads, Ordering::Relaxed);
+    });
+}
+
+/// Notes that the service refuses requests for several reads.
+pub(crate) fn refuses_batches() {
+    let _ = CALL.try_with(|call| call.requests.batches_refused.store(true, Ordering::Relaxed));
 }
 
 /// Whether what the call asks for has been sent to the service.

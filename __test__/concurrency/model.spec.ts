@@ -17,6 +17,18 @@ const profiles: Record<string, Profile & { share: number }> = {
   'an application that renews tokens': { callers: ['plain'], renews: true, share: 0.1 },
   'express-session with tokens that are renewed': { callers: ['express'], renews: true, share: 0.1 },
   '@fastify/session with tokens that are renewed': { callers: ['fastify'], renews: true, share: 0.1 },
+  'an application that knows its users': { callers: ['plain'], users: true, share: 0.1 },
+  'both frameworks, whose users log in, out and everywhere': {
+    callers: ['plain', 'express', 'fastify'],
+    users: true,
+    share: 0.2,
+  },
+  'users with sessions that live a few seconds': {
+    callers: ['plain', 'express', 'fastify'],
+    users: true,
+    short: true,
+    share: 0.1,
+  },
 };
 
 const { MODEL_RUNS, MODEL_SEED: replayed } = process.env;

@@ -51,10 +51,24 @@ describe('retries', () => {
     const calls = Object.entries(await backend.aws.calls());
     return calls.filter(([action]) => action.startsWith(`${service}:`)).reduce((sum, [, count]) => sum + count, 0);
   };
-  /** A store with clients of its own, so with retries of its own: the deadlines are part of a client's settings. */
+  /**
+   * A store with clients of its own, so with retries of its own: the deadlines are part of a client's settings. It reads sessions one by one, so that
+   * requests can be counted.
+   */
   let settings = 0;
   const newStore = (options: SessionStoreConfig = {}, timeouts: SessionStoreConfig['timeouts'] = {}) =>
-    backend.store({ ...options, timeouts: { ...timeouts, callMillis: 20_000 + settings++ } });
+    backend.store({ batchReads: false, ...options, timeouts: { ...timeouts, callMillis: 20_000 + settings++ } });
+
+  it('of reads that arrive together cost no more', async () => {
+    const store = newStore({ batchReads: true });
+    await backend.aws.fault({ action: 'dynamodb:*', status: 500, code: 'InternalServerError' });
+    await backend.aws.reset();
+    await outage((n) => store.get(`${n}`), 'ERR_DYNAMODB_UNAVAILABLE');
+    const sent = await received('dynamodb');
+    assert.ok(store.stats().batchReads.requests > 0);
+    assert.ok(sent <= COST * CALLS, `${sent} requests`);
+    await backend.aws.clearFaults();
+  });
 
   for (const [service, { name, endpoint, read }] of Object.entries(services)) {
     const unavailable = `ERR_${name}_UNAVAILABLE` as SessionStoreErrorCode;

@@ -121,6 +121,16 @@ describe('a transaction', () => {
       }
     }
 
+    it(`whose reply is lost makes ${change} once, on a server that does not tell which items a refused one met`, async () => {
+      const store = behind({ onConflict: 'error' });
+      const done = await prepare(store);
+      proxy.knowsTokens = false;
+      proxy.tellsItems = false;
+      proxy.lose('TransactWriteItems');
+      await done.make();
+      await assertDone(store, done);
+    });
+
     it(`none of whose replies comes fails, and a repeated call makes ${change} once`, async () => {
       const store = behind({ onConflict: 'error' });
       const done = await prepare(store);
@@ -201,6 +211,23 @@ describe('a transaction', () => {
       await failing(store.set(sid, { user }), 'ERR_DYNAMODB_UNAVAILABLE');
       assert.deepEqual([await items.get(sid), await items.get(listKey(user))], [undefined, undefined]);
       assert.equal(store.stats().sessions.written, 0);
+    }
+  });
+
+  it('that finds the session changed or gone is a conflict or leaves it gone, and writes no entry', async () => {
+    for (const tellsItems of [true, false]) {
+      const store = behind({ onConflict: 'error' });
+      proxy.tellsItems = tellsItems;
+      const changed: any = await store.set(sid, {}).then(() => store.get(sid));
+      await plainly().update(sid, (session: any) => Object.assign(session, { changed: true }));
+      changed.user = user;
+      await failing(store.set(sid, changed), 'ERR_CONFLICT');
+      const gone: any = await store.get(sid);
+      await plainly().destroy(sid);
+      gone.user = user;
+      await store.set(sid, gone);
+      assert.deepEqual([await items.get(sid), await entries()], [undefined, {}]);
+      assert.deepEqual([store.stats().sessions.conflicts, store.stats().sessions.gone], [1, 1]);
     }
   });
 

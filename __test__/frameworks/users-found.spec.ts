@@ -159,6 +159,31 @@ for (const { name, start } of backends) {
       assert.equal((await store.sessionsOf('ada')).length, 1);
     });
 
+    for (const [framework, idOf, serve] of [
+      ['Express', 'passport.user', express],
+      ['Fastify', 'userId', fastify],
+    ] as const) {
+      it(`the end of a session minus its lifetime is when it was last seen, on ${framework}`, async () => {
+        const store = backend.store({ recordVersion: 2, touchAfter: 0, users: { idOf, secret: 'a secret of the users' } });
+        const lastSeen = async () => {
+          await quiet(store);
+          const [{ cookie }] = await store.sessionsOf('ada');
+          return new Date(cookie!.expires!).getTime() - cookie!.originalMaxAge!;
+        };
+        const device = await serve(store);
+        await device.post('/login/ada');
+        const login = await lastSeen();
+        let seen = login;
+        let asked = 0;
+        while (seen === login) {
+          asked = Date.now();
+          await device.get('/nothing');
+          seen = await lastSeen();
+        }
+        assert.ok(seen > login && Math.abs(seen - asked) <= 2000, `${seen} is not ${asked}`);
+      });
+    }
+
     it('koa-generic-session lists, switches and ends its sessions', async () => {
       const app = new Koa();
       const store = backend.store({

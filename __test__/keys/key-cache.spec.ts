@@ -89,7 +89,10 @@ describe('data keys', () => {
     const sessions = await Promise.all(Array.from({ length: 100 }, () => store.get('sid')));
     for (const session of sessions) assert.deepStrictEqual(session, { user: 'Ada' });
     assert.equal(new Set(sessions).size, 100);
-    assert.deepEqual(await backend.aws.calls(), { 'dynamodb:GetItem': 100, 'kms:Decrypt': 1 });
+    const { 'kms:Decrypt': unwrapped, ...reads } = await backend.aws.calls();
+    assert.equal(unwrapped, 1);
+    const requests = Object.values(reads).reduce((sum, count) => sum + count, 0);
+    assert(requests <= 100, `${requests} requests`);
   });
 
   it('a hundred first saves of one session at a time make one key', async () => {

@@ -36,6 +36,7 @@ const NO_STATS = {
   leases: { lost: 0, notRenewed: 0, notReleased: 0 },
   refreshes: { run: 0, joined: 0, adopted: 0, early: 0, failed: 0, unsaved: 0 },
   requests: { dynamodb: UNSENT, kms: UNSENT },
+  batchReads: { requests: 0, reads: 0, refused: false },
   errors: {},
   callsInFlight: 0,
   tasksInFlight: 0,

@@ -4,7 +4,13 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { describe, it } from 'node:test';
-import { CreateTableCommand, DeleteItemCommand, GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb';
+import {
+  CreateTableCommand,
+  DeleteItemCommand,
+  GetItemCommand,
+  PutItemCommand,
+  TransactWriteItemsCommand,
+} from '@aws-sdk/client-dynamodb';
 import connectDynamodb from 'connect-dynamodb';
 import session from 'express-session';
 import { startAws } from '../support/backends.ts';
@@ -18,9 +24,21 @@ const THEIRS = createRequire(import.meta.url)('connect-dynamodb/package.json').v
 
 const tableOf = async (page: URL | string) => tableCells(await readFile(page, 'utf8'), 'capacity');
 
+const users = { idOf: 'user.id', secret: 'a secret of the users' };
+
 const days: Played[] = [
   { name: 'this store, Express', ...own, serve: (t, backend) => onExpress(t, ownStore(backend)) },
   { name: 'this store, Fastify', ...own, serve: (t, backend) => onFastify(t, ownStore(backend)) },
+  {
+    name: 'this store with `users`, Express',
+    ...own,
+    serve: (t, backend) => onExpress(t, ownStore(backend, { users })),
+  },
+  {
+    name: 'this store with `users`, Fastify',
+    ...own,
+    serve: (t, backend) => onFastify(t, ownStore(backend, { users })),
+  },
   {
     name: `connect-dynamodb ${THEIRS}, Express`,
     table: 'others',
@@ -167,9 +185,48 @@ describe('capacity units', () => {
       ],
       'sessionId',
     );
-    const calls = { GetItem: 2, PutItem: 1, UpdateItem: 1, DeleteItem: 2 };
+    const calls = { GetItem: 2, PutItem: 1, UpdateItem: 1, DeleteItem: 2, TransactWriteItems: 0 };
     assert.deepEqual(consumed, { ...calls, readUnits: 1.5, writeUnits: 2 + 2 + 2 + 1, kms: 1 });
     assert.equal(items.size, 0);
+  });
+
+  it('every item of a transaction is charged twice', () => {
+    const put = (id: string, size: number) => ({
+      Put: { Item: { sessionId: { S: id }, data: { B: Buffer.alloc(size).toString('base64') } } },
+    });
+    const transaction = { action: 'dynamodb:TransactWriteItems', accessKeyId: '', region: '' };
+    const { consumed, items } = replay(
+      [{ ...transaction, body: { TransactItems: [put('a', 2000), put('b', 10)] } }],
+      'sessionId',
+    );
+    assert.deepEqual([consumed.TransactWriteItems, consumed.PutItem, consumed.writeUnits], [1, 0, 2 * (2 + 1)]);
+    assert.deepEqual([...items.keys()], ['a', 'b']);
+    const other = { ...transaction, body: { TransactItems: [{ Update: {} }] } };
+    assert.throws(() => replay([other], 'sessionId'), TypeError);
+  });
+
+  it('every item of a batch of reads is charged on its own', () => {
+    const ask = (action: string, body: object) => ({ action, accessKeyId: '', region: '', body });
+    const put = (id: string, size: number) =>
+      ask('dynamodb:PutItem', { Item: { sessionId: { S: id }, data: { B: Buffer.alloc(size).toString('base64') } } });
+    const Keys = ['a', 'b', 'c'].map((S) => ({ sessionId: { S } }));
+    const read = ask('dynamodb:BatchGetItem', { RequestItems: { sessions: { Keys, ConsistentRead: true } } });
+    const { consumed } = replay([put('a', 5000), put('b', 10), read], 'sessionId');
+    assert.deepEqual([consumed.GetItem, consumed.readUnits], [3, 2 + 1 + 1]);
+  });
+
+  it('an implementation of DynamoDB charges a transaction so', async (t) => {
+    const backend = await startAws();
+    t.after(() => backend.stop());
+    const client = clientOf(backend.aws);
+    t.after(() => client.destroy());
+    const put = (id: string, size: number) => ({
+      Put: { TableName: 'sessions', Item: { sessionId: { S: id }, data: { B: new Uint8Array(size) } } },
+    });
+    const { ConsumedCapacity } = await client.send(
+      new TransactWriteItemsCommand({ ReturnConsumedCapacity: 'TOTAL', TransactItems: [put('a', 2000), put('b', 10)] }),
+    );
+    assert.equal(ConsumedCapacity![0]!.CapacityUnits, 6);
   });
 
   it('a request without a rule is not left out', () => {

@@ -1,9 +1,11 @@
 // What all operator's commands have in common: options, help, and how they end.
 
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type AwsBackend, startAws } from '../support/backends.ts';
-import { command, optionsOf } from '../support/command.ts';
+import { command, installed, optionsOf } from '../support/command.ts';
 
 describe("the operator's command", () => {
   let backend: AwsBackend;
@@ -82,8 +84,49 @@ describe("the operator's command", () => {
     assert.ok(seen(await command(['doctor', '--json'], { env })).includes(expected));
   });
 
+  it('has no option that the constructor does not know', async () => {
+    const { stdout } = await command(['doctor', '--help']);
+    const shared = stdout.slice(stdout.indexOf('Options of the store'));
+    const options = [...shared.matchAll(/^ {2}--([a-z-]+)( [A-Z])?/gm)];
+    assert.ok(options.length > 10);
+    /** Values of those that do not take any text. */
+    const values: Record<string, string> = {
+      'table-name': 'sessions',
+      'kms-key-arn': 'arn:aws:kms:us-east-1:111122223333:key/a',
+      region: 'eu-west-1',
+      'role-arn': 'arn:aws:iam::111122223333:role/gateway',
+      endpoint: 'http://127.0.0.1:1',
+      'dynamodb-endpoint': 'http://127.0.0.1:1',
+      'kms-endpoint': 'http://127.0.0.1:1',
+      'record-version': '2',
+      'accept-versions': '1,2',
+      'encryption-context': 'team=web',
+      'hash-session-ids-secret': 'THE_SECRET',
+      'ttl-seconds': '3600',
+      local: '/nowhere/at/all',
+    };
+    const args = options.flatMap(([, name, value]) => (value ? [`--${name}`, values[name!] ?? 'text'] : [`--${name}`]));
+    const { status, stderr } = await command(['doctor', ...args], { env: { THE_SECRET: 'a secret of sixteen bytes' } });
+    assert.equal(status, 0, stderr);
+  });
+
   it('keeps colours and control codes to terminals', async () => {
     const { stdout, stderr } = await command(['doctor', ...optionsOf(backend.config)]);
     assert.equal((stdout + stderr).includes('\u001b'), false);
+  });
+
+  it('has colours on a terminal, unless NO_COLOR is set', { skip: process.platform === 'win32' && 'no pty module' }, async () => {
+    const program = join(installed, 'lib', 'cli', 'main.js');
+    const args = [process.execPath, program, 'doctor', ...optionsOf(backend.config)];
+    const script = 'import pty, sys; pty.spawn(sys.argv[1:])';
+    const onTerminal = (env: Record<string, string>) =>
+      new Promise<string>((resolve) => {
+        const variables = { ...process.env, TERM: 'xterm', NO_COLOR: '', ...env };
+        execFile('python3', ['-c', script, ...args], { env: variables }, (_, stdout) => resolve(stdout));
+      });
+    assert.ok((await onTerminal({})).includes('\u001b[32mok'));
+    const plain = await onTerminal({ NO_COLOR: '1' });
+    assert.match(plain, /^ok {4}table/m);
+    assert.equal(plain.includes('\u001b'), false);
   });
 });

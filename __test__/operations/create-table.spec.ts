@@ -148,6 +148,15 @@ describe('create-table', () => {
     assert.equal((await described(name)).recovery, true, 'the rest is switched on');
   });
 
+  it('waits for AWS to be ready for backups of a new table', async () => {
+    const code = 'ContinuousBackupsUnavailableException';
+    await aws.fault({ action: 'dynamodb:UpdateContinuousBackups', status: 400, code, message: 'Please retry later', times: 2 });
+    const name = newName();
+    const { status, stderr } = await create(name);
+    assert.equal(status, 0, stderr);
+    assert.equal((await described(name)).recovery, true);
+  });
+
   it('says with --dry-run what it would do', async () => {
     const name = newName();
     await aws.reset();
@@ -196,11 +205,56 @@ describe('create-table', () => {
     assert.doesNotMatch(stderr, /^ +at /m);
   });
 
+  it('goes on where AWS throttles it', async () => {
+    await aws.fault({ action: 'dynamodb:DescribeTable', status: 400, code: 'ThrottlingException', times: 12 });
+    await aws.fault({ action: 'dynamodb:UpdateTimeToLive', status: 400, code: 'ThrottlingException', times: 8 });
+    const name = newName();
+    const { status, stderr } = await command(['create-table', '--table-name', name, '--dynamodb-endpoint', aws.dynamodb]);
+    await aws.clearFaults();
+    assert.equal(status, 0, stderr);
+    assert.equal((await described(name)).ttl, 'ttl');
+  });
+
+  it('says what was done where the credentials are lost, and can go on', async () => {
+    const lost = { status: 400, code: 'ExpiredTokenException', message: 'The security token included in the request is expired' };
+    for (const args of [[], ['--json']]) {
+      const name = newName();
+      await aws.fault({ action: 'dynamodb:UpdateContinuousBackups', ...lost });
+      const { status, stdout, stderr } = await create(name, ...args);
+      await aws.clearFaults();
+      assert.equal(status, 3);
+      assert.match(stderr, /^connect-dynamodb-kms create-table: ERR_CREDENTIALS: /);
+      if (args.length > 0) {
+        const { created, enabled, missing } = JSON.parse(stdout);
+        assert.deepEqual([created, enabled, missing], [true, ['timeToLive'], ['recovery']]);
+      } else {
+        assert.match(stdout, /created in [\s\S]+\nTime to Live on ttl switched on\noff: point-in-time recovery\. --update/);
+      }
+      assert.equal((await create(name, '--update')).status, 0);
+    }
+  });
+
+  it('waits for a table that an interrupted run has begun', async () => {
+    const name = newName();
+    await makeForeign(name, [{ name: 'sessionId' }]);
+    const { status, stderr } = await create(name, '--update');
+    assert.equal(status, 0, stderr);
+    assert.equal((await described(name)).recovery, true);
+  });
+
   it('has nothing to do in local mode', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'create-table-'));
     const { status, stdout } = await command(['create-table', '--local', folder]);
     assert.deepEqual([status, stdout], [0, `nothing to do: local mode makes its table by itself, in ${folder}\n`]);
     await rm(folder, { recursive: true });
+  });
+
+  it('makes no table that nobody named', async () => {
+    await aws.reset();
+    const { status, stdout, stderr } = await command(['create-table', '--dynamodb-endpoint', aws.dynamodb]);
+    assert.deepEqual([status, stdout], [2, '']);
+    assert.match(stderr, /name the table: --table-name NAME, or SESSIONS_TABLE/);
+    assert.deepEqual(await changes(), []);
   });
 
   it('refuses tags without a value', async () => {

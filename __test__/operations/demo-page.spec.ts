@@ -236,6 +236,68 @@ describe("the demo's page", () => {
     await login();
   });
 
+  /** Signs in with another browser. @returns its cookies. */
+  async function loginElsewhere(): Promise<Map<string, string>> {
+    const here = new Map(cookies);
+    cookies.clear();
+    await login();
+    const there = new Map(cookies);
+    cookies.clear();
+    for (const [name, value] of here) cookies.set(name, value);
+    return there;
+  }
+
+  async function statusOf(browser: Map<string, string>): Promise<number> {
+    const cookie = [...browser].map(([name, value]) => `${name}=${value}`).join('; ');
+    return (await fetch(new URL('/me', origin), { headers: { cookie } })).status;
+  }
+
+  const sessionsOn = ({ text }: Look) => [...text.matchAll(/<li><span><b>([^<]*)<\/b>.*?<\/li>/gs)].map(([entry]) => entry);
+
+  it('lists the sessions of the user without their ids, and ends one of them from another browser', async () => {
+    const first = await look();
+    assert.equal(sessionsOn(first).length, 1);
+    assert.match(sessionsOn(first)[0]!, /this one/);
+    const [there, stays] = [await loginElsewhere(), await loginElsewhere()];
+    const second = await look();
+    assert.equal(sessionsOn(second).length, 3);
+    for (const browser of [there, stays]) {
+      const id = decodeURIComponent(browser.get('gateway.sid')!).split('.')[0]!;
+      assert.ok(!second.text.includes(id), 'the page has the id of another session');
+    }
+    const ends = [...second.text.matchAll(/action="(\/sessions\/[\w-]{43}\/end)"/g)].map(([, path]) => path!);
+    assert.equal(ends.length, 2);
+    await press(ends[1]!); // the one that signed in earlier
+    assert.deepEqual([await statusOf(there), await statusOf(stays), await statusOf(cookies)], [401, 200, 200]);
+    for (const unknown of [ends[1]!, '/sessions/x/end']) await press(unknown);
+    assert.equal(sessionsOn(await look()).length, 2);
+    assert.deepEqual(changed(first, await look()), []);
+    await press('/sessions/end-others');
+  });
+
+  it('says of Log out everywhere else what it does, also after a restart', async () => {
+    const others = [await loginElsewhere(), await loginElsewhere()];
+    await kill();
+    await start();
+    const first = await look();
+    assert.deepEqual(first.cards['Log out everywhere else'], { changes: 'your other sessions are gone', stays: 'this session' });
+    const { token } = (await (await send('POST', '/bearer')).json()) as { token: string };
+    await press('/sessions/end-others');
+    for (const other of others) assert.equal(await statusOf(other), 401);
+    assert.deepEqual(changed(first, await look()), []);
+    assert.equal(sessionsOn(await look()).length, 1);
+    const reply = await fetch(new URL('/me', origin), { headers: { authorization: `Bearer ${token}` } });
+    assert.equal(reply.status, 200);
+  });
+
+  it('shows at most a few of many sessions', async () => {
+    for (let login = 0; login < 7; login++) await loginElsewhere();
+    const { text } = await look();
+    assert.equal([...text.matchAll(/<li><span><b>/g)].length, 6);
+    assert.match(text, /and 2 more/);
+    await press('/sessions/end-others');
+  });
+
   it('says of Log out that the record is gone and the cookie opens nothing, and so it is', async () => {
     const first = await look();
     assert.deepEqual(first.cards['Log out'], { changes: 'the record is gone', stays: 'nothing' });

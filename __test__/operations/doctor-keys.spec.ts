@@ -81,6 +81,15 @@ describe('doctor finds a key', () => {
     assert.deepEqual([status, found], [1, [`fail key: ${older} is Disabled: no session can be read or written`]]);
   });
 
+  it('that is older and may not unwrap', async () => {
+    const older = await newKey();
+    await deny('kms:Decrypt', { containing: older });
+    const { status, findings, found } = await examine(KEY, older);
+    assert.equal(status, 1);
+    assert.match(found.join('\n'), new RegExp(`^fail permission: kms:Decrypt is not allowed on ${older} [^\n]+$`));
+    assert.ok(findings[0]!.next!.includes(`"Resource":"${older}"`));
+  });
+
   it('whose state may not be seen, and tries it all the same', async () => {
     const disabled = await newKey();
     await patient.aws.kmsCall('DisableKey', { KeyId: disabled });

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { chmod, cp, mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +11,8 @@ import { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 import { quietLogger } from '../support/backends.ts';
 import { command, installed } from '../support/command.ts';
 import { diagnosis, Patient } from '../support/doctor.ts';
+
+const { version } = createRequire(import.meta.url)(join(installed, 'package.json'));
 
 let patient: Patient;
 let home: string;
@@ -87,9 +90,12 @@ describe('doctor finds', () => {
   });
 
   for (const [ahead, what] of [
-    [3600, /^fail clock: this machine's clock is (60|61) minutes behind AWS's: AWS refuses requests/],
-    [-3600, /^fail clock: this machine's clock is (59|60) minutes ahead of AWS's: AWS refuses requests/],
-    [90, /^warn clock: this machine's clock is (89|9\d) s behind AWS's: sessions end too late here/],
+    [
+      3600,
+      /^fail clock: this machine's clock is (60|61) minutes behind AWS's: the sessions that it saves end too early elsewhere/,
+    ],
+    [-3600, /^fail clock: this machine's clock is (59|60) minutes ahead of AWS's: the sessions that it saves live too long/],
+    [90, /^warn clock: this machine's clock is (89|9\d) s behind AWS's: the sessions that it saves end too early/],
   ] as const) {
     it(`a clock that is ${-ahead} s off`, async () => {
       await patient.aws.setClock(ahead);
@@ -145,6 +151,7 @@ describe('doctor finds', () => {
     it('two of them', async () => {
       const cwd = await project('two', { '': '1.0.0', '@scope/gateway/node_modules': '1.1.0', 'other/node_modules': '1.0.0' });
       await symlink(join(cwd, 'node_modules', 'other'), join(cwd, 'node_modules', 'linked'));
+      await symlink(join(cwd, 'node_modules', 'other'), join(cwd, 'node_modules', 'other', 'node_modules', 'in-a-circle'));
       const { status, findings, found } = await patient.examine([], { cwd });
       assert.equal(status, 1);
       assert.match(
@@ -160,6 +167,18 @@ describe('doctor finds', () => {
       await symlink(real, join(cwd, 'node_modules', 'connect-dynamodb-kms'));
       const { found } = await patient.examine([], { cwd });
       assert.match(found.join('\n'), /^warn package: this command is .+, the project has 1\.0\.0 in [^\n]+$/);
+    });
+
+    it('two of pnpm, of which one is linked', async () => {
+      const places = ['1.0.0', '1.1.0'].map((version) => [`.pnpm/connect-dynamodb-kms@${version}/node_modules`, version]);
+      const cwd = await project('pnpm-two', Object.fromEntries(places));
+      const { found } = await patient.examine([], { cwd });
+      assert.match(found.join('\n'), /^warn package: 2 copies are installed/);
+    });
+
+    it('one of the version of this command', async () => {
+      const cwd = await project('same', { '': version });
+      assert.deepEqual((await patient.examine([], { cwd })).found, []);
     });
 
     it('none, outside of a project', async () => {

@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { command, installed } from '../support/command.ts';
+import { Patient } from '../support/doctor.ts';
 
 const standard = JSON.parse(await readFile(join(installed, 'infrastructure', 'iam-policy.json'), 'utf8'));
 const KEY = 'arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
@@ -89,6 +90,29 @@ describe('policy', () => {
     const actions = (await policy(['--operator'])).flatMap(({ Action }) => Action);
     for (const action of ['dynamodb:DescribeTimeToLive', 'kms:DescribeKey', 'dynamodb:CreateTable']) {
       assert.ok(actions.includes(action), action);
+    }
+  });
+
+  it('allows doctor and create-table all that they call, and no more', async () => {
+    const patient = await Patient.start(); // with create-table
+    try {
+      const definition = {
+        TableName: 'bare',
+        KeySchema: [{ AttributeName: 'sessionId', KeyType: 'HASH' }],
+        AttributeDefinitions: [{ AttributeName: 'sessionId', AttributeType: 'S' }],
+        BillingMode: 'PAY_PER_REQUEST',
+      };
+      await patient.aws.dynamodbCall('CreateTable', definition);
+      const endpoint = ['--dynamodb-endpoint', patient.aws.dynamodb];
+      const updated = await command(['create-table', '--update', '--table-name', 'bare', ...endpoint]);
+      assert.equal(updated.status, 0, updated.stderr);
+      assert.equal((await patient.examine()).status, 0);
+      // The first needs no permission; the second is that of the tags in CreateTable.
+      const called = Object.keys(await patient.aws.calls()).filter((action) => action !== 'sts:GetCallerIdentity');
+      const allowed = (await policy(['--operator'])).flatMap(({ Action }) => Action);
+      assert.deepEqual([...called, 'dynamodb:TagResource'].sort(), [...new Set(allowed)].sort());
+    } finally {
+      await patient.stop();
     }
   });
 

@@ -55,6 +55,7 @@ const TEXTS = [
   'docs/scaling.md',
   'docs/testing.md',
   'docs/tokens.md',
+  'docs/users.md',
   'index.d.ts',
   'index.js',
   'lib/abortable.js',
@@ -128,6 +129,7 @@ const TEXTS = [
   'lib/native-calls.js',
   'lib/native-operator.js',
   'lib/native-store.js',
+  'lib/observations.js',
   'lib/options.js',
   'lib/patience.js',
   'lib/plain-envelope.js',
@@ -141,7 +143,6 @@ const TEXTS = [
   'lib/reply-guard/places.js',
   'lib/reply-guard/replies.js',
   'lib/reply-guard/session-saves.js',
-  'lib/revocation-checks.js',
   'lib/save-calls.js',
   'lib/saves.js',
   'lib/sealed-json.js',
@@ -167,7 +168,7 @@ const INFRASTRUCTURE = [
   'infrastructure/terraform/variables.tf',
 ];
 /** What npm keeps of a tarball: with this, and the docs, the package stays small beside its binaries. */
-const LARGEST_TARBALL = 220_000;
+const LARGEST_TARBALL = 230_000;
 
 describe('the package', () => {
   let folder: string;

@@ -52,6 +52,7 @@ function environment(): NodeJS.ProcessEnv {
     AWS_ENDPOINT_URL_KMS: aws.kms,
     AWS_ACCESS_KEY_ID: 'local',
     AWS_SECRET_ACCESS_KEY: 'local',
+    USERS_SECRET: 'a secret of the users',
     SESSION_SECRET: 'a secret with at least thirty-two characters',
   };
 }
@@ -146,6 +147,45 @@ describe('the README and the pages in docs', () => {
   it('runs the methods', async () => {
     assert.equal(await output('methods'), "1 [ 'a' ] [ { cookie: {}, user: 'ada', id: 'a' } ]\nnull\n");
   });
+
+  it('lists the sessions of a user, and ends them', async () => {
+    const lines = snippet('users').match(/(?<=\); \/\/ ).*/g)!;
+    assert.equal(lines.length, 3);
+    assert.equal(await output('users'), `${lines.join('\n')}\n`);
+  });
+
+  for (const name of ['users-express', 'users-fastify']) {
+    it(`shows a user's devices, and logs out the others, with the lines for ${name}`, async () => {
+      const port = await freePort();
+      const { url } = await serve(await place(name, snippet(name).replace('3000', String(port))), port);
+      const send = async (method: string, path: string, cookie?: string, device = 'phone') => {
+        const headers = { 'user-agent': device, 'content-type': 'application/x-www-form-urlencoded', ...(cookie && { cookie }) };
+        const form = name === 'users-express' && path === '/login' ? { body: 'username=grace&password=correct' } : {};
+        const { 'content-type': _, ...bare } = headers;
+        const reply = await fetch(url + path, { method, headers: form.body ? headers : bare, ...form });
+        const [set] = reply.headers.getSetCookie();
+        return { status: reply.status, body: (await reply.json()) as any, cookie: set?.split(';', 1)[0] };
+      };
+      const { cookie: laptop } = await send('POST', '/login', undefined, 'laptop');
+      const { cookie: phone } = await send('POST', '/login');
+      const shown = await send('GET', '/devices', laptop);
+      const devices = shown.body.map(({ device, isThis }: any) => ({ device, isThis }));
+      assert.deepEqual(devices, [
+        { device: 'phone', isThis: false },
+        { device: 'laptop', isThis: true },
+      ]);
+      if (name === 'users-express') {
+        const { cookie: tablet } = await send('POST', '/login', undefined, 'tablet');
+        const [first] = (await send('GET', '/devices', laptop)).body;
+        assert.deepEqual((await send('POST', `/devices/${first.name}/end`, laptop)).body, { ended: true });
+        assert.deepEqual((await send('POST', `/devices/${first.name}/end`, laptop)).body, { ended: false });
+        assert.equal((await send('GET', '/devices', tablet)).status, 401);
+      }
+      assert.deepEqual((await send('POST', '/password', laptop)).body, { ended: 1 });
+      assert.equal((await send('GET', '/devices', phone)).status, 401);
+      assert.equal((await send('GET', '/devices', laptop)).body.length, 1);
+    });
+  }
 
   it('runs the single-use code', async () => {
     assert.equal(await output('items'), "{ user: 'ada', tries: 1 }\nnull\n");

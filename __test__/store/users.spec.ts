@@ -100,7 +100,7 @@ for (const { name, start } of backends) {
             [2 ** 60, /a number that is not whole or not exact/],
             [Number.NaN, /a number that is not whole/],
             [true, /the type boolean/],
-            [{ id: 1 }, /an object: name the id in it/],
+            [{ id: 1 }, /an object; name the id in it/],
             [() => 'ada', /the type function/],
             ['undefined', /the text 'undefined'/],
             ['[object Object]', /the text '\[object Object\]'/],
@@ -126,7 +126,9 @@ for (const { name, start } of backends) {
             await failing(store.sessionsOf(id), 'ERR_CONFIG');
             await failing(store.destroyAllOf(id), 'ERR_CONFIG');
           }
-          for (const options of [{ except: 7 }, { but: 'a' }, 'a'] as any[])
+          const failed: any = await failing(store.sessionsOf(undefined as any), 'ERR_CONFIG');
+          assert.match(failed.detail, /not undefined \(is somebody signed in\?\)/);
+          for (const options of [{ except: 7 }, { except: '' }, { but: 'a' }, 'a'] as any[])
             await failing((store.destroyAllOf as any)('ada', options), 'ERR_CONFIG');
         });
 
@@ -160,6 +162,33 @@ for (const { name, start } of backends) {
     }
   }
 }
+
+describe('an idOf that looks in the wrong place', () => {
+  for (const call of ['sessionsOf', 'destroyAllOf'] as const) {
+    it(`is named in the log, once, when ${call} is called`, async (t) => {
+      const backend = await backends[0]!.start();
+      t.after(() => backend.stop());
+      const logger = quietLogger();
+      const store = backend.store({ logger, users: { idOf: 'user.name', secret: SECRET } });
+      await store[call]('ada');
+      assert.deepEqual(logger.lines, [], 'no session was saved');
+      await store.set('a', of('ada'));
+      for (let times = 0; times < 2; times++) await store[call]('ada');
+      assert.equal(logger.lines.length, 1);
+      assert.match(logger.lines[0]!, /^warn .*users\.idOf has given no user yet/);
+    });
+  }
+
+  it('is not suspected once it gave a user', async (t) => {
+    const backend = await backends[0]!.start();
+    t.after(() => backend.stop());
+    const logger = quietLogger();
+    const store = backend.store({ logger, users });
+    for (const id of [undefined, 'bob']) await store.set(`of ${id}`, of(id));
+    await store.destroyAllOf('ada');
+    assert.deepEqual(logger.lines, []);
+  });
+});
 
 describe('the option users', () => {
   const options = { local: { path: '/nowhere' }, logger: quietLogger(), recordVersion: 1 as const };

@@ -52,12 +52,13 @@ export function writeUnits(before: number, after: number): number {
   return Math.max(1, Math.ceil(Math.max(before, after) / 1024));
 }
 
-/** How often each operation was called, and what all of it consumed. */
+/** How often each operation was called, and what all of it consumed. A BatchGetItem counts as a GetItem for each of its items. */
 export interface Consumed {
   GetItem: number;
   PutItem: number;
   UpdateItem: number;
   DeleteItem: number;
+  TransactWriteItems: number;
   readUnits: number;
   writeUnits: number;
   kms: number;
@@ -73,22 +74,38 @@ const SET_ONE = /^set (\S+) = (\S+)$/i;
  */
 export function replay(requests: Recorded[], hashKey: string): { consumed: Consumed; items: Map<string, Item> } {
   const items = new Map<string, Item>();
-  const consumed = { GetItem: 0, PutItem: 0, UpdateItem: 0, DeleteItem: 0, readUnits: 0, writeUnits: 0, kms: 0 };
+  const counts = { GetItem: 0, PutItem: 0, UpdateItem: 0, DeleteItem: 0, TransactWriteItems: 0 };
+  const consumed = { ...counts, readUnits: 0, writeUnits: 0, kms: 0 };
+  /** One request for one item, which is charged so many times. */
+  const apply = (operation: string, body: any, times = 1) => {
+    const key: string = (body.Item ?? body.Key)[hashKey].S;
+    const before = items.get(key);
+    const after = applied(operation, body, before);
+    const [sizeBefore, sizeAfter] = [before, after].map((item) => (item ? sizeInAws(item) : 0));
+    if (operation === 'GetItem') consumed.readUnits += readUnits(sizeBefore, body.ConsistentRead === true);
+    else consumed.writeUnits += times * writeUnits(sizeBefore, sizeAfter);
+    if (after) items.set(key, after);
+    else items.delete(key);
+  };
   for (const { action, body } of requests) {
     const [service, operation] = action.split(':');
     if (service === 'kms') {
       consumed.kms++;
       continue;
     }
-    const key: string = (body.Item ?? body.Key)[hashKey].S;
-    const before = items.get(key);
-    const after = applied(operation, body, before);
+    if (operation === 'BatchGetItem') {
+      // The size of each item is rounded up on its own (Amazon DynamoDB API Reference, BatchGetItem).
+      for (const { Keys, ...more } of Object.values<any>(body.RequestItems)) {
+        for (const Key of Keys) apply('GetItem', { ...more, Key });
+        consumed.GetItem += Keys.length;
+      }
+      continue;
+    }
     consumed[operation as 'GetItem']++;
-    const [sizeBefore, sizeAfter] = [before, after].map((item) => (item ? sizeInAws(item) : 0));
-    if (operation === 'GetItem') consumed.readUnits += readUnits(sizeBefore, body.ConsistentRead === true);
-    else consumed.writeUnits += writeUnits(sizeBefore, sizeAfter);
-    if (after) items.set(key, after);
-    else items.delete(key);
+    if (operation !== 'TransactWriteItems') apply(operation, body);
+    // "Two underlying writes for every item: one to prepare the transaction and one to commit it" (Amazon DynamoDB Developer Guide, "Amazon
+    // DynamoDB Transactions: How it works").
+    else for (const { Put } of body.TransactItems) apply('PutItem', Put ?? {}, 2);
   }
   return { consumed, items };
 }

@@ -8,6 +8,7 @@ import { RETRYABLE } from './failures.ts';
 import type { Rule } from './microburst.ts';
 import { type Oddity, oddities } from './odd-server.ts';
 import type { TableItem } from './table-items.ts';
+import { entriesOf, listKey, USERS } from './user-lists.ts';
 
 const KEY = 'key/afd7365b-7a3a-4ae6-97a6-3dcd0ec9a94a';
 const SESSION = { user: 'Ada' };
@@ -68,6 +69,8 @@ export interface Operation {
   /** The call that makes such a request, as the table names it. */
   call: string;
   run: (store: DynamoDBSessionStore) => Promise<unknown>;
+  /** Whether its sessions are listed under their users. */
+  users?: true;
   /** What it gives when all is well. */
   gives?: unknown;
   /** What the table says of another answer, if it may give one. */
@@ -79,6 +82,11 @@ export interface Operation {
 }
 
 const there = ({ old }: Record<string, TableItem>) => (old ? 'the session' : 'nothing');
+/** A session that logs in is on its user's list, or neither is there. */
+function joined(items: Record<string, TableItem>): string {
+  assert.equal('new' in entriesOf(items.list), items.new !== undefined);
+  return fresh(items);
+}
 const fresh = ({ new: item }: Record<string, TableItem>) => (item ? 'the new session' : 'no new session');
 
 export const OPERATIONS: Operation[] = [
@@ -100,6 +108,36 @@ export const OPERATIONS: Operation[] = [
     gives: SESSION,
     // The first attempt removed it, and its reply was lost.
     says: (value) => (value === null ? '`null`' : undefined),
+    restore: (store) => store.set('old', { ...SESSION }),
+    left: there,
+  },
+  {
+    name: 'TransactWriteItems',
+    service: 'dynamodb',
+    call: 'set, login',
+    users: true,
+    run: (store) => store.set('new', { ...SESSION }),
+    left: joined,
+  },
+  {
+    name: 'DeleteItem',
+    service: 'dynamodb',
+    call: 'destroyAllOf',
+    users: true,
+    run: (store) => store.destroyAllOf(SESSION.user),
+    gives: 1,
+    // The first attempt removed it, and its reply was lost.
+    says: (value) => (value === 0 ? '`0`' : undefined),
+    restore: (store) => store.set('old', { ...SESSION }),
+    left: there,
+  },
+  {
+    name: 'PutItem',
+    service: 'dynamodb',
+    call: 'destroyAllOf',
+    users: true,
+    run: (store) => store.destroyAllOf(SESSION.user),
+    gives: 1,
     restore: (store) => store.set('old', { ...SESSION }),
     left: there,
   },
@@ -138,7 +176,8 @@ export class FaultCell {
 
   /** Saves a session by a store that no fault meets, and makes the one that some do, with its clients: their making does not take of a deadline then. */
   async prepare(backend: AwsBackend, endpoints: { dynamodbEndpoint: string; kmsEndpoint: string }): Promise<void> {
-    const config = { region: this.region, kmsKeyArn: this.keyArn, prefix: `${this.region}:` };
+    const users = this.operation.users && USERS;
+    const config = { region: this.region, kmsKeyArn: this.keyArn, prefix: `${this.region}:`, users };
     await backend.store({ ...config, ttlSeconds: 1000 }).set('old', SESSION);
     this.#store = backend.store({ ...config, ...endpoints, ttlSeconds: 10_000, touchAfter: 0 });
     await this.#store.get('none');
@@ -156,7 +195,12 @@ export class FaultCell {
   }
 
   left(items: Record<string, TableItem>): string {
-    return this.operation.left({ old: items[`${this.region}:old`], new: items[`${this.region}:new`] });
+    const prefix = `${this.region}:`;
+    return this.operation.left({
+      old: items[`${prefix}old`],
+      new: items[`${prefix}new`],
+      list: items[listKey(SESSION.user, prefix)],
+    });
   }
 
   async #attempt(): Promise<string> {

@@ -7,7 +7,7 @@ import type { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 import type { Backend } from './backends.ts';
 import { type Mark, Model } from './model.ts';
 import { ObservedStore } from './observed-store.ts';
-import { HOUR, type Op, type Plan, type Profile, planOf, type Step } from './plans.ts';
+import { HOUR, type Op, PEOPLE, type Plan, type Profile, planOf, type Step } from './plans.ts';
 import { RefreshSteps } from './refresh-steps.ts';
 import { plain } from './session-content.ts';
 import { Gateway, type SimulatedRequest } from './simulated-requests.ts';
@@ -37,10 +37,13 @@ class Run {
   constructor(backend: Backend, plan: Plan) {
     this.#plan = plan;
     this.#backend = backend;
-    this.#model = new Model(plan.settings);
+    const { users } = plan.settings;
+    // All runs have one table: the users of each are others.
+    const settings = { ...plan.settings, ...(users && { users: { ...users, secret: `the secret of ${this.#name}` } }) };
+    this.#model = new Model(settings);
     this.#refreshes = new RefreshSteps(this.#model, (count, depth) => this.#nested(count, depth));
-    this.#inspector = backend.store(plan.settings);
-    this.#observed = [0, 1, 2].map(() => new ObservedStore(backend.store(plan.settings), this.#model));
+    this.#inspector = backend.store(settings);
+    this.#observed = [0, 1, 2].map(() => new ObservedStore(backend.store(settings), this.#model));
     const { maxAge, rolling, resave } = plan;
     const newId = () => `${this.#name}-new-${++this.#ids}`;
     this.#gateways = this.#observed.map((observed) => new Gateway(observed, { maxAge, rolling, resave, newId }));
@@ -61,6 +64,7 @@ class Run {
       for (const sid of this.#model.rows.keys()) {
         assert.deepStrictEqual(withoutRevision(await this.#inspector.get(sid)), this.#model.view(sid, Date.now()), 'the table');
       }
+      if (this.#plan.settings.users) await this.#checkLists();
     } finally {
       await Promise.allSettled(
         this.#requests.map(({ request, over }) => (request && !over ? request.end('nothing') : undefined)),
@@ -76,7 +80,7 @@ class Run {
     const { maxAge } = this.#plan;
     const expires = maxAge === null ? null : new Date(Date.now() + maxAge);
     const cookie = { originalMaxAge: maxAge, expires, secure: false, httpOnly: true, path: '/' };
-    await observed.store.set(this.#sids[browser], { cookie, user: 'Ada Løvelace 🧮', list: [1, { two: null }], count: 0 });
+    await observed.store.set(this.#sids[browser], { cookie, user: PEOPLE[0], list: [1, { two: null }], count: 0 });
     await this.#check(observed, `browser ${browser} has a session, saved by store ${store}`);
   }
 
@@ -134,13 +138,19 @@ class Run {
     if (op.do === 'update') return this.#update(observed, op, request, depth);
     if (op.do === 'refresh') return this.#refreshes.run(observed, op, request, depth);
     if (op.do === 'lock') return this.#lock(observed, op, request.sid, depth);
-    if (op.do === 'change' && !request.session) request.begin();
+    if (op.do === 'list') return this.#list(observed, op.user);
+    if (op.do === 'everywhere') return this.#everywhere(observed, op, request.sid);
+    if ((op.do === 'change' || op.do === 'login') && !request.session) request.begin();
     const { session } = request;
     if (!session) return; // logged out
     switch (op.do) {
       case 'change':
         session[op.value % 3 === 0 ? 'note' : 'count'] = op.value;
         if (op.value % 5 === 0) delete session.user;
+        break;
+      case 'login':
+        if (op.user === undefined) delete session.user;
+        else session.user = op.user;
         break;
       case 'revert':
         for (const name of ['note', 'count', 'user']) {
@@ -231,6 +241,17 @@ class Run {
     observed.tasks--;
   }
 
+  async #list({ store }: ObservedStore, user: string): Promise<void> {
+    const expected = this.#model.sessionsOf(user, Date.now());
+    assert.deepStrictEqual((await store.sessionsOf(user)).map(plain), expected, `the sessions of ${user}`);
+  }
+
+  async #everywhere({ store }: ObservedStore, op: Op & { do: 'everywhere' }, own: string): Promise<void> {
+    const except = op.keeps && own ? own : undefined;
+    const expected = this.#model.destroyAllOf(op.user, except);
+    assert.equal(await store.destroyAllOf(op.user, { except }), expected, `how many sessions of ${op.user} were ended`);
+  }
+
   /** Local mode removes what has ended at some time after the next call; here at once, so that it does not depend on chance what later calls meet. */
   async #removeEnded(): Promise<void> {
     const { local } = this.#backend.config;
@@ -242,12 +263,23 @@ class Run {
     for (const [sid, { ttl }] of this.#model.rows) if (ttl <= now) this.#model.rows.delete(sid);
   }
 
+  /** Each user's list has the sessions of the model, in their order; in the table, each has its entry. */
+  async #checkLists(): Promise<void> {
+    for (const user of PEOPLE) {
+      await this.#list({ store: this.#inspector } as ObservedStore, user);
+      await this.#everywhere({ store: this.#inspector } as ObservedStore, { do: 'everywhere', user, keeps: false }, '');
+    }
+    for (const [sid, { json }] of this.#model.rows) assert.equal(json.user, undefined, `${sid} was not ended`);
+  }
+
   /** Nothing may differ from the model, in what the calls of a step gave and in the table. */
   async #check(observed: ObservedStore, step: string): Promise<void> {
     await observed.quiet();
     const [mismatch] = observed.mismatches;
     if (mismatch) throw mismatch;
     observed.checkCounts();
+    // Others end, too, where all of a user do, or the oldest one.
+    if (this.#plan.settings.users) for (const sid of this.#seen.keys()) observed.written.add(sid);
     for (const sid of observed.written) {
       const row = this.#model.rows.get(sid);
       const record = await this.#inspector.record(sid);

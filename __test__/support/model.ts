@@ -12,6 +12,8 @@ export interface Settings {
   touchAfter: number | undefined;
   ttlSeconds: number;
   recordVersion: 1 | 2;
+  /** Whose a session is says its property `user`. */
+  users?: { idOf: 'user'; secret: string; maxSessions: number };
 }
 
 /** A record of the table. */
@@ -22,12 +24,15 @@ export interface Row {
   json: any;
   ttl: number;
   notAfter: number;
+  /** Grows with every session that joins the sessions of its user. */
+  joined: number;
 }
 
 /** What is known of the record that a session object was read from or written as. */
 export interface Mark extends Content {
   revision: number;
   ttl: number;
+  user: string | undefined;
   /** When it was to end, in epoch milliseconds; not known if the revision may be a later one than the caller's. */
   ends?: number;
 }
@@ -60,6 +65,7 @@ export class Model {
   /** Session ids whose lease a task has. */
   readonly leases = new Set<string>();
   #revisions = 0;
+  #joins = 0;
   /** By the object that holds the session. */
   readonly #known = new WeakMap<object, { sid: string; mark?: Mark; content?: Content }>();
   /** What copies of sessions were made of, for frameworks that copy them (@fastify/session). */
@@ -88,7 +94,8 @@ export class Model {
       if (store.recent.has(sid)) store.recent.set(sid, 'gone');
       return { session: null };
     }
-    const mark = { revision: row.revision, ttl: row.ttl, ends: endOf(session, row.ttl), ...contentOf(session) };
+    const { revision, ttl } = row;
+    const mark = { revision, ttl, user: this.#userOf(row.json), ends: endOf(session, ttl), ...contentOf(session) };
     store.recent.set(sid, mark);
     return { session, mark };
   }
@@ -129,14 +136,16 @@ export class Model {
     if (known.unchanged(content)) {
       if (!this.#isCoarse(mark, end, now)) return this.#prolong(store, sid, session, mark, end, now);
       if (!row) return this.#gone(store, sid, session);
-      if (row.revision === mark.revision) return this.#write(store, sid, session, json, end, now);
+      if (row.revision === mark.revision) return this.#write(store, sid, session, json, end, now, true);
       store.counts.unchanged++;
       return;
     }
+    // Room is made before the record is written, whatever comes of that.
+    if (!over && this.#userOf(json) !== mark.user) this.#makeRoom(sid, json, now);
     if (!row) return this.#gone(store, sid, session);
     // One that was written again with the same content was not changed.
     if (mark.revision === row.revision || isSame(mark, contentOf(row.json))) {
-      return over ? this.#remove(store, sid, session) : this.#write(store, sid, session, json, end, now);
+      return over ? this.#remove(store, sid, session) : this.#write(store, sid, session, json, end, now, true);
     }
     if (onConflict === 'overwrite') {
       if (over) return this.#remove(store, sid, session);
@@ -152,8 +161,9 @@ export class Model {
     const end = this.#end(session, now);
     const known = this.#knowledge(store, sid, session);
     if (known?.gone) return this.#gone(store, sid, session);
-    // A changed cookie is a change of the session.
+    // A changed cookie is a change of the session, and so is another user.
     if (known && contentOf(plain(session)).cookie !== known.mark.cookie) return this.set(store, sid, session, now);
+    if (known && lives(known.mark, now) && this.#userOf(session) !== known.mark.user) return this.set(store, sid, session, now);
     if (known) return this.#prolong(store, sid, session, known.mark, end, now);
     if (end.exact <= now) return this.#remove(store, sid, session);
     // A touch that finds nothing tells that the session is gone; one that finds something tells nothing of its content.
@@ -166,6 +176,21 @@ export class Model {
   destroy(store: StoreModel, sid: string): undefined {
     this.rows.delete(sid);
     store.recent.set(sid, 'gone');
+  }
+
+  /** Ends all sessions of a user but one. @returns how many there were. */
+  destroyAllOf(user: string, except?: string): number {
+    const ending = [...this.rows].filter(([sid, { json }]) => sid !== except && this.#userOf(json) === user);
+    for (const [sid] of ending) this.rows.delete(sid);
+    return ending.length;
+  }
+
+  /** What `sessionsOf` must give. */
+  sessionsOf(user: string, now: number): any[] {
+    const own = [...this.rows].filter(([, { json }]) => this.#userOf(json) === user);
+    own.sort(([, one], [, other]) => other.joined - one.joined);
+    const sessions = own.map(([id]) => ({ session: this.view(id, now), id }));
+    return sessions.filter(({ session }) => session).map(({ session, id }) => ({ ...session, id }));
   }
 
   /** Whether `held` is a session that the store has neither read nor written, and that is not in the table. */
@@ -191,6 +216,7 @@ export class Model {
     const row = this.rows.get(sid);
     const same = isSame(read, contentOf(json));
     if (same && !this.#isCoarse(read, end, now)) return this.#move(store, sid, read, end, now);
+    if (this.#userOf(json) !== read.user) this.#makeRoom(sid, json, now);
     if (row && row.revision !== read.revision && (same || !isSame(read, contentOf(row.json)))) {
       if (!same) return 'again';
       store.counts.unchanged++;
@@ -200,7 +226,7 @@ export class Model {
     if (row && !same && keepsEnd && (row.revision !== read.revision || row.ttl !== read.ttl)) {
       // Somebody has moved the end meanwhile, and that holds, if the record may live as long.
       if (ended(row, now)) return 'again';
-      const mark = this.#seal(sid, json, end.ttl, now);
+      const mark = this.#seal(sid, json, end.ttl, now, true);
       const sealed = this.rows.get(sid)!;
       if (sealed.notAfter < row.ttl) {
         this.rows.set(sid, row);
@@ -212,7 +238,7 @@ export class Model {
     }
     if (row) {
       store.counts.written++;
-      return this.#seal(sid, json, end.ttl, now);
+      return this.#seal(sid, json, end.ttl, now, true);
     }
     this.#gone(store, sid);
     return 'gone';
@@ -258,17 +284,35 @@ export class Model {
     return { ttl: Math.ceil(expires / 1000), exact: expires };
   }
 
-  /** Writes the whole record. */
-  #seal(sid: string, json: any, ttl: number, now: number): Mark {
+  #userOf(json: any): string | undefined {
+    return this.settings.users && json.user;
+  }
+
+  /** Ends sessions of the user, if there are as many as may be: first those that have ended anyway, then the oldest. */
+  #makeRoom(sid: string, json: any, now: number): void {
+    const user = this.#userOf(json);
+    if (user === undefined) return;
+    const own = [...this.rows].filter(([other, { json }]) => other !== sid && this.#userOf(json) === user);
+    own.sort(([, one], [, other]) => Number(ended(other, now)) - Number(ended(one, now)) || one.joined - other.joined);
+    const tooMany = own.length + 1 - this.settings.users!.maxSessions;
+    for (const [oldest] of own.slice(0, Math.max(0, tooMany))) this.rows.delete(oldest);
+  }
+
+  /** Writes the whole record. One of which it is not `known` what it overwrites joins the sessions of its user again. */
+  #seal(sid: string, json: any, ttl: number, now: number, known: boolean): Mark {
+    const before = this.rows.get(sid);
+    const user = this.#userOf(json);
+    const joins = user !== undefined && !(known && before && this.#userOf(before.json) === user);
+    if (joins) this.#makeRoom(sid, json, now);
     const life = Math.max(0, ttl - Math.floor(now / 1000));
     const notAfter = this.settings.recordVersion === 2 ? ttl + life : Number.POSITIVE_INFINITY;
     const revision = ++this.#revisions;
-    this.rows.set(sid, { revision, json, ttl, notAfter });
-    return { revision, ttl, ...contentOf(json) };
+    this.rows.set(sid, { revision, json, ttl, notAfter, joined: joins ? ++this.#joins : (before?.joined ?? 0) });
+    return { revision, ttl, user, ...contentOf(json) };
   }
 
-  #write(store: StoreModel, sid: string, session: object, json: any, end: End, now: number): undefined {
-    this.#keep(store, sid, session, this.#seal(sid, json, end.ttl, now));
+  #write(store: StoreModel, sid: string, session: object, json: any, end: End, now: number, known = false): undefined {
+    this.#keep(store, sid, session, this.#seal(sid, json, end.ttl, now, known));
     store.counts.written++;
   }
 
@@ -281,8 +325,7 @@ export class Model {
 
   /** Whether an unchanged session is written whole, because whole seconds of ttl are too coarse for where its end is to move. */
   #isCoarse(mark: Mark, end: End, now: number): boolean {
-    const lives = (mark.ends ?? mark.ttl * 1000) > now;
-    return end.exact - now < SHORT_LIFE && lives && this.#due(mark, end, now) === 'on';
+    return end.exact - now < SHORT_LIFE && lives(mark, now) && this.#due(mark, end, now) === 'on';
   }
 
   /** Which way the end of an unchanged session is to move. */
@@ -329,7 +372,7 @@ export class Model {
   }
 
   #extend(sid: string, row: Row, ttl: number, now: number): void {
-    if (row.notAfter < ttl) this.#seal(sid, row.json, ttl, now);
+    if (row.notAfter < ttl) this.#seal(sid, row.json, ttl, now, true);
     else row.ttl = ttl;
   }
 
@@ -368,6 +411,11 @@ function isOfStored(session: any): boolean {
   // A session that was reloaded when it had ended has only what it carries.
   const carries = Object.getOwnPropertySymbols(session[key]).length > 0;
   return carries || expires === null || typeof expires === 'string';
+}
+
+/** As far as its caller knows. */
+function lives({ ends, ttl }: Mark, now: number): boolean {
+  return (ends ?? ttl * 1000) > now;
 }
 
 function ended({ ttl, notAfter }: Row, now: number): boolean {

@@ -3,6 +3,7 @@
 import type { Settings } from './model.ts';
 import { Random } from './random.ts';
 import type { Caller } from './simulated-requests.ts';
+import { USERS } from './user-lists.ts';
 
 /** What kinds of runs there are. */
 export interface Profile {
@@ -11,7 +12,12 @@ export interface Profile {
   short?: boolean;
   /** Whether tokens are renewed, too. */
   renews?: boolean;
+  /** Whether the store knows whose the sessions are. */
+  users?: boolean;
 }
+
+/** The user that each session has at first, and another one. */
+export const PEOPLE = ['Ada Løvelace 🧮', 'bob'];
 
 export type Op =
   | { do: 'load' | 'roll' | 'save' | 'touch' | 'reload' | 'regenerate' | 'destroy' | 'revert' }
@@ -26,6 +32,9 @@ export type Op =
     }
   | { do: 'lock'; nested: number }
   | { do: 'refresh'; held: boolean; how: 'in place' | 'another object' | 'stale' | 'fails'; token: number; nested: number }
+  | { do: 'login'; user: string | undefined }
+  | { do: 'list'; user: string }
+  | { do: 'everywhere'; user: string; keeps: boolean }
   | { do: 'end'; how: 'set' | 'touch' | 'nothing' };
 
 export interface Step {
@@ -57,8 +66,9 @@ export function planOf(seed: number, profile: Profile): Plan {
     touchAfter: random.pick([0, 5, 60, undefined, 600]),
     ttlSeconds: profile.short ? random.pick([lifetime, HOUR]) : random.pick([lifetime, lifetime, 600, 7 * 24 * HOUR]),
     recordVersion: random.pick([1, 1, 2]),
+    ...(profile.users && { users: { ...USERS, maxSessions: random.pick([1, 2, 3, 1000]) } }),
   };
-  const browsers = Array.from({ length: random.whole(1, 2) }, () => random.pick([0, 1, 2, 2, null] as const));
+  const browsers = Array.from({ length: random.whole(1, profile.users ? 4 : 2) }, () => random.pick([0, 1, 2, 2, null] as const));
   const requests = Array.from({ length: random.whole(2, 7) }, () => ({
     caller: random.pick(profile.callers),
     store: random.pick([0, 1] as const),
@@ -76,17 +86,21 @@ export function planOf(seed: number, profile: Profile): Plan {
   return { seed, settings, maxAge, rolling: random.chance(0.8), resave: random.chance(0.2), browsers, requests, schedule };
 }
 
-function scriptOf(random: Random, caller: Caller, lifetime: number, { renews }: Profile): Op[] {
+function scriptOf(random: Random, caller: Caller, lifetime: number, { renews, users }: Profile): Op[] {
   const middle = Array.from({ length: random.whole(0, 5) }, (): Op => {
     const name = random.weighted<Op['do']>({
       ...{ change: 30, roll: 8, revert: 3, lifetime: 6, save: 12, touch: 5, reload: 5 },
       ...(renews ? { refresh: 20 } : {}),
+      ...(users ? { login: 20, list: 6, everywhere: 10 } : {}),
       ...{ update: 14, lock: 14, destroy: 8, regenerate: 4 },
     });
     const nested = random.whole(0, 3);
     const value = random.whole(1, 1_000_000);
     if (name === 'change') return { do: name, value };
     if (name === 'lifetime') return { do: name, seconds: random.pick([lifetime, Math.ceil(lifetime / 2), 2 * lifetime]) };
+    if (name === 'login') return { do: name, user: random.pick([...PEOPLE, undefined]) };
+    if (name === 'list') return { do: name, user: random.pick(PEOPLE) };
+    if (name === 'everywhere') return { do: name, user: random.pick(PEOPLE), keeps: random.chance(0.4) };
     if (name === 'lock') return { do: name, nested };
     if (name === 'refresh') {
       const how = random.pick(['in place', 'in place', 'another object', 'stale', 'fails'] as const);

@@ -18,10 +18,14 @@ export class Program {
   readonly #lines: AsyncIterator<string>;
   #stderr = '';
 
-  /** Starts `support/NAME.ts` with its arguments as JSON. Its standard input ends with this process. */
+  /**
+   * Starts `support/NAME.ts`, or `support/NAME` if that is a module of plain JavaScript, with its arguments as JSON. Its standard input ends with this
+   * process.
+   */
   constructor(name: string, ...args: unknown[]) {
-    const path = fileURLToPath(new URL(`./${name}.ts`, import.meta.url));
-    const argv = ['--import', 'tsx', path, ...args.map((arg) => JSON.stringify(arg))];
+    const isPlain = name.endsWith('.mjs');
+    const path = fileURLToPath(new URL(isPlain ? name : `./${name}.ts`, import.meta.url));
+    const argv = [...(isPlain ? [] : ['--import', 'tsx']), path, ...args.map((arg) => JSON.stringify(arg))];
     this.#process = spawn(process.execPath, argv, { stdio: 'pipe' });
     this.#lines = createInterface({ input: this.#process.stdout! })[Symbol.asyncIterator]();
     this.#process.stderr!.setEncoding('utf8').on('data', (text) => {

@@ -3,6 +3,7 @@
 import {
   type AttributeValue,
   CreateTableCommand,
+  DeleteItemCommand,
   DynamoDBClient,
   GetItemCommand,
   PutItemCommand,
@@ -39,6 +40,10 @@ export class TableItems {
   async change(sessionId: string, changes: Record<string, AttributeValue | undefined>): Promise<void> {
     const item = { ...(await this.get(sessionId)), ...changes };
     await this.put(Object.fromEntries(Object.entries(item).filter(([, value]) => value !== undefined)) as TableItem);
+  }
+
+  async remove(sessionId: string): Promise<void> {
+    await this.#client.send(new DeleteItemCommand({ TableName: this.#table, Key: { sessionId: { S: sessionId } } }));
   }
 
   /** Every item, by its key. For tables of less than 1 MB. */

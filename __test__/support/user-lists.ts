@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import type { TableItem } from './table-items.ts';
 
-export const USERS = { idOf: 'user', secret: 'a secret of the users' };
+export const USERS = { idOf: 'user', secret: 'a secret of the users' } as const;
 
 /** The name of a user in the table. */
 export const hashOf = (user: string | number, secret = USERS.secret): string =>

@@ -172,10 +172,6 @@ export async function promises(): Promise<void> {
   const first: string | undefined = all[0]?.id;
   for await (const session of store.sessions()) same<typeof session, SessionData & { id: string }>(true);
   const ids = await store.ids();
-  const own = await store.sessionsOf(7);
-  same<typeof own, Array<SessionData & { id: string }>>(true);
-  const ended = await store.destroyAllOf('ada', { except: 'id' });
-  same<typeof ended, number>(true);
   same<typeof ids, string[]>(true);
   const length = await store.length();
   same<typeof length, number>(true);
@@ -186,8 +182,7 @@ export async function promises(): Promise<void> {
   const theirs = await store.sessionsOf('ada');
   same<typeof theirs, Array<SessionData & { id: string }>>(true);
   const user: UserId = 7;
-  const ended = await store.destroyAllOf(user, { except: 'id' });
-  same<typeof ended, number>(true);
+  await store.destroyAllOf(user, { except: 'id' });
   same<Promise<number>, ReturnType<typeof store.destroyAllOf>>(true);
   await store.destroyAllOf(7n, { except: undefined });
   // @ts-expect-error no user

@@ -50,15 +50,31 @@ function tagsOf(pairs = []) {
 const schemaOf = (key) => key.map(({ name, role, kind }) => `${name} (${kind}, ${role})`).join(', ');
 
 /**
+ * A call that is made again and again while AWS throttles it, or while the table is too new for it.
+ * @param {() => Promise<any>} call
+ */
+async function patiently(call) {
+  const began = Date.now();
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!error.retryable || Date.now() - began > SETTLING) throw error;
+      await sleep(LOOK);
+    }
+  }
+}
+
+/**
  * What a table lacks, and what stands in the way of it.
  * @param {NativeOperator} operator
  * @param {{ deletionProtection: boolean }} table
  * @param {string[]} wanted names of SETTINGS.
  */
 async function lacks(operator, table, wanted) {
-  const { status, attribute } = await operator.ask('timeToLive');
+  const { status, attribute } = await patiently(() => operator.ask('timeToLive'));
   const ends = status === 'ENABLED' || status === 'ENABLING';
-  const recovery = !wanted.includes('recovery') || (await operator.ask('recovery'));
+  const recovery = !wanted.includes('recovery') || (await patiently(() => operator.ask('recovery')));
   /** @type {Record<string, boolean>} */
   const has = { timeToLive: ends && attribute === TTL, recovery, deletionProtection: table.deletionProtection };
   const otherAttribute = ends && attribute !== TTL ? attribute : undefined;
@@ -77,31 +93,13 @@ async function untilActive(operator, name, stopped) {
   const line = () => `${name} is ${status}, for ${Math.round((Date.now() - began) / 1000)} s`;
   return showing(line, async () => {
     while (!stopped()) {
-      const table = await operator.ask('table');
-      status = table?.status ?? 'CREATING';
+      status = (await patiently(() => operator.ask('table')))?.status ?? 'CREATING';
       if (status === 'ACTIVE') return true;
       if (Date.now() - began > PATIENCE) return false;
       await sleep(LOOK);
     }
     return false;
   });
-}
-
-/**
- * Switches a setting on, again and again while the table is too new for it.
- * @param {NativeOperator} operator
- * @param {Setting} setting
- */
-async function switchOn(operator, { call }) {
-  const began = Date.now();
-  for (;;) {
-    try {
-      return await operator.ask(call);
-    } catch (error) {
-      if (!error.retryable || Date.now() - began > SETTLING) throw error;
-      await sleep(LOOK);
-    }
-  }
 }
 
 /**
@@ -118,53 +116,49 @@ async function switchOn(operator, { call }) {
 /**
  * @param {NativeOperator} operator
  * @param {{ wanted: string[], tags: Record<string, string>, update: boolean, dryRun: boolean, say: (line: string) => void, stopped: () => boolean }} plan
- * @returns {Promise<Report>}
+ * @param {Report} report what was done, also if this fails.
  */
-async function createTable(operator, { wanted, tags, update, dryRun, say, stopped }) {
-  const { tableName, local, region } = await operator.ask('place');
-  /** @type {Report} */
-  const report = { table: tableName, created: false, enabled: [], missing: [], dryRun };
-  if (local !== null) {
-    say(`nothing to do: local mode makes its table by itself, in ${local}`);
-    return report;
-  }
+async function createTable(operator, { wanted, tags, update, dryRun, say, stopped }, report) {
+  const { tableName, tableIsDefault, local, region } = await operator.ask('place');
+  report.table = tableName;
+  if (tableIsDefault) throw new UsageError('name the table: --table-name NAME, or SESSIONS_TABLE in the environment');
+  if (local !== null) return say(`nothing to do: local mode makes its table by itself, in ${local}`);
   const verb = dryRun ? 'would be ' : '';
-  let table = await operator.ask('table');
-  if (table === null) {
-    if (!dryRun) {
-      const deletionProtection = wanted.includes('deletionProtection');
-      await operator.ask('createTable', JSON.stringify({ deletionProtection, tags }));
-      if (!(await untilActive(operator, tableName, stopped))) {
-        const missing = wanted.filter((name) => name !== 'deletionProtection');
-        return { ...report, created: true, missing, problem: 'is still being made' };
-      }
-      table = await operator.ask('table');
-    }
-    say(`${tableName} ${verb}created in ${region}, on demand, with the partition key sessionId (S)`);
-    report.created = true;
-  } else if (!table.holdsSessions) {
-    const problem = `has the key ${schemaOf(table.key)}; sessions need the partition key sessionId (S, HASH) alone. Nothing was changed`;
-    return { ...report, problem };
-  } else {
-    say(`${tableName} exists in ${region}`);
+  let table = await patiently(() => operator.ask('table'));
+  const fresh = table === null;
+  if (fresh && !dryRun) {
+    const deletionProtection = wanted.includes('deletionProtection');
+    await operator.ask('createTable', JSON.stringify({ deletionProtection, tags }));
   }
-  const fresh = report.created;
+  report.created = fresh;
+  if (table !== null && !table.holdsSessions) {
+    report.problem = `has the key ${schemaOf(table.key)}; sessions need the partition key sessionId (S, HASH) alone. Nothing was changed`;
+    return;
+  }
+  if (!dryRun && table?.status !== 'ACTIVE' && table?.status !== 'UPDATING') {
+    report.missing = wanted.filter((name) => !(fresh && name === 'deletionProtection'));
+    report.problem = 'is still being made';
+    if (!(await untilActive(operator, tableName, stopped))) return;
+    table = await patiently(() => operator.ask('table'));
+    report.missing = [];
+    report.problem = undefined;
+  }
+  const made = `${tableName} ${verb}created in ${region}, on demand, with the partition key sessionId (S)`;
+  say(fresh ? made : `${tableName} exists in ${region}`);
   const { missing, otherAttribute } =
     table === null ? { missing: wanted, otherAttribute: undefined } : await lacks(operator, table, wanted);
+  report.missing = [...missing];
   if (otherAttribute !== undefined) {
     report.problem = `has its Time to Live on ${otherAttribute}. Switch that off, wait an hour, and run this again with --update`;
   }
   for (const name of missing) {
     const impossible = name === 'timeToLive' && otherAttribute !== undefined;
-    if (impossible || stopped() || !(fresh || update)) {
-      report.missing.push(name);
-      continue;
-    }
-    if (!dryRun) await switchOn(operator, SETTINGS[name]);
+    if (impossible || stopped() || !(fresh || update)) continue;
+    if (!dryRun) await patiently(() => operator.ask(SETTINGS[name].call));
     say(`${SETTINGS[name].name} ${verb}switched on`);
     report.enabled.push(name);
+    report.missing.splice(report.missing.indexOf(name), 1);
   }
-  return report;
 }
 
 /** @param {Report} report */
@@ -209,16 +203,28 @@ point-in-time recovery and deletion protection. It can be repeated: it never cha
       say,
       stopped: () => stop,
     };
-    const work = () => withOperator(config, (operator) => createTable(operator, plan));
-    const { result, interrupted } = await interruptible(() => {
-      stop = true;
-    }, work);
-    if (values.json) printJson(result);
-    else for (const line of closing(result)) process.stdout.write(`${line}\n`);
+    /** @type {Report} */
+    const report = { table: '', created: false, enabled: [], missing: [], dryRun: plan.dryRun };
+    const work = () => withOperator(config, (operator) => createTable(operator, plan, report));
+    const end = () => {
+      if (values.json) printJson(report);
+      else for (const line of closing(report)) process.stdout.write(`${line}\n`);
+    };
+    let interrupted = false;
+    try {
+      ({ interrupted } = await interruptible(() => {
+        stop = true;
+      }, work));
+    } catch (error) {
+      // What was done by then stays done.
+      if (report.created || report.enabled.length > 0) end();
+      throw error;
+    }
+    end();
     if (interrupted) {
       process.stderr.write('Interrupted. To go on, run it again with --update.\n');
       return INTERRUPTED;
     }
-    return result.problem || result.missing.length > 0 ? 1 : 0;
+    return report.problem || report.missing.length > 0 ? 1 : 0;
   },
 });

@@ -63,8 +63,6 @@ async function ofLocal(operator, place) {
   if (!existsSync(join(place.local, 'sessions.redb'))) {
     return [note('local', `${place.local} holds no sessions yet; it is made on first use`)];
   }
-  const reached = await answerTo(operator.ask('reach'));
-  if (reached.error) return [fail('local', reached.error.detail)];
   const opened = await answerTo(operator.ask('probe', 'kms:Decrypt', true));
   if (opened.error) return [fail('local', opened.error.detail)];
   return [ok('local', `${place.local} can be used, and its key file as well`), ...(await records(operator, place))];

@@ -1,7 +1,5 @@
 'use strict';
 
-const { SessionStoreError } = require('../errors.js');
-
 /**
  * Runs a part of a command with an operator of the native side, and closes it.
  * @template T
@@ -22,11 +20,11 @@ async function withOperator(config, work) {
 
 /**
  * An error of the store as a line or two for the terminal.
- * @param {SessionStoreError} error
+ * @param {import('../errors.js').SessionStoreError} error
  */
 function explain(error) {
   const cause = /** @type {Error | undefined} */ (error.cause);
   return cause?.message ? `${error.code}: ${error.detail}\n  ${cause.name}: ${cause.message}` : `${error.code}: ${error.detail}`;
 }
 
-module.exports = { SessionStoreError, explain, withOperator };
+module.exports = { explain, withOperator };

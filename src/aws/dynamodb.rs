@@ -19,6 +19,7 @@ use aws_sdk_dynamodb::types::{
 
 use super::AwsClients;
 use super::attributes::{attribute_value, item};
+use super::batch_reads::BatchReads;
 use super::expressions::{condition_expression, filter_expression, some};
 use super::failure::{Call, reply};
 use super::transactions::{Cancelled, part, wait};
@@ -47,6 +48,7 @@ pub struct DynamoDbTable {
     clients: Arc<AwsClients>,
     name: String,
     unset: Option<Unset>,
+    batch_reads: BatchReads,
 }
 
 impl DynamoDbTable {
@@ -57,6 +59,16 @@ impl DynamoDbTable {
             clients,
             name,
             unset: None,
+            batch_reads: BatchReads::new(true),
+        }
+    }
+
+    /// Lets reads that arrive together travel together, or not.
+    #[must_use]
+    pub fn batching_reads(self, wanted: bool) -> DynamoDbTable {
+        DynamoDbTable {
+            batch_reads: BatchReads::new(wanted),
+            ..self
         }
     }
 
@@ -66,11 +78,33 @@ impl DynamoDbTable {
         DynamoDbTable { unset, ..self }
     }
 
-    async fn client(&self, call: &Call<'_>) -> Result<&Client> {
+    pub(super) async fn client(&self, call: &Call<'_>) -> Result<&Client> {
         self.clients.dynamodb(call).await
     }
 
-    fn call(&self, action: &'static str) -> Call<'_> {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn batch_reads(&self) -> &BatchReads {
+        &self.batch_reads
+    }
+
+    pub(super) async fn get_alone(&self, key: &str) -> Result<Option<Item>> {
+        let call = self.call("dynamodb:GetItem");
+        let request = self
+            .client(&call)
+            .await?
+            .get_item()
+            .table_name(&self.name)
+            .key(SESSION_ID, AttributeValue::S(key.to_owned()))
+            .consistent_read(true);
+        let reply = call.answer(request.send()).await;
+        let reply = reply.and_then(|reply| call.answered(reply))?;
+        Ok(reply.item.map(item))
+    }
+
+    pub(super) fn call(&self, action: &'static str) -> Call<'_> {
         Call::to(Service::DynamoDb, action, &self.name, &self.clients).unless_set(self.unset)
     }
 
@@ -167,17 +201,11 @@ impl DynamoDbTable {
 #[async_trait]
 impl SessionTable for DynamoDbTable {
     async fn get(&self, key: &str) -> Result<Option<Item>> {
-        let call = self.call("dynamodb:GetItem");
-        let request = self
-            .client(&call)
-            .await?
-            .get_item()
-            .table_name(&self.name)
-            .key(SESSION_ID, AttributeValue::S(key.to_owned()))
-            .consistent_read(true);
-        let reply = call.answer(request.send()).await;
-        let reply = reply.and_then(|reply| call.answered(reply))?;
-        Ok(reply.item.map(item))
+        if self.batch_reads.are_off() {
+            self.get_alone(key).await
+        } else {
+            self.get_with_others(key).await
+        }
     }
 
     async fn put(&self, item: Item, condition: Condition) -> Result<Outcome> {

@@ -1,6 +1,7 @@
 //! AWS: the clients, and the store's two traits on `DynamoDB` and KMS.
 
 mod attributes;
+mod batch_reads;
 mod clients;
 mod credentials;
 mod dynamodb;

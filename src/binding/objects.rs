@@ -280,6 +280,12 @@ pub struct ServiceRequests {
 pub struct RequestStats {
     pub dynamodb: ServiceRequests,
     pub kms: ServiceRequests,
+    /// The requests for several items.
+    pub batches: f64,
+    /// The reads in them.
+    pub batched_reads: f64,
+    /// Whether the service refuses such requests.
+    pub batches_refused: bool,
 }
 
 impl From<&Requests> for RequestStats {
@@ -292,9 +298,15 @@ impl From<&Requests> for RequestStats {
                 retries: counts.retries as f64,
             }
         };
+        let batches = requests.batches();
+        #[allow(clippy::cast_precision_loss)] // as above
+        let (sent, reads) = (batches.batches as f64, batches.reads as f64);
         RequestStats {
             dynamodb: read(Service::DynamoDb),
             kms: read(Service::Kms),
+            batches: sent,
+            batched_reads: reads,
+            batches_refused: batches.refused,
         }
     }
 }

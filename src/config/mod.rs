@@ -70,6 +70,8 @@ pub struct StoreConfig {
     pub hash_session_ids: IdHashing,
     /// `touchAfter` and `onConflict`.
     pub saving: Saving,
+    /// `batchReads`.
+    pub batch_reads: bool,
     /// `users`, if given.
     pub users: Option<Users>,
     /// Everything else.
@@ -182,6 +184,7 @@ impl StoreConfig {
                     .map_or(saving.touch_after, |seconds| TouchAfter::Seconds(seconds.0)),
                 on_conflict: options.on_conflict.unwrap_or(saving.on_conflict),
             },
+            batch_reads: options.batch_reads.is_none_or(|flag| flag.0),
             users: options.users.map(|users| {
                 let secret = Zeroizing::new(users.secret.0.into_bytes());
                 Users::new(secret, users.max_sessions.map_or(MAX_SESSIONS, |max| max.0))

@@ -52,6 +52,7 @@ pub(super) struct Options {
     pub(super) profile: Option<Profile>,
     pub(super) role_arn: Option<RoleArn>,
     pub(super) timeouts: Option<TimeoutOptions>,
+    pub(super) batch_reads: Option<Flag>,
     pub(super) doc_client: Option<Handle>,
     pub(super) kms_client: Option<Handle>,
 }
@@ -248,6 +249,15 @@ option_type! { IdHashing, "true, false or an object with secret",
 #[serde(deny_unknown_fields)]
 struct HashOptions {
     secret: Secret,
+}
+
+/// `batchReads`.
+pub(super) struct Flag(pub(super) bool);
+
+option_type! { Flag, "true or false",
+    fn visit_bool<E>(self, on: bool) -> Result<Flag, E> {
+        Ok(Flag(on))
+    }
 }
 
 /// `users`. The facade keeps `idOf`.

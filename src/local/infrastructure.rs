@@ -110,6 +110,10 @@ impl Infrastructure for LocalInfrastructure {
         Err(Error::Config(format!("there is no key {index}")))
     }
 
+    async fn read_together(&self, _: [String; 2]) -> Result<()> {
+        Ok(())
+    }
+
     async fn sample(&self) -> Result<Sample> {
         let all = Scan {
             kind: Kind::Session,

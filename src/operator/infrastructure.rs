@@ -48,6 +48,10 @@ pub trait Infrastructure: Send + Sync {
     /// Reads a few items of the table and counts them by version.
     async fn sample(&self) -> Result<Sample>;
 
+    /// Asks for two items that do not exist with one request, as the store does for reads that arrive
+    /// together. It reads them one by one where that is refused, so no read of its own would tell.
+    async fn read_together(&self, keys: [String; 2]) -> Result<()>;
+
     /// Makes the table.
     async fn create_table(&self, _wanted: &WantedTable) -> Result<()> {
         Err(made_by_itself())

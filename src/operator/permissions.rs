@@ -57,10 +57,9 @@ impl Operator {
     }
 
     async fn try_table(&self, operation: &str) -> Result<()> {
-        let key = format!(
-            "connect-dynamodb-kms:doctor:{}",
-            BASE64.encode_to_string(random(16))
-        );
+        // A policy may allow the store's own keys alone (`dynamodb:LeadingKeys`).
+        let unused = BASE64.encode_to_string(random(16));
+        let key = format!("{}doctor:{unused}", self.prefix);
         match operation {
             "GetItem" => self.table.get(&key).await.map(drop),
             "PutItem" => {
@@ -75,6 +74,10 @@ impl Operator {
             }
             "DeleteItem" => self.table.delete(&key, Condition::Exists).await.map(drop),
             "BatchWriteItem" => self.table.delete_all(vec![key]).await,
+            "BatchGetItem" => {
+                let keys = [format!("{key}:1"), format!("{key}:2")];
+                self.infrastructure.read_together(keys).await
+            }
             "Scan" => self.infrastructure.sample().await.map(drop),
             "DescribeTable" => self.table.check().await,
             _ => Err(unknown(operation)),

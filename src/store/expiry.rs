@@ -142,19 +142,20 @@ impl SessionStore {
     }
 
     /// How the end of an unchanged session has to move. `None` if the session must be written whole
-    /// although it has not changed.
+    /// although it has not changed, because its record is not `current` or its end is too near.
     pub(super) fn kept(
         &self,
         mark: &Mark,
         ends: Option<EpochMillis>,
         now: EpochMillis,
         end: End,
+        current: bool,
     ) -> Option<Due> {
         let due = self.due(mark, ends, now, end);
         let short = end.exact.0 - now.0 < COARSE;
         let coarse = short && matches!(due, Due::On(_));
         let over = matches!(due, Due::Over);
-        (over || !lives(mark, ends, now) || (mark.up_to_date && !coarse)).then_some(due)
+        (over || !lives(mark, ends, now) || (current && !coarse)).then_some(due)
     }
 
     /// How the end of an unchanged session has to move.

@@ -60,7 +60,7 @@ impl SessionStore {
             Comparison::Cookie(cookie) => cookie == mark.content.cookie,
         };
         let same = same && user.agrees(mark.listing);
-        match self.kept(mark, ends, now, end) {
+        match self.kept(mark, ends, now, end, mark.up_to_date) {
             Some(due) if same => due.into(),
             _ => Outlook::Write,
         }

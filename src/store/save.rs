@@ -299,7 +299,11 @@ impl SessionStore {
         // A record that an attempt may have written must be overwritten, even with the content from
         // before the attempt.
         let same = attempts.is_empty() && is_same(&mark, content, untouched);
-        if same && let Some(due) = self.kept(&mark, ends, now, end) {
+        // The caller has not changed what it read, which was an earlier revision: there is nothing
+        // of it to write, and the mark does not say under which user that one was listed.
+        let is_earlier = untouched == Some(true) && content.rest != mark.content.rest;
+        let current = mark.up_to_date || is_earlier;
+        if same && let Some(due) = self.kept(&mark, ends, now, end, current) {
             return Plan::Prolong(mark, due);
         }
         let (end, read) = if keeps_end {

@@ -31,7 +31,11 @@ const FEW: usize = 8;
 
 /// How many entries a login looks at, at random: more than it adds, so that most entries of a long
 /// list are of sessions that are there.
-const LOOKED_AT: usize = 2;
+const SOME: usize = 2;
+
+/// How many entries of a full list a login looks at, so that a user with many sessions does not
+/// cost a read of each with every login.
+const SOME_IF_FULL: usize = 64;
 
 /// How long a caller waits at most until a session that is gone has left its user's list.
 const STRIKE_OFF: Duration = Duration::from_secs(1);
@@ -335,8 +339,9 @@ impl SessionStore {
         })
     }
 
-    /// The list of a user with room for a session. If it is full, sessions that are gone leave it,
-    /// then ended ones, and then those that joined it first are ended.
+    /// The list of a user with room for a session. Sessions that are gone leave a long list: those
+    /// that the table has deleted after their end never leave it themselves. If it is full, ended
+    /// sessions are removed, and then those that joined it first are ended.
     async fn list_with_room(
         &self,
         user: &UserHash,
@@ -349,54 +354,42 @@ impl SessionStore {
         let key_length = read.key.len();
         let has_room =
             |list: &UserList| list.entries.len() < max && list.takes(session, key_length);
-        if has_room(&read.list) {
-            self.prune_some(user, &mut read, now).await;
+        let found = if !has_room(&read.list) {
+            let some = some_of(&read.list.entries, SOME_IF_FULL);
+            self.items_of(user, some).await?
+        } else if read.list.entries.len() > FEW {
+            let some = some_of(&read.list.entries, SOME);
+            self.items_of(user, some).await.unwrap_or_default() // without an answer, they stay
+        } else {
             return Ok(read);
-        }
-        let mut there = Vec::new();
+        };
+        let mut leaving = Vec::new();
         for Listed {
             session,
             number,
             item,
-        } in self.items_of(user, read.list.entries.clone()).await?
+        } in found
         {
             match item {
-                Some(item) => there.push((!self.has_ended(&item, now), number, session)),
+                Some(item) if self.has_ended(&item, now) => leaving.push((false, number, session)),
+                Some(_) => {}
                 None => drop(read.strike(&session, now)),
             }
         }
-        there.sort();
+        let joined = read.list.entries.iter();
+        leaving.extend(joined.map(|(session, number)| (true, *number, session.clone())));
+        leaving.sort();
         let mut ending = Vec::new();
-        for (_, _, session) in there {
+        for (.., session) in leaving {
             if has_room(&read.list) {
                 break;
             }
-            read.list.entries.remove(&session);
-            ending.push(session);
+            if read.list.entries.remove(&session).is_some() {
+                ending.push(session);
+            }
         }
         self.end(*user, ending).await?;
         Ok(read)
-    }
-
-    /// Takes some sessions that are gone off a long list that is about to be written: those that the
-    /// table has deleted after their end never leave it themselves.
-    async fn prune_some(&self, user: &UserHash, read: &mut ReadList, now: EpochMillis) {
-        let entries = &read.list.entries;
-        if entries.len() <= FEW {
-            return;
-        }
-        let looked_at = rand::seq::index::sample(&mut rand::rng(), entries.len(), LOOKED_AT);
-        let some: BTreeMap<String, u64> = looked_at
-            .iter()
-            .filter_map(|at| entries.iter().nth(at))
-            .map(|(session, number)| (session.clone(), *number))
-            .collect();
-        // Without an answer, they stay.
-        for Listed { session, item, .. } in self.items_of(user, some).await.unwrap_or_default() {
-            if item.is_none() {
-                read.strike(&session, now);
-            }
-        }
     }
 
     /// Writes a list, unless somebody has changed it since it was read. A list that is refused with
@@ -456,6 +449,20 @@ impl SessionStore {
         }
         Ok(ended)
     }
+}
+
+/// Entries of a list, at random; all if there are not more than `most`.
+fn some_of(entries: &BTreeMap<String, u64>, most: usize) -> BTreeMap<String, u64> {
+    let most = most.min(entries.len());
+    let chosen = rand::seq::index::sample(&mut rand::rng(), entries.len(), most);
+    let mut chosen = chosen.into_vec();
+    chosen.sort_unstable();
+    let mut all = entries.iter().enumerate();
+    let entry = |at| all.find(|(other, _)| *other == at);
+    let chosen = chosen.into_iter().filter_map(entry);
+    chosen
+        .map(|(_, (session, number))| (session.clone(), *number))
+        .collect()
 }
 
 /// A session on a list.

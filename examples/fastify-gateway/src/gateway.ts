@@ -8,6 +8,7 @@ import fastifyCookie from '@fastify/cookie';
 import fastifySession from '@fastify/session';
 import { type DynamoDBSessionStore, type SealedStore, SessionStoreError } from 'connect-dynamodb-kms';
 import Fastify, { type FastifyInstance, type FastifyPluginAsync, type FastifyReply, type FastifyRequest } from 'fastify';
+import { deviceOf, devicesOf, nameOf } from './devices.ts';
 import { bearerPage, problemPage, restartingPage, sendPage, signedInPage, signedOutPage } from './page.ts';
 import { PretendProvider, type TokenAnswer } from './provider.ts';
 import { type ServiceId, scopes } from './services.ts';
@@ -32,6 +33,9 @@ declare module 'fastify' {
     /** The `state` of a login that is under way. */
     pendingState?: string;
     user?: User;
+    /** Where and when the user signed in, for the list of the user's sessions. */
+    device?: string;
+    signedInAt?: string;
     connections?: Partial<Record<ServiceId, Connection>>;
   }
 }
@@ -115,7 +119,9 @@ function gatewayRoutes(options: GatewayOptions, provider: PretendProvider): Fast
       const record = await store.record(sessionId);
       const cookie = { name: COOKIE_NAME, value: request.cookies[COOKIE_NAME] ?? '' };
       const session = JSON.parse(JSON.stringify(request.session));
-      return sendPage(reply, 200, signedInPage({ process: gatewayProcess, place, user, connections, cookie, session, record }));
+      const devices = await devicesOf(store, user.email, sessionId);
+      const view = { process: gatewayProcess, place, user, connections, cookie, session, record, devices };
+      return sendPage(reply, 200, signedInPage(view));
     });
 
     app.get('/me', async (request, reply) => {
@@ -162,7 +168,9 @@ function gatewayRoutes(options: GatewayOptions, provider: PretendProvider): Fast
       }
       // A session that gains power gets a new id, so an id that somebody planted in this browser before is worth nothing.
       await request.session.regenerate(['connections']);
-      request.session.user = answer.user;
+      request.session.user = answer.user; // the store lists the session under this user
+      request.session.device = deviceOf(request.headers['user-agent']);
+      request.session.signedInAt = new Date().toISOString();
       request.session.connections = { ...request.session.connections, [answer.service]: connection(answer) };
       await request.session.save();
       return reply.redirect('/', 303);
@@ -205,6 +213,22 @@ function gatewayRoutes(options: GatewayOptions, provider: PretendProvider): Fast
       const accepts = request.headers.accept ?? '';
       if (!accepts.includes('text/html')) return reply.header('cache-control', 'no-store').send({ token });
       return sendPage(reply, 200, bearerPage(`${request.protocol}://${request.host}/me`, token));
+    });
+
+    app.post<{ Params: { name: string } }>('/sessions/:name/end', { preHandler: signedInOnly }, async (request, reply) => {
+      const { user, sessionId } = request.session;
+      // Among the user's own sessions, so that nobody ends the session of somebody else.
+      const sessions = await store.sessionsOf(user!.email);
+      const ending = sessions.find(({ id }) => id !== sessionId && nameOf(id) === request.params.name);
+      if (ending) await store.destroy(ending.id);
+      return reply.redirect('/', 303);
+    });
+
+    // A real gateway also does this when a password has changed, after it has stored the new one.
+    app.post('/sessions/end-others', { preHandler: signedInOnly }, async (request, reply) => {
+      const { user, sessionId } = request.session;
+      await store.destroyAllOf(user!.email, { except: sessionId });
+      return reply.redirect('/', 303);
     });
 
     app.post('/logout', async (request, reply) => {

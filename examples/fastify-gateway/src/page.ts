@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import type { EncryptedSessionRecord } from 'connect-dynamodb-kms';
 import type { FastifyReply } from 'fastify';
+import type { Device } from './devices.ts';
 import type { Connection, User } from './gateway.ts';
 import { type Html, html, trusted } from './html.ts';
 import { script } from './script.ts';
@@ -21,6 +22,8 @@ interface Frame {
   place: Place;
 }
 
+/** How many of a user's sessions the page names. */
+const SHOWN_SESSIONS = 6;
 const LARGEST_ITEM = 409_600; // bytes, DynamoDB's limit
 
 const lock = '<rect x="4" y="10.5" width="16" height="10" rx="2.5"/><path d="M8 10.5V7a4 4 0 0 1 8 0v3.5M12 14.5v2"/>';
@@ -114,6 +117,7 @@ interface SignedIn extends Frame {
   /** What `JSON.stringify` writes of the session, parsed again. */
   session: unknown;
   record: EncryptedSessionRecord | null;
+  devices: Device[];
 }
 
 /** The start page of somebody who is signed in: the session in the browser, in the gateway and in the table. */
@@ -209,7 +213,7 @@ function tablePanel({ record, place }: SignedIn): Html {
   const total = Object.entries(record).reduce((sum, [name, value]) => sum + Buffer.byteLength(name) + storedSize(name, value), 0);
   return html`<article class="station table">
   <header><span class="state">Secrets sealed</span><span class="size">${count(total)} of ${count(LARGEST_ITEM)} bytes</span><h2>What is in the table</h2>
-  <p>Everything that a reader of the table or of its backup gets, attribute by attribute.</p></header>
+  <p>What a reader of the table or of its backup gets of the session, attribute by attribute. The list of your sessions names you by a keyed hash.</p></header>
   <div class="in"><dl class="attributes">${attributes.map(
     ([name, about, note]) => html`
     <div data-watch="${name}" data-digest="${digest(record[name]!)}">
@@ -229,7 +233,7 @@ function storedSize(name: string, value: string | number): number {
   return isText ? Buffer.byteLength(String(value)) : Buffer.from(value, 'base64').length;
 }
 
-function tryThis({ process }: SignedIn, next: ServiceId | undefined): Html {
+function tryThis({ process, devices }: SignedIn, next: ServiceId | undefined): Html {
   return html`<section class="try" aria-labelledby="try">
   <h2 id="try">Try this</h2>
   <ol class="cards">
@@ -269,6 +273,21 @@ function tryThis({ process }: SignedIn, next: ServiceId | undefined): Html {
       <p>Makes a bearer token for a client that is no browser. The token is a sealed item of its own in the table; the session does not change.</p>
       ${effect('nothing', 'everything')}
       <form class="foot" method="post" action="/bearer"><button class="button">Make a token</button></form>
+    </li>
+    <li class="card">
+      <h3>Log out everywhere else</h3>
+      <p>Everybody is Ada Lovelace here. Sign in with another browser or in a private window, and end that session from here: its next request is a stranger's, on every server.</p>
+      <ul class="sessions" aria-label="Your sessions">${devices.slice(0, SHOWN_SESSIONS).map(
+        (one) => html`
+        <li><span><b>${one.device}</b> <span class="quiet">${one.signedInAt && day(one.signedInAt)}</span></span>${
+          one.isThis
+            ? html`<span class="quiet">this one</span>`
+            : html`<form method="post" action="/sessions/${one.name}/end"><button class="button">End</button></form>`
+        }</li>`,
+      )}
+      ${devices.length > SHOWN_SESSIONS && html`<li class="quiet">and ${count(devices.length - SHOWN_SESSIONS)} more</li>`}</ul>
+      ${effect('your other sessions are gone', 'this session')}
+      <form class="foot" method="post" action="/sessions/end-others"><button class="button">Log out everywhere else</button></form>
     </li>
     <li class="card">
       <h3>Log out</h3>

@@ -1,6 +1,6 @@
 // From the command line and the environment to the store's configuration, the port and the secret that signs the cookie.
 
-import { randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -29,7 +29,7 @@ const FOLDER = fileURLToPath(new URL('../.sessions', import.meta.url));
 /** Nobody but this machine, unless the environment says otherwise, as a container's must. */
 const HOST = '127.0.0.1';
 /** The default of touchAfter, 1 % of the lifetime, saves writes; here every touch is to be seen on the page. */
-const STORE: SessionStoreConfig = { recordVersion: 2, touchAfter: 1 };
+const STORE = { recordVersion: 2, touchAfter: 1 } satisfies SessionStoreConfig;
 const SHORTEST_SECRET = 32; // @fastify/session takes no shorter one
 
 /**
@@ -43,10 +43,12 @@ export function readSettings(args: readonly string[], env: NodeJS.ProcessEnv): S
   const host = env.HOST || HOST;
   const folder = env.SESSIONS_FOLDER || FOLDER;
   const cookieSecret = readCookieSecret(env.SESSION_SECRET, folder);
+  // A secret of its own, as long as sessions last: with a new cookie secret, nobody is signed in any more.
+  const users = { idOf: 'user.email', secret: createHmac('sha256', cookieSecret).update('users').digest('base64url') };
   if (!args.includes('--aws')) {
     const place = { table: 'a file in the folder .sessions', wrappedBy: 'the key file of local mode, instead of AWS KMS' };
     const items = { local: { path: folder } };
-    return { store: { ...STORE, ...items }, items, place, host, port, cookieSecret };
+    return { store: { ...STORE, users, ...items }, items, place, host, port, cookieSecret };
   }
   const tableName = required(env, 'SESSIONS_TABLE');
   const kmsKeyArn = required(env, 'KMS_KEY_ARN');
@@ -57,7 +59,7 @@ export function readSettings(args: readonly string[], env: NodeJS.ProcessEnv): S
     wrappedBy: atOwn('KMS') ? 'the KMS at your own endpoint' : 'AWS KMS',
   };
   const items = { tableName, kmsKeyArn };
-  return { store: { ...STORE, ...items }, items, place, host, port, cookieSecret };
+  return { store: { ...STORE, users, ...items }, items, place, host, port, cookieSecret };
 }
 
 function readPort(text = '3000'): number {

@@ -98,6 +98,9 @@ mark { word-break: break-all; padding: .05em .15em; border-radius: 3px; backgrou
 .card p { font-size: .9375rem; }
 .card code { padding: .1rem .35rem; border-radius: 5px; background: var(--well); border: 1px solid var(--line); user-select: all; white-space: nowrap; }
 .card .foot { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem .75rem; margin-top: auto; padding-top: .35rem; }
+.sessions { display: grid; gap: .45rem; }
+.sessions li { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: .25rem .75rem; padding: .45rem .7rem; border: 1px solid var(--line); border-radius: 8px; background: var(--well); font-size: .875rem; }
+.sessions .button { padding: .2rem .7rem; font-size: .8125rem; }
 .effect { display: grid; grid-template-columns: auto 1fr; gap: .05rem .6rem; font-size: .84rem; color: var(--quiet); }
 .effect dd { font-family: var(--mono); font-size: .79rem; line-height: 1.65; color: var(--ink); }
 .effect dd.moves { color: var(--changed); }

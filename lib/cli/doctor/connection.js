@@ -6,10 +6,10 @@ const { answerTo, fail, note, ok, said, warn } = require('./finding.js');
 
 /** @typedef {import('./finding.js').Finding} Finding */
 
-/** AWS refuses requests that are more than five minutes off. */
-const REFUSED_SECONDS = 300;
-/** Sessions end by this machine's clock; a difference that a user would see. */
+/** Sessions end by the clocks of the machines that save and read them; a difference that a user would see. */
 const NOTICED_SECONDS = 30;
+/** Sessions of some minutes do not survive this. */
+const FATAL_SECONDS = 300;
 
 /** @param {number} seconds */
 function span(seconds) {
@@ -26,10 +26,18 @@ function ofClock(ahead) {
   if (ahead === null) return [];
   const size = Math.abs(ahead);
   if (size < NOTICED_SECONDS) return [ok('clock', `at most ${size + 1} s off AWS's`)];
-  const off = `this machine's clock is ${span(ahead)} ${ahead > 0 ? 'behind' : 'ahead of'} AWS's`;
-  const next = 'sudo timedatectl set-ntp true (or start chronyd), then run doctor again';
-  if (size < REFUSED_SECONDS) return [warn('clock', `${off}: sessions end too ${ahead > 0 ? 'late' : 'early'} here`, next)];
-  return [fail('clock', `${off}: AWS refuses requests that are more than 5 minutes off`, next)];
+  const [off, effect] =
+    ahead > 0
+      ? ['behind', 'the sessions that it saves end too early elsewhere, and ended ones still work here']
+      : ['ahead of', 'the sessions that it saves live too long, and it takes live ones of others for ended'];
+  const found = size < FATAL_SECONDS ? warn : fail;
+  return [
+    found(
+      'clock',
+      `this machine's clock is ${span(ahead)} ${off} AWS's: ${effect}`,
+      'sudo timedatectl set-ntp true (or start chronyd), then run doctor again',
+    ),
+  ];
 }
 
 /**
@@ -129,23 +137,23 @@ async function connection(operator, place, config) {
   const described = await answerTo(operator.ask('table'));
   if (described.error) {
     const finding = ofService(described.error, 'DynamoDB', where);
-    // The clock is why the signature is refused.
-    if (finding && clock.some(({ level }) => level === 'fail')) return { findings: clock };
     if (finding) return { findings: [finding, ...clock] };
   }
   const answers = ok('connection', `DynamoDB in ${place.region} answers in ${roundTripMillis} ms`);
-  return { findings: [answers, ...clock, ...(await ofCaller(operator, place))], table: described };
+  return { findings: [answers, ...clock, ...(await ofCaller(operator, place, config))], table: described };
 }
 
 /**
  * @param {import('../../native-operator.js').NativeOperator} operator
  * @param {any} place
+ * @param {Record<string, any>} config
  * @returns {Promise<Finding[]>}
  */
-async function ofCaller(operator, place) {
-  const otherSts = process.env.AWS_ENDPOINT_URL_STS || process.env.AWS_ENDPOINT_URL;
+async function ofCaller(operator, place, config) {
+  const { AWS_ENDPOINT_URL: all, AWS_ENDPOINT_URL_STS: sts, AWS_ENDPOINT_URL_DYNAMODB: dynamodb } = process.env;
   // Credentials of a local server mean nothing to AWS.
-  if (place.ownEndpoint && !otherSts) return [];
+  const isLocal = place.ownEndpoint || Boolean(dynamodb);
+  if (isLocal && !(sts || all || config.endpoint)) return [];
   const caller = await answerTo(operator.ask('caller'));
   if (caller.error) return [note('credentials', `whose they are could not be asked (${said(caller.error)})`)];
   return [ok('credentials', caller.value.arn)];

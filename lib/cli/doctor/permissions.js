@@ -15,6 +15,11 @@ const ONLY_FOR = {
   OnlyForPing: 'ping()',
 };
 
+/** What needs the actions that the store does without. @type {Record<string, string>} */
+const BETTER_WITH = {
+  'dynamodb:BatchGetItem': 'sessions that are read at the same time are read one by one without it, which takes more CPU time',
+};
+
 /**
  * The statement that is missing.
  * @param {string} action
@@ -30,11 +35,11 @@ const statement = (action, resource) => JSON.stringify({ Effect: 'Allow', Action
  * @returns {Finding}
  */
 function ofDenied(action, sid, resource, error) {
-  const only = ONLY_FOR[sid];
+  const only = BETTER_WITH[action] ?? (ONLY_FOR[sid] && `only ${ONLY_FOR[sid]} need it`);
   const where = action.startsWith('kms:') ? "the role's policy, or to the key's" : "the role's policy";
   const next = `add to ${where}: ${statement(action, resource)}`;
   const what = `${action} is not allowed on ${resource} (${said(error)})`;
-  return only === undefined ? fail('permission', what, next) : warn('permission', `${what}; only ${only} need it`, next);
+  return only === undefined ? fail('permission', what, next) : warn('permission', `${what}; ${only}`, next);
 }
 
 /**

@@ -110,6 +110,10 @@ impl Infrastructure for AwsInfrastructure {
         self.read_some().await
     }
 
+    async fn read_together(&self, keys: [String; 2]) -> Result<()> {
+        self.ask_for_both(keys).await
+    }
+
     async fn create_table(&self, wanted: &WantedTable) -> Result<()> {
         self.make_table(wanted).await
     }

@@ -1,16 +1,18 @@
 //! What the table is.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::types::{
-    AttributeValue, BillingMode, PointInTimeRecoveryStatus, TableDescription,
+    AttributeValue, BillingMode, KeysAndAttributes, PointInTimeRecoveryStatus, TableDescription,
 };
 
 use super::AwsInfrastructure;
 use crate::aws::AwsClients;
 use crate::aws::attributes::item;
 use crate::aws::dynamodb::has_session_key;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::operator::infrastructure::{KeyPart, Sample, TableFacts, TimeToLive};
-use crate::record::{VERSION, is_ours, number};
+use crate::record::{SESSION_ID, VERSION, is_ours, number};
 
 /// How many items are read to see of which versions they are.
 const SAMPLE: i32 = 50;
@@ -72,6 +74,19 @@ impl AwsInfrastructure {
             .and_then(|backups| backups.point_in_time_recovery_description);
         let status = recovery.and_then(|recovery| recovery.point_in_time_recovery_status);
         Ok(status == Some(PointInTimeRecoveryStatus::Enabled))
+    }
+
+    pub(super) async fn ask_for_both(&self, keys: [String; 2]) -> Result<()> {
+        let call = self.table_call("dynamodb:BatchGetItem");
+        let keys = keys.map(|key| HashMap::from([(SESSION_ID.to_owned(), AttributeValue::S(key))]));
+        let keys = KeysAndAttributes::builder()
+            .set_keys(Some(keys.to_vec()))
+            .build()
+            .map_err(|error| Error::Config(error.to_string()))?;
+        let request = self.clients.dynamodb(&call).await?.batch_get_item();
+        let request = request.request_items(&self.table_name, keys);
+        let reply = call.answer(request.send()).await;
+        reply.and_then(|reply| call.answered(reply)).map(drop)
     }
 
     pub(super) async fn read_some(&self) -> Result<Sample> {

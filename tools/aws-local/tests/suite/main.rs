@@ -6,3 +6,4 @@ mod dynamodb;
 mod kms;
 mod process;
 mod support;
+mod tables;
