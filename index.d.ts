@@ -591,6 +591,12 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
    */
   acceptVersions?: Array<0 | 1 | 2> | undefined;
   /**
+   * The table name that records of version 2 are bound to, in the encryption context and in the
+   * authenticated data. A table that was restored from a backup has another name; with the name of
+   * the original here, its sessions open. Default: `tableName`.
+   */
+  boundTableName?: string | undefined;
+  /**
    * Added to the KMS encryption context of version 2 records, which has `purpose`, `table` and `v`.
    * CloudTrail shows it in plaintext. It must not change while there are sessions.
    */

@@ -1,6 +1,6 @@
 //! Makes a store, an envelope or an operator from a configuration.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::aws::{AwsClients, AwsInfrastructure, DynamoDbTable, KmsKey, KmsKeys};
 use crate::config::{
@@ -38,7 +38,9 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
 pub fn operator(config: StoreConfig) -> Result<Operator> {
     let parts = Parts::of(&config)?;
     let infrastructure = parts.infrastructure(&config);
-    let of_version_2 = context_of_records(&config.table_name, config.encryption_context.clone());
+    let lifetime = config.lifetime;
+    let of_version_2 =
+        context_of_records(&config.bound_table_name, config.encryption_context.clone());
     let other_context = EncryptionContext::new(of_version_2);
     let context = match config.record_version {
         Version::V1 => EncryptionContext::default(),
@@ -50,8 +52,14 @@ pub fn operator(config: StoreConfig) -> Result<Operator> {
         other_context,
         table: parts.table.clone(),
         keys: parts.keys.clone(),
-        store: parts.store(config),
+        // A walk through the table uses every data key once.
+        store: parts.store(StoreConfig {
+            key_cache: None,
+            ..config
+        }),
         infrastructure,
+        lifetime,
+        pace: OnceLock::new(),
         progress: Arc::default(),
     })
 }
@@ -114,7 +122,7 @@ impl Parts {
             RecordPolicy::new(
                 config.record_version,
                 config.accept_versions,
-                config.table_name,
+                config.bound_table_name,
                 config.encryption_context,
             )
             .of_kind(config.kind)

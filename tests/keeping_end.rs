@@ -13,6 +13,7 @@ use connect_dynamodb_kms::record::{AUTH_TAG, Attribute, Item, TTL, VERSION, Vers
 use connect_dynamodb_kms::store::session_table::{
     Condition, Outcome, Page, Put, Scan, SessionTable,
 };
+use connect_dynamodb_kms::store::walk::{Walk, WalkPage};
 use connect_dynamodb_kms::store::{
     Attempt, Known, Lookup, OnConflict, Save, Saved, SessionStore, SessionUser,
 };
@@ -193,6 +194,10 @@ impl SessionTable for Meddling {
 
     async fn scan(&self, scan: &Scan, after: Option<String>) -> Result<Page> {
         self.table.scan(scan, after).await
+    }
+
+    async fn walk(&self, walk: &Walk, after: Option<String>) -> Result<WalkPage> {
+        self.table.walk(walk, after).await
     }
 
     async fn check(&self) -> Result<()> {

@@ -6,11 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { DynamoDBSessionStore } from 'connect-dynamodb-kms';
+import { DynamoDBSessionStore, type SessionStoreConfig } from 'connect-dynamodb-kms';
 import { AwsLocal } from '../support/aws-local.ts';
 import { quietLogger } from '../support/backends.ts';
 import { command } from '../support/command.ts';
 import { consoleBlocks, rewrite, shownOf } from '../support/console-page.ts';
+import { numbered } from '../support/table-fill.ts';
 
 const page = fileURLToPath(new URL('../../docs/operating.md', import.meta.url));
 const blocks = await consoleBlocks(page);
@@ -21,6 +22,7 @@ const VARIABLE: [RegExp, string][] = [
   [/\b\d+ ms\b/g, '12 ms'],
   [/at most \d+ s off/g, 'at most 1 s off'],
   [/Node\.js \S+ on \S+, connect-dynamodb-kms \S+/g, 'Node.js 24.11.0 on linux-x64, connect-dynamodb-kms 1.0.0'],
+  [/\b20\d\d-\d\d-\d\dT[\d:.]+Z/g, '2026-12-04T20:00:00Z'],
   [/arn:aws:sts::\d+:\S+/g, 'arn:aws:sts::111122223333:assumed-role/gateway/i-0abc'],
   [/arn:aws:dynamodb:dynoxide:0+:/g, 'arn:aws:dynamodb:us-east-1:111122223333:'],
 ];
@@ -37,6 +39,13 @@ describe('docs/operating.md', () => {
     await aws.stop();
     await rm(home, { recursive: true });
   });
+
+  async function withStore(options: SessionStoreConfig, work: (store: DynamoDBSessionStore) => Promise<unknown>) {
+    const place = { tableName: 'sessions', kmsKeyArn: KEY, dynamodbEndpoint: aws.dynamodb, kmsEndpoint: aws.kms };
+    const store = new DynamoDBSessionStore({ ...place, logger: quietLogger(), ...options });
+    await work(store);
+    await store.close();
+  }
 
   /** What is true when a block with this name runs. Each gives what ends it. */
   const SETTINGS: Record<string, () => Promise<() => Promise<unknown>>> = {
@@ -59,6 +68,26 @@ describe('docs/operating.md', () => {
         await aws.kmsCall('EnableKey', { KeyId: KEY });
       };
     },
+    sessions: async () => {
+      for (const [recordVersion, count] of [
+        [1, 40],
+        [2, 2],
+      ] as const) {
+        await withStore({ recordVersion }, async (store) => {
+          for (let number = 100; number < 100 + count; number++)
+            await store.set(`${recordVersion}-${number}`, numbered(number) as any);
+        });
+      }
+      return async () => {};
+    },
+    'two-sessions': async () => {
+      await withStore({ recordVersion: 2 }, async (store) => {
+        await store.clear();
+        await store.set('iVnKkJYcgUwRBJ3uLMFyOQtSpLzEcm1A', numbered(2) as any);
+        await store.set('7tqGhXqBdbT3dRzW5jNnJpAvQ9sYfKcE', numbered(1) as any);
+      });
+      return async () => {};
+    },
     'local-folder': async () => {
       const store = new DynamoDBSessionStore({
         recordVersion: 2,
@@ -74,7 +103,19 @@ describe('docs/operating.md', () => {
 
   it('has commands', () => {
     const shown = new Set(blocks.map(({ args }) => args[0]));
-    for (const name of ['create-table', 'doctor', 'policy', 'cloudformation', 'terraform']) assert.ok(shown.has(name), name);
+    for (const name of [
+      'create-table',
+      'doctor',
+      'policy',
+      'cloudformation',
+      'terraform',
+      'survey',
+      'reseal',
+      'ls',
+      'show',
+      'destroy',
+    ])
+      assert.ok(shown.has(name), name);
   });
 
   for (const [index, block] of blocks.entries()) {

@@ -33,6 +33,7 @@ const TEXTS = [
   'SECURITY.md',
   'binding.js',
   'docs/architecture.md',
+  'docs/compromised-key.md',
   'docs/concurrency.md',
   'docs/costs.md',
   'docs/data-keys.md',
@@ -44,11 +45,13 @@ const TEXTS = [
   'docs/items.md',
   'docs/methods.md',
   'docs/migrating.md',
+  'docs/moving-in.md',
   'docs/operating.md',
   'docs/options.md',
   'docs/other-frameworks.md',
   'docs/platforms.md',
   'docs/record-format.md',
+  'docs/recovery.md',
   'docs/scaling.md',
   'docs/testing.md',
   'docs/tokens.md',
@@ -62,6 +65,7 @@ const TEXTS = [
   'lib/cli/cloudformation.js',
   'lib/cli/command.js',
   'lib/cli/create-table.js',
+  'lib/cli/destroy.js',
   'lib/cli/doctor.js',
   'lib/cli/doctor/connection.js',
   'lib/cli/doctor/finding.js',
@@ -72,6 +76,9 @@ const TEXTS = [
   'lib/cli/doctor/table.js',
   'lib/cli/help.js',
   'lib/cli/iam-policy.js',
+  'lib/cli/import.js',
+  'lib/cli/long-run.js',
+  'lib/cli/ls.js',
   'lib/cli/main.js',
   'lib/cli/nearest.js',
   'lib/cli/operator.js',
@@ -88,8 +95,12 @@ const TEXTS = [
   'lib/cli/replies/names.js',
   'lib/cli/replies/syntax.js',
   'lib/cli/replies/values.js',
+  'lib/cli/report.js',
+  'lib/cli/reseal.js',
+  'lib/cli/show.js',
   'lib/cli/source-files.js',
   'lib/cli/store-options.js',
+  'lib/cli/survey.js',
   'lib/cli/template.js',
   'lib/cli/terminal.js',
   'lib/cli/terraform.js',
@@ -157,7 +168,7 @@ const INFRASTRUCTURE = [
   'infrastructure/terraform/variables.tf',
 ];
 /** What npm keeps of a tarball: with this, and the docs, the package stays small beside its binaries. */
-const LARGEST_TARBALL = 210_000;
+const LARGEST_TARBALL = 230_000;
 
 describe('the package', () => {
   let folder: string;

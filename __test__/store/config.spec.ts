@@ -62,6 +62,7 @@ const NO_STRINGS = [...NEVER, true, 7, () => 'text', new Date(), new LooksLikeTe
 /** Wrong values by option, beside those of a wrong type. */
 const WRONG_STRINGS: Record<string, string[]> = {
   tableName: ['', 'ab', 'a'.repeat(256), 'my sessions', 'täble', 'sessions\0'],
+  boundTableName: ['', 'ab', 'a'.repeat(256), 'my sessions', 'täble', 'sessions\0'],
   // The last one: behind an empty part, each delimiter takes three bytes in the table.
   prefix: ['a'.repeat(1025), 'ä'.repeat(513), 'lone \ud800 surrogate', `app:${':'.repeat(700)}`],
   kmsKeyArn: [

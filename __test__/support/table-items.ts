@@ -2,6 +2,7 @@
 
 import {
   type AttributeValue,
+  CreateTableCommand,
   DeleteItemCommand,
   DynamoDBClient,
   GetItemCommand,
@@ -52,6 +53,18 @@ export class TableItems {
     );
     if (LastEvaluatedKey) throw new Error('the table has more than one page');
     return Object.fromEntries(Items.map((item) => [item.sessionId.S, item]));
+  }
+
+  /** Makes a table with this partition key. */
+  async createTable(name: string, key: string): Promise<void> {
+    await this.#client.send(
+      new CreateTableCommand({
+        TableName: name,
+        BillingMode: 'PAY_PER_REQUEST',
+        AttributeDefinitions: [{ AttributeName: key, AttributeType: 'S' }],
+        KeySchema: [{ AttributeName: key, KeyType: 'HASH' }],
+      }),
+    );
   }
 
   close(): void {

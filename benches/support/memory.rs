@@ -11,6 +11,7 @@ use connect_dynamodb_kms::record::{AUTH_TAG, Attribute, Item, SESSION_ID};
 use connect_dynamodb_kms::store::session_table::{
     Condition, Outcome, Page, Put, Scan, SessionTable,
 };
+use connect_dynamodb_kms::store::walk::{Walk, WalkPage};
 use connect_dynamodb_kms::time::EpochSeconds;
 use zeroize::Zeroizing;
 
@@ -65,6 +66,10 @@ impl SessionTable for MemoryTable {
 
     async fn scan(&self, _: &Scan, _: Option<String>) -> Result<Page> {
         unreachable!("nothing is listed")
+    }
+
+    async fn walk(&self, _: &Walk, _: Option<String>) -> Result<WalkPage> {
+        unreachable!("nothing is walked through")
     }
 
     async fn check(&self) -> Result<()> {

@@ -21,6 +21,30 @@ const COMMANDS = {
     summary: 'creates the table, with Time to Live, backups and deletion protection',
     load: () => require('./create-table.js'),
   },
+  survey: {
+    summary: 'counts what the table holds: sessions by version, KMS key, size and time left',
+    load: () => require('./survey.js'),
+  },
+  reseal: {
+    summary: 'moves every session to another version or KMS key, while the application goes on',
+    load: () => require('./reseal.js'),
+  },
+  import: {
+    summary: 'takes the sessions of another store over, without logging anybody out',
+    load: () => require('./import.js'),
+  },
+  show: {
+    summary: "shows a session's record: version, KMS key, size, end",
+    load: () => require('./show.js'),
+  },
+  ls: {
+    summary: 'lists sessions',
+    load: () => require('./ls.js'),
+  },
+  destroy: {
+    summary: 'ends a session, or many',
+    load: () => require('./destroy.js'),
+  },
   policy: {
     summary: "prints the least IAM policy for the server's role",
     load: () => require('./policy.js'),

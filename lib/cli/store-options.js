@@ -34,6 +34,7 @@ const STORE_OPTIONS = {
   prefix: { type: 'string', value: 'TEXT', help: 'what the keys of the sessions start with' },
   'record-version': { type: 'string', value: 'N', help: 'the version that is written: 1 or 2' },
   'accept-versions': { type: 'string', value: 'N,N', help: 'the versions that are read' },
+  'bound-table-name': { type: 'string', value: 'NAME', help: 'the table name that the records are bound to, after a restore' },
   'encryption-context': {
     type: 'string',
     multiple: true,
@@ -45,6 +46,11 @@ const STORE_OPTIONS = {
     type: 'string',
     value: 'VARIABLE',
     help: 'the environment variable with the secret of hashSessionIds',
+  },
+  'users-secret': {
+    type: 'string',
+    value: 'VARIABLE',
+    help: 'the environment variable with users.secret, if the store has the option users',
   },
   'ttl-seconds': { type: 'string', value: 'SECONDS', help: 'the longest life of a session' },
   local: { type: 'string', value: 'PATH', help: 'the folder of local mode, instead of AWS (SESSIONS_LOCAL)' },
@@ -70,13 +76,26 @@ function contextOf(pairs) {
   );
 }
 
+/**
+ * The secret in the environment variable that an option names.
+ * @param {Record<string, any>} values
+ * @param {string} option
+ */
+function secretOf(values, option) {
+  const secret = process.env[values[option]];
+  if (!secret) throw new UsageError(`--${option} names ${values[option]}, which is not set`);
+  return secret;
+}
+
 /** @param {Record<string, any>} values */
 function hashingOf(values) {
-  const variable = values['hash-session-ids-secret'];
-  if (variable === undefined) return values['hash-session-ids'];
-  const secret = process.env[variable];
-  if (!secret) throw new UsageError(`--hash-session-ids-secret names ${variable}, which is not set`);
-  return { secret };
+  if (values['hash-session-ids-secret'] === undefined) return values['hash-session-ids'];
+  return { secret: secretOf(values, 'hash-session-ids-secret') };
+}
+
+/** @param {Record<string, any>} values */
+function usersOf(values) {
+  return values['users-secret'] === undefined ? undefined : { secret: secretOf(values, 'users-secret') };
 }
 
 /**
@@ -102,8 +121,10 @@ function configOf(values) {
     acceptVersions: values['accept-versions']
       ?.split(',')
       .map((/** @type {string} */ version) => wholeNumber('accept-versions', version)),
+    boundTableName: values['bound-table-name'],
     encryptionContext: values['encryption-context'] && contextOf(values['encryption-context']),
     hashSessionIds: hashingOf(values),
+    users: usersOf(values),
     ttlSeconds: number('ttl-seconds'),
     local: values.local === undefined ? undefined : { path: values.local },
   };

@@ -13,8 +13,8 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::error::ConditionalCheckFailedException;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, DeleteRequest, KeyType, ReturnValue, ScalarAttributeType, TableDescription,
-    TableStatus, WriteRequest,
+    AttributeValue, DeleteRequest, KeyType, ReturnConsumedCapacity, ReturnValue,
+    ScalarAttributeType, TableDescription, TableStatus, WriteRequest,
 };
 
 use super::AwsClients;
@@ -27,6 +27,7 @@ use crate::error::{Cause, Error, Kind, Result, Service, ServiceError, Unset};
 use crate::record::partition_key::is_table_key;
 use crate::record::{Attribute, Item, SESSION_ID, TTL};
 use crate::store::session_table::{Condition, Outcome, Page, Put, Scan, SessionTable};
+use crate::store::walk::{Walk, WalkPage, read_units};
 use crate::time::EpochSeconds;
 
 /// How many requests one `BatchWriteItem` holds (Amazon DynamoDB API Reference).
@@ -115,6 +116,16 @@ impl DynamoDbTable {
             Outcome::Refused(None) => Ok(Outcome::Refused(self.get(key).await?)),
             outcome => Ok(outcome),
         }
+    }
+
+    async fn describe(&self, call: &Call<'_>) -> Result<Option<TableDescription>> {
+        let request = self
+            .client(call)
+            .await?
+            .describe_table()
+            .table_name(&self.name);
+        let reply = call.answer(request.send()).await;
+        Ok(reply.and_then(|reply| call.answered(reply))?.table)
     }
 
     /// Repeats the transaction until no other one is in its way; the caller's deadline ends that.
@@ -316,44 +327,60 @@ impl SessionTable for DynamoDbTable {
             .set_expression_attribute_names(some(filter.names))
             .set_expression_attribute_values(some(filter.values))
             .set_projection_expression(scan.keys_only.then(|| SESSION_ID.to_owned()))
-            .set_exclusive_start_key(
-                after
-                    .clone()
-                    .map(|key| HashMap::from([(SESSION_ID.to_owned(), AttributeValue::S(key))])),
-            );
+            .set_exclusive_start_key(after.clone().map(start_key));
         let reply = call.answer(request.send()).await;
         let reply = reply.and_then(|reply| call.answered(reply))?;
         let items = reply
             .items
             .ok_or_else(|| call.wrong_answer("it holds no list of items"))?;
-        // If it were ignored, its session would look missing.
-        let keyed = |item: &HashMap<_, _>| matches!(item.get(SESSION_ID), Some(AttributeValue::S(key)) if is_table_key(key));
-        if !items.iter().all(keyed) {
-            return Err(call.wrong_answer("it holds an item without the key of this table"));
-        }
-        let last = reply.last_evaluated_key.unwrap_or_default();
-        let next = match last.get(SESSION_ID) {
-            None if last.is_empty() => None,
-            // A scan that does not get on would never end.
-            Some(AttributeValue::S(key)) if after.as_ref() != Some(key) => Some(key.clone()),
-            _ => return Err(call.wrong_answer("it does not say where the scan goes on")),
-        };
+        call.check_keys(&items)?;
+        let next = call.next_key(after.as_deref(), reply.last_evaluated_key)?;
         Ok(Page {
             items: items.into_iter().map(item).collect(),
             next,
         })
     }
 
-    async fn check(&self) -> Result<()> {
-        let call = self.call("dynamodb:DescribeTable");
+    async fn walk(&self, walk: &Walk, after: Option<String>) -> Result<WalkPage> {
+        let call = self.call("dynamodb:Scan");
+        let count = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
         let request = self
             .client(&call)
             .await?
-            .describe_table()
-            .table_name(&self.name);
+            .scan()
+            .table_name(&self.name)
+            .consistent_read(walk.consistent)
+            .segment(count(walk.segment.index))
+            .total_segments(count(walk.segment.of))
+            .set_limit(walk.limit.map(count))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .set_exclusive_start_key(after.clone().map(start_key));
         let reply = call.answer(request.send()).await;
         let reply = reply.and_then(|reply| call.answered(reply))?;
-        let Some(table) = reply.table else {
+        let items = reply
+            .items
+            .ok_or_else(|| call.wrong_answer("it holds no list of items"))?;
+        call.check_keys(&items)?;
+        let next = call.next_key(after.as_deref(), reply.last_evaluated_key)?;
+        let items: Vec<Item> = items.into_iter().map(item).collect();
+        let consumed = reply.consumed_capacity.and_then(|of| of.capacity_units);
+        Ok(WalkPage {
+            read_units: consumed.unwrap_or_else(|| read_units(&items, walk.consistent)),
+            items,
+            next,
+        })
+    }
+
+    async fn item_count(&self) -> Result<Option<u64>> {
+        let call = self.call("dynamodb:DescribeTable");
+        let table = self.describe(&call).await?;
+        let count = table.and_then(|table| table.item_count);
+        Ok(count.and_then(|count| u64::try_from(count).ok()))
+    }
+
+    async fn check(&self) -> Result<()> {
+        let call = self.call("dynamodb:DescribeTable");
+        let Some(table) = self.describe(&call).await? else {
             return Err(call.wrong_schema("DescribeTable says nothing about it"));
         };
         // A table that is UPDATING (its capacity, an index) still serves reads and writes.
@@ -372,7 +399,36 @@ impl SessionTable for DynamoDbTable {
     }
 }
 
+fn start_key(key: String) -> HashMap<String, AttributeValue> {
+    HashMap::from([(SESSION_ID.to_owned(), AttributeValue::S(key))])
+}
+
 impl Call<'_> {
+    /// If an item without the table's key were ignored, its session would look missing.
+    fn check_keys(&self, items: &[HashMap<String, AttributeValue>]) -> Result<()> {
+        let keyed = |item: &HashMap<_, _>| matches!(item.get(SESSION_ID), Some(AttributeValue::S(key)) if is_table_key(key));
+        if items.iter().all(keyed) {
+            Ok(())
+        } else {
+            Err(self.wrong_answer("it holds an item without the key of this table"))
+        }
+    }
+
+    /// Where a scan continues that was read up to here after the key `after`.
+    fn next_key(
+        &self,
+        after: Option<&str>,
+        last: Option<HashMap<String, AttributeValue>>,
+    ) -> Result<Option<String>> {
+        let last = last.unwrap_or_default();
+        match last.get(SESSION_ID) {
+            None if last.is_empty() => Ok(None),
+            // A scan that does not get on would never end.
+            Some(AttributeValue::S(key)) if after != Some(key.as_str()) => Ok(Some(key.clone())),
+            _ => Err(self.wrong_answer("it does not say where the scan goes on")),
+        }
+    }
+
     fn wrong_schema(&self, reason: impl Into<String>) -> Error {
         let reason = Some(reason.into());
         let failed = self.error(Kind::TableSchema);

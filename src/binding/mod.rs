@@ -7,6 +7,7 @@
 mod envelope;
 mod host;
 mod listed;
+mod long_runs;
 mod objects;
 mod operator;
 mod replies;

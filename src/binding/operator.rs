@@ -19,8 +19,8 @@ use crate::operator::{Operator, Progress};
 /// An operator that JavaScript holds.
 #[napi]
 pub struct NativeOperator {
-    host: Host<Operator>,
-    progress: Arc<Progress>,
+    pub(super) host: Host<Operator>,
+    pub(super) progress: Arc<Progress>,
 }
 
 /// Checks the options (JSON), which are those of a store, and makes an operator; does no I/O.
@@ -49,7 +49,7 @@ pub fn open_operator(
 }
 
 /// A report as JSON.
-fn report<T: Serialize>(result: Result<T>) -> Result<String> {
+pub(super) fn report<T: Serialize>(result: Result<T>) -> Result<String> {
     serde_json::to_string(&result?).map_err(|_| Error::Internal)
 }
 

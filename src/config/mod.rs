@@ -48,6 +48,8 @@ pub struct StoreConfig {
     pub table_name: String,
     /// Set if `table_name` is the built-in default.
     pub table_unset: Option<Unset>,
+    /// `boundTableName`: the name of the table that records of version 2 are bound to.
+    pub bound_table_name: String,
     /// What the store keeps: sessions, unless whoever opens it says otherwise.
     pub kind: Kind,
     /// `prefix`.
@@ -134,6 +136,9 @@ impl StoreConfig {
         aws::check(&options)?;
         let backend = backend(&options, environment)?;
         let (table_name, table_unset) = table(options.table_name, environment)?;
+        let bound_table_name = options
+            .bound_table_name
+            .map_or_else(|| table_name.clone(), |TableName(name)| name);
         let prefix = options.prefix.map(|prefix| prefix.0).unwrap_or_default();
         PartitionKeys::new(prefix.clone(), IdHashing::None).check_prefix()?;
         let record_version = options.record_version.unwrap_or(Version::V1);
@@ -152,12 +157,13 @@ impl StoreConfig {
             )));
         }
         let encryption_context = options.encryption_context.unwrap_or_default().0;
-        let whole = context_of_records(&table_name, encryption_context.clone());
+        let whole = context_of_records(&bound_table_name, encryption_context.clone());
         check_context(&RESERVED_CONTEXT, &encryption_context, &whole)?;
         let saving = Saving::default();
         Ok(StoreConfig {
             table_name,
             table_unset,
+            bound_table_name,
             kind: Kind::Session,
             prefix,
             lifetime: match options.ttl_seconds {

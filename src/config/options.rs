@@ -27,6 +27,7 @@ const MAX_SECONDS: u64 = 3_155_760_000;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Options {
     pub(super) table_name: Option<TableName>,
+    pub(super) bound_table_name: Option<TableName>,
     pub(super) prefix: Option<Prefix>,
     pub(super) ttl_seconds: Option<TtlSeconds>,
     pub(super) touch_after: Option<TouchAfter>,

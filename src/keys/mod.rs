@@ -45,6 +45,12 @@ pub trait DataKeys: Send + Sync {
     /// The names of the key encryption keys. Cached data keys of different ones are never mixed up.
     fn key_encryption_keys(&self) -> Vec<&str>;
 
+    /// The part of a wrapped key that is equal in all that one key encryption key has wrapped, until
+    /// that is rotated. `None` if only unwrapping shows it. It is a hint and proves nothing.
+    fn family<'a>(&self, _wrapped: &'a WrappedKey) -> Option<&'a [u8]> {
+        None
+    }
+
     /// A new data key, in the clear and wrapped for `context`.
     ///
     /// # Errors

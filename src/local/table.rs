@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use base64_simd::STANDARD as BASE64;
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+use redb::{
+    Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableError,
+};
 use serde_json::{Map, Value, json};
 
 use super::LocalFolder;
@@ -14,6 +16,7 @@ use super::cleaning::Cleaning;
 use crate::error::Result;
 use crate::record::{Attribute, Item, SESSION_ID, TTL};
 use crate::store::session_table::{Condition, Outcome, Page, Put, Scan, SessionTable};
+use crate::store::walk::{Walk, WalkPage, read_units};
 use crate::time::{EpochMillis, EpochSeconds};
 
 /// How many items one page of a scan looks at.
@@ -176,6 +179,38 @@ impl SessionTable for LocalTable {
             Ok(page)
         });
         Ok(page.await?.unwrap_or_default())
+    }
+
+    /// The first segment is the whole table: one file is read as fast by one reader.
+    async fn walk(&self, walk: &Walk, after: Option<String>) -> Result<WalkPage> {
+        let Walk {
+            segment,
+            limit,
+            consistent,
+        } = *walk;
+        if segment.index > 0 {
+            return Ok(WalkPage::default());
+        }
+        let limit = limit.map_or(PAGE, |limit| (limit as usize).clamp(1, PAGE));
+        let page = self.read(move |items| {
+            let start = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+            let mut page = WalkPage::default();
+            for entry in items.range::<&str>((start, Bound::Unbounded))?.take(limit) {
+                let (key, value) = entry?;
+                page.items.push(decode(value.value()));
+                page.next = Some(key.value().to_owned());
+            }
+            if page.items.len() < limit {
+                page.next = None;
+            }
+            page.read_units = read_units(&page.items, consistent);
+            Ok(page)
+        });
+        Ok(page.await?.unwrap_or_default())
+    }
+
+    async fn item_count(&self) -> Result<Option<u64>> {
+        self.read(|items| Ok(items.len()?)).await
     }
 
     fn tidy(&self, now: EpochMillis) {

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::import::Source;
 use crate::error::{Error, Result};
 
 /// What there is of the store's table and keys. AWS, or the folder of local mode.
@@ -12,6 +15,11 @@ use crate::error::{Error, Result};
 /// Every method can fail as the calls of the table and the keys do.
 #[async_trait]
 pub trait Infrastructure: Send + Sync {
+    /// Another store's table of this name, in the same place; `None` in local mode.
+    fn source(&self, _table: &str, _key: &str) -> Option<Arc<dyn Source>> {
+        None
+    }
+
     /// Where requests go, and which settings decided that.
     async fn place(&self) -> Result<Place>;
 

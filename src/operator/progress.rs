@@ -1,15 +1,16 @@
 //! How far a long operation is. Its caller asks now and then, from another thread.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
+use tokio::sync::watch;
 
 /// Written by the operation, read by the command. `stop` goes the other way.
 #[derive(Debug, Default)]
 pub struct Progress {
     done: AtomicU64,
     total: AtomicU64,
-    stopped: AtomicBool,
+    stop: watch::Sender<bool>,
 }
 
 /// A reading of [`Progress`].
@@ -44,12 +45,18 @@ impl Progress {
 
     /// Asks the operation to end in order.
     pub fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
+        self.stop.send_replace(true);
     }
 
     /// Whether it is to end: after the item that it is at, with a report of what it did.
     #[must_use]
     pub fn stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
+        *self.stop.borrow()
+    }
+
+    /// Resolves when the operation is to end.
+    pub async fn until_stopped(&self) {
+        let mut told = self.stop.subscribe();
+        let _ = told.wait_for(|stop| *stop).await;
     }
 }

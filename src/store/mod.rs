@@ -2,10 +2,13 @@
 //! [`DataKeys`](crate::keys::DataKeys).
 
 mod expiry;
+mod import;
+mod inspection;
 mod lease;
 mod outlook;
 mod policy;
 mod removal;
+mod reseal;
 mod save;
 mod scanning;
 mod sealing;
@@ -13,6 +16,7 @@ pub mod session_table;
 mod take;
 mod touch;
 mod users;
+pub mod walk;
 
 use std::sync::Arc;
 
@@ -28,9 +32,12 @@ use crate::record::{
 use crate::time::{EpochMillis, EpochSeconds};
 
 pub use self::expiry::{End, Lifetime, MAX_TTL_SECONDS, TouchAfter};
+pub use self::import::{Adopted, Imported, Receipt};
+pub use self::inspection::{Belongs, Inspected, Verified};
 pub use self::lease::Lease;
 pub use self::outlook::{Comparison, Outlook};
 pub use self::policy::{RecordPolicy, context_of_records};
+pub use self::reseal::Resealed;
 pub use self::save::{Attempt, Known, OnConflict, Save, Saved, Saving};
 pub use self::users::{SessionUser, Users};
 

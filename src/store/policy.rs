@@ -14,6 +14,7 @@ pub struct RecordPolicy {
     pub(super) accept: Vec<Version>,
     /// Whether items without `version` are records, too.
     pub(super) unversioned: bool,
+    /// The name of the table that records of version 2 are bound to.
     pub(super) table_name: String,
     /// The encryption context of version 1 records.
     no_context: Arc<EncryptionContext>,
@@ -22,7 +23,8 @@ pub struct RecordPolicy {
 }
 
 impl RecordPolicy {
-    /// Writes the version `write` and reads the versions `accept`, in the table `table_name`. The
+    /// Writes the version `write` and reads the versions `accept`, bound to the table
+    /// `table_name`. The
     /// pairs of `static_context` are added to the encryption context of version 2.
     #[must_use]
     pub fn new(

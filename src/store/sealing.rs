@@ -1,6 +1,9 @@
 //! Seals sessions into records, and opens records.
 
+use std::sync::Arc;
+
 use super::{OpenedSession, SessionStore};
+use crate::crypto::data_key::DataKey;
 use crate::crypto::envelope::{self, Aad, BoundSeal};
 use crate::crypto::plaintext::{Plaintext, text};
 use crate::error::{Error, Result};
@@ -48,6 +51,20 @@ impl SessionStore {
         listing: Listing,
         since: &Since,
     ) -> Result<EncryptedSessionRecord> {
+        self.seal_until(key, payload, end, last_end(now, end), listing, since)
+            .await
+    }
+
+    /// As [`SessionStore::seal`], with this `notAfter` if the version has one.
+    pub(super) async fn seal_until(
+        &self,
+        key: String,
+        payload: Plaintext,
+        end: EpochSeconds,
+        not_after: EpochSeconds,
+        listing: Listing,
+        since: &Since,
+    ) -> Result<EncryptedSessionRecord> {
         let policy = &self.policy;
         let version = policy.write;
         let length = payload.len();
@@ -65,7 +82,6 @@ impl SessionStore {
         let (sealed, bound) = match version {
             Version::V1 => (envelope::seal(&data_key, payload), None),
             Version::V2 => {
-                let not_after = last_end(now, end);
                 let aad = self.aad(not_after, &key);
                 let BoundSeal {
                     sealed,
@@ -96,6 +112,28 @@ impl SessionStore {
         record: EncryptedSessionRecord,
         since: &Since,
     ) -> Result<OpenedSession> {
+        let unwrapped = self.unwrapped(&record, since).await?;
+        self.open_with(record, unwrapped, since)
+    }
+
+    /// The data key of a record, and the index of the key encryption key that wraps it.
+    pub(super) async fn unwrapped(
+        &self,
+        record: &EncryptedSessionRecord,
+        since: &Since,
+    ) -> Result<(Arc<DataKey>, usize)> {
+        let context = self.policy.context(record.version());
+        self.keys
+            .for_read(&record.key, &record.wrapped_key, context, since)
+            .await
+    }
+
+    pub(super) fn open_with(
+        &self,
+        record: EncryptedSessionRecord,
+        (data_key, wrapped_by): (Arc<DataKey>, usize),
+        since: &Since,
+    ) -> Result<OpenedSession> {
         let version = record.version();
         let context = self.policy.context(version);
         let tag = record.sealed.tag;
@@ -108,10 +146,6 @@ impl SessionStore {
             unversioned,
             listing,
         } = record;
-        let (data_key, wrapped_by) = self
-            .keys
-            .for_read(&key, &wrapped_key, context, since)
-            .await?;
         let payload = match bound {
             None => envelope::open(&data_key, sealed)?,
             Some(Bound {
@@ -182,7 +216,7 @@ impl SessionStore {
 /// The `notAfter` of a session that is sealed now and ends at `end`. It allows twice the lifetime,
 /// so that touches seldom have to seal again. Somebody who can write the table but cannot use the
 /// KMS key can prolong the session until then at most.
-fn last_end(now: EpochMillis, end: EpochSeconds) -> EpochSeconds {
+pub(super) fn last_end(now: EpochMillis, end: EpochSeconds) -> EpochSeconds {
     let lifetime = (end.0 - now.floor().0).max(0);
     end.plus(lifetime)
 }

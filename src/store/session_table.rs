@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use super::walk::{Walk, WalkPage};
 use crate::error::Result;
 use crate::record::kind::Kind;
 use crate::record::lease::{end_of, owner_of};
@@ -211,6 +212,16 @@ pub trait SessionTable: Send + Sync {
 
     /// Reads one page of the scan, from the start or after the key `after`.
     async fn scan(&self, scan: &Scan, after: Option<String>) -> Result<Page>;
+
+    /// Reads one page of a walk through the whole table, from the start of the segment or after the
+    /// key `after`.
+    async fn walk(&self, walk: &Walk, after: Option<String>) -> Result<WalkPage>;
+
+    /// About how many items the table has, for estimates of the time that a walk takes. `DynamoDB`
+    /// counts them every six hours.
+    async fn item_count(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
 
     /// Lets the table remove ended items in the background, if it does not do so by itself.
     /// DynamoDB does. The store calls this often, with its caller's time.

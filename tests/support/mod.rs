@@ -69,12 +69,29 @@ fn local() -> Backend {
 }
 
 fn aws() -> Backend {
+    aws_with(&[]).0
+}
+
+/// The AWS servers with a second KMS key, and the keys of a store that wraps with the second key
+/// and still unwraps with the first.
+pub(crate) fn aws_with_new_key() -> (Backend, Arc<dyn DataKeys>) {
+    let arn = |last: char| format!("arn:aws:kms:us-east-1:232282424912:key/{KEY_ID}{last}");
+    let (old, new) = (arn('1'), arn('2'));
+    let (backend, key) = aws_with(&["--key-arn", &old, "--key-arn", &new]);
+    let keys = [1, 0].map(key).into();
+    (backend, Arc::new(KmsKeys::new(keys).unwrap()))
+}
+
+const KEY_ID: &str = "00000000-0000-4000-8000-00000000000";
+
+fn aws_with(args: &[&str]) -> (Backend, impl Fn(usize) -> KmsKey + use<>) {
     for variable in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
         // SAFETY: every test of this program sets the same value, before its first AWS call.
         unsafe { std::env::set_var(variable, "local") };
     }
     let mut server = Command::new(PROGRAM.as_str())
         .args(["--table", "sessions"])
+        .args(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -93,17 +110,19 @@ fn aws() -> Backend {
         role_arn: None,
         timeouts: Timeouts::DEFAULT,
     });
-    let key = KmsKey {
+    let table = DynamoDbTable::new(clients.clone(), "sessions".into());
+    let key = move |index: usize| KmsKey {
         clients: clients.clone(),
-        arn: text(&ready["keyArns"][0]),
+        arn: text(&ready["keyArns"][index]),
         unset: None,
     };
-    Backend {
+    let backend = Backend {
         name: "aws",
-        table: Arc::new(DynamoDbTable::new(clients, "sessions".into())),
-        keys: Arc::new(KmsKeys::new(vec![key]).unwrap()),
+        table: Arc::new(table),
+        keys: Arc::new(KmsKeys::new(vec![key(0)]).unwrap()),
         _guard: Guard::Server(server),
-    }
+    };
+    (backend, key)
 }
 
 fn build() -> String {

@@ -4,16 +4,19 @@ mod caller;
 mod clock;
 mod keys;
 mod setup;
+mod source;
 mod table;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use self::source::SourceTable;
 use super::AwsClients;
 use super::failure::Call;
 use super::kms::KmsKey;
 use crate::error::{Result, Service, Unset};
+use crate::operator::import::Source;
 use crate::operator::infrastructure::{
     Caller, Infrastructure, KeyFacts, KeyPlace, Place, Reach, Sample, TableFacts, TimeToLive,
     WantedTable,
@@ -42,6 +45,14 @@ impl AwsInfrastructure {
 
 #[async_trait]
 impl Infrastructure for AwsInfrastructure {
+    fn source(&self, table: &str, key: &str) -> Option<Arc<dyn Source>> {
+        Some(Arc::new(SourceTable {
+            clients: self.clients.clone(),
+            name: table.to_owned(),
+            key: key.to_owned(),
+        }))
+    }
+
     async fn place(&self) -> Result<Place> {
         // The region can come from a profile, which is read with the first call.
         let _ = self.clients.dynamodb(&self.table_call("dynamodb:*")).await;

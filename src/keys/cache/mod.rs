@@ -141,6 +141,19 @@ impl KeyCache {
         (length < usize::MAX).then_some(length)
     }
 
+    /// The names of the key encryption keys, in the order of the indices that
+    /// [`KeyCache::for_read`] returns.
+    #[must_use]
+    pub fn key_encryption_keys(&self) -> Vec<&str> {
+        self.0.keys.key_encryption_keys()
+    }
+
+    /// As [`DataKeys::family`].
+    #[must_use]
+    pub fn family<'a>(&self, wrapped: &'a WrappedKey) -> Option<&'a [u8]> {
+        self.0.keys.family(wrapped)
+    }
+
     /// For a call that is about to read the table.
     #[must_use]
     pub fn since(&self) -> Since {
