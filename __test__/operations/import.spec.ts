@@ -299,6 +299,8 @@ for (const { name, start } of backends) {
       const codes = report.left.first.map(({ code }: any) => code).sort();
       const unusable = ['ERR_CONFIG', 'ERR_SERIALIZATION', 'ERR_SERIALIZATION', 'ERR_SERIALIZATION', 'ERR_SERIALIZATION'];
       assert.deepEqual(codes, [...unusable, 'ERR_SESSION_TOO_LARGE']);
+      const unread = report.left.first.filter(({ code }: any) => code === 'ERR_SERIALIZATION').map(({ session }: any) => session);
+      assert.deepEqual(unread.sort(), ['line 457', 'line 458', 'line 459', 'line 460']);
       assert.doesNotMatch(run.stdout + run.stderr, /SECRET/);
       const again = await command(['import', path, '--json', ...optionsOf(backend.config)]);
       assert.deepEqual([JSON.parse(again.stdout).imported, JSON.parse(again.stdout).alreadyThere], [0, 452]);

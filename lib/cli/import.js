@@ -64,16 +64,18 @@ async function importFile(config, path, options) {
     const input = path === '-' ? process.stdin : createReadStream(path);
     /** @type {any} */
     let sum;
-    /** @type {string[]} */
+    /** @type {[number: number, line: string][]} */
     let lines = [];
+    let number = 0;
     const write = async () => {
       sum = add(sum, await operator.ask('importLines', JSON.stringify({ ...options, lines })));
       lines = [];
       return sum.failed || sum.stopped;
     };
     for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+      number++;
       if (line.trim() === '') continue;
-      lines.push(line);
+      lines.push([number, line]);
       if (lines.length === BATCH && (await write())) return sum;
     }
     await write();

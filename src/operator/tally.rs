@@ -45,7 +45,8 @@ impl Histogram {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Trouble {
-    /// The first 8 hex digits of the SHA-256 of the session id, as in the store's log.
+    /// The first 8 hex digits of the SHA-256 of the session id, as in the store's log; `line 3` for a
+    /// line of a file that names no session.
     pub session: String,
     /// The whole id, if it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -20,8 +20,8 @@ use crate::time::EpochMillis;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LineOptions {
-    /// Some lines of the file.
-    pub lines: Vec<String>,
+    /// Some lines of the file, each with its number.
+    pub lines: Vec<(u64, String)>,
     /// How many write units are used in a second at most.
     pub write_units_per_second: Option<f64>,
     /// How many sessions are written at the same time.
@@ -85,8 +85,11 @@ pub async fn import_lines(
             run,
             options.lines,
             options.at_once,
-            move |line| async move {
-                importing.take_over(parse(&line), None, now()).await?;
+            move |(number, line)| async move {
+                match parse(&line) {
+                    Err(error) => importing.unread(number, &error),
+                    found => importing.take_over(found, None, now()).await?,
+                }
                 importing.run.progress.advance(1);
                 Ok(())
             },

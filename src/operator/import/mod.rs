@@ -215,6 +215,15 @@ impl Importing<'_> {
         Ok(())
     }
 
+    /// A line that cannot be read has no session to name.
+    fn unread(&self, line: u64, error: &Error) {
+        let trouble = || Trouble {
+            session: format!("line {line}"),
+            ..Trouble::of_id(self.store, "", error, false)
+        };
+        self.count(|report| report.left.add(trouble));
+    }
+
     fn left(&self, sid: &str, error: &Error) {
         let trouble = || Trouble::of_id(self.store, sid, error, self.ids);
         self.count(|report| report.left.add(trouble));
