@@ -143,7 +143,8 @@ describe('a process that is killed', { timeout: 180_000 }, () => {
   for (const [what, { there, maxSessions, call, killed, ends, listed, points }] of Object.entries(scenes)) {
     it(`at any point of ${what} leaves lists that agree with the sessions, and the call can be repeated`, async () => {
       const users = { ...USERS, ...(maxSessions && { maxSessions }) };
-      const config = { ...backend.config, users };
+      // Sessions are read one by one, so that the requests of a call can be counted.
+      const config = { ...backend.config, users, batchReads: false };
 
       /** @returns whether the process ended by itself. */
       async function run(limit: number): Promise<boolean> {
