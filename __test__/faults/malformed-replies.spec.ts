@@ -11,6 +11,7 @@ import { OPERATIONS } from '../support/fault-cells.ts';
 import { type Listening, startHttp } from '../support/http-server.ts';
 import { Random } from '../support/random.ts';
 import { changedBytes, changedJson, lacking } from '../support/spoilt.ts';
+import { USERS } from '../support/user-lists.ts';
 
 // One attempt a call: what is malformed is malformed.
 process.env.AWS_MAX_ATTEMPTS = '1';
@@ -214,16 +215,17 @@ describe('replies that are malformed', () => {
     }
   });
 
-  for (const { name, run } of OPERATIONS) {
-    it(`to ${name} are failures with a code, or answers that were not changed where it matters`, {
+  for (const { name, call, users: isOfUsers, run } of OPERATIONS) {
+    const users = isOfUsers && USERS;
+    it(`to ${name} (${call}) are failures with a code, or answers that were not changed where it matters`, {
       timeout: 60_000,
     }, async (t) => {
       const seen: Record<string, number> = {};
       /** Whether there was such damage to do. */
       const once = async (damage: Damage): Promise<boolean> => {
         spoilt = undefined;
-        await backend.store().set('old', { user: 'Ada' });
-        const own = store(); // without cached keys
+        await backend.store({ users }).set('old', { user: 'Ada' });
+        const own = store({ users }); // without cached keys
         const current: Spoilt = { operation: name, damage };
         spoilt = current;
         const result = await outcome(own, async () => {

@@ -102,6 +102,7 @@ describe("the operator's command", () => {
       'accept-versions': '1,2',
       'encryption-context': 'team=web',
       'hash-session-ids-secret': 'THE_SECRET',
+      'users-secret': 'THE_SECRET',
       'ttl-seconds': '3600',
       local: '/nowhere/at/all',
     };

@@ -131,7 +131,9 @@ describe('doctor finds a permission that is missing', () => {
       await deny(action);
       const { status, findings, found } = await patient.examine();
       assert.equal(status, 1);
-      const level = sid.startsWith('OnlyFor') ? 'warn' : 'fail';
+      // Without this one, sessions are read one by one.
+      const isDispensable = sid.startsWith('OnlyFor') || action === 'dynamodb:BatchGetItem';
+      const level = isDispensable ? 'warn' : 'fail';
       const lines = found.filter((line) => line.includes(' permission: '));
       assert.equal(lines.length, 1, found.join('\n'));
       assert.ok(lines[0]!.startsWith(`${level} permission: ${action} is not allowed on arn:aws:`), lines[0]);
