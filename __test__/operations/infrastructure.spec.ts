@@ -62,6 +62,7 @@ describe('the infrastructure files', () => {
     const sessions = await seen(async () => {
       await store.set('a', session);
       await store.get('a');
+      while (store.stats().batchReads.requests === 0) await Promise.all(['a', 'b', 'c', 'd'].map((sid) => store.get(sid)));
       await store.touch('a', { ...session });
       await store.destroy('a');
     });

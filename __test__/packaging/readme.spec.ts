@@ -20,12 +20,14 @@ const ROTATED_KEY = 'arn:aws:kms:eu-west-1:111122223333:key/0f2d1c3b-6a5e-4d7c-8
 
 /** The code blocks below a `<!-- test: NAME -->` comment. */
 const marked = pages.flatMap((page) =>
-  [...page.matchAll(/<!-- test: (\S+) -->\n```(?:ts|sh)\n(.*?)```/gs)].map(([, name, code]) => [name!, code!] as const),
+  [...page.matchAll(/<!-- test: (\S+) -->\n```(?:ts|js|sh)\n(.*?)```/gs)].map(([, name, code]) => [name!, code!] as const),
 );
 const snippets = new Map(marked);
 const used = new Set<string>();
 /** Those for a shell, not for Node.js. */
 const SHELL = ['find', 'environment'];
+/** Those that another spec runs: operations/import.spec.ts. */
+const ELSEWHERE = ['moving-in'];
 
 function snippet(name: string): string {
   const code = snippets.get(name);
@@ -313,8 +315,30 @@ describe('the README and the pages in docs', () => {
     for (const [name, code] of marked) assert.equal(code, snippets.get(name), name);
   });
 
+  it('write the sessions of connect-redis as JSON lines', async () => {
+    const redis = join(folder, 'node_modules', 'redis');
+    await mkdir(redis, { recursive: true });
+    await writeFile(join(redis, 'package.json'), '{ "name": "redis", "type": "module", "exports": "./index.js" }');
+    // As the client of Redis gives keys, values and times to live.
+    const client = `export const createClient = () => ({
+      async connect() {},
+      async close() {},
+      async *scanIterator({ MATCH }) { yield ['a', 'b', 'gone'].map((sid) => MATCH.replace('*', sid)); },
+      get: async (key) => ({ 'sess:a': '{"user":"ada"}', 'sess:b': '{"user":"bob"}' })[key] ?? null,
+      pTTL: async (key) => (key === 'sess:a' ? 60_000 : -1),
+    });`;
+    await writeFile(join(redis, 'index.js'), client);
+    const before = Date.now() / 1000;
+    const [a, b, ...others] = (await output('redis'))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    assert.deepEqual([a.sid, a.session, b, others], ['a', '{"user":"ada"}', { sid: 'b', session: '{"user":"bob"}' }, []]);
+    assert(a.expires >= before + 60 && a.expires <= Date.now() / 1000 + 60);
+  });
+
   it('have no snippet that is not run', () => {
-    assert.deepEqual([...used].sort(), [...snippets.keys()].sort());
+    assert.deepEqual([...used, ...ELSEWHERE].sort(), [...snippets.keys()].sort());
     const code = pages.flatMap((page) => [...page.matchAll(/^```(ts|js)$/gm)]).length;
     assert.equal(marked.filter(([name]) => !SHELL.includes(name)).length, code);
   });

@@ -58,6 +58,7 @@ const everything: Required<SessionStoreConfig> = {
   encryptionContext: { app: 'gateway' },
   hashSessionIds: { secret: 'a secret of the tests' },
   touchAfter: 60,
+  batchReads: false,
   onIntegrityFailure: 'destroy',
   onConflict: 'error',
   maxRecentSessions: 10_000,
@@ -338,6 +339,7 @@ const allOfItems: Required<SealedStoreConfig> = {
   boundTableName: 'items-before',
   encryptionContext: { app: 'gateway' },
   hashSessionIds: false,
+  batchReads: false,
   onIntegrityFailure: 'destroy',
   timeouts: { callMillis: 5000 },
   maxCallsInFlight: 1000,
@@ -486,7 +488,7 @@ export async function typedCalls(user: User): Promise<void> {
 const stats: SessionStoreStats = store.stats();
 same<
   keyof typeof stats,
-  'keyCache' | 'sessions' | 'leases' | 'refreshes' | 'requests' | 'errors' | 'callsInFlight' | 'tasksInFlight'
+  'keyCache' | 'sessions' | 'leases' | 'refreshes' | 'requests' | 'batchReads' | 'errors' | 'callsInFlight' | 'tasksInFlight'
 >(true);
 same<typeof stats.errors.ERR_CONFIG, number | undefined>(true);
 const counted: number =

@@ -56,7 +56,7 @@ export class Sessions extends Construct {
     const statements = [
       new PolicyStatement({
         sid: 'Sessions',
-        actions: ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem'],
+        actions: ['dynamodb:GetItem', 'dynamodb:BatchGetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem'],
         resources: table,
       }),
       new PolicyStatement({
