@@ -534,6 +534,8 @@ same<
     notAfter?: number;
     salt?: string;
     commit?: string;
+    user?: string;
+    userEntry?: number;
   }
 >(true);
 same<typeof KMS_KEY_ARN | typeof SESSIONS_TABLE | typeof AWS_REGION, string>(true);
