@@ -70,6 +70,14 @@ for (const { name, start } of backends) {
       assert.deepEqual((await backend.store({ recordVersion: 2 }).ids()).sort(), ['session-0', 'session-2']);
     });
 
+    it('asks for the secret by which the sessions of a user are found', async () => {
+      for (const name of ['ls', 'destroy']) {
+        const refused = await run([name, '--user', '7']);
+        assert.equal(refused.status, 2);
+        assert.match(refused.stderr, /--user needs --users-secret VARIABLE/);
+      }
+    });
+
     it('destroys many only if it is told to', async () => {
       const long = { cookie: { originalMaxAge: 86_400_000, expires: new Date(Date.now() + 86_400_000) } };
       await filled(async (store) => {

@@ -6,6 +6,7 @@ const { command } = require('./command.js');
 const { READING_OPTIONS, atLeastOne, finish, readingOf, runLong } = require('./long-run.js');
 const { withOperator } = require('./operator.js');
 const { row } = require('./report.js');
+const { checkUser } = require('./store-options.js');
 const { printJson } = require('./terminal.js');
 const { UsageError } = require('./usage-error.js');
 
@@ -31,6 +32,7 @@ function momentOf(text) {
 
 /** @param {Record<string, any>} values @param {string[]} positionals */
 function checkSelection(values, positionals) {
+  checkUser(values);
   const selections = [
     positionals.length > 0,
     values.user !== undefined,

@@ -6,6 +6,7 @@ const { command } = require('./command.js');
 const { ID_OF, READING_OPTIONS, atLeastOne, finish, readingOf, runLong } = require('./long-run.js');
 const { withOperator } = require('./operator.js');
 const { size } = require('./report.js');
+const { checkUser } = require('./store-options.js');
 
 /** How many sessions are listed if the command does not say. */
 const LIMIT = 100;
@@ -35,6 +36,7 @@ module.exports = command({
   examples: ['ls --limit 10', 'ls --user 7 --users-secret USERS_SECRET'],
   statuses: '0 done, 2 wrong usage, 3 AWS failed, 130 interrupted.',
   async run({ values, config }) {
+    checkUser(values);
     if (values.user !== undefined) {
       const options = { user: values.user, path: values['id-of'] ?? null, ids: values.ids === true };
       const report = await withOperator(config, (operator) => operator.ask('listUser', JSON.stringify(options)));

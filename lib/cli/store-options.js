@@ -131,4 +131,13 @@ function configOf(values) {
   return Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined));
 }
 
-module.exports = { STORE_OPTIONS, configOf, wholeNumber };
+/**
+ * The list of a user is found by the secret.
+ * @param {Record<string, any>} values
+ */
+function checkUser(values) {
+  if (values.user !== undefined && values['users-secret'] === undefined)
+    throw new UsageError("--user needs --users-secret VARIABLE: the environment variable with the store's users.secret");
+}
+
+module.exports = { STORE_OPTIONS, checkUser, configOf, wholeNumber };
