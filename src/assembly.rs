@@ -36,6 +36,11 @@ pub fn session_store(config: StoreConfig) -> Result<SessionStore> {
 /// # Errors
 /// As [`session_store`].
 pub fn operator(config: StoreConfig) -> Result<Operator> {
+    // A permission is tried with the very request that it is for.
+    let config = StoreConfig {
+        batch_reads: false,
+        ..config
+    };
     let parts = Parts::of(&config)?;
     let infrastructure = parts.infrastructure(&config);
     let lifetime = config.lifetime;
