@@ -134,6 +134,11 @@ pub fn apart<T>(
     (call.progress.clone(), call.run(limit, work))
 }
 
+/// The progress of this call, for others that wait for it.
+pub(crate) fn progress() -> Option<Progress> {
+    CALL.try_with(|call| call.progress.clone()).ok()
+}
+
 /// Notes that the call waits for whatever the separate work waits for.
 pub fn follow(progress: &Progress) {
     let _ = CALL.try_with(|call| call.progress.follow(progress.clone()));

@@ -1,6 +1,9 @@
 // Reads that arrive together travel together, and none of them waits, fails or is mistaken for another because of that.
 
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test';
 import type { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 import { type AwsBackend, quietLogger, startAws } from '../support/backends.ts';
@@ -165,6 +168,17 @@ describe('reads that arrive together', () => {
     for (const { reason } of failed) assert.equal(reason.code, 'ERR_DYNAMODB_UNAVAILABLE');
     server.rules = [];
     assert.deepEqual(await names(SIDS), SIDS);
+  });
+
+  it('say that they waited for credentials, if the one that sends them does', async (t) => {
+    const path = join(await mkdtemp(join(tmpdir(), 'profile-')), 'config');
+    t.after(() => rm(dirname(path), { recursive: true }));
+    await writeFile(path, '[profile slow]\ncredential_process = sleep 3\n');
+    process.env.AWS_CONFIG_FILE = path;
+    t.after(() => delete process.env.AWS_CONFIG_FILE);
+    const slow = backend.store({ dynamodbEndpoint: server.url, profile: 'slow', timeouts: { callMillis: 700 } });
+    const late = await Promise.allSettled(SIDS.map((sid) => slow.get(sid)));
+    assert.deepEqual([...new Set(late.map((result: any) => result.reason?.code))], ['ERR_CREDENTIALS']);
   });
 
   it('fail each by its own session', async () => {

@@ -15,8 +15,8 @@ use tokio::task::yield_now;
 
 use super::attributes::item;
 use super::dynamodb::DynamoDbTable;
-use crate::call;
-use crate::error::{Cause, Error, Kind, Result, Service};
+use crate::call::{self, Progress};
+use crate::error::{Cause, Error, Kind, Result};
 use crate::record::{Item, SESSION_ID};
 
 /// How many reads travel together at most. Their items have 10 MB at most, so one answer holds them
@@ -37,8 +37,11 @@ pub(super) struct BatchReads {
 }
 
 /// Those who joined a caller, without that caller.
-#[derive(Default)]
-struct Batch(Mutex<Vec<Companion>>);
+struct Batch {
+    companions: Mutex<Vec<Companion>>,
+    /// What the caller waits for, and so do its companions: credentials first.
+    progress: Option<Progress>,
+}
 
 struct Companion {
     key: String,
@@ -56,7 +59,7 @@ enum Part {
     /// It sends the batch that others may join.
     Leads(Arc<Batch>),
     /// It waits for the answer.
-    Joins(oneshot::Receiver<Answer>),
+    Joins(oneshot::Receiver<Answer>, Option<Progress>),
 }
 
 impl BatchReads {
@@ -75,7 +78,7 @@ impl BatchReads {
     fn part(&self, key: &str) -> Part {
         let mut gathering = lock(&self.gathering);
         if let Some(batch) = gathering.as_ref() {
-            let mut companions = lock(&batch.0);
+            let mut companions = lock(&batch.companions);
             let (answer, answered) = oneshot::channel();
             companions.push(Companion {
                 key: key.to_owned(),
@@ -83,12 +86,16 @@ impl BatchReads {
             });
             let full = companions.len() + 1 == MOST;
             drop(companions);
+            let progress = batch.progress.clone();
             if full {
                 *gathering = None;
             }
-            return Part::Joins(answered);
+            return Part::Joins(answered, progress);
         }
-        let batch = Arc::<Batch>::default();
+        let batch = Arc::new(Batch {
+            companions: Mutex::default(),
+            progress: call::progress(),
+        });
         *gathering = Some(batch.clone());
         Part::Leads(batch)
     }
@@ -103,7 +110,7 @@ impl BatchReads {
             *gathering = None;
         }
         drop(gathering);
-        std::mem::take(&mut *lock(&batch.0))
+        std::mem::take(&mut *lock(&batch.companions))
     }
 }
 
@@ -125,8 +132,10 @@ impl DynamoDbTable {
         let reads = self.batch_reads();
         let batch = match reads.part(key) {
             Part::Leads(batch) => Leading { reads, batch },
-            Part::Joins(answered) => {
-                call::waits_for(Service::DynamoDb, ACTION);
+            Part::Joins(answered, progress) => {
+                if let Some(progress) = &progress {
+                    call::follow(progress);
+                }
                 return match answered.await {
                     Ok(Answer::Item(item)) => Ok(item),
                     Ok(Answer::AskAlone) | Err(_) => self.get_alone(key).await,
