@@ -86,11 +86,11 @@ class Envelope {
 
   /** @param {unknown} config */
   constructor(config) {
-    const { options, logger, callsInFlight, localByEnvironment } = readEnvelopeConfig(config);
+    const { options, writeLine, callsInFlight, localByEnvironment } = readEnvelopeConfig(config);
     this.#native = unwrap(crossing(() => openEnvelope(options, environment(), this.#nativeCalls.deliver)));
-    const log = new Log(logger);
+    const log = new Log(writeLine);
     if (localByEnvironment) warnOfLocalMode(log, localByEnvironment);
-    this.#failures = new Failures((text) => log.warn(text));
+    this.#failures = new Failures(log);
     const checks = new Observations(this.#native, this.#failures);
     this.#calls = new Calls({
       names: new Names(),

@@ -20,20 +20,20 @@ class Foundation {
   /**
    * @param {object} given
    * @param {string} given.options JSON for the native side.
-   * @param {import('../index.js').SessionStoreLogger} given.logger
+   * @param {import('./logger.js').Write} given.writeLine to the application's logger.
    * @param {number} given.callsInFlight
    * @param {string | undefined} given.localByEnvironment the folder, if the environment has turned local mode on.
    * @param {import('./config.js').IntegrityFailure} given.onIntegrityFailure
    * @param {string | undefined} given.idSecret under which ids are hashed.
    * @param {'session' | 'item'} keeps what the store keeps.
    */
-  constructor({ options, logger, callsInFlight, localByEnvironment, onIntegrityFailure, idSecret }, keeps) {
+  constructor({ options, writeLine, callsInFlight, localByEnvironment, onIntegrityFailure, idSecret }, keeps) {
     const native = NativeStore.open(options, keeps === 'item');
     this.native = native;
     this.names = new Names(keeps, idSecret);
-    this.log = new Log(logger);
+    this.log = new Log(writeLine);
     if (localByEnvironment) warnOfLocalMode(this.log, localByEnvironment);
-    this.failures = new Failures((text) => this.log.warn(text));
+    this.failures = new Failures(this.log);
     const checks = new Observations(native, this.failures);
     this.calls = new Calls({ names: this.names, limit: callsInFlight, failures: this.failures, onEnd: () => checks.look() });
     this.integrity = new Integrity(native, this.calls, onIntegrityFailure, keeps);

@@ -83,7 +83,7 @@ class SaveCalls {
    */
   #moveEnd(save) {
     if (this.#calls.isFull) this.#saves.count('unchanged');
-    else this.#calls.runInBackground('touch after an answer', save.sid, () => this.#saves.moveEnd(save));
+    else this.#calls.runInBackground('touch', 'touch after an answer', save.sid, () => this.#saves.moveEnd(save));
   }
 
   /**
@@ -91,7 +91,7 @@ class SaveCalls {
    * @param {string} sid
    */
   #endReplaced(sid) {
-    this.#calls.runInBackground('destroy of a replaced session', sid, () => this.#saves.remove(sid));
+    this.#calls.runInBackground('destroy', 'destroy of a replaced session', sid, () => this.#saves.remove(sid));
   }
 }
 

@@ -129,7 +129,7 @@ class DynamoDBSessionStore extends Base {
     const saves = this.#saves;
     const parts = { known, locks: this.#locks, reads: this.#reads, saves, calls, failures, names, holds };
     this.#refreshes = new Refreshes(parts);
-    this.#lookAtApplication = guardReplies ? wantGuards((text) => log.warn(text)) : () => {};
+    this.#lookAtApplication = guardReplies ? wantGuards((text) => log.warn(text, { event: 'notGuarded' })) : () => {};
     for (const name of METHODS) {
       Object.defineProperty(this, name, {
         value: /** @type {Function} */ (this[name]).bind(this),
@@ -432,7 +432,8 @@ class DynamoDBSessionStore extends Base {
    */
   #conflict(sid, resolution) {
     const session = this.#foundation.names.hash(sid);
-    this.#log.debug(`conflict in session ${session.slice(0, 8)}: ${resolution}`);
+    const short = session.slice(0, 8);
+    this.#log.debug(`conflict in session ${short}: ${resolution}`, { event: 'conflict', session: short, resolution });
     nextTick(() => this.emit('conflict', { session, resolution }));
   }
 }

@@ -203,6 +203,18 @@ describe('the README and the pages in docs', () => {
     assert.equal(await output('testing'), 'ada\n503\n');
   });
 
+  it('has the log lines with their fields', async () => {
+    const printed = (await output('logs')).split('\n').find((line) => line.includes('connect-dynamodb-kms'))!;
+    const { level, operation, session, code, requestId, msg } = JSON.parse(printed);
+    const shown = JSON.parse(/^\/\/ (\{.*\})$/m.exec(snippet('logs'))![1]!);
+    const { requestId: _, msg: text, ...fields } = shown;
+    assert.deepEqual({ level, operation, session, code }, fields);
+    assert.ok(requestId.length > 0);
+    assert.ok(msg.startsWith(text.replace('…', session)));
+    const own = JSON.parse(await output('logs-json'));
+    assert.deepEqual([own.level, own.operation, own.code], ['warn', 'length', 'ERR_TABLE_NOT_FOUND']);
+  });
+
   it('runs the envelope', async () => {
     assert.equal(await output('envelope'), 'a refresh token\n');
   });
