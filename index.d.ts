@@ -467,6 +467,15 @@ export interface SessionConflict {
   resolution: 'overwritten' | 'refused' | 'dropped';
 }
 
+/** Options of {@link DynamoDBSessionStore.ping}. */
+export interface PingOptions {
+  /**
+   * Whether KMS is asked as well, with two requests. `false` suits a probe that is repeated, and one
+   * that takes servers out of service. Default `true`.
+   */
+  keys?: boolean | undefined;
+}
+
 /** Options of {@link DynamoDBSessionStore.get}. */
 export interface GetOptions {
   /** Stops waiting when it aborts: the promise rejects with the signal's reason at once. */
@@ -1071,11 +1080,17 @@ export class DynamoDBSessionStore<T extends SessionData = SessionData> extends E
   ): void;
 
   /**
-   * For a readiness probe. Succeeds if the table is ACTIVE and has the right key schema, and the
-   * KMS key makes and unwraps a data key (DescribeTable, GenerateDataKey, Decrypt).
+   * For a probe. Succeeds if the table is ACTIVE and has the right key schema, and the KMS key makes
+   * and unwraps a data key (DescribeTable, GenerateDataKey, Decrypt). With `keys: false`, it asks the
+   * table alone (DescribeTable): sessions whose data key is cached are served without KMS.
+   *
+   * Fails with the codes of the table and of KMS, such as `ERR_TABLE_NOT_FOUND`,
+   * `ERR_TABLE_SCHEMA`, `ERR_DYNAMODB_UNAVAILABLE`, `ERR_KMS_UNAVAILABLE`, `ERR_KMS_KEY_UNUSABLE`
+   * and `ERR_ACCESS_DENIED`, and with `ERR_CONFIG`.
    */
   ping(callback: ((error?: any) => void) | undefined): void;
-  ping(): Promise<void>;
+  ping(options: PingOptions | undefined, callback: (error?: any) => void): void;
+  ping(options?: PingOptions): Promise<void>;
 
   /**
    * Returns the record as it is in the table, still sealed, or `null`. It is for support, and shows
@@ -1266,8 +1281,8 @@ export class SealedStore<T = any> {
   /** Removes every item of this store, including expired ones. Everything else in the table stays. */
   clear(): Promise<void>;
 
-  /** For a readiness probe, as {@link DynamoDBSessionStore.ping}. */
-  ping(): Promise<void>;
+  /** For a probe, as {@link DynamoDBSessionStore.ping}. */
+  ping(options?: PingOptions): Promise<void>;
 
   /** Returns the counters of this store. Also works on a closed store. */
   stats(): SealedStoreStats;

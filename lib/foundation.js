@@ -10,8 +10,12 @@ const { Locks } = require('./locks.js');
 const { Log } = require('./log.js');
 const { NativeStore } = require('./native-store.js');
 const { Observations } = require('./observations.js');
+const { callOptions } = require('./options.js');
 const { warnOfLocalMode } = require('./process-warnings.js');
 const { Names } = require('./session-ids.js');
+
+/** @type {{ keys: import('./options.js').CallOption<boolean> }} */
+const PING_OPTIONS = { keys: { default: true, rule: 'true or false', holds: (value) => typeof value === 'boolean' } };
 
 /** What a store of sessions and a store of items are both built on. */
 class Foundation {
@@ -44,8 +48,10 @@ class Foundation {
     });
   }
 
-  async ping() {
-    unwrap(await this.native.ping());
+  /** @param {unknown} [options] */
+  async ping(options) {
+    const { keys } = callOptions('ping', options, PING_OPTIONS);
+    unwrap(await this.native.ping(keys));
   }
 
   /** The counters that do not depend on what the store keeps. */

@@ -136,8 +136,9 @@ class SealedStore {
     return this.#runOnAll('clear', async () => void unwrap(await this.#foundation.native.clear()));
   }
 
-  ping() {
-    return this.#runOnAll('ping', () => this.#foundation.ping());
+  /** @param {object} [options] */
+  ping(options) {
+    return this.#runOnAll('ping', () => this.#foundation.ping(options));
   }
 
   stats() {

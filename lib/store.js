@@ -334,11 +334,12 @@ class DynamoDBSessionStore extends Base {
   }
 
   /**
-   * @param {any[]} callback
+   * @param {any[]} rest
    * @returns {any}
    */
-  ping(...callback) {
-    return this.#calls.run('ping', () => this.#foundation.ping(), callback);
+  ping(...rest) {
+    const { options, callback } = splitOptions(rest);
+    return this.#calls.run('ping', () => this.#foundation.ping(options), callback);
   }
 
   /**

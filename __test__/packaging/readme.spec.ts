@@ -26,8 +26,8 @@ const snippets = new Map(marked);
 const used = new Set<string>();
 /** Those for a shell, not for Node.js. */
 const SHELL = ['find', 'environment'];
-/** Those that another spec runs: operations/import.spec.ts. */
-const ELSEWHERE = ['moving-in'];
+/** Those that other specs run: operations/import.spec.ts, operations/probes.spec.ts. */
+const ELSEWHERE = ['moving-in', 'probes', 'probes-express', 'under-pressure'];
 /** JavaScript, and what needs a package that the tests do not have. */
 const UNTYPED = ['moving-in', 'redis'];
 

@@ -5,6 +5,7 @@ const script = (name: string) => import(new URL(`../../scripts/${name}`, import.
 /** The packages of PyPI that validate templates. */
 export const CFN_LINT = 'cfn-lint==1.58.0';
 export const PYTHON_HCL2 = 'python-hcl2==8.1.4';
+export const KUBERNETES_VALIDATE = 'kubernetes-validate==1.37.0';
 /** Those of npm. */
 export const CDK = ['aws-cdk-lib@2.275.0', 'constructs@10.8.1'];
 

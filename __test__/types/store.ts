@@ -171,6 +171,7 @@ export async function promises(): Promise<void> {
     await store.destroy('id'),
     await store.clear(),
     await store.ping(),
+    await store.ping({ keys: false }),
     await store.close(),
   ] as const;
   same<(typeof nothing)[number], void>(true);
@@ -220,6 +221,9 @@ const done = [
   store.length((error, length) => void [error, length]),
   store.clear((error) => void error),
   store.ping((error) => void error),
+  store.ping(undefined),
+  store.ping({ keys: false }, (error) => void error),
+  store.ping(undefined, (error) => void error),
   store.record('id', (error, record) => void [error, record]),
   store.sessionsOf('ada', (error, sessions) => void [error, sessions?.[0]?.id]),
   store.destroyAllOf('ada', (error, ended) => void [error, ended]),
