@@ -4,6 +4,8 @@ import type { EventEmitter } from 'node:events';
 import {
   AWS_REGION,
   type AwsClientHandle,
+  type CallMessage,
+  type ConflictMessage,
   createEnvelope,
   DynamoDBSessionStore,
   decryptSessionData,
@@ -17,6 +19,9 @@ import {
   type KeyCacheLimits,
   KMS_KEY_ARN,
   kmsClient,
+  type LeaseMessage,
+  type RequestMessage,
+  type RevocationMessage,
   type SESSIONS_TABLE,
   type SealedEnvelope,
   SealedStore,
@@ -503,6 +508,24 @@ stats.keyCache.size;
 // @ts-expect-error no promise
 store.stats().then();
 void [counted, stats.requests.kms.retries + stats.requests.dynamodb.sent + stats.callsInFlight + stats.tasksInFlight];
+
+// Messages of the diagnostics channels
+
+export function seen(call: CallMessage, request: RequestMessage, conflict: ConflictMessage, lease: LeaseMessage): string[] {
+  same<typeof call.component, 'session-store' | 'sealed-store' | 'envelope'>(true);
+  same<typeof call.requests, { dynamodb: number; kms: number }>(true);
+  same<typeof call.error, unknown>(true);
+  same<typeof request.call, CallMessage | undefined>(true);
+  same<RevocationMessage['outcome'], 'usable' | 'revoked' | 'unknown'>(true);
+  same<typeof conflict.resolution, 'overwritten' | 'refused' | 'dropped' | 'retried'>(true);
+  const code: SessionStoreErrorCode | undefined = call.code ?? lease.code;
+  if (call.outcome === 'found' && call.keyCacheHit === false) return [call.operation, call.session ?? '', call.tableName ?? ''];
+  // @ts-expect-error no outcome
+  if (call.outcome === 'fond') return [];
+  // @ts-expect-error it would be the session
+  void call.result;
+  return [code ?? lease.event, request.service, request.operation, String(request.status), conflict.session];
+}
 
 // The rest
 
