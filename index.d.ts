@@ -388,6 +388,8 @@ export interface SessionStoreStats {
   };
   /** Failed calls by code. A code that never occurred is missing. */
   errors: Partial<Record<SessionStoreErrorCode, number>>;
+  /** The calls that have ended, by the name of the method. One that was never called is missing. */
+  operations: Record<string, OperationStats>;
   /** Calls that wait for an answer now, except `withLock` and `refresh`. */
   callsInFlight: number;
   /**
@@ -396,6 +398,38 @@ export interface SessionStoreStats {
    */
   tasksInFlight: number;
 }
+
+/**
+ * The calls of one method that have ended. `count` is `errors` and the sum of `outcomes`, and the sum
+ * of `milliseconds.buckets`.
+ */
+export interface OperationStats {
+  /** All calls, those that were refused included. */
+  count: number;
+  /**
+   * Those that failed, also because of a function that the caller gave to them, or because the
+   * caller gave up.
+   */
+  errors: number;
+  /** The others by {@link CallOutcome}. An outcome that never occurred is missing. */
+  outcomes: Record<string, number>;
+  /** How long callers waited. */
+  milliseconds: {
+    /** All of them together. */
+    sum: number;
+    /**
+     * How many calls took at most as long as the bound in {@link LATENCY_BUCKETS} of the same index,
+     * and longer than the one before it; and last, those that took longer than all bounds.
+     */
+    buckets: number[];
+  };
+}
+
+/**
+ * The upper bounds of the buckets of {@link OperationStats}, in milliseconds: 1, 2.5, 5, 10, 25, 50,
+ * 100, 250, 500, 1,000, 2,500 and 5,000. They do not change within a major version.
+ */
+export const LATENCY_BUCKETS: readonly number[];
 
 /** The argument of the event `conflict`. */
 export interface SessionConflict {
@@ -1441,6 +1475,8 @@ export interface EnvelopeStats {
   requests: { kms: RequestCounts };
   /** Failed calls by code. A code that never occurred is missing. */
   errors: Partial<Record<SessionStoreErrorCode, number>>;
+  /** As in {@link SessionStoreStats.operations}. */
+  operations: Record<string, OperationStats>;
   /** Calls that wait for an answer now. */
   callsInFlight: number;
 }

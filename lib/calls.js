@@ -3,7 +3,8 @@
 const { Call } = require('./call.js');
 const { beginCall, endCall, failCall } = require('./channels.js');
 const { SessionStoreError, failure } = require('./errors.js');
-const { nextTick } = require('./real-time.js');
+const { Latencies } = require('./latencies.js');
+const { monotonic, nextTick } = require('./real-time.js');
 
 /** The log's line for ERR_HTTP_HEADERS_SENT out of a callback. */
 const LATE_RESPONSE =
@@ -25,6 +26,7 @@ class Calls {
   #limit;
   #failures;
   #onEnd;
+  #latencies = new Latencies();
   #closed = false;
   /** @type {Record<Kind, number>} */
   #inFlight = { call: 0, task: 0 };
@@ -56,6 +58,11 @@ class Calls {
   /** How many calls of each kind are in flight. */
   get inFlight() {
     return { ...this.#inFlight };
+  }
+
+  /** The calls that have ended, for `stats()`. */
+  get ended() {
+    return this.#latencies.counts;
   }
 
   /** Refuses every call from now on. */
@@ -195,6 +202,7 @@ class Calls {
 
   /** @param {Call} call */
   #done(call) {
+    this.#latencies.count(call.operation, monotonic() - call.began, call.outcome);
     if (call.message) call.message.outcome = call.outcome;
   }
 
@@ -204,6 +212,7 @@ class Calls {
    * @param {unknown} error
    */
   #failed(call, sid, error) {
+    this.#latencies.count(call.operation, monotonic() - call.began, undefined);
     if (!call.isReported) this.report(call.operation, sid, error);
     if (call.message) failCall(call.message, error);
   }

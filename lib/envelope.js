@@ -145,6 +145,7 @@ class Envelope {
       keyCache: this.#native.keyCacheStats(),
       requests: { kms: this.#native.requestStats().kms },
       errors: this.#failures.counts,
+      operations: this.#calls.ended,
       callsInFlight: this.#calls.inFlight.call,
     };
   }

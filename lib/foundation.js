@@ -67,6 +67,7 @@ class Foundation {
       requests: { dynamodb, kms },
       batchReads: { requests: batches, reads: batchedReads, refused: batchesRefused },
       errors: this.failures.counts,
+      operations: this.calls.ended,
       callsInFlight: call,
       tasksInFlight: task,
     };

@@ -110,7 +110,7 @@ describe('the channel of calls', () => {
         answered = true;
         log.push({ event: 'answered', message: log[0]!.message, outcome: undefined, text: '' });
       });
-      assert.ok(answered);
+      assert.equal(answered, true);
       assert.deepEqual(
         log.map(({ event }) => event),
         ['start', 'end', 'asyncStart', 'answered', 'asyncEnd'],

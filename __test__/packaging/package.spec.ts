@@ -123,6 +123,7 @@ const TEXTS = [
   'lib/integrity.js',
   'lib/json-changes.js',
   'lib/known-sessions.js',
+  'lib/latencies.js',
   'lib/lease-events.js',
   'lib/lease.js',
   'lib/locks.js',

@@ -19,7 +19,9 @@ import {
   type KeyCacheLimits,
   KMS_KEY_ARN,
   kmsClient,
+  LATENCY_BUCKETS,
   type LeaseMessage,
+  type OperationStats,
   type RequestMessage,
   type RevocationMessage,
   type SESSIONS_TABLE,
@@ -493,7 +495,16 @@ export async function typedCalls(user: User): Promise<void> {
 const stats: SessionStoreStats = store.stats();
 same<
   keyof typeof stats,
-  'keyCache' | 'sessions' | 'leases' | 'refreshes' | 'requests' | 'batchReads' | 'errors' | 'callsInFlight' | 'tasksInFlight'
+  | 'keyCache'
+  | 'sessions'
+  | 'leases'
+  | 'refreshes'
+  | 'requests'
+  | 'batchReads'
+  | 'errors'
+  | 'operations'
+  | 'callsInFlight'
+  | 'tasksInFlight'
 >(true);
 same<typeof stats.errors.ERR_CONFIG, number | undefined>(true);
 const counted: number =
@@ -503,6 +514,9 @@ const counted: number =
   stats.keyCache.entries +
   stats.keyCache.hits +
   stats.keyCache.checksRevoked;
+const perOperation: Record<string, OperationStats> = stats.operations;
+same<typeof LATENCY_BUCKETS, readonly number[]>(true);
+void [perOperation.get?.outcomes.found, perOperation.get?.milliseconds.buckets[LATENCY_BUCKETS.length]];
 // @ts-expect-error a count that there is not
 stats.keyCache.size;
 // @ts-expect-error no promise
