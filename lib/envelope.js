@@ -3,6 +3,7 @@
 const { isUint8Array } = require('node:util').types;
 const { openEnvelope } = require('../binding.js');
 const { Calls } = require('./calls.js');
+const { Channels } = require('./channels.js');
 const { readEnvelopeConfig } = require('./config.js');
 const { environment } = require('./environment.js');
 const { failure, unwrap } = require('./errors.js');
@@ -92,8 +93,10 @@ class Envelope {
     if (localByEnvironment) warnOfLocalMode(log, localByEnvironment);
     this.#failures = new Failures(log);
     const checks = new Observations(this.#native, this.#failures);
+    const names = new Names();
     this.#calls = new Calls({
-      names: new Names(),
+      names,
+      channels: new Channels({ component: 'envelope' }, names),
       limit: callsInFlight,
       failures: this.#failures,
       onEnd: () => checks.look(),
@@ -142,18 +145,19 @@ class Envelope {
       keyCache: this.#native.keyCacheStats(),
       requests: { kms: this.#native.requestStats().kms },
       errors: this.#failures.counts,
+      operations: this.#calls.ended,
       callsInFlight: this.#calls.inFlight.call,
     };
   }
 
   /** @returns {any} */
   close() {
-    this.#calls.close();
     const close = async () => {
+      this.#calls.close();
       unwrap(await this.#nativeCalls.start((call) => this.#native.close(call)));
       await this.#nativeCalls.answered();
     };
-    return this.#calls.answer('close', close(), []);
+    return this.#calls.make('close', close, []);
   }
 
   /**

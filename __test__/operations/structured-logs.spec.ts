@@ -278,7 +278,7 @@ describe('the fields', LIMIT, () => {
     session.n = 2;
     await store.set(sid, session);
     assert.equal(lines[0]!.level, 'debug');
-    assert.deepEqual(fields(), [{ event: 'conflict', session: fingerprint(sid), resolution: 'overwritten' }]);
+    assert.deepEqual(fields(), [{ event: 'conflict', operation: 'set', session: fingerprint(sid), resolution: 'overwritten' }]);
   });
 
   it('of a lease', async () => {
