@@ -215,6 +215,16 @@ describe('the README and the pages in docs', () => {
     assert.deepEqual([own.level, own.operation, own.code], ['warn', 'length', 'ERR_TABLE_NOT_FOUND']);
   });
 
+  it('runs with OpenTelemetry', async () => {
+    assert.equal(await output('opentelemetry'), '');
+  });
+
+  it('answers Prometheus', async () => {
+    const port = await freePort();
+    const { url } = await serve(await place('prometheus', snippet('prometheus').replace('9464', String(port))), port);
+    assert.match(await (await fetch(`${url}/metrics`)).text(), /^connect_dynamodb_kms_requests_total\{service="kms"\} 0$/m);
+  });
+
   it('runs the envelope', async () => {
     assert.equal(await output('envelope'), 'a refresh token\n');
   });
