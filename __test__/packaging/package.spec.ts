@@ -46,6 +46,7 @@ const TEXTS = [
   'docs/methods.md',
   'docs/migrating.md',
   'docs/moving-in.md',
+  'docs/observing.md',
   'docs/operating.md',
   'docs/options.md',
   'docs/other-frameworks.md',
