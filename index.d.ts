@@ -388,6 +388,8 @@ export interface SessionStoreStats {
   };
   /** Failed calls by code. A code that never occurred is missing. */
   errors: Partial<Record<SessionStoreErrorCode, number>>;
+  /** The calls that have ended, by the name of the method. One that was never called is missing. */
+  operations: Record<string, OperationStats>;
   /** Calls that wait for an answer now, except `withLock` and `refresh`. */
   callsInFlight: number;
   /**
@@ -396,6 +398,38 @@ export interface SessionStoreStats {
    */
   tasksInFlight: number;
 }
+
+/**
+ * The calls of one method that have ended. `count` is `errors` and the sum of `outcomes`, and the sum
+ * of `milliseconds.buckets`.
+ */
+export interface OperationStats {
+  /** All calls, those that were refused included. */
+  count: number;
+  /**
+   * Those that failed, also because of a function that the caller gave to them, or because the
+   * caller gave up.
+   */
+  errors: number;
+  /** The others by {@link CallOutcome}. An outcome that never occurred is missing. */
+  outcomes: Record<string, number>;
+  /** How long callers waited. */
+  milliseconds: {
+    /** All of them together. */
+    sum: number;
+    /**
+     * How many calls took at most as long as the bound in {@link LATENCY_BUCKETS} of the same index,
+     * and longer than the one before it; and last, those that took longer than all bounds.
+     */
+    buckets: number[];
+  };
+}
+
+/**
+ * The upper bounds of the buckets of {@link OperationStats}, in milliseconds: 1, 2.5, 5, 10, 25, 50,
+ * 100, 250, 500, 1,000, 2,500 and 5,000. They do not change within a major version.
+ */
+export const LATENCY_BUCKETS: readonly number[];
 
 /** The argument of the event `conflict`. */
 export interface SessionConflict {
@@ -406,6 +440,137 @@ export interface SessionConflict {
   session: string;
   /** What `onConflict` made of it. */
   resolution: 'overwritten' | 'refused' | 'dropped';
+}
+
+/**
+ * What came of a call that did not fail:
+ * - `found`, `missing`: whether `get` or `record` found something.
+ * - `written`, `extended`, `unchanged`, `gone`: what `set`, `touch`, `put` or `update` did, as
+ *   {@link SessionStoreStats.sessions} counts it. With a callback, `extended` may mean that the end
+ *   of the session is being moved in the background. `update` may also be `missing`.
+ * - `dropped`: not saved because of `onConflict: 'drop'`.
+ * - `taken`, `missing`: whether `take` found something and removed it.
+ * - `deleted`: by `destroy`, `delete`, `clear` or `destroyAllOf`, whether there was something or not.
+ * - `fresh`, `renewed`, `joined`, `missing`: whether `refresh` found a good token, renewed it, or
+ *   waited for another call of this process that renewed it; or found no session.
+ * - `done`: any other call.
+ */
+export type CallOutcome =
+  | 'found'
+  | 'missing'
+  | 'written'
+  | 'extended'
+  | 'unchanged'
+  | 'gone'
+  | 'dropped'
+  | 'taken'
+  | 'deleted'
+  | 'fresh'
+  | 'renewed'
+  | 'joined'
+  | 'done';
+
+/** What has made a message of a diagnostics channel. */
+export interface MessageSource {
+  component: 'session-store' | 'sealed-store' | 'envelope';
+  /** The DynamoDB table. An envelope has none. */
+  tableName?: string;
+}
+
+/**
+ * The message of `tracingChannel('connect-dynamodb-kms:call')` of `node:diagnostics_channel`: a call
+ * of a {@link DynamoDBSessionStore}, a {@link SealedStore} or an {@link Envelope}. All five events of
+ * a call (`start`, `end`, `asyncStart`, `asyncEnd` and, if it fails, `error`) have the same object,
+ * which fills as the call proceeds. docs/observing.md describes the channels.
+ */
+export interface CallMessage extends MessageSource {
+  /** The name of the method. */
+  operation: string;
+  /**
+   * The first 8 hexadecimal digits of what {@link SessionConflict.session} is, as in log lines: of
+   * the session, or of the item. Absent if the call is about none.
+   */
+  session?: string;
+  /** The requests that the call has sent so far, retries included. */
+  requests: { dynamodb: number; kms: number };
+  /** Whether all data keys that the call needed were cached. Absent if it needed none. */
+  keyCacheHit?: boolean;
+  /** What came of it. Absent until then, and if it fails. */
+  outcome?: CallOutcome;
+  /** The error's code, if the call failed with a {@link SessionStoreError}. */
+  code?: SessionStoreErrorCode;
+  /**
+   * What the call failed with. It may be an error of a function that the caller gave to the call,
+   * whose text this package does not know.
+   */
+  error?: unknown;
+}
+
+/**
+ * The message of `channel('connect-dynamodb-kms:conflict')`: somebody else has changed a session or
+ * an item since it was read.
+ */
+export interface ConflictMessage extends MessageSource {
+  /** The name of the method that met it. */
+  operation: string;
+  /** As in {@link CallMessage.session}. */
+  session: string;
+  /**
+   * What became of the write: as in {@link SessionConflict.resolution}; or `retried`, if `update` or
+   * `refresh` reads the session anew and tries again.
+   */
+  resolution: SessionConflict['resolution'] | 'retried';
+}
+
+/** The message of `channel('connect-dynamodb-kms:lease')`: what became of a lease. */
+export interface LeaseMessage extends MessageSource {
+  /** The name of the method that has the lease. */
+  operation: string;
+  /** As in {@link CallMessage.session}. */
+  session: string;
+  /**
+   * - `acquired`, `released`: how leases begin and end.
+   * - `lost`: it ended before its task did.
+   * - `notRenewed`: a renewal failed. It is retried as long as the lease lasts.
+   * - `notReleased`: it could not be released, and ends by itself.
+   */
+  event: 'acquired' | 'released' | 'lost' | 'notRenewed' | 'notReleased';
+  /** Of the failure with `notRenewed` and `notReleased`. */
+  code?: SessionStoreErrorCode;
+}
+
+/**
+ * The message of `channel('connect-dynamodb-kms:request')`: one attempt of one request to AWS,
+ * published when it has ended.
+ */
+export interface RequestMessage extends MessageSource {
+  service: 'dynamodb' | 'kms';
+  /** AWS's name of it, such as `GetItem`. */
+  operation: string;
+  /** 1, and more for retries. */
+  attempt: number;
+  /** From sending it until its answer was read, it failed or the call gave up. */
+  milliseconds: number;
+  /** The HTTP status. Absent if there was no answer. */
+  status?: number;
+  /**
+   * The call that sent it. Absent for revocation checks, for requests that outlive their call, and
+   * unless the channel of calls had subscribers when the call began.
+   */
+  call?: CallMessage;
+}
+
+/**
+ * The message of `channel('connect-dynamodb-kms:revocation')`: a revocation check ended (see
+ * {@link KeyCacheLimits.revocationCheckSeconds}).
+ */
+export interface RevocationMessage extends MessageSource {
+  /**
+   * - `usable`: KMS unwrapped a cached data key.
+   * - `revoked`: KMS refused, and all cached data keys were wiped.
+   * - `unknown`: KMS did not answer, and the cache was kept.
+   */
+  outcome: 'usable' | 'revoked' | 'unknown';
 }
 
 /** Options of {@link DynamoDBSessionStore.get}. */
@@ -1310,6 +1475,8 @@ export interface EnvelopeStats {
   requests: { kms: RequestCounts };
   /** Failed calls by code. A code that never occurred is missing. */
   errors: Partial<Record<SessionStoreErrorCode, number>>;
+  /** As in {@link SessionStoreStats.operations}. */
+  operations: Record<string, OperationStats>;
   /** Calls that wait for an answer now. */
   callsInFlight: number;
 }

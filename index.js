@@ -5,6 +5,7 @@ const { kmsClient, docClient } = require('./lib/config.js');
 const { environment } = require('./lib/environment.js');
 const { SessionStoreError } = require('./lib/errors.js');
 const { guardNewApplications } = require('./lib/fastify-app.js');
+const { LATENCY_BUCKETS } = require('./lib/latencies.js');
 const { SealedStore } = require('./lib/sealed-store.js');
 const { DynamoDBSessionStore } = require('./lib/store.js');
 
@@ -56,6 +57,7 @@ module.exports = {
   KMS_KEY_ARN,
   SESSIONS_TABLE,
   AWS_REGION,
+  LATENCY_BUCKETS,
   kmsClient,
   docClient,
 };

@@ -1,7 +1,10 @@
 'use strict';
 
+const { Call } = require('./call.js');
+const { beginCall, endCall, failCall } = require('./channels.js');
 const { SessionStoreError, failure } = require('./errors.js');
-const { nextTick } = require('./real-time.js');
+const { Latencies } = require('./latencies.js');
+const { monotonic, nextTick } = require('./real-time.js');
 
 /** The log's line for ERR_HTTP_HEADERS_SENT out of a callback. */
 const LATE_RESPONSE =
@@ -10,7 +13,8 @@ const LATE_RESPONSE =
 
 /**
  * What every call of a store or an envelope runs through: it is refused if that is closed or
- * overloaded, counted while it runs, answered by a callback or a promise, and reported if it fails.
+ * overloaded, counted while it runs, answered by a callback or a promise, reported if it fails, and
+ * published to those who trace calls.
  *
  * Calls of `withLock` (`task`) are counted apart from the others (`call`). Otherwise the tasks that
  * wait for a lease could keep its holder from reading its session.
@@ -18,9 +22,11 @@ const LATE_RESPONSE =
  */
 class Calls {
   #names;
+  #channels;
   #limit;
   #failures;
   #onEnd;
+  #latencies = new Latencies();
   #closed = false;
   /** @type {Record<Kind, number>} */
   #inFlight = { call: 0, task: 0 };
@@ -28,12 +34,14 @@ class Calls {
   /**
    * @param {object} parts
    * @param {import('./session-ids.js').Names} parts.names for the log.
+   * @param {import('./channels.js').Channels} parts.channels
    * @param {number} parts.limit how many calls of a kind may be in flight.
    * @param {import('./failures.js').Failures} parts.failures counts and logs those that fail.
    * @param {() => void} parts.onEnd is called after each call.
    */
-  constructor({ names, limit, failures, onEnd }) {
+  constructor({ names, channels, limit, failures, onEnd }) {
     this.#names = names;
+    this.#channels = channels;
     this.#limit = limit;
     this.#failures = failures;
     this.#onEnd = onEnd;
@@ -52,6 +60,11 @@ class Calls {
     return { ...this.#inFlight };
   }
 
+  /** The calls that have ended, for `stats()`. */
+  get ended() {
+    return this.#latencies.counts;
+  }
+
   /** Refuses every call from now on. */
   close() {
     this.#closed = true;
@@ -61,19 +74,79 @@ class Calls {
    * Runs a call.
    * @template T
    * @param {string} operation the name of the method, for the log.
-   * @param {() => Promise<T>} work
+   * @param {(call: Call) => Promise<T>} work
    * @param {unknown[]} callbacks the caller's callback first, if it gave one.
    * @param {unknown} [sid] the session that it is about, for the log.
    * @param {Kind} [kind]
    * @returns {Promise<T> | undefined} a promise if the caller gave no callback.
    */
-  run(operation, work, callbacks, sid, kind = 'call') {
-    const open = async () => {
-      if (this.#closed) throw failure('ERR_CLOSED', `the ${this.#names.what ? 'store' : 'envelope'} is closed; make a new one`);
-      if (this.#inFlight[kind] >= this.#limit) throw this.#overloaded();
-      return this.#counted(work, kind);
-    };
-    return this.answer(operation, open(), callbacks, sid);
+  run(operation, work, callbacks, sid, kind) {
+    return this.make(operation, (call) => this.admit(() => work(call), kind), callbacks, sid);
+  }
+
+  /**
+   * Makes a call of work that admits itself.
+   * @template T
+   * @param {string} operation
+   * @param {(call: Call) => Promise<T> | undefined} begin gives `undefined` if its caller need not
+   *   wait, which is for calls with a callback.
+   * @param {unknown[]} callbacks
+   * @param {unknown} [sid]
+   * @returns {Promise<T> | undefined} a promise if the caller gave no callback.
+   */
+  make(operation, begin, [callback], sid) {
+    const call = new Call(operation, callback, this.#channels.call(operation, sid));
+    const { message } = call;
+    const result = message ? beginCall(message, () => begin(call)) : begin(call);
+    if (!result) {
+      this.#done(call);
+      this.#answer(call, null, undefined);
+      return undefined;
+    }
+    if (call.callback) {
+      result.then(
+        (value) => {
+          this.#done(call);
+          nextTick(() => this.#answer(call, null, value));
+        },
+        (error) => {
+          this.#failed(call, sid, error);
+          // Somebody may have thrown `undefined` or `''`; the callback must still get an error.
+          const thrown = () => `the function given to ${operation} threw ${error === '' ? "''" : error}`;
+          nextTick(() => this.#answer(call, error || failure('ERR_CONFIG', thrown())));
+        },
+      );
+      return undefined;
+    }
+    const promise = result.then(
+      (value) => {
+        this.#done(call);
+        this.#answer(call);
+        return value;
+      },
+      (error) => {
+        this.#failed(call, sid, error);
+        this.#answer(call);
+        throw error;
+      },
+    );
+    // Some callers ignore the promise, such as express-session's destroy(sid, undefined). The
+    // failure is logged, and the process continues.
+    promise.catch(() => {});
+    return promise;
+  }
+
+  /**
+   * Runs the work of a call, unless the store is closed or overloaded.
+   * @template T
+   * @param {() => Promise<T>} work
+   * @param {Kind} [kind]
+   * @returns {Promise<T>}
+   */
+  async admit(work, kind = 'call') {
+    if (this.#closed) throw failure('ERR_CLOSED', `the ${this.#names.what ? 'store' : 'envelope'} is closed; make a new one`);
+    if (this.#inFlight[kind] >= this.#limit) throw this.#overloaded();
+    return this.#counted(work, kind);
   }
 
   /**
@@ -96,22 +169,6 @@ class Calls {
   }
 
   /**
-   * Answers a call that runs already, and reports it if it fails.
-   * @template T
-   * @param {string} operation
-   * @param {Promise<T>} result
-   * @param {unknown[]} callbacks
-   * @param {unknown} [sid]
-   */
-  answer(operation, result, callbacks, sid) {
-    const promise = result.catch((error) => {
-      this.report(operation, sid, error);
-      throw error;
-    });
-    return this.deliver(operation, promise, callbacks);
-  }
-
-  /**
    * Counts and logs a failure.
    * @param {string} operation
    * @param {unknown} sid
@@ -128,47 +185,46 @@ class Calls {
   }
 
   /**
-   * Answers a caller with a callback, which runs from a clean stack, or with a promise.
-   * @template T
-   * @param {string} operation
-   * @param {Promise<T>} promise
-   * @param {unknown[]} callbacks
-   */
-  deliver(operation, promise, [callback]) {
-    if (typeof callback === 'function') {
-      promise.then(
-        (value) => nextTick(() => this.callBack(callback, null, value)),
-        // Somebody may have thrown `undefined` or `''`; the callback must still get an error.
-        (error) =>
-          nextTick(() =>
-            this.callBack(
-              callback,
-              error || failure('ERR_CONFIG', `the function given to ${operation} threw ${error === '' ? "''" : error}`),
-            ),
-          ),
-      );
-      return undefined;
-    }
-    // Some callers ignore the promise, such as express-session's destroy(sid, undefined). The
-    // failure is logged, and the process continues.
-    promise.catch(() => {});
-    return promise;
-  }
-
-  /**
-   * Calls a callback, once. What it throws is passed on, except the framework's error
-   * ERR_HTTP_HEADERS_SENT: it means that a response was sent while the session was being saved.
+   * Calls the callback of a call, if there is one. What it throws is passed on, except the framework's
+   * error ERR_HTTP_HEADERS_SENT: it means that a response was sent while the session was being saved.
    * Nobody could catch it, and it must not end the process.
-   * @param {Function} callback
+   * @param {Call} call
    * @param {unknown[]} answer
    */
-  callBack(callback, ...answer) {
+  #callBack({ callback }, answer) {
     try {
-      callback(...answer);
+      callback?.(...answer);
     } catch (error) {
       if (error?.code !== 'ERR_HTTP_HEADERS_SENT') throw error;
       this.#failures.log('late response', () => LATE_RESPONSE);
     }
+  }
+
+  /** @param {Call} call */
+  #done(call) {
+    this.#latencies.count(call.operation, monotonic() - call.began, call.outcome);
+    if (call.message) call.message.outcome = call.outcome;
+  }
+
+  /**
+   * @param {Call} call
+   * @param {unknown} sid
+   * @param {unknown} error
+   */
+  #failed(call, sid, error) {
+    this.#latencies.count(call.operation, monotonic() - call.began, undefined);
+    if (!call.isReported) this.report(call.operation, sid, error);
+    if (call.message) failCall(call.message, error);
+  }
+
+  /**
+   * Answers the caller: a callback gets what is given, and a promise settles by itself.
+   * @param {Call} call
+   * @param {unknown[]} given
+   */
+  #answer(call, ...given) {
+    if (call.message) endCall(call.message, () => this.#callBack(call, given));
+    else this.#callBack(call, given);
   }
 
   /**

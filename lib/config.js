@@ -1,5 +1,6 @@
 'use strict';
 
+const { defaults } = require('../binding.js');
 const { environment } = require('./environment.js');
 const { failure } = require('./errors.js');
 const { isPlainObject, reading } = require('./options.js');
@@ -128,7 +129,7 @@ function commonSettings(options) {
  * which checks them.
  * @param {unknown} config
  * @returns {{ options: string, logger: import('../index.js').SessionStoreLogger, lifetime: Lifetime | undefined, users: import('./users.js').Users | undefined, recentSessions: number,
- *   callsInFlight: number, idSecret: string | undefined, versionGiven: boolean, localByEnvironment: string | undefined, exactRevisions: boolean, guardReplies: boolean, onIntegrityFailure: IntegrityFailure }}
+ *   callsInFlight: number, idSecret: string | undefined, tableName: string, versionGiven: boolean, localByEnvironment: string | undefined, exactRevisions: boolean, guardReplies: boolean, onIntegrityFailure: IntegrityFailure }}
  */
 function readConfig(config) {
   const { logger, options: given } = copyOptions(config);
@@ -146,6 +147,7 @@ function readConfig(config) {
   }
   return {
     ...commonSettings(options),
+    tableName: options.tableName ?? defaults(environment()).sessionsTable,
     logger,
     lifetime,
     users: users?.idOf && new Users(users.idOf),

@@ -3,6 +3,7 @@
 const { isUint8Array } = require('node:util').types;
 const { openEnvelope } = require('../binding.js');
 const { Calls } = require('./calls.js');
+const { Channels } = require('./channels.js');
 const { readEnvelopeConfig } = require('./config.js');
 const { environment } = require('./environment.js');
 const { failure, unwrap } = require('./errors.js');
@@ -80,20 +81,26 @@ const METHODS = /** @type {const} */ (['encrypt', 'decrypt', 'stats', 'close']);
 class Envelope {
   /** @type {import('../binding.js').NativeEnvelope} */
   #native;
-  #nativeCalls = new NativeCalls();
+  #nativeCalls;
   #failures;
   #calls;
 
   /** @param {unknown} config */
   constructor(config) {
     const { options, logger, callsInFlight, localByEnvironment } = readEnvelopeConfig(config);
-    this.#native = unwrap(crossing(() => openEnvelope(options, environment(), this.#nativeCalls.deliver)));
+    const names = new Names();
+    const channels = new Channels({ component: 'envelope' }, names);
+    const nativeCalls = new NativeCalls(channels);
+    this.#nativeCalls = nativeCalls;
+    this.#native = unwrap(crossing(() => openEnvelope(options, environment(), nativeCalls.deliver)));
+    nativeCalls.observe = (on) => this.#native.observe(on);
     const log = new Log(logger);
     if (localByEnvironment) warnOfLocalMode(log, localByEnvironment);
     this.#failures = new Failures((text) => log.warn(text));
     const checks = new Observations(this.#native, this.#failures);
     this.#calls = new Calls({
-      names: new Names(),
+      names,
+      channels,
       limit: callsInFlight,
       failures: this.#failures,
       onEnd: () => checks.look(),
@@ -142,18 +149,19 @@ class Envelope {
       keyCache: this.#native.keyCacheStats(),
       requests: { kms: this.#native.requestStats().kms },
       errors: this.#failures.counts,
+      operations: this.#calls.ended,
       callsInFlight: this.#calls.inFlight.call,
     };
   }
 
   /** @returns {any} */
   close() {
-    this.#calls.close();
     const close = async () => {
+      this.#calls.close();
       unwrap(await this.#nativeCalls.start((call) => this.#native.close(call)));
       await this.#nativeCalls.answered();
     };
-    return this.#calls.answer('close', close(), []);
+    return this.#calls.make('close', close, []);
   }
 
   /**

@@ -1,6 +1,7 @@
 'use strict';
 
 const { Calls } = require('./calls.js');
+const { Channels } = require('./channels.js');
 const { unwrap } = require('./errors.js');
 const { Failures } = require('./failures.js');
 const { InOrder } = require('./in-order.js');
@@ -25,19 +26,28 @@ class Foundation {
    * @param {string | undefined} given.localByEnvironment the folder, if the environment has turned local mode on.
    * @param {import('./config.js').IntegrityFailure} given.onIntegrityFailure
    * @param {string | undefined} given.idSecret under which ids are hashed.
+   * @param {string} given.tableName
    * @param {'session' | 'item'} keeps what the store keeps.
    */
-  constructor({ options, logger, callsInFlight, localByEnvironment, onIntegrityFailure, idSecret }, keeps) {
-    const native = NativeStore.open(options, keeps === 'item');
-    this.native = native;
+  constructor({ options, logger, callsInFlight, localByEnvironment, onIntegrityFailure, idSecret, tableName }, keeps) {
     this.names = new Names(keeps, idSecret);
+    const component = keeps === 'item' ? 'sealed-store' : 'session-store';
+    this.channels = new Channels({ component, tableName }, this.names);
+    const native = NativeStore.open(options, keeps === 'item', this.channels);
+    this.native = native;
     this.log = new Log(logger);
     if (localByEnvironment) warnOfLocalMode(this.log, localByEnvironment);
     this.failures = new Failures((text) => this.log.warn(text));
     const checks = new Observations(native, this.failures);
-    this.calls = new Calls({ names: this.names, limit: callsInFlight, failures: this.failures, onEnd: () => checks.look() });
+    this.calls = new Calls({
+      names: this.names,
+      channels: this.channels,
+      limit: callsInFlight,
+      failures: this.failures,
+      onEnd: () => checks.look(),
+    });
     this.integrity = new Integrity(native, this.calls, onIntegrityFailure, keeps);
-    this.leases = new LeaseEvents(this.failures, this.names);
+    this.leases = new LeaseEvents(this.failures, this.names, this.channels);
     this.locks = new Locks(native, {
       tell: (...event) => this.leases.tell(...event),
       count: (request) => this.calls.countTask(request),
@@ -57,6 +67,7 @@ class Foundation {
       requests: { dynamodb, kms },
       batchReads: { requests: batches, reads: batchedReads, refused: batchesRefused },
       errors: this.failures.counts,
+      operations: this.calls.ended,
       callsInFlight: call,
       tasksInFlight: task,
     };

@@ -29,37 +29,37 @@ class GetCalls {
   run(sid, rest) {
     const [options] = rest;
     if (options === null || typeof options !== 'object')
-      return this.#calls.run('get', () => this.#read(sid), this.#copied(rest), sid);
-    return this.#calls.deliver('get', this.#readUnlessAborted(sid, options), this.#copied(rest.slice(1)));
+      return this.#calls.run('get', (call) => this.#read(call, sid), this.#copied(rest), sid);
+    return this.#calls.make('get', (call) => this.#readUnlessAborted(call, sid, options), this.#copied(rest.slice(1)), sid);
   }
 
-  /** @param {string} sid */
-  async #read(sid) {
+  /**
+   * @param {import('./call.js').Call} call
+   * @param {string} sid
+   */
+  async #read(call, sid) {
     const session = (await this.#reads.find(checkSid(sid)))?.session ?? null;
     if (session) this.#known.attachRevision(session);
+    call.outcome = session ? 'found' : 'missing';
     return session;
   }
 
   /**
+   * @param {import('./call.js').Call} call
    * @param {string} sid
    * @param {object} options
    */
-  async #readUnlessAborted(sid, options) {
+  async #readUnlessAborted(call, sid, options) {
     /** @type {AbortSignal | undefined} */
     let signal;
-    // A promise, since there is no callback.
-    const reading = /** @type {Promise<import('../index.js').SessionData | null | undefined>} */ (
-      this.#calls.run(
-        'get',
-        async () => {
-          ({ signal } = callOptions('get', options, OPTIONS));
-          return signal?.aborted ? undefined : this.#read(sid);
-        },
-        [],
-        sid,
-      )
-    );
+    const reading = this.#calls.admit(async () => {
+      ({ signal } = callOptions('get', options, OPTIONS));
+      return signal?.aborted ? undefined : this.#read(call, sid);
+    });
     if (!signal) return reading;
+    // The read can fail after its caller has gone. That a caller goes is no failure.
+    call.isReported = true;
+    reading.catch((error) => this.#calls.report('get', sid, error));
     const { abortable, throwIfAborted } = require('./abortable.js');
     throwIfAborted(signal);
     return abortable(signal, reading);

@@ -7,19 +7,22 @@ const TEXTS = {
   notReleased: (code) => `the lease could not be released (${code}); it ends by itself`,
 };
 
-/** Counts and logs the outcomes of leases that no call fails with. */
+/** Publishes what becomes of leases; counts and logs what went wrong without failing a call. */
 class LeaseEvents {
   #failures;
   #names;
+  #channels;
   #counts = { lost: 0, notRenewed: 0, notReleased: 0 };
 
   /**
    * @param {import('./failures.js').Failures} failures
    * @param {import('./session-ids.js').Names} names for the log.
+   * @param {import('./channels.js').Channels} channels
    */
-  constructor(failures, names) {
+  constructor(failures, names, channels) {
     this.#failures = failures;
     this.#names = names;
+    this.#channels = channels;
   }
 
   get counts() {
@@ -29,10 +32,12 @@ class LeaseEvents {
   /**
    * @param {string} operation whose lease it is.
    * @param {string} sid
-   * @param {'lost' | 'notRenewed' | 'notReleased'} event
+   * @param {import('../index.js').LeaseMessage['event']} event
    * @param {string} [code] of the failure.
    */
   tell(operation, sid, event, code) {
+    this.#channels.lease(operation, sid, event, code);
+    if (event === 'acquired' || event === 'released') return;
     this.#counts[event]++;
     this.#failures.log(`lease ${event} ${code}`, () => `${operation}${this.#names.of(sid)}: ${TEXTS[event](code)}`);
   }

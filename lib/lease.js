@@ -16,7 +16,7 @@ const RENEWALS = 3;
 
 /** @typedef {import('./native-store.js').Native} Native */
 /** @typedef {import('./patience.js').Patience} Patience */
-/** @typedef {'lost' | 'notRenewed' | 'notReleased'} LeaseEvent */
+/** @typedef {import('../index.js').LeaseMessage['event']} LeaseEvent */
 
 /**
  * @typedef {object} Observer
@@ -54,6 +54,7 @@ class Lease {
    * @type {NodeJS.Timeout | undefined}
    */
   #renewal;
+  #isLost = false;
   /** @type {() => void} */
   #tellLost = () => {};
   /**
@@ -128,6 +129,7 @@ class Lease {
       return reply.until ?? Number.POSITIVE_INFINITY;
     }
     this.#until = end;
+    this.#tell('acquired');
     return undefined;
   }
 
@@ -150,6 +152,7 @@ class Lease {
       this.#renewal = undefined;
       const reply = await this.#native.releaseLease(this.#sid, this.#owner);
       if (reply) this.#tell('notReleased', reply.code);
+      else if (!this.#isLost) this.#tell('released');
     }
   }
 
@@ -193,6 +196,7 @@ class Lease {
   #lose() {
     this.stopRenewing(); // no renewal may follow one that is under way: somebody else may hold the lease now
     clearTimeout(this.#end);
+    this.#isLost = true;
     this.#tell('lost');
     this.#tellLost();
     const detail = 'the lease of the session ended before its task did: another process may run the same task now';

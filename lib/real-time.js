@@ -28,13 +28,21 @@ function real(owner, name) {
 const { process } = node;
 const nextTick = real(process, 'nextTick');
 
+/** @type {import('node:perf_hooks').Performance | undefined} */
+let clock;
+/** @type {() => number} */
+let now;
+
 /**
  * Milliseconds by a monotonic clock. Takes the method of the class, because a fake can hide it on
  * the object.
  */
 function monotonic() {
-  const { performance } = require('node:perf_hooks');
-  return Object.getPrototypeOf(performance).now.call(performance);
+  if (!clock) {
+    clock = require('node:perf_hooks').performance;
+    now = Object.getPrototypeOf(clock).now;
+  }
+  return now.call(clock);
 }
 
 module.exports = {

@@ -109,7 +109,7 @@ class Refreshes {
       locks,
       unsaved: this.#unsaved,
       find: (sid) => reads.find(sid),
-      write: (sid, session, json, read, keepEnd) => saves.rewrite(sid, session, json, read, keepEnd),
+      write: (sid, session, json, read, keepEnd) => saves.rewrite('refresh', sid, session, json, read, keepEnd),
       moment: () => ++this.#moments,
       count: (event) => {
         this.#counts[event]++;
@@ -143,9 +143,11 @@ class Refreshes {
    * @param {string} sid
    * @param {SessionData | undefined} session the session object of the current request.
    * @param {unknown} given the caller's options.
+   * @param {import('./call.js').Call} call
    * @returns {Promise<SessionData | null>}
    */
-  async run(sid, session, given) {
+  async run(sid, session, given, call) {
+    call.outcome = 'fresh';
     const options = readOptions(given);
     const freshness = new Freshness(sid, options);
     const phase = session && freshness.of(session);
@@ -157,7 +159,7 @@ class Refreshes {
     if (session) refuseFrozen(session, 'refresh');
     const held = session && this.#heldOf(sid, session);
     try {
-      return await this.#renewed(sid, key, held, freshness, options);
+      return await this.#renewed(sid, key, held, freshness, options, call);
     } catch (error) {
       if (!session || phase !== 'early' || options.signal?.aborted || freshness.of(session) === 'stale') throw error;
       this.#report(sid, error);
@@ -183,17 +185,21 @@ class Refreshes {
    * @param {Held | undefined} held
    * @param {Freshness} freshness
    * @param {Options} options
+   * @param {import('./call.js').Call} call
    */
-  async #renewed(sid, key, held, freshness, options) {
+  async #renewed(sid, key, held, freshness, options, call) {
     const joined = ++this.#moments;
     if (held?.knowledge.state === 'known') await refuseUnsaved(held.knowledge, held.text, this.#holds, 'refresh');
-    const call = { freshness, options, joined, wasStale: held !== undefined };
+    const wanted = { freshness, options, joined, wasStale: held !== undefined };
     const began = monotonic();
     for (let waited = 0; ; waited = (monotonic() - began) / 1000) {
-      const { state, ran } = await this.#fly(sid, key, call, waited);
+      const leads = !this.#flights.has(key);
+      const { state, ran } = await this.#fly(sid, key, wanted, waited);
       // Nobody has renewed the token that this caller found stale. One that is stale when it is new
       // is not renewed again for those who waited for it.
       if (!ran && state && freshness.of(state.session()) === 'stale') continue;
+      if (!state) call.outcome = 'missing';
+      else if (ran) call.outcome = leads ? 'renewed' : 'joined';
       return this.#give(sid, held, state);
     }
   }

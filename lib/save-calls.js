@@ -1,5 +1,7 @@
 'use strict';
 
+const { within } = require('./channels.js');
+
 /**
  * The calls `set` and `touch`, with what follows from them. What need not wait is not waited for:
  * frameworks and the guards behind them rest on answers at once.
@@ -26,49 +28,53 @@ class SaveCalls {
    * @returns {Promise<void> | undefined}
    */
   run(operation, sid, session, callbacks) {
+    return this.#calls.make(operation, (call) => this.#begin(call, operation, sid, session), callbacks, sid);
+  }
+
+  /**
+   * @param {import('./call.js').Call} call
+   * @param {'set' | 'touch'} operation
+   * @param {string} sid
+   * @param {import('../index.js').SessionData} session
+   */
+  #begin(call, operation, sid, session) {
+    /** @type {import('./saves.js').Save} */
     let save;
     try {
       save = this.#saves.prepare(operation, sid, session);
     } catch (error) {
-      return this.#calls.run(operation, () => Promise.reject(error), callbacks, sid);
+      return this.#calls.admit(() => Promise.reject(error));
     }
-    const [callback] = callbacks;
-    if (typeof callback !== 'function') return this.#send(save, callbacks);
-    if (!this.#calls.isClosed && this.#doneAtOnce(save)) {
-      this.#calls.callBack(callback, null, undefined);
-      return undefined;
+    const { callback } = call;
+    if (callback) {
+      if (!this.#calls.isClosed && this.#isDoneAtOnce(call, save)) return undefined;
+      const replaced = operation === 'set' ? this.#saves.replaced(save) : undefined;
+      if (replaced) {
+        call.callback = (/** @type {unknown} */ error) => {
+          callback(error, undefined);
+          if (!error && replaced.isReplaced()) within(call.message, () => this.#endReplaced(replaced.sid));
+        };
+      }
     }
-    const replaced = operation === 'set' ? this.#saves.replaced(save) : undefined;
-    if (replaced === undefined) return this.#send(save, callbacks);
-    /** @param {unknown} error */
-    const answer = (error) => {
-      callback(error, undefined);
-      if (!error && replaced.isReplaced()) this.#endReplaced(replaced.sid);
-    };
-    return this.#send(save, [answer]);
-  }
-
-  /**
-   * @param {import('./saves.js').Save} save
-   * @param {unknown[]} callbacks
-   */
-  #send(save, callbacks) {
-    return this.#calls.run(save.operation, () => this.#saves.send(save), callbacks, save.sid);
+    return this.#calls.admit(() => this.#saves.send(save, call));
   }
 
   /**
    * Whether the caller need not wait; what the save has to do is done or begun then.
+   * @param {import('./call.js').Call} call
    * @param {import('./saves.js').Save} save
    */
-  #doneAtOnce(save) {
+  #isDoneAtOnce(call, save) {
     switch (this.#saves.outlook(save)) {
       case 'extend':
-        this.#moveEnd(save);
+        call.outcome = this.#moveEnd(save);
         return true;
       case 'gone':
+        call.outcome = 'gone';
         this.#saves.count('gone');
         return true;
       case 'settled':
+        call.outcome = 'unchanged';
         this.#saves.count('unchanged');
         return true;
       default:
@@ -80,10 +86,15 @@ class SaveCalls {
    * Moves the end of a session whose caller was answered already; not while AWS does not keep up,
    * since the next request moves it as well.
    * @param {import('./saves.js').Save} save
+   * @returns {import('./call.js').Outcome}
    */
   #moveEnd(save) {
-    if (this.#calls.isFull) this.#saves.count('unchanged');
-    else this.#calls.runInBackground('touch after an answer', save.sid, () => this.#saves.moveEnd(save));
+    if (this.#calls.isFull) {
+      this.#saves.count('unchanged');
+      return 'unchanged';
+    }
+    this.#calls.runInBackground('touch after an answer', save.sid, () => this.#saves.moveEnd(save));
+    return 'extended';
   }
 
   /**

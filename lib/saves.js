@@ -56,6 +56,7 @@ class Saves {
   #lifetime;
   #users;
   #conflict;
+  #channels;
   /**
    * Session objects to how many writes of theirs are under way: until those have ended, nobody
    * knows what the record holds.
@@ -71,15 +72,17 @@ class Saves {
    * @param {import('./in-order.js').InOrder} parts.inOrder
    * @param {import('./config.js').Lifetime | undefined} parts.lifetime the function `ttlSeconds`.
    * @param {import('./users.js').Users | undefined} parts.users the option.
-   * @param {(sid: string, resolution: Resolution) => void} parts.conflict is told of each conflict.
+   * @param {(operation: string, sid: string, resolution: Resolution) => void} parts.conflict is told of each conflict.
+   * @param {import('./channels.js').Channels} parts.channels
    */
-  constructor({ native, known, inOrder, lifetime, users, conflict }) {
+  constructor({ native, known, inOrder, lifetime, users, conflict, channels }) {
     this.#native = native;
     this.#known = known;
     this.#inOrder = inOrder;
     this.#lifetime = lifetime;
     this.#users = users;
     this.#conflict = conflict;
+    this.#channels = channels;
   }
 
   /** What became of sessions, for `stats()`. */
@@ -137,17 +140,18 @@ class Saves {
   /**
    * Writes the session, or moves its end, as is needed.
    * @param {Save} save
+   * @param {import('./call.js').Call} call
    */
-  async send(save) {
+  async send(save, call) {
     const isNew = save.knowledge.state === 'new';
-    if (save.operation === 'touch' && (isNew || this.outlook(save) !== 'write')) return this.moveEnd(save);
+    if (save.operation === 'touch' && (isNew || this.outlook(save) !== 'write')) return this.moveEnd(save, call);
     const { sid, session, now, seconds, expires, user } = save;
     const json = save.json ?? serialize(session);
     return this.#hold(session, () =>
       this.#inOrder.run(sid, async (waited) => {
         const knowledge = this.#known.lookUp(sid, session, save.knowledge);
         const reply = await this.#native.set(sid, json, now, seconds, expires, forBinding(knowledge), waited, user);
-        this.#learn(save, knowledge, reply);
+        this.#learn(save, knowledge, reply, call);
       }),
     );
   }
@@ -177,31 +181,35 @@ class Saves {
   /**
    * Moves the session's end, if that is due.
    * @param {Save} save
+   * @param {import('./call.js').Call} [call] whose caller waits for it.
    */
-  async moveEnd(save) {
+  async moveEnd(save, call) {
     const { sid, session, now, seconds, expires } = save;
     await this.#inOrder.run(sid, async (waited) => {
       const knowledge = this.#known.lookUp(sid, session, save.knowledge);
       const reply = await this.#native.touch(sid, now, seconds, expires, forBinding(knowledge), waited);
-      this.#learn(save, knowledge, reply);
+      this.#learn(save, knowledge, reply, call);
     });
   }
 
   /**
    * Writes what `update` made of a session, unless somebody else has written it since; gives what
    * became of it.
+   * @param {'update' | 'refresh'} operation
    * @param {string} sid
    * @param {SessionData} session
    * @param {string} json
    * @param {import('./session-state.js').Known} read what was read before.
    * @param {boolean} keepEnd whether the session keeps its end.
    */
-  async rewrite(sid, session, json, read, keepEnd) {
+  async rewrite(operation, sid, session, json, read, keepEnd) {
     const [now, seconds] = [Date.now(), keepEnd ? undefined : this.#ttlSeconds(session)];
     const user = this.#userOf(session);
     const strictly = { ...recordOf(read), keepEnd, strict: true };
     return this.#inOrder.run(sid, async (waited) => {
-      const reply = unwrap(await this.#native.set(sid, json, now, seconds, cookieExpires(session), strictly, waited, user));
+      const given = await this.#native.set(sid, json, now, seconds, cookieExpires(session), strictly, waited, user);
+      if ('code' in given && given.code === 'ERR_CONFLICT') this.#channels.conflict(operation, sid, 'retried');
+      const reply = unwrap(given);
       this.#counts[/** @type {Outcome} */ (reply.outcome)]++; // a strict write is never dropped
       return reply;
     });
@@ -231,23 +239,25 @@ class Saves {
    * @param {Save} save
    * @param {SessionState} knowledge what the native side was told.
    * @param {Saved | Failure} reply
+   * @param {import('./call.js').Call} [call] whose caller waits for it.
    */
-  #learn({ sid, session, expires }, knowledge, reply) {
+  #learn({ operation, sid, session, expires }, knowledge, reply, call) {
     let saved;
     try {
       saved = unwrap(reply);
     } catch (error) {
-      if (error.code === 'ERR_CONFLICT') this.#meet(sid, 'refused');
+      if (error.code === 'ERR_CONFLICT') this.#meet(operation, sid, 'refused');
       const { attempt } = /** @type {Failure} */ (reply);
       if (knowledge.state === 'known' && attempt !== undefined) this.#known.recordAttempt(sid, session, knowledge, attempt);
       throw error;
     }
+    if (call) call.outcome = saved.outcome;
     if (saved.outcome === 'dropped') {
-      this.#meet(sid, 'dropped');
+      this.#meet(operation, sid, 'dropped');
       return;
     }
     this.#counts[saved.outcome]++;
-    if (saved.conflict) this.#meet(sid, 'overwritten');
+    if (saved.conflict) this.#meet(operation, sid, 'overwritten');
     if (saved.outcome === 'gone') this.#known.markGone(sid, session);
     else if (saved.outcome === 'written') this.#known.recordWrite(sid, session, saved.mark, saved.ttl, expires);
     // An object is linked to what it was read from, and not to a later revision.
@@ -256,12 +266,13 @@ class Saves {
   }
 
   /**
+   * @param {'set' | 'touch'} operation
    * @param {string} sid
    * @param {Resolution} resolution
    */
-  #meet(sid, resolution) {
+  #meet(operation, sid, resolution) {
     this.#counts.conflicts++;
-    this.#conflict(sid, resolution);
+    this.#conflict(operation, sid, resolution);
   }
 
   /**

@@ -47,7 +47,7 @@ class SealedStore {
    * @param {object} [options]
    */
   put(id, value, options) {
-    return this.#run('put', id, async () => {
+    return this.#run('put', id, async (call) => {
       const { ttlSeconds } = callOptions('put', options, PUT_OPTIONS);
       const json = wrap(value);
       const { native } = this.#foundation;
@@ -55,25 +55,28 @@ class SealedStore {
       await this.#inOrder(id, async (waited) =>
         unwrap(await native.set(id, json, now, ttlSeconds, undefined, undefined, waited)),
       );
+      call.outcome = 'written';
       this.#counts.written++;
     });
   }
 
   /** @param {string} id */
   get(id) {
-    return this.#run('get', id, async () => {
+    return this.#run('get', id, async (call) => {
       const found = await this.#find('get', id);
+      call.outcome = found ? 'found' : 'missing';
       return found ? unwrapValue(found.json) : null;
     });
   }
 
   /** @param {string} id */
   take(id) {
-    return this.#run('take', id, async () => {
+    return this.#run('take', id, async (call) => {
       const { native, integrity } = this.#foundation;
       const now = Date.now();
       return this.#inOrder(id, async (waited) => {
         const taken = await integrity.check('take', id, await native.take(id, now, waited));
+        call.outcome = taken?.json === undefined ? 'missing' : 'taken';
         if (taken?.json === undefined) return null;
         const value = unwrapValue(taken.json);
         this.#counts.taken++;
@@ -85,8 +88,11 @@ class SealedStore {
   /** @param {string} id */
   delete(id) {
     const { native } = this.#foundation;
-    return this.#run('delete', id, () =>
-      this.#inOrder(id, async (waited) => void unwrap(await native.destroy(id, Date.now(), waited))),
+    return this.#run('delete', id, (call) =>
+      this.#inOrder(id, async (waited) => {
+        unwrap(await native.destroy(id, Date.now(), waited));
+        call.outcome = 'deleted';
+      }),
     );
   }
 
@@ -96,7 +102,7 @@ class SealedStore {
    * @param {object} [options]
    */
   update(id, change, options) {
-    return this.#run('update', id, async () => {
+    return this.#run('update', id, async (call) => {
       const { updateItem } = require('./update-item.js');
       const read = () => this.#find('update', id);
       /**
@@ -108,10 +114,14 @@ class SealedStore {
         const known = { mark, ends: ttl * 1000, keepEnd: true, strict: true };
         const now = Date.now();
         // A write would be of use to nobody: the item keeps its end.
-        if (now >= known.ends) return { outcome: 'gone' };
+        if (now >= known.ends) return { outcome: /** @type {const} */ ('gone') };
         return this.#inOrder(id, async (waited) => unwrap(await native.set(id, json, now, undefined, undefined, known, waited)));
       };
-      return updateItem({ read, write, counts: this.#counts }, change, options);
+      const conflict = () => {
+        this.#counts.conflicts++;
+        this.#foundation.channels.conflict('update', id, 'retried');
+      };
+      return updateItem({ read, write, conflict, counts: this.#counts }, change, { call, options });
     });
   }
 
@@ -133,7 +143,10 @@ class SealedStore {
   }
 
   clear() {
-    return this.#runOnAll('clear', async () => void unwrap(await this.#foundation.native.clear()));
+    return this.#runOnAll('clear', async (call) => {
+      unwrap(await this.#foundation.native.clear());
+      call.outcome = 'deleted';
+    });
   }
 
   ping() {
@@ -146,21 +159,22 @@ class SealedStore {
   }
 
   close() {
-    return this.#answer(this.#foundation.calls.answer('close', this.#foundation.close(), []));
+    return this.#answer(this.#foundation.calls.make('close', () => this.#foundation.close(), []));
   }
 
   /**
    * @template T
    * @param {string} operation
    * @param {string} id
-   * @param {() => Promise<T>} work
+   * @param {(call: import('./call.js').Call) => Promise<T>} work
    * @param {import('./calls.js').Kind} [kind]
    * @returns {Promise<T>}
    */
   #run(operation, id, work, kind) {
-    const checked = async () => {
+    /** @param {import('./call.js').Call} call */
+    const checked = async (call) => {
       checkSid(id);
-      return work();
+      return work(call);
     };
     return this.#answer(this.#foundation.calls.run(operation, checked, [], id, kind));
   }
@@ -168,7 +182,7 @@ class SealedStore {
   /**
    * @template T
    * @param {string} operation
-   * @param {() => Promise<T>} work
+   * @param {(call: import('./call.js').Call) => Promise<T>} work
    */
   #runOnAll(operation, work) {
     return this.#answer(this.#foundation.calls.run(operation, work, []));

@@ -40,11 +40,19 @@ class Names {
   }
 
   /**
+   * The digits that stand for an id in logs and messages.
+   * @param {string} sid
+   */
+  short(sid) {
+    return this.hash(sid).slice(0, 8);
+  }
+
+  /**
    * For a line of the log, which may be about no session in particular.
    * @param {unknown} sid
    */
   of(sid) {
-    return typeof sid === 'string' ? ` of ${this.what} ${this.hash(sid).slice(0, 8)}` : '';
+    return typeof sid === 'string' ? ` of ${this.what} ${this.short(sid)}` : '';
   }
 }
 

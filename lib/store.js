@@ -20,6 +20,7 @@ const { checkSid } = require('./session-ids.js');
 const { needUsers } = require('./users.js');
 
 /**
+ * @typedef {import('./call.js').Call} Call
  * @typedef {import('../index.js').SessionData} SessionData
  * @typedef {import('../index.js').SessionStoreConfig} SessionStoreConfig
  * @typedef {import('../index.js').DynamoDBSessionStore} PublicStore
@@ -109,7 +110,7 @@ class DynamoDBSessionStore extends Base {
     super();
     const { lifetime, users, recentSessions, versionGiven, exactRevisions, guardReplies, ...rest } = readConfig(config);
     const foundation = new Foundation(rest, 'session');
-    const { native, log, calls, inOrder, integrity, names } = foundation;
+    const { native, log, calls, inOrder, integrity, names, channels } = foundation;
     if (!versionGiven) warnOfRecordVersion(log);
     const known = new KnownSessions(recentSessions, exactRevisions);
     this.#foundation = foundation;
@@ -120,9 +121,9 @@ class DynamoDBSessionStore extends Base {
     this.#calls = calls;
     this.#reads = new Reads({ native, known, inOrder, integrity, log, names });
     this.#gets = new GetCalls(calls, this.#reads, known);
-    /** @param {[sid: string, resolution: import('./saves.js').Resolution]} event */
+    /** @param {[operation: string, sid: string, resolution: import('./saves.js').Resolution]} event */
     const conflict = (...event) => this.#conflict(...event);
-    this.#saves = new Saves({ native, known, inOrder, lifetime, users, conflict });
+    this.#saves = new Saves({ native, known, inOrder, lifetime, users, conflict, channels });
     this.#saveCalls = new SaveCalls(calls, this.#saves);
     this.#locks = foundation.locks;
     const { failures } = foundation;
@@ -184,8 +185,10 @@ class DynamoDBSessionStore extends Base {
    * @returns {any}
    */
   take(sid, ...callback) {
-    const take = async () => {
+    /** @param {Call} call */
+    const take = async (call) => {
       const session = await this.#reads.take(checkSid(sid));
+      call.outcome = session ? 'taken' : 'missing';
       if (session) this.#saves.count('taken');
       return session;
     };
@@ -202,8 +205,10 @@ class DynamoDBSessionStore extends Base {
     /** @param {unknown[]} given */
     const answer = (...given) => this.#known.answerDestroy(sid, () => callback(...given));
     const answers = typeof callback === 'function' ? [answer] : callbacks;
-    const destroy = async () => {
+    /** @param {Call} call */
+    const destroy = async (call) => {
       const removed = await this.#saves.remove(checkSid(sid));
+      call.outcome = 'deleted';
       this.#refreshes.forget(sid);
       return removed;
     };
@@ -251,8 +256,10 @@ class DynamoDBSessionStore extends Base {
    * @returns {any}
    */
   clear(...callback) {
-    const clear = async () => {
+    /** @param {Call} call */
+    const clear = async (call) => {
       unwrap(await this.#native.clear());
+      call.outcome = 'deleted';
       this.#known.markAllGone();
       this.#refreshes.forget();
     };
@@ -279,10 +286,13 @@ class DynamoDBSessionStore extends Base {
    */
   destroyAllOf(userId, ...rest) {
     const { options, callback } = splitOptions(rest);
-    const destroyAllOf = async () => {
+    /** @param {Call} call */
+    const destroyAllOf = async (call) => {
       const user = needUsers(this.#users).check(userId, this.#log);
       const { except } = callOptions('destroyAllOf', options, DESTROY_OPTIONS);
-      return unwrap(await this.#native.destroyAllOf(user, except, Date.now()));
+      const ended = unwrap(await this.#native.destroyAllOf(user, except, Date.now()));
+      call.outcome = 'deleted';
+      return ended;
     };
     return this.#calls.run('destroyAllOf', destroyAllOf, callback);
   }
@@ -301,11 +311,12 @@ class DynamoDBSessionStore extends Base {
     const parts = {
       known: this.#known,
       find: () => this.#reads.find(sid),
-      write: (session, json, read, keepEnd) => this.#saves.rewrite(sid, session, json, read, keepEnd),
+      write: (session, json, read, keepEnd) => this.#saves.rewrite('update', sid, session, json, read, keepEnd),
       holds,
     };
     const held = typeof target === 'string' ? undefined : target;
-    const update = async () => updateSession(parts, { sid: checkSid(sid), held, mutate, options });
+    /** @param {Call} call */
+    const update = async (call) => updateSession(parts, { call, sid: checkSid(sid), held, mutate, options });
     return this.#calls.run('update', update, callback, sid);
   }
 
@@ -318,7 +329,9 @@ class DynamoDBSessionStore extends Base {
     const { options, callback } = splitOptions(rest);
     const sid = this.#idOf(target);
     const held = typeof target === 'string' ? undefined : target;
-    return this.#calls.run('refresh', async () => this.#refreshes.run(checkSid(sid), held, options), callback, sid, 'task');
+    /** @param {Call} call */
+    const refresh = async (call) => this.#refreshes.run(checkSid(sid), held, options, call);
+    return this.#calls.run('refresh', refresh, callback, sid, 'task');
   }
 
   /**
@@ -347,7 +360,13 @@ class DynamoDBSessionStore extends Base {
    * @returns {any}
    */
   record(sid, ...callback) {
-    return this.#calls.run('record', async () => this.#reads.record(checkSid(sid)), callback, sid);
+    /** @param {Call} call */
+    const read = async (call) => {
+      const record = await this.#reads.record(checkSid(sid));
+      call.outcome = record ? 'found' : 'missing';
+      return record;
+    };
+    return this.#calls.run('record', read, callback, sid);
   }
 
   stats() {
@@ -368,7 +387,7 @@ class DynamoDBSessionStore extends Base {
       await this.#foundation.close();
       this.#refreshes.close();
     };
-    return this.#calls.answer('close', close(), callback);
+    return this.#calls.make('close', close, callback);
   }
 
   /**
@@ -427,10 +446,12 @@ class DynamoDBSessionStore extends Base {
   }
 
   /**
+   * @param {string} operation
    * @param {string} sid
    * @param {import('./saves.js').Resolution} resolution
    */
-  #conflict(sid, resolution) {
+  #conflict(operation, sid, resolution) {
+    this.#foundation.channels.conflict(operation, sid, resolution);
     const session = this.#foundation.names.hash(sid);
     this.#log.debug(`conflict in session ${session.slice(0, 8)}: ${resolution}`);
     nextTick(() => this.emit('conflict', { session, resolution }));

@@ -18,25 +18,30 @@ const CHANGED_AND_RETURNED =
  * if somebody has.
  * @param {object} parts
  * @param {() => Promise<FoundItem | null>} parts.read
- * @param {(json: string, found: FoundItem) => Promise<{ outcome: string }>} parts.write fails with
+ * @param {(json: string, found: FoundItem) => Promise<{ outcome: import('./call.js').Outcome }>} parts.write fails with
  *   ERR_CONFLICT if somebody has written the item since it was read.
- * @param {{ written: number, conflicts: number }} parts.counts
+ * @param {() => void} parts.conflict is told each time that somebody has.
+ * @param {{ written: number }} parts.counts
  * @param {(value: any) => unknown} change
- * @param {object} [options]
+ * @param {{ call: import('./call.js').Call, options?: object }} of
  * @returns {Promise<any>} the value as it was written; `null` if there is no item.
  */
-async function updateItem({ read, write, counts }, change, options) {
+async function updateItem({ read, write, conflict, counts }, change, { call, options }) {
   if (typeof change !== 'function') throw failure('ERR_CONFIG', 'update takes a function that changes the value');
   const { deadlineSeconds } = callOptions('update', options, OPTIONS);
   return untilWritten('item', deadlineSeconds, async () => {
     const found = await read();
-    if (found === null) return { result: null };
+    if (found === null) {
+      call.outcome = 'missing';
+      return { result: null };
+    }
     const json = await changed(found, change);
     const reply = await attempt(() => write(json, found));
     if (!reply) {
-      counts.conflicts++;
+      conflict();
       return undefined;
     }
+    call.outcome = reply.outcome;
     if (reply.outcome === 'gone') return { result: null };
     if (reply.outcome === 'written') counts.written++;
     return { result: unwrapValue(json) };

@@ -31,14 +31,15 @@ const NOT_SAVED = 'the session given to update was never saved; save it first, w
 /**
  * Reads a session, lets `mutate` change it, and writes it on condition that nobody else has; again, if somebody has.
  * @param {Parts} parts
- * @param {object} call
- * @param {string} call.sid
- * @param {SessionData} [call.held] the session object of the current request.
- * @param {(session: SessionData) => unknown} call.mutate
- * @param {object} [call.options]
+ * @param {object} given
+ * @param {import('./call.js').Call} given.call
+ * @param {string} given.sid
+ * @param {SessionData} [given.held] the session object of the current request.
+ * @param {(session: SessionData) => unknown} given.mutate
+ * @param {object} [given.options]
  * @returns {Promise<SessionData | null>} the session as it was written.
  */
-async function updateSession({ known, find, write, holds }, { sid, held, mutate, options }) {
+async function updateSession({ known, find, write, holds }, { call, sid, held, mutate, options }) {
   if (typeof mutate !== 'function') throw failure('ERR_CONFIG', 'update takes a function that changes the session');
   const { deadlineSeconds } = callOptions('update', options, OPTIONS);
   if (held) refuseFrozen(held, 'update');
@@ -50,7 +51,10 @@ async function updateSession({ known, find, write, holds }, { sid, held, mutate,
     return await untilWritten('session', deadlineSeconds, async () => {
       const found = await find();
       if (found === null && knowledge?.state === 'new') throw failure('ERR_NOT_SAVED', NOT_SAVED);
-      if (found === null) return { result: null };
+      if (found === null) {
+        call.outcome = 'missing';
+        return { result: null };
+      }
       const { session } = found;
       const read = /** @type {Known} */ (known.lookUp(sid, session)); // it was just read
       const before = JSON.parse(JSON.stringify(session.cookie ?? null)); // it came out of JSON
@@ -60,6 +64,7 @@ async function updateSession({ known, find, write, holds }, { sid, held, mutate,
       const json = serialize(changed);
       const reply = await attempt(() => write(changed, json, read, cookieExpires(changed) === expires));
       if (!reply) return undefined;
+      call.outcome = reply.outcome;
       if (reply.outcome === 'gone') {
         known.markGone(sid, held);
         return { result: null };

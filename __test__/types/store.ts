@@ -4,6 +4,8 @@ import type { EventEmitter } from 'node:events';
 import {
   AWS_REGION,
   type AwsClientHandle,
+  type CallMessage,
+  type ConflictMessage,
   createEnvelope,
   DynamoDBSessionStore,
   decryptSessionData,
@@ -17,6 +19,11 @@ import {
   type KeyCacheLimits,
   KMS_KEY_ARN,
   kmsClient,
+  LATENCY_BUCKETS,
+  type LeaseMessage,
+  type OperationStats,
+  type RequestMessage,
+  type RevocationMessage,
   type SESSIONS_TABLE,
   type SealedEnvelope,
   SealedStore,
@@ -488,7 +495,16 @@ export async function typedCalls(user: User): Promise<void> {
 const stats: SessionStoreStats = store.stats();
 same<
   keyof typeof stats,
-  'keyCache' | 'sessions' | 'leases' | 'refreshes' | 'requests' | 'batchReads' | 'errors' | 'callsInFlight' | 'tasksInFlight'
+  | 'keyCache'
+  | 'sessions'
+  | 'leases'
+  | 'refreshes'
+  | 'requests'
+  | 'batchReads'
+  | 'errors'
+  | 'operations'
+  | 'callsInFlight'
+  | 'tasksInFlight'
 >(true);
 same<typeof stats.errors.ERR_CONFIG, number | undefined>(true);
 const counted: number =
@@ -498,11 +514,32 @@ const counted: number =
   stats.keyCache.entries +
   stats.keyCache.hits +
   stats.keyCache.checksRevoked;
+const perOperation: Record<string, OperationStats> = stats.operations;
+same<typeof LATENCY_BUCKETS, readonly number[]>(true);
+void [perOperation.get?.outcomes.found, perOperation.get?.milliseconds.buckets[LATENCY_BUCKETS.length]];
 // @ts-expect-error a count that there is not
 stats.keyCache.size;
 // @ts-expect-error no promise
 store.stats().then();
 void [counted, stats.requests.kms.retries + stats.requests.dynamodb.sent + stats.callsInFlight + stats.tasksInFlight];
+
+// Messages of the diagnostics channels
+
+export function seen(call: CallMessage, request: RequestMessage, conflict: ConflictMessage, lease: LeaseMessage): string[] {
+  same<typeof call.component, 'session-store' | 'sealed-store' | 'envelope'>(true);
+  same<typeof call.requests, { dynamodb: number; kms: number }>(true);
+  same<typeof call.error, unknown>(true);
+  same<typeof request.call, CallMessage | undefined>(true);
+  same<RevocationMessage['outcome'], 'usable' | 'revoked' | 'unknown'>(true);
+  same<typeof conflict.resolution, 'overwritten' | 'refused' | 'dropped' | 'retried'>(true);
+  const code: SessionStoreErrorCode | undefined = call.code ?? lease.code;
+  if (call.outcome === 'found' && call.keyCacheHit === false) return [call.operation, call.session ?? '', call.tableName ?? ''];
+  // @ts-expect-error no outcome
+  if (call.outcome === 'fond') return [];
+  // @ts-expect-error it would be the session
+  void call.result;
+  return [code ?? lease.event, request.service, request.operation, String(request.status), conflict.session];
+}
 
 // The rest
 
