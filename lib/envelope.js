@@ -3,6 +3,7 @@
 const { isUint8Array } = require('node:util').types;
 const { openEnvelope } = require('../binding.js');
 const { Calls } = require('./calls.js');
+const { IS_CLOSED } = require('./closed.js');
 const { Channels } = require('./channels.js');
 const { readEnvelopeConfig } = require('./config.js');
 const { environment } = require('./environment.js');
@@ -162,6 +163,10 @@ class Envelope {
       await this.#nativeCalls.answered();
     };
     return this.#calls.make('close', close, []);
+  }
+
+  get [IS_CLOSED]() {
+    return this.#calls.isClosed;
   }
 
   /**

@@ -106,6 +106,7 @@ function isFailure(reply) {
   return reply !== null && typeof reply === 'object' && 'retryable' in reply;
 }
 
+exports.CODES = /** @type {Code[]} */ (Object.keys(MESSAGES));
 exports.SessionStoreError = SessionStoreError;
 exports.failure = failure;
 exports.unwrap = unwrap;

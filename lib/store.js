@@ -2,6 +2,7 @@
 
 const { EventEmitter } = require('node:events');
 const { holdsContent } = require('../binding.js');
+const { IS_CLOSED } = require('./closed.js');
 const { readConfig } = require('./config.js');
 const { unwrap } = require('./errors.js');
 const { ExpressSessions } = require('./express-session.js');
@@ -53,7 +54,7 @@ async function holds(mark, json) {
 
 /**
  * Those that callers take out of the store and call on their own.
- * @type {(keyof DynamoDBSessionStore)[]}
+ * @type {(keyof DynamoDBSessionStore & string)[]}
  */
 const METHODS = [
   'get',
@@ -388,6 +389,10 @@ class DynamoDBSessionStore extends Base {
       this.#refreshes.close();
     };
     return this.#calls.make('close', close, callback);
+  }
+
+  get [IS_CLOSED]() {
+    return this.#calls.isClosed;
   }
 
   /**

@@ -213,6 +213,16 @@ describe('the README and the pages in docs', () => {
     assert.equal(await output('testing'), 'ada\n503\n');
   });
 
+  it('runs with OpenTelemetry', async () => {
+    assert.equal(await output('opentelemetry'), '');
+  });
+
+  it('answers Prometheus', async () => {
+    const port = await freePort();
+    const { url } = await serve(await place('prometheus', snippet('prometheus').replace('9464', String(port))), port);
+    assert.match(await (await fetch(`${url}/metrics`)).text(), /^connect_dynamodb_kms_requests_total\{service="kms"\} 0$/m);
+  });
+
   it('runs the envelope', async () => {
     assert.equal(await output('envelope'), 'a refresh token\n');
   });
