@@ -88,16 +88,16 @@ class Envelope {
 
   /** @param {unknown} config */
   constructor(config) {
-    const { options, logger, callsInFlight, localByEnvironment } = readEnvelopeConfig(config);
+    const { options, writeLine, callsInFlight, localByEnvironment } = readEnvelopeConfig(config);
     const names = new Names();
     const channels = new Channels({ component: 'envelope' }, names);
     const nativeCalls = new NativeCalls(channels);
     this.#nativeCalls = nativeCalls;
     this.#native = unwrap(crossing(() => openEnvelope(options, environment(), nativeCalls.deliver)));
     nativeCalls.observe = (on) => this.#native.observe(on);
-    const log = new Log(logger);
+    const log = new Log(writeLine);
     if (localByEnvironment) warnOfLocalMode(log, localByEnvironment);
-    this.#failures = new Failures((text) => log.warn(text));
+    this.#failures = new Failures(log);
     const checks = new Observations(this.#native, this.#failures);
     this.#calls = new Calls({
       names,

@@ -150,8 +150,9 @@ class SealedStore {
     });
   }
 
-  ping() {
-    return this.#runOnAll('ping', () => this.#foundation.ping());
+  /** @param {object} [options] */
+  ping(options) {
+    return this.#runOnAll('ping', () => this.#foundation.ping(options));
   }
 
   stats() {
