@@ -14,6 +14,8 @@ const PACKAGE = 'connect-dynamodb-kms';
 const calls = tracingChannel(`${PACKAGE}:call`);
 const conflicts = channel(`${PACKAGE}:conflict`);
 const leases = channel(`${PACKAGE}:lease`);
+const requests = channel(`${PACKAGE}:request`);
+const revocations = channel(`${PACKAGE}:revocation`);
 
 /** Node.js 20 has no `hasSubscribers` for the five together. */
 const OF_CALLS = [calls.start, calls.end, calls.asyncStart, calls.asyncEnd, calls.error];
@@ -24,11 +26,27 @@ function areCallsTraced() {
   return false;
 }
 
+/** Whether anybody looks at what only the native side knows. */
+function isObserved() {
+  return requests.hasSubscribers || revocations.hasSubscribers || areCallsTraced();
+}
+
 /**
  * The call that is under way. Only calls that are traced have one.
  * @type {import('node:async_hooks').AsyncLocalStorage<CallMessage> | undefined}
  */
 let current;
+
+/** The message of the call that is under way, if it is traced. */
+function currentCall() {
+  return current?.getStore();
+}
+
+/** When nobody looks any more: on Node.js 20 and 22, keeping contexts costs every promise of the process. */
+function forgetCalls() {
+  current?.disable();
+  current = undefined;
+}
 
 /**
  * Runs what belongs to a call, so that the requests that follow from it count as the call's.
@@ -136,6 +154,26 @@ class Channels {
   }
 
   /**
+   * Publishes what the native side has noted.
+   * @param {import('../binding.js').Observed} observed
+   * @param {CallMessage | undefined} call that it belongs to, if that is traced.
+   */
+  observed({ service, operation, attempt, millis, status, keyCached, check }, call) {
+    if (check) {
+      if (revocations.hasSubscribers) revocations.publish({ ...this.#source, outcome: check });
+      return;
+    }
+    if (!service) {
+      if (call) call.keyCacheHit = keyCached === true && call.keyCacheHit !== false;
+      return;
+    }
+    if (call) call.requests[service]++;
+    if (!requests.hasSubscribers) return;
+    const message = { ...this.#source, service, operation, attempt, milliseconds: millis, ...(status && { status }) };
+    requests.publish(call ? { ...message, call } : message);
+  }
+
+  /**
    * @param {string} operation
    * @param {unknown} sid
    */
@@ -145,4 +183,11 @@ class Channels {
   }
 }
 
-module.exports = { Channels, beginCall, endCall, failCall, within };
+exports.Channels = Channels;
+exports.beginCall = beginCall;
+exports.currentCall = currentCall;
+exports.endCall = endCall;
+exports.failCall = failCall;
+exports.forgetCalls = forgetCalls;
+exports.isObserved = isObserved;
+exports.within = within;

@@ -82,22 +82,26 @@ const METHODS = /** @type {const} */ (['encrypt', 'decrypt', 'stats', 'close']);
 class Envelope {
   /** @type {import('../binding.js').NativeEnvelope} */
   #native;
-  #nativeCalls = new NativeCalls();
+  #nativeCalls;
   #failures;
   #calls;
 
   /** @param {unknown} config */
   constructor(config) {
     const { options, writeLine, callsInFlight, localByEnvironment } = readEnvelopeConfig(config);
-    this.#native = unwrap(crossing(() => openEnvelope(options, environment(), this.#nativeCalls.deliver)));
+    const names = new Names();
+    const channels = new Channels({ component: 'envelope' }, names);
+    const nativeCalls = new NativeCalls(channels);
+    this.#nativeCalls = nativeCalls;
+    this.#native = unwrap(crossing(() => openEnvelope(options, environment(), nativeCalls.deliver)));
+    nativeCalls.observe = (on) => this.#native.observe(on);
     const log = new Log(writeLine);
     if (localByEnvironment) warnOfLocalMode(log, localByEnvironment);
     this.#failures = new Failures(log);
     const checks = new Observations(this.#native, this.#failures);
-    const names = new Names();
     this.#calls = new Calls({
       names,
-      channels: new Channels({ component: 'envelope' }, names),
+      channels,
       limit: callsInFlight,
       failures: this.#failures,
       onEnd: () => checks.look(),

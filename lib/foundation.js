@@ -34,11 +34,11 @@ class Foundation {
    * @param {'session' | 'item'} keeps what the store keeps.
    */
   constructor({ options, writeLine, callsInFlight, localByEnvironment, onIntegrityFailure, idSecret, tableName }, keeps) {
-    const native = NativeStore.open(options, keeps === 'item');
-    this.native = native;
     this.names = new Names(keeps, idSecret);
     const component = keeps === 'item' ? 'sealed-store' : 'session-store';
     this.channels = new Channels({ component, tableName }, this.names);
+    const native = NativeStore.open(options, keeps === 'item', this.channels);
+    this.native = native;
     this.log = new Log(writeLine);
     if (localByEnvironment) warnOfLocalMode(this.log, localByEnvironment);
     this.failures = new Failures(this.log);

@@ -33,7 +33,13 @@ class Latencies {
 
   /** A copy, for `stats()`. */
   get counts() {
-    return structuredClone(Object.fromEntries(this.#operations));
+    /** @param {OperationStats} stats */
+    const copy = ({ outcomes, milliseconds: { sum, buckets }, ...rest }) => ({
+      ...rest,
+      outcomes: { ...outcomes },
+      milliseconds: { sum, buckets: [...buckets] },
+    });
+    return Object.fromEntries([...this.#operations].map(([operation, stats]) => [operation, copy(stats)]));
   }
 
   /** @param {string} operation */

@@ -1,11 +1,21 @@
 'use strict';
 
 const { isNativeError } = require('node:util').types;
+const { currentCall, forgetCalls, isObserved } = require('./channels.js');
 const { failure } = require('./errors.js');
 const { setImmediate } = require('./real-time.js');
 const { TURN } = require('./turns.js');
 
-/** @typedef {{ resolve: (reply: any) => void, reject: (error: unknown) => void }} Waiting a promise */
+/**
+ * A promise, and the message of the call that it belongs to, if that is traced.
+ * @typedef {object} Waiting
+ * @property {(reply: any) => void} resolve
+ * @property {(error: unknown) => void} reject
+ * @property {import('../index.js').CallMessage | undefined} message
+ */
+
+/** In the place of a call's number, before what the native side has noted. */
+const NO_CALL = 0;
 
 /**
  * An error of napi, which no caller can have caused.
@@ -38,8 +48,15 @@ function crossing(call) {
 class NativeCalls {
   #waiting;
   #calls = 0;
+  #isObserved = false;
+  /**
+   * Switches whether the native side notes what happens in its calls.
+   * @type {((on: boolean) => void) | undefined}
+   */
+  observe;
 
-  constructor() {
+  /** @param {import('./channels.js').Channels} [channels] where that is published. */
+  constructor(channels) {
     // The function that the native side keeps must not reference this object, or neither would ever
     // be garbage-collected.
     /** @type {Map<number, Waiting>} */
@@ -55,6 +72,11 @@ class NativeCalls {
     const handle = () => {
       let size = 0;
       for (; next < delivered.length && size < TURN; next += 2) {
+        if (delivered[next] === NO_CALL) {
+          const observed = delivered[next + 1];
+          channels?.observed(observed, waiting.get(observed.call)?.message);
+          continue;
+        }
         const { resolve, reject } = /** @type {Waiting} */ (waiting.get(delivered[next]));
         waiting.delete(delivered[next]);
         const reply = delivered[next + 1];
@@ -82,11 +104,20 @@ class NativeCalls {
    * @returns {Promise<any>}
    */
   start(begin) {
+    if (isObserved() !== this.#isObserved) this.#switch();
+    const message = this.#isObserved ? currentCall() : undefined;
     const call = ++this.#calls;
     return new Promise((resolve, reject) => {
       crossing(() => begin(call)); // what it throws rejects the promise
-      this.#waiting.set(call, { resolve, reject });
+      this.#waiting.set(call, { resolve, reject, message });
     });
+  }
+
+  /** Lets the native side begin or end to note what happens, as subscribers come and go. */
+  #switch() {
+    this.#isObserved = !this.#isObserved;
+    if (!this.#isObserved) forgetCalls();
+    this.observe?.(this.#isObserved);
   }
 
   /**

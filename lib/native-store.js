@@ -80,29 +80,34 @@ const REFERENCE = /; see SessionStoreConfig in (?=index\.d\.ts for [^;]*$)/;
 class NativeStore {
   /** @type {Binding} */
   #store;
-  #calls = new NativeCalls();
+  #calls;
 
   /**
    * @param {string} options JSON
    * @param {boolean} items
+   * @param {import('./channels.js').Channels} channels
    */
-  constructor(options, items) {
+  constructor(options, items, channels) {
+    const calls = new NativeCalls(channels);
+    this.#calls = calls;
     try {
-      this.#store = unwrap(crossing(() => openStore(options, environment(), this.#calls.deliver, items)));
+      this.#store = unwrap(crossing(() => openStore(options, environment(), calls.deliver, items)));
     } catch (error) {
       // The options are checked alike, and the message refers to those of a session store.
       if (items) error.detail = error.detail.replace(REFERENCE, '; see SealedStoreConfig in ');
       throw error;
     }
+    calls.observe = (on) => this.#store.observe(on);
   }
 
   /**
    * Opens a store; does no I/O.
    * @param {string} options JSON
    * @param {boolean} items whether it is one of items that are no sessions.
+   * @param {import('./channels.js').Channels} channels
    */
-  static open(options, items) {
-    return /** @type {Native} */ (new NativeStore(options, items));
+  static open(options, items, channels) {
+    return /** @type {Native} */ (new NativeStore(options, items, channels));
   }
 
   keyCacheStats() {

@@ -115,7 +115,7 @@ class SealedStore {
         const known = { mark, ends: ttl * 1000, keepEnd: true, strict: true };
         const now = Date.now();
         // A write would be of use to nobody: the item keeps its end.
-        if (now >= known.ends) return { outcome: 'gone' };
+        if (now >= known.ends) return { outcome: /** @type {const} */ ('gone') };
         return this.#inOrder(id, async (waited) => unwrap(await native.set(id, json, now, undefined, undefined, known, waited)));
       };
       const conflict = () => {

@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 
 use crate::error::{Cause, Error, Kind, Result, Service, ServiceError};
+use crate::observation::{Event, Observation};
 
 tokio::task_local! {
     static CALL: Call;
@@ -18,7 +19,40 @@ tokio::task_local! {
 
 struct Call {
     progress: Progress,
+    caller: Caller,
+    /// Whether those who look know that a data key was cached, and that one was not.
+    told: [AtomicBool; 2],
+}
+
+/// Who makes a call.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
     requests: Arc<Requests>,
+    /// The number of the call, for those who observe it; 0 if it has none.
+    number: f64,
+}
+
+impl Caller {
+    /// The call of this number, whose requests are counted in `requests`.
+    #[must_use]
+    pub fn new(requests: Arc<Requests>, number: f64) -> Caller {
+        Caller { requests, number }
+    }
+
+    /// Notes what happens in this call. `event` gets the number of the call.
+    pub(crate) fn note(&self, event: impl FnOnce(f64) -> Event) {
+        self.requests.observation.note(event(self.number));
+    }
+
+    fn is_observed(&self) -> bool {
+        self.requests.observation.is_on()
+    }
+}
+
+impl From<Arc<Requests>> for Caller {
+    fn from(requests: Arc<Requests>) -> Caller {
+        Caller::new(requests, 0.0)
+    }
 }
 
 /// What a call waits for.
@@ -50,6 +84,8 @@ pub struct Requests {
     batches: AtomicU64,
     batched_reads: AtomicU64,
     batches_refused: AtomicBool,
+    /// What happens in the calls, for those who look.
+    pub observation: Observation,
 }
 
 /// What became of reads that arrived together.
@@ -109,17 +145,17 @@ impl Requests {
 
 /// Runs `work` as a call that ends after `limit`, whatever it is doing: reading files, looking for
 /// credentials, or waiting for the result of another call. `None` is for work that waits for
-/// nobody, as in local mode. Its requests are counted in `requests`.
+/// nobody, as in local mode. Its requests are counted with those of `caller`.
 ///
 /// # Errors
 /// Those of `work`; at the limit `ERR_DYNAMODB_UNAVAILABLE`, `ERR_KMS_UNAVAILABLE` or
 /// `ERR_CREDENTIALS`, depending on what it waited for.
 pub async fn within<T>(
     limit: Option<Duration>,
-    requests: Arc<Requests>,
+    caller: impl Into<Caller>,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    Call::new(requests).run(limit, work).await
+    Call::new(caller.into()).run(limit, work).await
 }
 
 /// Prepares work that runs in a task of its own, so that several calls can wait for it and the end
@@ -129,8 +165,8 @@ pub fn apart<T>(
     limit: Option<Duration>,
     work: impl Future<Output = Result<T>>,
 ) -> (Progress, impl Future<Output = Result<T>>) {
-    let requests = CALL.try_with(|call| call.requests.clone());
-    let call = Call::new(requests.unwrap_or_default());
+    let caller = CALL.try_with(|call| call.caller.clone());
+    let call = Call::new(caller.unwrap_or_default());
     (call.progress.clone(), call.run(limit, work))
 }
 
@@ -151,7 +187,7 @@ pub fn follow(progress: &Progress) {
 /// Those of `work`; `ERR_CLOSED` if `last` resolves first.
 pub async fn until<T>(
     last: impl Future<Output = ()>,
-    requests: Arc<Requests>,
+    caller: impl Into<Caller>,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     let bounded = async {
@@ -160,7 +196,7 @@ pub async fn until<T>(
             Either::Right(_) => Err(Error::Closed),
         }
     };
-    CALL.scope(Call::new(requests), bounded).await
+    CALL.scope(Call::new(caller.into()), bounded).await
 }
 
 /// Turns a panic into an error. Otherwise the panic would drop the caller's promise and everything
@@ -173,10 +209,11 @@ pub async fn guarded<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     ended.unwrap_or_else(|_| Err(Error::Internal))
 }
 
-/// Lets work that continues beside this call count its requests with those of the call.
+/// Lets work that continues beside this call count its requests with those of the store. They belong
+/// to no call.
 pub fn beside<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
-    let requests = CALL.try_with(|call| call.requests.clone());
-    CALL.scope(Call::new(requests.unwrap_or_default()), work)
+    let requests = CALL.try_with(|call| call.caller.requests.clone());
+    CALL.scope(Call::new(requests.unwrap_or_default().into()), work)
 }
 
 /// Notes that the call is about to ask for this.
@@ -202,7 +239,7 @@ fn wait(service: Service, action: &'static str, sent: bool) {
 pub(crate) fn sends(service: Service, retry: bool) {
     let _ = CALL.try_with(|call| {
         call.progress.sent();
-        let counts = call.requests.of(service);
+        let counts = call.caller.requests.of(service);
         counts.sent.fetch_add(1, Ordering::Relaxed);
         if retry {
             counts.retries.fetch_add(1, Ordering::Relaxed);
@@ -210,19 +247,54 @@ pub(crate) fn sends(service: Service, retry: bool) {
     });
 }
 
+/// Notes that this call needs a data key, if anybody looks. A call that reads many sessions says so
+/// once, or twice.
+pub(crate) fn needs_key(cached: bool) {
+    let _ = CALL.try_with(|call| {
+        let told = &call.told[usize::from(cached)];
+        if call.caller.is_observed() && !told.swap(true, Ordering::Relaxed) {
+            let needed = |call| Event::KeyNeeded { call, cached };
+            call.caller.note(needed);
+        }
+    });
+}
+
+/// Notes the outcome of a revocation check, if anybody looks.
+pub(crate) fn has_checked(outcome: &'static str) {
+    let _ = CALL.try_with(|call| {
+        if call.caller.is_observed() {
+            call.caller.note(|_| Event::RevocationCheck { outcome });
+        }
+    });
+}
+
+/// Who makes this call, if anybody looks at what happens in it.
+pub(crate) fn observed() -> Option<Caller> {
+    CALL.try_with(|call| call.caller.is_observed().then(|| call.caller.clone()))
+        .unwrap_or_default()
+}
+
 /// Counts a request for several reads that is about to be sent.
 pub(crate) fn batches(reads: u64) {
     let _ = CALL.try_with(|call| {
-        call.requests.batches.fetch_add(1, Ordering::Relaxed);
-        call.requests
-            .batched_reads
-            .fetch_add(reads, Ordering::Relaxed);
+        let requests = &call.caller.requests;
+        requests.batches.fetch_add(1, Ordering::Relaxed);
+        requests.batched_reads.fetch_add(reads, Ordering::Relaxed);
     });
 }
 
 /// Notes that the service refuses requests for several reads.
 pub(crate) fn refuses_batches() {
-    let _ = CALL.try_with(|call| call.requests.batches_refused.store(true, Ordering::Relaxed));
+    let _ = CALL.try_with(|call| {
+        let refused = &call.caller.requests.batches_refused;
+        refused.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Whether anybody looks at what happens in this call.
+pub(crate) fn is_observed() -> bool {
+    CALL.try_with(|call| call.caller.is_observed())
+        .unwrap_or(false)
 }
 
 /// Whether what the call asks for has been sent to the service.
@@ -265,7 +337,7 @@ pub(crate) fn no_credentials_in_time(service: Service, action: &'static str) -> 
 }
 
 impl Call {
-    fn new(requests: Arc<Requests>) -> Call {
+    fn new(caller: Caller) -> Call {
         let wait = Wait {
             service: Service::DynamoDb,
             action: NOTHING_YET,
@@ -276,7 +348,8 @@ impl Call {
                 wait,
                 followed: None,
             }))),
-            requests,
+            caller,
+            told: Default::default(),
         }
     }
 
@@ -343,7 +416,7 @@ mod tests {
     use super::*;
 
     async fn ended(work: impl Future<Output = Result<()>>) -> Error {
-        within(Some(Duration::from_millis(1)), Arc::default(), work)
+        within(Some(Duration::from_millis(1)), Caller::default(), work)
             .await
             .expect_err("ended by itself")
     }
@@ -365,7 +438,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_without_time_does_not_begin() {
         let begun = async { panic!("it has begun") };
-        let error = within::<()>(Some(Duration::ZERO), Arc::default(), begun)
+        let error = within::<()>(Some(Duration::ZERO), Caller::default(), begun)
             .await
             .expect_err("no time");
         assert_eq!(error.code(), "ERR_DYNAMODB_UNAVAILABLE");
@@ -434,6 +507,43 @@ mod tests {
         })
         .await;
         assert_eq!(error.code(), "ERR_DYNAMODB_UNAVAILABLE");
+    }
+
+    #[tokio::test]
+    async fn what_happens_is_told_with_the_number_of_its_call_while_somebody_looks() {
+        let requests: Arc<Requests> = Arc::default();
+        let told: Arc<Mutex<Vec<Event>>> = Arc::default();
+        let to = told.clone();
+        requests
+            .observation
+            .listen(move |event| to.lock().expect("no panic").push(event));
+        for on in [false, true, false] {
+            requests.observation.switch(on);
+            let caller = Caller::new(requests.clone(), 7.0);
+            let call = within(None, caller, async {
+                needs_key(true);
+                needs_key(true); // is known
+                needs_key(false);
+                beside(async { needs_key(true) }).await;
+                let (_, apart) = apart(None, async {
+                    needs_key(true);
+                    Ok(observed().is_some())
+                });
+                apart.await
+            });
+            assert_eq!(call.await.expect("no limit"), on);
+        }
+        let numbers = told.lock().expect("no panic");
+        let needed = |call, cached| Event::KeyNeeded { call, cached };
+        assert_eq!(
+            *numbers,
+            [
+                needed(7.0, true),
+                needed(7.0, false),
+                needed(0.0, true),
+                needed(7.0, true)
+            ]
+        );
     }
 
     #[tokio::test]

@@ -22,6 +22,7 @@ pub mod envelope;
 pub mod error;
 pub mod keys;
 pub mod local;
+pub mod observation;
 pub mod operator;
 pub mod record;
 pub mod store;

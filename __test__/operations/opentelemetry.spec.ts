@@ -372,6 +372,7 @@ describe('OpenTelemetry', () => {
       assert.deepEqual(
         requests.filter(([found]) => found['http.response.status_code'] !== 200).map(([found]) => found),
         [500, 400].map((status) => ({
+          'connect_dynamodb_kms.component': 'session-store',
           'connect_dynamodb_kms.service': 'dynamodb',
           'connect_dynamodb_kms.request': 'GetItem',
           'connect_dynamodb_kms.retry': false,
@@ -394,11 +395,13 @@ describe('OpenTelemetry', () => {
         session.n = 1;
       });
       await store.withLock(SID, async () => {});
-      const own = { 'connect_dynamodb_kms.component': 'session-store', 'connect_dynamodb_kms.resolution': 'retried' };
-      assert.deepEqual(await counts('connect_dynamodb_kms.conflicts'), [[{ 'db.operation.name': 'update', ...own }, 1]]);
+      const of = (operation: string) => ({ 'db.operation.name': operation, 'connect_dynamodb_kms.component': 'session-store' });
+      assert.deepEqual(await counts('connect_dynamodb_kms.conflicts'), [
+        [{ ...of('update'), 'connect_dynamodb_kms.resolution': 'retried' }, 1],
+      ]);
       assert.deepEqual(await counts('connect_dynamodb_kms.lease.events'), [
-        [{ 'connect_dynamodb_kms.event': 'acquired' }, 1],
-        [{ 'connect_dynamodb_kms.event': 'released' }, 1],
+        [{ ...of('withLock'), 'connect_dynamodb_kms.event': 'acquired' }, 1],
+        [{ ...of('withLock'), 'connect_dynamodb_kms.event': 'released' }, 1],
       ]);
     });
   });

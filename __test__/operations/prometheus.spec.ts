@@ -294,7 +294,7 @@ describe('Prometheus', () => {
       worker.setDefaultLabels({ app: 'gateway' });
       const own = backend.store();
       collect(own, { register: worker });
-      await own.get('a');
+      await own.get('nobody');
     }
     const json = await Promise.all(workers.map((worker) => worker.getMetricsAsJSON()));
     const found = await scrape(AggregatorRegistry.aggregate(json));

@@ -48,6 +48,7 @@ const TEXTS = [
   'docs/methods.md',
   'docs/migrating.md',
   'docs/moving-in.md',
+  'docs/observing.md',
   'docs/operating.md',
   'docs/options.md',
   'docs/other-frameworks.md',
@@ -194,7 +195,7 @@ const INFRASTRUCTURE = [
   'infrastructure/terraform/variables.tf',
 ];
 /** What npm keeps of a tarball: with this, and the docs, the package stays small beside its binaries. */
-const LARGEST_TARBALL = 230_000;
+const LARGEST_TARBALL = 250_000;
 
 describe('the package', () => {
   let folder: string;

@@ -191,6 +191,16 @@ describe('the README and the pages in docs', () => {
     });
   }
 
+  it('shows the calls and requests of the channels', async () => {
+    const lines = snippet('channels').match(/(?<=^\/\/ ).*/gm)!;
+    assert.equal(lines.length, 5);
+    assert.equal(await output('channels'), `${lines.join('\n')}\n`);
+  });
+
+  it('reads calls and latencies', async () => {
+    assert.equal(await output('latencies'), '1 0 { found: 1 }\ntrue\n3\n');
+  });
+
   it('runs the single-use code', async () => {
     assert.equal(await output('items'), "{ user: 'ada', tries: 1 }\nnull\n");
   });

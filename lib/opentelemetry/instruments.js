@@ -63,8 +63,9 @@ class Instruments {
   }
 
   /** @param {import('../../index.js').RequestMessage} request */
-  request({ service, operation, attempt, status }) {
+  request({ component, service, operation, attempt, status }) {
     this.#requests.add(1, {
+      [`${OWN}.component`]: component,
       [`${OWN}.service`]: service,
       [`${OWN}.request`]: operation,
       [`${OWN}.retry`]: attempt > 1,
@@ -79,13 +80,13 @@ class Instruments {
   }
 
   /** @param {import('../../index.js').LeaseMessage} lease */
-  lease({ event }) {
-    this.#leases.add(1, { [`${OWN}.event`]: event });
+  lease({ component, operation, event }) {
+    this.#leases.add(1, { [DB_OPERATION_NAME]: operation, [`${OWN}.component`]: component, [`${OWN}.event`]: event });
   }
 
   /** @param {import('../../index.js').RevocationMessage} check */
-  revocation({ outcome }) {
-    this.#revocationChecks.add(1, { [`${OWN}.outcome`]: outcome });
+  revocation({ component, outcome }) {
+    this.#revocationChecks.add(1, { [`${OWN}.component`]: component, [`${OWN}.outcome`]: outcome });
   }
 }
 

@@ -3,6 +3,8 @@
 //! serialization, before signing, before transmit, before and after deserialization.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Instant;
 
 use aws_runtime::user_agent::UserAgentInterceptor;
 use aws_sdk_dynamodb::config::interceptors::{
@@ -10,7 +12,7 @@ use aws_sdk_dynamodb::config::interceptors::{
     BeforeDeserializationInterceptorContextMut as AnswerMut,
     BeforeSerializationInterceptorContextRef as Input,
     BeforeTransmitInterceptorContextMut as RequestMut,
-    BeforeTransmitInterceptorContextRef as Request,
+    BeforeTransmitInterceptorContextRef as Request, FinalizerInterceptorContextRef as Ended,
 };
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
@@ -20,19 +22,22 @@ use aws_smithy_runtime_api::client::interceptors::{
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::retries::RequestAttempts;
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use http_body_util::Limited;
 
-use crate::call;
+use crate::call::{self, Caller};
 use crate::error::Service;
+use crate::observation::Event;
 
 type Outcome = Result<(), BoxError>;
 
 /// The interceptors of one client of `service`.
-pub(super) fn interceptors(service: Service) -> [SharedInterceptor; 4] {
+pub(super) fn interceptors(service: Service) -> [SharedInterceptor; 5] {
     [
         SharedInterceptor::new(UserAgentOnce::default()),
         SharedInterceptor::new(NoMetrics),
         SharedInterceptor::new(RequestCounter(service)),
+        SharedInterceptor::new(Observer(service)),
         SharedInterceptor::new(BoundedAnswer),
     ]
 }
@@ -123,6 +128,90 @@ impl Intercept for RequestCounter {
         let attempts = settings.load::<RequestAttempts>();
         let retry = attempts.is_some_and(|attempts| attempts.attempts() > 1);
         call::sends(self.0, retry);
+        Ok(())
+    }
+}
+
+/// Notes each attempt of a request, for those who look at the calls.
+#[derive(Debug)]
+struct Observer(Service);
+
+/// An attempt that is under way. It is noted when it is dropped: the SDK drops it without a word if
+/// the time of the call is over.
+#[derive(Debug)]
+struct Attempt {
+    caller: Caller,
+    service: Service,
+    operation: String,
+    number: u32,
+    began: Instant,
+    /// 0 until there is an answer.
+    status: AtomicU16,
+}
+
+impl Storable for Attempt {
+    type Storer = StoreReplace<Attempt>;
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let status = self.status.load(Ordering::Relaxed);
+        self.caller.note(|call| Event::Attempt {
+            call,
+            service: self.service,
+            operation: std::mem::take(&mut self.operation),
+            number: self.number,
+            millis: self.began.elapsed().as_secs_f64() * 1000.0,
+            status: (status > 0).then_some(status),
+        });
+    }
+}
+
+#[dyn_dispatch_hint]
+impl Intercept for Observer {
+    fn name(&self) -> &'static str {
+        "Observer"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &Request<'_>,
+        _: &RuntimeComponents,
+        settings: &mut ConfigBag,
+    ) -> Outcome {
+        let Some(caller) = call::observed() else {
+            return Ok(());
+        };
+        // Both services name the operation behind their version: `DynamoDB_20120810.GetItem`.
+        let target = context.request().headers().get("x-amz-target");
+        let operation = target.and_then(|target| target.rsplit('.').next());
+        let attempts = settings.load::<RequestAttempts>();
+        let attempt = Attempt {
+            caller,
+            service: self.0,
+            operation: operation.unwrap_or_default().to_owned(),
+            number: attempts.map_or(1, RequestAttempts::attempts),
+            began: Instant::now(),
+            status: AtomicU16::new(0),
+        };
+        settings.interceptor_state().store_put(attempt);
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &Ended<'_>,
+        _: &RuntimeComponents,
+        settings: &mut ConfigBag,
+    ) -> Outcome {
+        if !call::is_observed() {
+            return Ok(());
+        }
+        if let (Some(attempt), Some(response)) = (settings.load::<Attempt>(), context.response()) {
+            let status = response.status().as_u16();
+            attempt.status.store(status, Ordering::Relaxed);
+        }
+        settings.interceptor_state().unset::<Attempt>();
         Ok(())
     }
 }

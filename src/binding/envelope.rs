@@ -1,7 +1,6 @@
 //! The envelope without a table, as Node.js sees it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use base64_simd::STANDARD as BASE64;
 use napi::bindgen_prelude::{Either, FnArgs, Function, ToNapiValue, Uint8Array};
@@ -14,7 +13,7 @@ use super::replies::Slot;
 use super::{Reply, Variables, environment, reply};
 use crate::assembly;
 use crate::aws::Timeouts;
-use crate::call;
+use crate::call::{self, Caller};
 use crate::config::EnvelopeConfig;
 use crate::crypto::data_key::WrappedKey;
 use crate::crypto::envelope::{BoundSeal, Sealed};
@@ -40,7 +39,7 @@ async fn with_default_keys<T, F: Future<Output = Result<T>>>(
 ) -> Result<T> {
     call::guarded(async {
         let keys = assembly::default_keys(&environment(variables))?;
-        call::within(Some(Timeouts::DEFAULT.call), Arc::default(), work(keys)).await
+        call::within(Some(Timeouts::DEFAULT.call), Caller::default(), work(keys)).await
     })
     .await
 }
@@ -239,6 +238,12 @@ impl NativeEnvelope {
     #[napi(catch_unwind)]
     pub fn request_stats(&self) -> RequestStats {
         self.host.requests.as_ref().into()
+    }
+
+    /// As of a store.
+    #[napi(catch_unwind)]
+    pub fn observe(&self, on: bool) {
+        self.host.requests.observation.switch(on);
     }
 
     #[napi(catch_unwind)]

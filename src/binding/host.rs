@@ -10,7 +10,7 @@ use napi::{Env, Result as NapiResult};
 
 use super::objects::Failure;
 use super::replies::{Replies, Slot};
-use crate::call::{self, Requests};
+use crate::call::{self, Caller, Requests};
 use crate::closable::{Closable, InUse};
 use crate::error::Result;
 
@@ -30,10 +30,18 @@ impl<H: Send + Sync + 'static> Host<H> {
         call_timeout: Option<Duration>,
         deliver: &Function<'_, FnArgs<(Vec<Slot>,)>, ()>,
     ) -> NapiResult<Host<H>> {
+        let replies = Replies::to(deliver)?;
+        let requests: Arc<Requests> = Arc::default();
+        let to = Arc::downgrade(&replies);
+        requests.observation.listen(move |event| {
+            if let Some(replies) = to.upgrade() {
+                replies.tell(event);
+            }
+        });
         Ok(Host {
             hosted: Closable::new(hosted),
-            replies: Replies::to(deliver)?,
-            requests: Arc::default(),
+            replies,
+            requests,
             call_timeout,
         })
     }
@@ -96,7 +104,7 @@ impl<H: Send + Sync + 'static> Host<H> {
         T: ToNapiValue + Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        let work = self.within(limit, self.enter().map(work));
+        let work = self.within(limit, call, self.enter().map(work));
         self.start(env, call, work.map_err(Failure::from))
     }
 
@@ -104,14 +112,15 @@ impl<H: Send + Sync + 'static> Host<H> {
     pub(super) fn within<T, F>(
         &self,
         limit: Option<Duration>,
+        call: f64,
         work: Result<F>,
     ) -> impl Future<Output = Result<T>> + Send + use<T, F, H>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        let requests = self.requests.clone();
-        async move { call::within(limit, requests, work?).await }
+        let caller = self.caller(call);
+        async move { call::within(limit, caller, work?).await }
     }
 
     /// Starts a call that reads the whole table. It can take long and has no deadline of its own:
@@ -127,9 +136,13 @@ impl<H: Send + Sync + 'static> Host<H> {
         F: Future<Output = Result<T>> + Send + 'static,
     {
         let work = self.enter().map(work);
-        let (last, requests) = (self.last_moment(), self.requests.clone());
-        let work = async move { call::until(last, requests, work?).await };
+        let (last, caller) = (self.last_moment(), self.caller(call));
+        let work = async move { call::until(last, caller, work?).await };
         self.start(env, call, work.map_err(Failure::from))
+    }
+
+    fn caller(&self, call: f64) -> Caller {
+        Caller::new(self.requests.clone(), call)
     }
 
     /// Starts work and delivers its result.

@@ -243,7 +243,7 @@ impl NativeStore {
             };
             Ok(SaveReply::from(saved))
         });
-        let saved = self.host.within(self.host.left(waited), work);
+        let saved = self.host.within(self.host.left(waited), call, work);
         let saved = saved.map_err(move |error| Failure {
             attempt: sent.in_doubt().as_ref().map(Mark::encode),
             ..error.into()
@@ -512,6 +512,12 @@ impl NativeStore {
     #[napi(catch_unwind)]
     pub fn request_stats(&self) -> RequestStats {
         self.host.requests.as_ref().into()
+    }
+
+    /// Begins or ends the delivery of what happens in the calls; see `Observed`.
+    #[napi(catch_unwind)]
+    pub fn observe(&self, on: bool) {
+        self.host.requests.observation.switch(on);
     }
 
     /// From now on, calls without a deadline have that of a call. `close` follows when the calls

@@ -9,6 +9,7 @@ use crate::call::Requests;
 use crate::crypto::plaintext::Plaintext;
 use crate::error::{Error, Result, Service};
 use crate::keys::cache::CacheStats;
+use crate::observation::Event;
 use crate::record::EncryptedSessionRecord;
 use crate::record::mark::Mark;
 use crate::store::{Known, Lease, OpenedSession, Saved};
@@ -312,6 +313,58 @@ impl From<&Requests> for RequestStats {
             batches: sent,
             batched_reads: reads,
             batches_refused: batches.refused,
+        }
+    }
+}
+
+/// Something that happened in the call of the number `call`: an attempt of a request to AWS
+/// (`service`), the need of a data key (`keyCached`), or a revocation check (`check`).
+#[napi(object, object_from_js = false)]
+#[derive(Default)]
+pub struct Observed {
+    pub call: f64,
+    #[napi(ts_type = "'dynamodb' | 'kms'")]
+    pub service: Option<&'static str>,
+    pub operation: Option<String>,
+    pub attempt: Option<u32>,
+    pub millis: Option<f64>,
+    pub status: Option<u32>,
+    pub key_cached: Option<bool>,
+    #[napi(ts_type = "'usable' | 'revoked' | 'unknown'")]
+    pub check: Option<&'static str>,
+}
+
+impl From<Event> for Observed {
+    fn from(event: Event) -> Observed {
+        match event {
+            Event::Attempt {
+                call,
+                service,
+                operation,
+                number,
+                millis,
+                status,
+            } => Observed {
+                call,
+                service: Some(match service {
+                    Service::DynamoDb => "dynamodb",
+                    Service::Kms => "kms",
+                }),
+                operation: Some(operation),
+                attempt: Some(number),
+                millis: Some(millis),
+                status: status.map(u32::from),
+                ..Observed::default()
+            },
+            Event::KeyNeeded { call, cached } => Observed {
+                call,
+                key_cached: Some(cached),
+                ..Observed::default()
+            },
+            Event::RevocationCheck { outcome } => Observed {
+                check: Some(outcome),
+                ..Observed::default()
+            },
         }
     }
 }

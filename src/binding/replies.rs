@@ -10,9 +10,13 @@ use napi::bindgen_prelude::{FnArgs, Function, JsError, ToNapiValue};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Result as NapiResult, Status, sys};
 
-use super::objects::Failure;
+use super::objects::{Failure, Observed};
 use super::runtime::spawn;
 use crate::error::Error;
+use crate::observation::Event;
+
+/// Precedes what is no reply, but happened in a call. Calls are numbered from 1.
+const NO_CALL: f64 = 0.0;
 
 /// Collects replies, and wakes JavaScript for them.
 pub(super) struct Replies {
@@ -31,10 +35,16 @@ type Arguments = FnArgs<(Vec<Slot>,)>;
 type Deliver = ThreadsafeFunction<(), (), Arguments, Status, false, true>;
 
 /// An element of the array that JavaScript gets: the number of a call, or the reply that follows
-/// it.
+/// it. What happened in a call comes before the reply, as the reply to the call [`NO_CALL`].
 pub(crate) enum Slot {
     Call(f64),
     Reply(Box<dyn FnOnce(sys::napi_env) -> NapiResult<sys::napi_value> + Send>),
+}
+
+impl Slot {
+    fn ends_call(&self) -> bool {
+        matches!(self, Slot::Call(number) if *number > NO_CALL)
+    }
 }
 
 impl ToNapiValue for Slot {
@@ -54,8 +64,8 @@ impl ToNapiValue for Slot {
 }
 
 impl Replies {
-    /// `deliver` is called with an array: the number of a call, its reply, and so on. It must not
-    /// throw, and must not hold a reference to the store.
+    /// `deliver` is called with an array: the number of a call, its reply, and so on; the number 0
+    /// with what happened in calls while they are observed ([`Observed`]). It must not throw, and must not hold a reference to the store.
     pub(super) fn to(deliver: &Function<'_, Arguments, ()>) -> NapiResult<Arc<Replies>> {
         let ready: Arc<Mutex<Vec<Slot>>> = Arc::default();
         let itself: Arc<OnceLock<Weak<Replies>>> = Arc::default();
@@ -65,8 +75,9 @@ impl Replies {
             .weak::<true>()
             .build_callback(move |context| {
                 let slots = std::mem::take(&mut *lock(&batch));
+                let ended = slots.iter().filter(|slot| slot.ends_call()).count();
                 if let Some(replies) = owner.get().and_then(Weak::upgrade) {
-                    replies.end(context.env, slots.len() / 2)?;
+                    replies.end(context.env, ended)?;
                 }
                 Ok(FnArgs::from((slots,)))
             })?;
@@ -110,6 +121,14 @@ impl Replies {
             self.end(env, 1)?;
         }
         started
+    }
+
+    /// Delivers what happened in a call.
+    pub(super) fn tell(&self, event: Event) {
+        self.deliver(NO_CALL, move |env| {
+            // SAFETY: the environment of JavaScript's thread, which makes this call.
+            unsafe { Observed::to_napi_value(env, event.into()) }
+        });
     }
 
     fn deliver(

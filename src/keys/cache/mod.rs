@@ -186,6 +186,7 @@ impl KeyCache {
         since: &Since,
     ) -> Result<(Arc<DataKey>, WrappedKey)> {
         let Some(cached) = &self.0.cached else {
+            call::needs_key(false);
             return self.0.generate(context).await;
         };
         let session = hash_session(session, context);
@@ -198,6 +199,7 @@ impl KeyCache {
                 return Ok(self.hit(cached, key, &slot));
             }
             count(&self.0.counters.misses);
+            call::needs_key(false);
             let load = || {
                 let (inner, cached) = (self.0.clone(), cached.clone());
                 let (context, since) = (context.clone(), since.clone());
@@ -234,6 +236,7 @@ impl KeyCache {
         since: &Since,
     ) -> Result<(Arc<DataKey>, usize)> {
         let Some(cached) = &self.0.cached else {
+            call::needs_key(false);
             return self.0.decrypt(wrapped, context).await;
         };
         let entry = self.0.entry_id(wrapped, context);
@@ -246,6 +249,7 @@ impl KeyCache {
             return hit(key, &slot);
         }
         count(&self.0.counters.misses);
+        call::needs_key(false);
         let load = || {
             let ids = (entry, hash_session(session, context));
             let (inner, cached) = (self.0.clone(), cached.clone());
@@ -334,6 +338,7 @@ impl KeyCache {
     /// Notes the use of a cached key, at which a revocation check may be due.
     fn hit(&self, cached: &Cached, key: Arc<DataKey>, slot: &Slot) -> (Arc<DataKey>, WrappedKey) {
         count(&self.0.counters.hits);
+        call::needs_key(true);
         self.check(cached, &slot.sample);
         (key, slot.sample.wrapped.clone())
     }
@@ -372,7 +377,9 @@ impl Inner {
         let checked = self
             .keys
             .decrypt_by(sample.wrapped_by, &sample.wrapped, &sample.context);
-        match Verdict::of(&checked.await) {
+        let verdict = Verdict::of(&checked.await);
+        call::has_checked(verdict.name());
+        match verdict {
             Verdict::Usable => count(&self.counters.checks_usable),
             Verdict::Unknown => count(&self.counters.checks_unknown),
             Verdict::Revoked => {

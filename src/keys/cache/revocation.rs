@@ -55,6 +55,14 @@ impl RevocationChecks {
 }
 
 impl Verdict {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Verdict::Usable => "usable",
+            Verdict::Revoked => "revoked",
+            Verdict::Unknown => "unknown",
+        }
+    }
+
     pub(super) fn of<T>(result: &Result<T>) -> Verdict {
         match result {
             Ok(_) => Verdict::Usable,

@@ -3,7 +3,7 @@
 use tokio::runtime::Runtime;
 
 use super::*;
-use crate::call::within;
+use crate::call::{Caller, within};
 
 /// A call with so many milliseconds left.
 async fn read_within(
@@ -12,7 +12,7 @@ async fn read_within(
     milliseconds: u64,
 ) -> Result<Arc<DataKey>> {
     let limit = Some(Duration::from_millis(milliseconds));
-    within(limit, Arc::default(), read(cache, wrapped)).await
+    within(limit, Caller::default(), read(cache, wrapped)).await
 }
 
 #[tokio::test]
