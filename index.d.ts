@@ -244,17 +244,76 @@ export interface AwsClientHandle {
 
 /**
  * Where the store logs: `console`, pino, or any object with these two methods. Each is called with
- * one string.
+ * one string. A pino logger gets {@link SessionStoreLogFields} before it, and others where
+ * {@link SessionStoreConfig.logFields} says.
  */
 export interface SessionStoreLogger {
   /**
    * Failing calls: at most one line a minute for each operation and code, with the number of
    * failures that were left out since the last line.
    */
-  warn(message: string): void;
+  warn(message: string, fields?: any): void;
   /** Every request for an expired session. */
-  debug(message: string): void;
+  debug(message: string, fields?: any): void;
 }
+
+/**
+ * What a line of the log says, as fields for loggers that take them. A field that does not apply is
+ * missing. None of them has a whole session id, a key, session data, or the name of a table or key.
+ */
+export interface SessionStoreLogFields {
+  /** The error code of the call that failed, or of the request for a lease. */
+  code?: SessionStoreErrorCode;
+  /** The method of the store or of the envelope, such as `get`. */
+  operation?: string;
+  /**
+   * The first 8 hex digits of the SHA-256 of the session id; of its HMAC-SHA256, if `hashSessionIds`
+   * has a secret. The event `conflict` has the whole hash.
+   */
+  session?: string;
+  /** The same for the id of an item, in the lines of a {@link SealedStore}. */
+  item?: string;
+  /** The id of the request that AWS refused, for its support. */
+  requestId?: string;
+  /** How many milliseconds the service asks its callers to wait; see {@link SessionStoreError}. */
+  retryAfterMillis?: number;
+  /** How many failures of the same operation and code have had no line since the last one. */
+  omitted?: number;
+  /** What happened, in a line that is not about a failed call. */
+  event?: SessionStoreLogEvent;
+  /** What became of the session, in lines with the event `conflict`. */
+  resolution?: SessionConflict['resolution'];
+}
+
+/**
+ * - `expired` (debug): a request for a session that has ended.
+ * - `conflict` (debug): the event `conflict` of the store.
+ * - `leaseLost`, `leaseNotRenewed`, `leaseNotReleased`: what became of the lease of `withLock` or
+ *   `refresh`.
+ * - `refreshedStale`: a new token that `refresh` was given had already run out.
+ * - `keysRevoked`: KMS refused to unwrap a cached data key, and all of them were wiped.
+ * - `revocationCheckUnanswered`: KMS did not answer the revocation check.
+ * - `batchReadsRefused`: the role may not `dynamodb:BatchGetItem`.
+ * - `answeredTwice`: a handler or hook answered without returning the reply.
+ * - `notGuarded`: a Fastify application has no guard; see {@link guardReplies}.
+ * - `noUserYet`: `users.idOf` has given no user for any session.
+ * - `recordVersionNotGiven`, `localModeByEnvironment`: once a process.
+ */
+export type SessionStoreLogEvent =
+  | 'expired'
+  | 'conflict'
+  | 'leaseLost'
+  | 'leaseNotRenewed'
+  | 'leaseNotReleased'
+  | 'refreshedStale'
+  | 'keysRevoked'
+  | 'revocationCheckUnanswered'
+  | 'batchReadsRefused'
+  | 'answeredTwice'
+  | 'notGuarded'
+  | 'noUserYet'
+  | 'recordVersionNotGiven'
+  | 'localModeByEnvironment';
 
 /** The limits of the cache of data keys. Each is a whole number, at least 1. */
 export interface KeyCacheLimits {
@@ -440,6 +499,15 @@ export interface SessionConflict {
   session: string;
   /** What `onConflict` made of it. */
   resolution: 'overwritten' | 'refused' | 'dropped';
+}
+
+/** Options of {@link DynamoDBSessionStore.ping}. */
+export interface PingOptions {
+  /**
+   * Whether KMS is asked as well, with two requests. `false` suits a probe that is repeated, and one
+   * that takes servers out of service. Default `true`.
+   */
+  keys?: boolean | undefined;
 }
 
 /**
@@ -840,6 +908,16 @@ export interface SessionStoreConfig<T extends SessionData = SessionData> {
   /** Default: `console`. */
   logger?: SessionStoreLogger | undefined;
   /**
+   * Where the fields of a line ({@link SessionStoreLogFields}) stand when `logger` is called:
+   * - `'first'`: `logger.warn(fields, message)`, as pino and bunyan take them.
+   * - `'last'`: `logger.warn(message, fields)`, as winston takes them.
+   * - `false`: `logger.warn(message)`.
+   *
+   * Default: `'first'` for a logger that pino has made, such as Fastify's `app.log`; `false` for all
+   * others.
+   */
+  logFields?: 'first' | 'last' | false | undefined;
+  /**
    * The shared handle {@link kmsClient}. It uses the environment's settings, so it cannot be
    * combined with `region`, `profile`, `roleArn` or KMS endpoints.
    */
@@ -1167,11 +1245,17 @@ export class DynamoDBSessionStore<T extends SessionData = SessionData> extends E
   ): void;
 
   /**
-   * For a readiness probe. Succeeds if the table is ACTIVE and has the right key schema, and the
-   * KMS key makes and unwraps a data key (DescribeTable, GenerateDataKey, Decrypt).
+   * For a probe. Succeeds if the table is ACTIVE and has the right key schema, and the KMS key makes
+   * and unwraps a data key (DescribeTable, GenerateDataKey, Decrypt). With `keys: false`, it asks the
+   * table alone (DescribeTable): sessions whose data key is cached are served without KMS.
+   *
+   * Fails with the codes of the table and of KMS, such as `ERR_TABLE_NOT_FOUND`,
+   * `ERR_TABLE_SCHEMA`, `ERR_DYNAMODB_UNAVAILABLE`, `ERR_KMS_UNAVAILABLE`, `ERR_KMS_KEY_UNUSABLE`
+   * and `ERR_ACCESS_DENIED`, and with `ERR_CONFIG`.
    */
   ping(callback: ((error?: any) => void) | undefined): void;
-  ping(): Promise<void>;
+  ping(options: PingOptions | undefined, callback: (error?: any) => void): void;
+  ping(options?: PingOptions): Promise<void>;
 
   /**
    * Returns the record as it is in the table, still sealed, or `null`. It is for support, and shows
@@ -1362,8 +1446,8 @@ export class SealedStore<T = any> {
   /** Removes every item of this store, including expired ones. Everything else in the table stays. */
   clear(): Promise<void>;
 
-  /** For a readiness probe, as {@link DynamoDBSessionStore.ping}. */
-  ping(): Promise<void>;
+  /** For a probe, as {@link DynamoDBSessionStore.ping}. */
+  ping(options?: PingOptions): Promise<void>;
 
   /** Returns the counters of this store. Also works on a closed store. */
   stats(): SealedStoreStats;
@@ -1431,6 +1515,8 @@ export interface EnvelopeConfig {
   maxCallsInFlight?: number | undefined;
   /** Default: `console`. */
   logger?: SessionStoreLogger | undefined;
+  /** As in {@link SessionStoreConfig.logFields}. */
+  logFields?: 'first' | 'last' | false | undefined;
   /**
    * Local mode, for development and tests: the key file in this folder wraps the data keys. Default:
    * the environment's `SESSIONS_LOCAL`, as for a store.

@@ -1,13 +1,15 @@
 // The cells of the table, and how one of them is measured for one subject.
 
 import { userRequests } from './bare.mjs';
-import { LARGE, USUAL } from './options.mjs';
 import { callsPerCall } from './servers.mjs';
-import { ROUTES, WORKLOADS } from './work.mjs';
+import { LARGE, USUAL } from './usual.mjs';
+import { DUE, ROUTES, WORKLOADS } from './work.mjs';
 
 /** Sessions of a pool: more than there are calls in flight, few enough that every data key of this store stays cached. */
 const SLOTS = { quick: 256, full: 1024, large: 256 };
 const USERS = { quick: 128, full: 512 };
+/** So many that each comes back after a second at the earliest: the end of a session is stored in whole seconds. */
+const DUE_USERS = { quick: 1024, full: 4096 };
 
 /** @typedef {{ workload: string, size: number, inFlight: number, kind: 'direct' | 'http', open?: boolean }} Cell */
 
@@ -22,7 +24,8 @@ export function cellsOf({ inFlight }) {
     add('direct', workload, LARGE, USUAL.inFlight);
   }
   for (const workload of Object.keys(ROUTES)) {
-    for (const size of [USUAL.size, LARGE]) add('http', workload, size, USUAL.inFlight);
+    const sizes = workload === DUE ? [USUAL.size] : [USUAL.size, LARGE];
+    for (const size of sizes) add('http', workload, size, USUAL.inFlight);
   }
   for (const workload of ['warm get', 'get + set']) add('direct', workload, USUAL.size, USUAL.inFlight, true);
   add('http', 'rolling request', USUAL.size, USUAL.inFlight, true);
@@ -59,9 +62,9 @@ export class Meter {
     const { workload, size, inFlight } = cell;
     const pool = { size, slots: this.#slots(size) };
     await subject.ask('fill', pool);
-    const { seconds, openSeconds, warmUp } = this.#options;
+    const { seconds, warmUp } = this.#options;
     if (rate !== undefined)
-      return this.#counted(() => subject.ask('openLoop', { workload, ...pool, rate, seconds: openSeconds, warmUp }));
+      return this.#counted(() => subject.ask('openLoop', { workload, ...pool, rate, seconds: this.#openSeconds(rate), warmUp }));
     const counts = workload === 'get + set';
     const before = counts ? await subject.ask('visits', pool) : 0;
     const measured = await this.#counted(() => subject.ask('closedLoop', { workload, ...pool, inFlight, seconds, warmUp }));
@@ -75,23 +78,24 @@ export class Meter {
   }
 
   async #measureHttp({ workload, size, inFlight }, subject, rate) {
-    const key = `${subject.id}/${size}`;
+    const due = workload === DUE;
+    const key = `${subject.id}/${size}/${due}`;
     let gateway = this.#gateways.get(key);
     if (!gateway) {
-      const users = this.#options.quick || size === LARGE ? USERS.quick : USERS.full;
-      gateway = await subject.ask('gateway', { size, users });
+      const users = this.#options.quick || size === LARGE ? 'quick' : 'full';
+      gateway = await subject.ask('gateway', { size, due, users: (due ? DUE_USERS : USERS)[users] });
       this.#gateways.clear(); // a subject's process has one gateway at a time
       this.#gateways.set(key, gateway);
     }
     const requests = userRequests(gateway, ROUTES[workload]);
     const load = (flags) => this.#bare.load(this.#cores.servers, requests, { 'in-flight': inFlight, ...flags });
     if (rate !== undefined) {
-      const { calls, seconds, latency } = await load({
+      const { calls, seconds, latencies } = await load({
         rate,
-        seconds: this.#options.openSeconds,
+        seconds: this.#openSeconds(rate),
         'warm-up': this.#options.warmUp,
       });
-      return { calls, seconds, latency };
+      return { calls, seconds, latencies };
     }
     await load({ seconds: this.#options.warmUp });
     return this.#counted(async () => {
@@ -106,8 +110,8 @@ export class Meter {
     const slots = this.#slots(size);
     if (!this.#bareCalls.has(size)) this.#bareCalls.set(size, await this.#bare.prepare(size, slots));
     const calls = this.#bareCalls.get(size)[workload];
-    const { seconds, openSeconds, warmUp } = this.#options;
-    const pace = rate === undefined ? { seconds } : { rate, seconds: openSeconds };
+    const { seconds, warmUp } = this.#options;
+    const pace = rate === undefined ? { seconds } : { rate, seconds: this.#openSeconds(rate) };
     return this.#counted(() => this.#bare.load(this.#cores.client, calls, { 'in-flight': inFlight, 'warm-up': warmUp, ...pace }));
   }
 
@@ -118,6 +122,11 @@ export class Meter {
     const busy = (this.#servers.micros() - cpu) / 1000 / (performance.now() - start);
     const after = await this.#servers.calls();
     return { ...measured, serversBusy: busy, awsCalls: callsPerCall(calls, after, measured.callsWithWarmUp ?? measured.calls) };
+  }
+
+  /** How long an open loop takes in one round. */
+  #openSeconds(rate) {
+    return Math.ceil(this.#options.openCalls / this.#options.rounds / rate);
   }
 
   #slots(size) {

@@ -12,12 +12,14 @@ const PANEL = 220;
 const COLOURS = {
   v2: '#0b6e4f',
   v1: '#54a98a',
+  alone: '#7fb77e',
+  users: '#b1d7b4',
   plain: '#c1440e',
   'connect-dynamodb': '#e0a458',
   memory: '#8d99ae',
   bare: '#4059ad',
 };
-const SHOWN = ['warm get', 'cold get', 'set', 'get + set', 'rolling request', 'modifying request'];
+const SHOWN = ['warm get', 'cold get', 'set', 'get + set', 'rolling request', 'due rolling request', 'modifying request'];
 
 /** @param {{ table?: object, curves?: object }} results */
 export function svg({ table, curves }) {

@@ -3,7 +3,7 @@
 import fastifyCookie from '@fastify/cookie';
 import fastifySession from '@fastify/session';
 import Fastify from 'fastify';
-import { sessionData, WEEK } from './sessions.mjs';
+import { sessionData, userOf, WEEK } from './sessions.mjs';
 import { forEach } from './work.mjs';
 
 const COOKIE = 'sessionId';
@@ -19,8 +19,9 @@ export async function startGateway(store, { size, users }) {
     cookie: { secure: false, maxAge: WEEK },
     saveUninitialized: false,
   });
+  let logins = 0;
   app.post('/login', async ({ session }) => {
-    Object.assign(session, sessionData(size));
+    Object.assign(session, sessionData(size), { user: userOf(logins++) });
     return { user: session.user };
   });
   app.get('/me', async ({ session }) => {

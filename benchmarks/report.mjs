@@ -1,7 +1,7 @@
 // RESULTS.md: what was measured, in tables.
 
 import { cellKey } from './cells.mjs';
-import { budgets, figure, READ, ratio } from './figures.mjs';
+import { budgets, figure, ofAllRounds, READ, ratio } from './figures.mjs';
 import { LONGEST_STRETCH, stretch } from './main-thread.mjs';
 import { SUBJECTS } from './subjects/index.mjs';
 import { WORKLOADS } from './work.mjs';
@@ -12,6 +12,7 @@ const SATURATED = 0.9;
 const TITLES = {
   ...WORKLOADS,
   'rolling request': 'rolling unmodified request through Fastify',
+  'due rolling request': 'due rolling request through Fastify (its end is written)',
   'modifying request': 'modifying request through Fastify',
 };
 
@@ -44,9 +45,11 @@ function machineLines({ machine, version, options }, amount = roundsOf(options))
   ].join('\n');
 }
 
-function roundsOf({ rounds, seconds, warmUp, openSeconds, growth, subjects }) {
+function roundsOf({ rounds, seconds, warmUp, openCalls, growth, subjects }) {
   const each = `${rounds} rounds of ${seconds} s after ${warmUp} s of warm-up`;
-  return growth ? each : `${each}, open loops ${openSeconds} s; ${subjects.map((id) => SUBJECTS[id].name).join(', ')}`;
+  return growth
+    ? each
+    : `${each}, open loops of ${openCalls.toLocaleString('en')} calls in all; ${subjects.map((id) => SUBJECTS[id].name).join(', ')}`;
 }
 
 function budgetTable(results) {
@@ -96,20 +99,33 @@ function cellTable({ cell, subjects }) {
 /** `≥` before calls/s: the servers were busy, so the subject could have done more. */
 function latencyTable(results) {
   const rows = [];
-  for (const { cell, subjects } of Object.values(results.cells)) {
+  for (const { cell, subjects, pooled } of Object.values(results.cells)) {
     if (!cell.open) continue;
     for (const [id, rounds] of Object.entries(subjects)) {
-      const millis = (read) =>
+      const all = pooled[id];
+      const millis = (percentile) =>
         range(
-          figure(rounds, (measured) => read(measured) / 1000),
+          ofAllRounds(
+            all[percentile] / 1000,
+            figure(rounds, (measured) => READ[percentile](measured) / 1000),
+          ),
           '',
         );
-      const part = id === 'plain' ? '1' : range(ratio(rounds, subjects.plain, READ.p99), '');
-      rows.push([TITLES[cell.workload], SUBJECTS[id].name, millis(READ.p50), millis(READ.p99), millis(READ.p999), part]);
+      const part = (percentile) =>
+        id === 'plain'
+          ? '1'
+          : range(ofAllRounds(all[percentile] / pooled.plain[percentile], ratio(rounds, subjects.plain, READ[percentile])), '');
+      rows.push([
+        TITLES[cell.workload],
+        SUBJECTS[id].name,
+        all.calls.toLocaleString('en'),
+        ...['p50', 'p99', 'p999'].map(millis),
+        ...['p50', 'p99'].map(part),
+      ]);
     }
   }
-  const heads = ['2 kB sessions', '', 'p50 ms', 'p99 ms', 'p99.9 ms', 'p99, part of the plain plan’s'];
-  return `Open loop: Poisson arrivals at half of the calls/s that the plain plan did with 64 in flight; a latency counts from when the call was due.\n\n${grid(heads, rows)}`;
+  const heads = ['2 kB sessions', '', 'calls', 'p50 ms', 'p99 ms', 'p99.9 ms', 'p50, part of the plain plan’s', 'p99, likewise'];
+  return `Open loop: Poisson arrivals at half of the calls/s that the plain plan did with 64 in flight; a latency counts from when the call was due. The percentiles are those of all rounds together, with the range of the rounds.\n\n${grid(heads, rows)}`;
 }
 
 function startTable({ startUp }) {

@@ -7,23 +7,35 @@ import { promisify } from 'node:util';
 import { BareClient } from './bare.mjs';
 import { cellKey, cellsOf, Meter } from './cells.mjs';
 import { pinned } from './machine.mjs';
-import { USUAL } from './options.mjs';
 import { Servers } from './servers.mjs';
+import { percentiles } from './statistics.mjs';
 import { ENVIRONMENT, Subject } from './subject.mjs';
-import { SUBJECTS } from './subjects/index.mjs';
+import { SUBJECTS, takesPart } from './subjects/index.mjs';
+import { USUAL } from './usual.mjs';
 
 const START_UP = fileURLToPath(new URL('start-up.mjs', import.meta.url));
 
 /** Processes that are started one after another in a round to see how long that takes. */
 const STARTS = 3;
 
-/** @returns {Promise<object>} `{ cells: { key: { subject: [figures of a round, …] } }, startUp: …, memory: … }` */
+/**
+ * @returns {Promise<object>} `{ cells: { key: { cell, subjects: { subject: [figures of a round, …] }, pooled: { subject: percentiles } } },
+ *   startUp: …, memory: … }`
+ */
 export async function runRounds(built, cores, options) {
   const results = { cells: {}, startUp: {}, memory: {} };
   for (let round = 0; round < options.rounds; round++) {
     console.log(`\nRound ${round + 1} of ${options.rounds}`);
     const order = options.subjects.map((_, index) => options.subjects[(index + round) % options.subjects.length]);
     await runRound(built, cores, { ...options, order }, results);
+  }
+  for (const { cell, subjects, pooled } of Object.values(results.cells)) {
+    if (!cell.open) continue;
+    for (const [id, rounds] of Object.entries(subjects)) {
+      const latencies = rounds.flatMap((measured) => measured.latencies);
+      pooled[id] = { calls: latencies.length, ...percentiles(latencies) };
+      for (const measured of rounds) delete measured.latencies;
+    }
   }
   if (options.rssSessions > 0) await measureMemory(built, cores, options, results.memory);
   return results;
@@ -43,9 +55,15 @@ async function runRound(built, cores, options, results) {
       const key = cellKey(cell);
       const rate = cell.open ? halfOfPlain(results, cell) : undefined;
       for (const [id, subject] of subjects) {
-        const measured = await meter.measure(cell, subject, rate);
-        if (!measured) continue;
-        results.cells[key] ??= { cell, subjects: {} };
+        if (!takesPart(id, cell)) continue;
+        const { latencies, ...figures } = (await meter.measure(cell, subject, rate)) ?? {};
+        if (figures.calls === undefined) continue;
+        const measured = {
+          ...figures,
+          latency: latencies && percentiles(latencies),
+          latencies: cell.open ? latencies : undefined,
+        };
+        results.cells[key] ??= { cell, subjects: {}, pooled: {} };
         results.cells[key].subjects[id] ??= [];
         results.cells[key].subjects[id].push(measured);
         console.log(`  ${key.padEnd(44)} ${SUBJECTS[id].name.padEnd(24)} ${line(measured)}`);
@@ -77,7 +95,7 @@ function line({ calls, seconds, cpuMicros, mainMicros, latency, serversBusy }) {
 /** Loading, the first call, and the memory after both, of fresh processes. */
 async function measureStarts(servers, cores, order, subjects, startUp) {
   for (const id of order) {
-    if (id === 'bare') continue;
+    if (id === 'bare' || SUBJECTS[id].variant) continue;
     const sid = SUBJECTS[id].keepsNothing ? null : await subjects.get(id).ask('anId', { size: USUAL.size });
     const given = JSON.stringify({ id, servers: servers.where, sid });
     const [command, args] = pinned(cores.client, process.execPath, ['--expose-gc', START_UP, given]);
@@ -90,7 +108,7 @@ async function measureStarts(servers, cores, order, subjects, startUp) {
 /** Memory after many sessions, each subject with servers of its own, once: with the slow ones it takes minutes. */
 async function measureMemory(built, cores, options, memory) {
   for (const id of options.subjects) {
-    if (id === 'bare') continue;
+    if (id === 'bare' || SUBJECTS[id].variant) continue;
     const servers = await Servers.start(built.awsLocal, cores.servers);
     const subject = await Subject.start(id, { where: servers.where, cores, ticks: built.bareClient });
     try {

@@ -16,7 +16,7 @@ function token(seed, length) {
 
 /** The session without its cookie: `size` bytes of JSON together with the cookie, to a few bytes. */
 export function sessionData(size, seed = 'a') {
-  const data = { user: `user-${seed}`, roles: ['reader', 'writer'], visits: 0, grants: {} };
+  const data = { user: userOf(0), roles: ['reader', 'writer'], visits: 0, grants: {} };
   const cookie = JSON.stringify({ cookie: newCookie() }).length;
   for (let index = 0; ; index++) {
     const left = size - cookie - JSON.stringify(data).length;
@@ -29,6 +29,11 @@ export function sessionData(size, seed = 'a') {
       expires_at: '2099-01-01T00:00:00.000Z',
     };
   }
+}
+
+/** The user of a session of a pool, of the same length for all. */
+export function userOf(slot) {
+  return `user-${String(slot).padStart(6, '0')}`;
 }
 
 /** A cookie as express-session and @fastify/session put it into JSON. */

@@ -6,7 +6,6 @@ import { startClocks } from './clocks.mjs';
 import { startGateway } from './gateway.mjs';
 import { closedLoop, Lanes, openLoop } from './loops.mjs';
 import { newCookie, sessionData } from './sessions.mjs';
-import { percentiles } from './statistics.mjs';
 import { measureStretches } from './stretches.mjs';
 import { openSubject, SUBJECTS } from './subjects/index.mjs';
 import { forEach, Pool, read, save } from './work.mjs';
@@ -54,7 +53,7 @@ const tasks = {
 
   async closedLoop({ workload, size, slots, inFlight, ...limits }) {
     const made = await pool(size, slots);
-    return measured(await closedLoop(made.call(workload), lanesOver(size, slots, inFlight), limits));
+    return closedLoop(made.call(workload), lanesOver(size, slots, inFlight), limits);
   },
 
   /** How often `get + set` has changed the sessions. */
@@ -64,12 +63,12 @@ const tasks = {
 
   async openLoop({ workload, size, slots, ...limits }) {
     const made = await pool(size, slots);
-    return measured(await openLoop(made.call(workload), { slots, ticks, cores: serverCores, ...limits }));
+    return openLoop(made.call(workload), { slots, ticks, cores: serverCores, ...limits });
   },
 
-  async gateway({ size, users }) {
+  async gateway({ size, users, due }) {
     await gateway?.app.close();
-    const { app, address, cookies } = await startGateway(subject.store, { size, users });
+    const { app, address, cookies } = await startGateway((due && subject.due) || subject.store, { size, users });
     gateway = { app };
     return { address, cookies };
   },
@@ -137,10 +136,6 @@ function inTurn(opened) {
 function memory() {
   globalThis.gc?.();
   return process.memoryUsage.rss();
-}
-
-function measured({ latencies, ...result }) {
-  return { ...result, latency: latencies && percentiles(latencies) };
 }
 
 process.on('message', async ({ task, ...given }) => {

@@ -36,9 +36,14 @@ export class Subject {
       else resolve(value);
     });
     child.once('exit', (code, signal) => subject.#waiting.reject(new Error(`the process of ${id} ended with ${code ?? signal}`)));
-    await subject.#answer();
-    await subject.ask('open', { options });
-    return subject;
+    try {
+      await subject.#answer();
+      await subject.ask('open', { options });
+      return subject;
+    } catch (error) {
+      child.kill();
+      throw error;
+    }
   }
 
   /** Has the process do a task; only one at a time. */

@@ -2,7 +2,7 @@
 // frameworks ask.
 
 import assert from 'node:assert/strict';
-import { newCookie, poolIds, sessionData } from './sessions.mjs';
+import { newCookie, poolIds, sessionData, userOf } from './sessions.mjs';
 
 /** Workloads inside a subject's process. */
 export const WORKLOADS = {
@@ -13,7 +13,9 @@ export const WORKLOADS = {
 };
 
 /** Workloads through Fastify, to the path in gateway.mjs that does them. */
-export const ROUTES = { 'rolling request': '/me', 'modifying request': '/visit' };
+export const ROUTES = { 'rolling request': '/me', 'due rolling request': '/me', 'modifying request': '/visit' };
+/** The one whose session's end is written at every request. */
+export const DUE = 'due rolling request';
 
 const SEEDS_IN_FLIGHT = 128;
 
@@ -47,7 +49,7 @@ export class Pool {
   /** Writes every session and reads one back, which must be what was written. */
   async fill() {
     const cookie = newCookie();
-    await forEach(this.ids.length, (slot) => save(this.store, this.ids[slot], { cookie, ...this.data }));
+    await forEach(this.ids.length, (slot) => save(this.store, this.ids[slot], { cookie, ...this.data, user: userOf(slot) }));
     for (const store of [this.store, this.cold]) {
       const found = await read(store, this.ids[0]);
       assert.deepStrictEqual(JSON.parse(JSON.stringify(found)), { cookie, ...this.data }, `${this.subject} changes sessions`);
@@ -65,7 +67,7 @@ export class Pool {
       case 'set': {
         const cookie = newCookie();
         const ids = poolIds(`${this.id}/new`, this.size, this.ids.length); // no other workload writes these
-        return (slot) => save(this.cold, ids[slot], { cookie, ...this.data });
+        return (slot) => save(this.cold, ids[slot], { cookie, ...this.data, user: userOf(slot) });
       }
       case 'get + set':
         return async (slot) => {
@@ -80,7 +82,7 @@ export class Pool {
 
   async get(slot, store = this.store) {
     const session = await read(store, this.ids[slot]);
-    if (session?.user !== this.data.user) throw new Error(`${this.subject} lost session ${slot}`);
+    if (session?.user !== userOf(slot)) throw new Error(`${this.subject} lost session ${slot}`);
     return session;
   }
 

@@ -2,7 +2,7 @@
 
 const { Call } = require('./call.js');
 const { beginCall, endCall, failCall } = require('./channels.js');
-const { SessionStoreError, failure } = require('./errors.js');
+const { SessionStoreError, failure, requestIdOf } = require('./errors.js');
 const { Latencies } = require('./latencies.js');
 const { monotonic, nextTick } = require('./real-time.js');
 
@@ -10,6 +10,20 @@ const { monotonic, nextTick } = require('./real-time.js');
 const LATE_RESPONSE =
   'a request was answered twice (ERR_HTTP_HEADERS_SENT): an async handler or hook answered without returning the reply, while its session was being saved; ' +
   'see docs/migrating.md of connect-dynamodb-kms';
+
+/**
+ * What a log line has of an error, beside its text.
+ * @param {SessionStoreError} error
+ */
+function fieldsOf(error) {
+  const { code, retryAfterMillis } = error;
+  const requestId = requestIdOf(error);
+  return {
+    code,
+    ...(requestId !== undefined && { requestId }),
+    ...(retryAfterMillis !== undefined && { retryAfterMillis }),
+  };
+}
 
 /**
  * What every call of a store or an envelope runs through: it is refused if that is closed or
@@ -151,12 +165,13 @@ class Calls {
 
   /**
    * Runs work that no caller waits for. Its failure is only reported.
-   * @param {string} what for the log.
+   * @param {string} operation
+   * @param {string} what as in `report`.
    * @param {string} sid
    * @param {() => Promise<unknown>} work
    */
-  runInBackground(what, sid, work) {
-    this.#counted(work, 'call').catch((error) => this.report(what, sid, error));
+  runInBackground(operation, what, sid, work) {
+    this.#counted(work, 'call').catch((error) => this.report(operation, sid, error, what));
   }
 
   /**
@@ -170,17 +185,19 @@ class Calls {
 
   /**
    * Counts and logs a failure.
-   * @param {string} operation
+   * @param {string} operation the name of the method.
    * @param {unknown} sid
    * @param {unknown} error
+   * @param {string} [what] what failed, if that was not the call itself.
    */
-  report(operation, sid, error) {
+  report(operation, sid, error, what = operation) {
     const ours = error instanceof SessionStoreError ? error : undefined;
     if (ours) this.#failures.count(ours.code);
-    this.#failures.log(`${operation} ${ours?.code ?? ''}`, () => {
+    this.#failures.log(`${what} ${ours?.code ?? ''}`, () => {
       // Any other error is the caller's own, and its text may be confidential.
-      const what = ours ? `${ours.code}: ${ours.detail}` : 'the function that it was given failed, or its signal aborted';
-      return `${operation}${this.#names.of(sid)} failed: ${what}`;
+      const why = ours ? `${ours.code}: ${ours.detail}` : 'the function that it was given failed, or its signal aborted';
+      const fields = { operation, ...this.#names.fieldOf(sid), ...(ours && fieldsOf(ours)) };
+      return { text: `${what}${this.#names.of(sid)} failed: ${why}`, fields };
     });
   }
 
@@ -196,7 +213,7 @@ class Calls {
       callback?.(...answer);
     } catch (error) {
       if (error?.code !== 'ERR_HTTP_HEADERS_SENT') throw error;
-      this.#failures.log('late response', () => LATE_RESPONSE);
+      this.#failures.log('late response', () => ({ text: LATE_RESPONSE, fields: { event: 'answeredTwice' } }));
     }
   }
 

@@ -3,6 +3,7 @@
 const { defaults } = require('../binding.js');
 const { environment } = require('./environment.js');
 const { failure } = require('./errors.js');
+const { writerOf } = require('./logger.js');
 const { isPlainObject, reading } = require('./options.js');
 const { Users, readUsers } = require('./users.js');
 
@@ -83,29 +84,14 @@ function describe(value, depth = 0) {
   return Object.fromEntries(described.map(([name, inner]) => [name, describe(inner, depth + 1)]));
 }
 
-/** @param {unknown} logger */
-function checkLogger(logger) {
-  let methods = /** @type {unknown[]} */ ([]);
-  try {
-    if (logger !== null && typeof logger === 'object')
-      methods = [/** @type {any} */ (logger).warn, /** @type {any} */ (logger).debug];
-  } catch (cause) {
-    throw failure('ERR_CONFIG', 'a method of logger cannot be read; see cause', cause);
-  }
-  if (methods.length === 0 || methods.some((method) => typeof method !== 'function')) {
-    throw failure('ERR_CONFIG', 'logger must be an object with the methods warn and debug');
-  }
-}
-
 /**
- * The caller's options, in a copy, and its logger.
+ * The caller's options, in a copy, and what writes to its logger.
  * @param {unknown} config
- * @returns {{ logger: import('../index.js').SessionStoreLogger, options: Record<string, any> }}
+ * @returns {{ writeLine: import('./logger.js').Write, options: Record<string, any> }}
  */
 function copyOptions(config) {
-  const { logger = console, ...options } = ownOptions(config);
-  checkLogger(logger);
-  return { logger, options };
+  const { logger = console, logFields, ...options } = ownOptions(config);
+  return { writeLine: writerOf(logger, logFields), options };
 }
 
 /**
@@ -128,11 +114,11 @@ function commonSettings(options) {
  * Reads the options: those that the facade needs, and all of them as JSON for the native side,
  * which checks them.
  * @param {unknown} config
- * @returns {{ options: string, logger: import('../index.js').SessionStoreLogger, lifetime: Lifetime | undefined, users: import('./users.js').Users | undefined, recentSessions: number,
+ * @returns {{ options: string, writeLine: import('./logger.js').Write, lifetime: Lifetime | undefined, users: import('./users.js').Users | undefined, recentSessions: number,
  *   callsInFlight: number, idSecret: string | undefined, tableName: string, versionGiven: boolean, localByEnvironment: string | undefined, exactRevisions: boolean, guardReplies: boolean, onIntegrityFailure: IntegrityFailure }}
  */
 function readConfig(config) {
-  const { logger, options: given } = copyOptions(config);
+  const { writeLine, options: given } = copyOptions(config);
   const { guardReplies = true, onIntegrityFailure = 'error', ...options } = given;
   if (typeof guardReplies !== 'boolean') throw failure('ERR_CONFIG', 'guardReplies must be true or false');
   if (!INTEGRITY_FAILURES.includes(onIntegrityFailure)) {
@@ -148,7 +134,7 @@ function readConfig(config) {
   return {
     ...commonSettings(options),
     tableName: options.tableName ?? defaults(environment()).sessionsTable,
-    logger,
+    writeLine,
     lifetime,
     users: users?.idOf && new Users(users.idOf),
     recentSessions: options.maxRecentSessions ?? RECENT_SESSIONS,
@@ -164,8 +150,8 @@ function readConfig(config) {
  * @param {unknown} config
  */
 function readEnvelopeConfig(config) {
-  const { logger, options } = copyOptions(config);
-  return { ...commonSettings(options), logger };
+  const { writeLine, options } = copyOptions(config);
+  return { ...commonSettings(options), writeLine };
 }
 
 /** The options that say how sessions are saved or listed, or how frameworks are served. */

@@ -3,6 +3,7 @@
 const { isUint8Array } = require('node:util').types;
 const { openEnvelope } = require('../binding.js');
 const { Calls } = require('./calls.js');
+const { IS_CLOSED } = require('./closed.js');
 const { Channels } = require('./channels.js');
 const { readEnvelopeConfig } = require('./config.js');
 const { environment } = require('./environment.js');
@@ -87,16 +88,16 @@ class Envelope {
 
   /** @param {unknown} config */
   constructor(config) {
-    const { options, logger, callsInFlight, localByEnvironment } = readEnvelopeConfig(config);
+    const { options, writeLine, callsInFlight, localByEnvironment } = readEnvelopeConfig(config);
     const names = new Names();
     const channels = new Channels({ component: 'envelope' }, names);
     const nativeCalls = new NativeCalls(channels);
     this.#nativeCalls = nativeCalls;
     this.#native = unwrap(crossing(() => openEnvelope(options, environment(), nativeCalls.deliver)));
     nativeCalls.observe = (on) => this.#native.observe(on);
-    const log = new Log(logger);
+    const log = new Log(writeLine);
     if (localByEnvironment) warnOfLocalMode(log, localByEnvironment);
-    this.#failures = new Failures((text) => log.warn(text));
+    this.#failures = new Failures(log);
     const checks = new Observations(this.#native, this.#failures);
     this.#calls = new Calls({
       names,
@@ -162,6 +163,10 @@ class Envelope {
       await this.#nativeCalls.answered();
     };
     return this.#calls.make('close', close, []);
+  }
+
+  get [IS_CLOSED]() {
+    return this.#calls.isClosed;
   }
 
   /**

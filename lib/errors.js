@@ -95,7 +95,21 @@ function unwrap(reply) {
   const error = Object.assign(new Error(message), requestId === undefined ? {} : { requestId });
   Object.defineProperty(error, 'name', { value: name, configurable: true });
   error.stack = `${name}: ${message}`; // AWS's error has no stack in this program
-  throw new SessionStoreError({ ...rest, cause: error });
+  const thrown = new SessionStoreError({ ...rest, cause: error });
+  if (requestId !== undefined) requestIds.set(thrown, requestId);
+  throw thrown;
+}
+
+/**
+ * The ids of the requests that AWS refused. A cause is the caller's own in other errors, and so is
+ * what its properties hold.
+ * @type {WeakMap<SessionStoreError, string>}
+ */
+const requestIds = new WeakMap();
+
+/** @param {SessionStoreError} error */
+function requestIdOf(error) {
+  return requestIds.get(error);
 }
 
 /**
@@ -106,6 +120,8 @@ function isFailure(reply) {
   return reply !== null && typeof reply === 'object' && 'retryable' in reply;
 }
 
+exports.CODES = /** @type {Code[]} */ (Object.keys(MESSAGES));
 exports.SessionStoreError = SessionStoreError;
 exports.failure = failure;
+exports.requestIdOf = requestIdOf;
 exports.unwrap = unwrap;

@@ -4,11 +4,16 @@
 const QUIET = 60_000;
 
 /**
+ * A line of the log, and what it says for loggers that take fields.
+ * @typedef {{ text: string, fields: import('../index.js').SessionStoreLogFields }} Line
+ */
+
+/**
  * Counts failures by code, and logs one line a minute for each cause. In an outage every request
  * fails, and the later lines would say nothing new.
  */
 class Failures {
-  #warn;
+  #log;
   /** @type {Partial<Record<import('../index.js').SessionStoreErrorCode, number>>} */
   #counts = {};
   /**
@@ -18,9 +23,9 @@ class Failures {
    */
   #causes = new Map();
 
-  /** @param {(text: string) => void} warn */
-  constructor(warn) {
-    this.#warn = warn;
+  /** @param {import('./log.js').Log} log */
+  constructor(log) {
+    this.#log = log;
   }
 
   /** The counts by code. */
@@ -35,7 +40,7 @@ class Failures {
 
   /**
    * @param {string} cause what the failures have in common.
-   * @param {() => string} line the text of the log.
+   * @param {() => Line} line
    */
   log(cause, line) {
     const now = Date.now();
@@ -46,7 +51,9 @@ class Failures {
       return;
     }
     this.#causes.set(cause, { logged: now, left: 0 });
-    this.#warn(last?.left ? `${line()} (and ${last.left} more since the last such line)` : line());
+    const { text, fields } = line();
+    if (last?.left) this.#log.warn(`${text} (and ${last.left} more since the last such line)`, { ...fields, omitted: last.left });
+    else this.#log.warn(text, fields);
   }
 }
 

@@ -11,8 +11,12 @@ const { Locks } = require('./locks.js');
 const { Log } = require('./log.js');
 const { NativeStore } = require('./native-store.js');
 const { Observations } = require('./observations.js');
+const { callOptions } = require('./options.js');
 const { warnOfLocalMode } = require('./process-warnings.js');
 const { Names } = require('./session-ids.js');
+
+/** @type {{ keys: import('./options.js').CallOption<boolean> }} */
+const PING_OPTIONS = { keys: { default: true, rule: 'true or false', holds: (value) => typeof value === 'boolean' } };
 
 /** What a store of sessions and a store of items are both built on. */
 class Foundation {
@@ -21,7 +25,7 @@ class Foundation {
   /**
    * @param {object} given
    * @param {string} given.options JSON for the native side.
-   * @param {import('../index.js').SessionStoreLogger} given.logger
+   * @param {import('./logger.js').Write} given.writeLine to the application's logger.
    * @param {number} given.callsInFlight
    * @param {string | undefined} given.localByEnvironment the folder, if the environment has turned local mode on.
    * @param {import('./config.js').IntegrityFailure} given.onIntegrityFailure
@@ -29,15 +33,15 @@ class Foundation {
    * @param {string} given.tableName
    * @param {'session' | 'item'} keeps what the store keeps.
    */
-  constructor({ options, logger, callsInFlight, localByEnvironment, onIntegrityFailure, idSecret, tableName }, keeps) {
+  constructor({ options, writeLine, callsInFlight, localByEnvironment, onIntegrityFailure, idSecret, tableName }, keeps) {
     this.names = new Names(keeps, idSecret);
     const component = keeps === 'item' ? 'sealed-store' : 'session-store';
     this.channels = new Channels({ component, tableName }, this.names);
     const native = NativeStore.open(options, keeps === 'item', this.channels);
     this.native = native;
-    this.log = new Log(logger);
+    this.log = new Log(writeLine);
     if (localByEnvironment) warnOfLocalMode(this.log, localByEnvironment);
-    this.failures = new Failures((text) => this.log.warn(text));
+    this.failures = new Failures(this.log);
     const checks = new Observations(native, this.failures);
     this.calls = new Calls({
       names: this.names,
@@ -54,8 +58,10 @@ class Foundation {
     });
   }
 
-  async ping() {
-    unwrap(await this.native.ping());
+  /** @param {unknown} [options] */
+  async ping(options) {
+    const { keys } = callOptions('ping', options, PING_OPTIONS);
+    unwrap(await this.native.ping(keys));
   }
 
   /** The counters that do not depend on what the store keeps. */

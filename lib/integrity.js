@@ -36,7 +36,7 @@ class Integrity {
       return unwrap(reply);
     } catch (error) {
       if (error.code !== 'ERR_INTEGRITY' || this.#onFailure === 'error') throw error;
-      this.#calls.report(`${operation}, answered as of no ${this.#keeps},`, sid, error);
+      this.#calls.report(operation, sid, error, `${operation}, answered as of no ${this.#keeps},`);
       if (this.#onFailure === 'destroy') unwrap(await this.#native.destroyUnreadable(sid));
       return null;
     }

@@ -7,6 +7,11 @@ const TEXTS = {
   notReleased: (code) => `the lease could not be released (${code}); it ends by itself`,
 };
 
+/** @typedef {import('../index.js').SessionStoreLogFields} Fields */
+
+/** @type {Record<'lost' | 'notRenewed' | 'notReleased', Fields['event']>} */
+const NAMES = { lost: 'leaseLost', notRenewed: 'leaseNotRenewed', notReleased: 'leaseNotReleased' };
+
 /** Publishes what becomes of leases; counts and logs what went wrong without failing a call. */
 class LeaseEvents {
   #failures;
@@ -39,7 +44,10 @@ class LeaseEvents {
     this.#channels.lease(operation, sid, event, code);
     if (event === 'acquired' || event === 'released') return;
     this.#counts[event]++;
-    this.#failures.log(`lease ${event} ${code}`, () => `${operation}${this.#names.of(sid)}: ${TEXTS[event](code)}`);
+    this.#failures.log(`lease ${event} ${code}`, () => {
+      const fields = { event: NAMES[event], operation, ...this.#names.fieldOf(sid), ...(code !== undefined && { code }) };
+      return { text: `${operation}${this.#names.of(sid)}: ${TEXTS[event](code)}`, fields: /** @type {Fields} */ (fields) };
+    });
   }
 }
 

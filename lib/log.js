@@ -1,39 +1,46 @@
 'use strict';
 
+/** @typedef {import('../index.js').SessionStoreLogFields} Fields */
+
 /**
  * The application's log, where each line begins with this package's name. A logger that fails
  * changes nothing of what a caller gets.
  */
 class Log {
-  #logger;
+  #write;
 
-  /** @param {import('../index.js').SessionStoreLogger} logger */
-  constructor(logger) {
-    this.#logger = logger;
+  /** @param {import('./logger.js').Write} write */
+  constructor(write) {
+    this.#write = write;
   }
 
   /**
    * @param {string} text
+   * @param {Fields} fields what the line says, for loggers that take fields.
    * @param {() => void} [failed] is called if the logger fails, now or later.
    */
-  warn(text, failed) {
-    this.#write('warn', text, failed);
+  warn(text, fields, failed) {
+    this.#line('warn', text, fields, failed);
   }
 
-  /** @param {string} text */
-  debug(text) {
-    this.#write('debug', text);
+  /**
+   * @param {string} text
+   * @param {Fields} fields
+   */
+  debug(text, fields) {
+    this.#line('debug', text, fields);
   }
 
   /**
    * @param {'warn' | 'debug'} level
    * @param {string} text
+   * @param {Fields} fields
    * @param {() => void} [failed]
    */
-  #write(level, text, failed = () => {}) {
+  #line(level, text, fields, failed = () => {}) {
     try {
       /** @type {any} */
-      const written = this.#logger[level](`connect-dynamodb-kms: ${text}`);
+      const written = this.#write(level, `connect-dynamodb-kms: ${text}`, fields);
       // The methods of a logger may be async.
       if (typeof written?.then === 'function') Promise.resolve(written).catch(failed);
     } catch {

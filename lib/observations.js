@@ -38,18 +38,20 @@ class Observations {
     this.#looked = now;
     const { checksRevoked, checksUnknown, batchesRefused } = this.#read();
     if (checksRevoked > this.#seen.checksRevoked)
-      this.#failures.log('check refused', () => 'KMS refused to unwrap a cached data key, so all cached data keys were wiped');
+      this.#failures.log('check refused', () => ({
+        text: 'KMS refused to unwrap a cached data key, so all cached data keys were wiped',
+        fields: { event: 'keysRevoked' },
+      }));
     if (checksUnknown > this.#seen.checksUnknown)
-      this.#failures.log(
-        'check unanswered',
-        () => 'KMS does not answer the revocation check: sessions with cached data keys continue, others fail',
-      );
+      this.#failures.log('check unanswered', () => ({
+        text: 'KMS does not answer the revocation check: sessions with cached data keys continue, others fail',
+        fields: { event: 'revocationCheckUnanswered' },
+      }));
     if (batchesRefused && !this.#seen.batchesRefused)
-      this.#failures.log(
-        'batch reads refused',
-        () =>
-          'DynamoDB refuses dynamodb:BatchGetItem, so sessions that are read at the same time are read one by one; allow it in the IAM policy, or set batchReads to false',
-      );
+      this.#failures.log('batch reads refused', () => ({
+        text: 'DynamoDB refuses dynamodb:BatchGetItem, so sessions that are read at the same time are read one by one; allow it in the IAM policy, or set batchReads to false',
+        fields: { event: 'batchReadsRefused' },
+      }));
     this.#seen = { checksRevoked, checksUnknown, batchesRefused };
   }
 }

@@ -17,15 +17,16 @@ const owed = new Set();
  * Warns once a process, in the first log that takes the line.
  * @param {import('./log.js').Log} log
  * @param {string} line
+ * @param {import('../index.js').SessionStoreLogFields} fields
  */
-function warnOnce(log, line) {
+function warnOnce(log, line, fields) {
   if (!owed.delete(line) && !firstInProcess(line)) return;
-  log.warn(line, () => owed.add(line));
+  log.warn(line, fields, () => owed.add(line));
 }
 
 /** @param {import('./log.js').Log} log */
 function warnOfRecordVersion(log) {
-  warnOnce(log, RECORD_VERSION);
+  warnOnce(log, RECORD_VERSION, { event: 'recordVersionNotGiven' });
 }
 
 /**
@@ -36,7 +37,7 @@ function warnOfLocalMode(log, path) {
   const line =
     `local mode is on because the environment has SESSIONS_LOCAL: sessions are in the folder ${path} on this disk, with the key that opens them beside ` +
     'them, and no other server sees them; it is for development and tests';
-  warnOnce(log, line);
+  warnOnce(log, line, { event: 'localModeByEnvironment' });
 }
 
 module.exports = { warnOfLocalMode, warnOfRecordVersion };

@@ -79,7 +79,12 @@ class Reads {
       this.#known.recordRead(sid, session, live.mark, live.ttl);
       return { session, again, mark: live.mark, ttl: live.ttl };
     }
-    if (found) this.#log.debug(`get${this.#names.of(sid)}: it has expired`);
+    if (found)
+      this.#log.debug(`get${this.#names.of(sid)}: it has expired`, {
+        event: 'expired',
+        operation: 'get',
+        ...this.#names.fieldOf(sid),
+      });
     this.#known.recordMissing(sid);
     return null;
   }

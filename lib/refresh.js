@@ -101,7 +101,8 @@ class Refreshes {
   constructor({ known, locks, reads, saves, calls, failures, names, holds }) {
     this.#known = known;
     this.#holds = holds;
-    this.#report = (/** @type {string} */ sid, /** @type {unknown} */ error) => calls.report('early refresh', sid, error);
+    this.#report = (/** @type {string} */ sid, /** @type {unknown} */ error) =>
+      calls.report('refresh', sid, error, 'early refresh');
     this.#countTask = (/** @type {Promise<void>} */ flight) => calls.countTask(flight);
     /** @type {import('./refresh-flight.js').Parts} */
     this.#flightParts = {
@@ -114,7 +115,11 @@ class Refreshes {
       count: (event) => {
         this.#counts[event]++;
       },
-      warnOfStale: (sid) => failures.log('refresh stale', () => `refresh${names.of(sid)}: ${STALE}`),
+      warnOfStale: (sid) =>
+        failures.log('refresh stale', () => ({
+          text: `refresh${names.of(sid)}: ${STALE}`,
+          fields: { event: 'refreshedStale', operation: 'refresh', ...names.fieldOf(sid) },
+        })),
     };
   }
 

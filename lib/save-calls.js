@@ -93,7 +93,7 @@ class SaveCalls {
       this.#saves.count('unchanged');
       return 'unchanged';
     }
-    this.#calls.runInBackground('touch after an answer', save.sid, () => this.#saves.moveEnd(save));
+    this.#calls.runInBackground('touch', 'touch after an answer', save.sid, () => this.#saves.moveEnd(save));
     return 'extended';
   }
 
@@ -102,7 +102,7 @@ class SaveCalls {
    * @param {string} sid
    */
   #endReplaced(sid) {
-    this.#calls.runInBackground('destroy of a replaced session', sid, () => this.#saves.remove(sid));
+    this.#calls.runInBackground('destroy', 'destroy of a replaced session', sid, () => this.#saves.remove(sid));
   }
 }
 

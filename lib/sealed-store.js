@@ -1,5 +1,6 @@
 'use strict';
 
+const { IS_CLOSED } = require('./closed.js');
 const { readItemConfig } = require('./config.js');
 const { unwrap } = require('./errors.js');
 const { Foundation } = require('./foundation.js');
@@ -14,7 +15,7 @@ const { checkSid } = require('./session-ids.js');
 
 /**
  * Those that callers take out of the store and call on their own.
- * @type {(keyof SealedStore)[]}
+ * @type {(keyof SealedStore & string)[]}
  */
 const METHODS = ['put', 'get', 'take', 'delete', 'update', 'withLock', 'ids', 'length', 'clear', 'ping', 'stats', 'close'];
 
@@ -149,8 +150,9 @@ class SealedStore {
     });
   }
 
-  ping() {
-    return this.#runOnAll('ping', () => this.#foundation.ping());
+  /** @param {object} [options] */
+  ping(options) {
+    return this.#runOnAll('ping', () => this.#foundation.ping(options));
   }
 
   stats() {
@@ -160,6 +162,10 @@ class SealedStore {
 
   close() {
     return this.#answer(this.#foundation.calls.make('close', () => this.#foundation.close(), []));
+  }
+
+  get [IS_CLOSED]() {
+    return this.#foundation.calls.isClosed;
   }
 
   /**

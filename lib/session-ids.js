@@ -48,11 +48,20 @@ class Names {
   }
 
   /**
-   * For a line of the log, which may be about no session in particular.
+   * For the text of a line, which may be about no session in particular.
    * @param {unknown} sid
    */
   of(sid) {
     return typeof sid === 'string' ? ` of ${this.what} ${this.short(sid)}` : '';
+  }
+
+  /**
+   * The same as a field of the line.
+   * @param {unknown} sid
+   * @returns {{ session?: string, item?: string }}
+   */
+  fieldOf(sid) {
+    return typeof sid === 'string' && this.what ? { [this.what]: this.short(sid) } : {};
   }
 }
 

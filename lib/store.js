@@ -2,6 +2,7 @@
 
 const { EventEmitter } = require('node:events');
 const { holdsContent } = require('../binding.js');
+const { IS_CLOSED } = require('./closed.js');
 const { readConfig } = require('./config.js');
 const { unwrap } = require('./errors.js');
 const { ExpressSessions } = require('./express-session.js');
@@ -53,7 +54,7 @@ async function holds(mark, json) {
 
 /**
  * Those that callers take out of the store and call on their own.
- * @type {(keyof DynamoDBSessionStore)[]}
+ * @type {(keyof DynamoDBSessionStore & string)[]}
  */
 const METHODS = [
   'get',
@@ -130,7 +131,7 @@ class DynamoDBSessionStore extends Base {
     const saves = this.#saves;
     const parts = { known, locks: this.#locks, reads: this.#reads, saves, calls, failures, names, holds };
     this.#refreshes = new Refreshes(parts);
-    this.#lookAtApplication = guardReplies ? wantGuards((text) => log.warn(text)) : () => {};
+    this.#lookAtApplication = guardReplies ? wantGuards((text) => log.warn(text, { event: 'notGuarded' })) : () => {};
     for (const name of METHODS) {
       Object.defineProperty(this, name, {
         value: /** @type {Function} */ (this[name]).bind(this),
@@ -347,11 +348,12 @@ class DynamoDBSessionStore extends Base {
   }
 
   /**
-   * @param {any[]} callback
+   * @param {any[]} rest
    * @returns {any}
    */
-  ping(...callback) {
-    return this.#calls.run('ping', () => this.#foundation.ping(), callback);
+  ping(...rest) {
+    const { options, callback } = splitOptions(rest);
+    return this.#calls.run('ping', () => this.#foundation.ping(options), callback);
   }
 
   /**
@@ -388,6 +390,10 @@ class DynamoDBSessionStore extends Base {
       this.#refreshes.close();
     };
     return this.#calls.make('close', close, callback);
+  }
+
+  get [IS_CLOSED]() {
+    return this.#calls.isClosed;
   }
 
   /**
@@ -453,7 +459,9 @@ class DynamoDBSessionStore extends Base {
   #conflict(operation, sid, resolution) {
     this.#foundation.channels.conflict(operation, sid, resolution);
     const session = this.#foundation.names.hash(sid);
-    this.#log.debug(`conflict in session ${session.slice(0, 8)}: ${resolution}`);
+    const short = session.slice(0, 8);
+    const fields = { event: /** @type {const} */ ('conflict'), operation, session: short, resolution };
+    this.#log.debug(`conflict in session ${short}: ${resolution}`, fields);
     nextTick(() => this.emit('conflict', { session, resolution }));
   }
 }

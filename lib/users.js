@@ -126,7 +126,7 @@ class Users {
       throw failure('ERR_CONFIG', `a user id must be a string or a whole number, as users.idOf gives it, not ${kindOf(id)}`);
     if (this.#seen.nobody && !this.#seen.user && !this.#warned) {
       this.#warned = true;
-      log.warn(NEVER_A_USER);
+      log.warn(NEVER_A_USER, { event: 'noUserYet' });
     }
     return text;
   }

@@ -30,6 +30,28 @@ const TABLE = {
 const KEY = { rotation: true, spec: 'SYMMETRIC_DEFAULT', usage: 'ENCRYPT_DECRYPT' };
 const ACTIONS = policy.Statement.map(({ Sid, Action }: any) => [Sid, Action]);
 
+const query = (metric: string) =>
+  `SELECT SUM(${metric}) FROM SCHEMA("AWS/DynamoDB", Operation, TableName) WHERE TableName = 'sessions'`;
+/** Each alarm: what it looks at, how often that must be, and in how many minutes. */
+const ALARMS = [
+  { of: query('ThrottledRequests'), threshold: 10 },
+  { of: query('SystemErrors'), threshold: 10 },
+  { of: 'AWS/DynamoDB UserErrors', threshold: 10 },
+  { of: 'connect-dynamodb-kms KmsFailures-sessions', threshold: 1 },
+].map((alarm) => ({
+  ...alarm,
+  comparison: 'GreaterThanOrEqualToThreshold',
+  minutes: [3, 5],
+  period: 60,
+  missing: 'notBreaching',
+}));
+/** What of the log counts as a failure of KMS. */
+const FILTER = {
+  pattern: '?ERR_KMS_UNAVAILABLE ?ERR_KMS_THROTTLED ?ERR_KMS_KEY_UNUSABLE',
+  metric: 'connect-dynamodb-kms KmsFailures-sessions',
+  value: '1',
+};
+
 /** The table of a CloudFormation template, in the words above. */
 const tableOf = ({ Properties }: any) => ({
   billing: Properties.BillingMode,
@@ -44,6 +66,36 @@ const keyOf = ({ Properties }: any) => ({
   spec: Properties.KeySpec,
   usage: Properties.KeyUsage,
 });
+/** A value of a CloudFormation template as text, where every reference to a table is one to `sessions`. */
+const plainText = (value: any): string => {
+  if (typeof value === 'string') return value.replace(/\$\{SessionsTable\}/g, 'sessions');
+  if (value['Fn::Sub']) return plainText(value['Fn::Sub']);
+  if (value['Fn::Join']) return value['Fn::Join'][1].map(plainText).join(value['Fn::Join'][0]);
+  assert.match(value.Ref, /Table/);
+  return 'sessions';
+};
+const alarmOf = ({ Properties }: any) => {
+  const [first, ...others] = Properties.Metrics ?? [Properties];
+  assert.deepEqual(others, []);
+  if (Properties.Statistic) assert.equal(Properties.Statistic, 'Sum');
+  assert.deepEqual(Properties.Dimensions ?? [], []);
+  assert.deepEqual(Properties.OKActions, Properties.AlarmActions);
+  assert.equal(Properties.AlarmActions.length, 1);
+  return {
+    of: plainText(first.Expression ?? `${first.Namespace} ${plainText(first.MetricName)}`),
+    threshold: Properties.Threshold,
+    comparison: Properties.ComparisonOperator,
+    minutes: [Properties.DatapointsToAlarm, Properties.EvaluationPeriods],
+    period: first.Period,
+    missing: Properties.TreatMissingData,
+  };
+};
+const filterOf = ({ Properties }: any) => {
+  const [transformation, ...others] = Properties.MetricTransformations;
+  assert.deepEqual(others, []);
+  const { MetricNamespace, MetricName, MetricValue: value } = transformation;
+  return { pattern: Properties.FilterPattern, metric: `${MetricNamespace} ${plainText(MetricName)}`, value };
+};
 const actionsOf = (statements: any[]) => statements.map(({ Sid, Action }) => [Sid, [Action].flat()]);
 
 describe('the CloudFormation template', () => {
@@ -53,6 +105,20 @@ describe('the CloudFormation template', () => {
     assert.deepEqual(tableOf(SessionsTable), TABLE);
     assert.deepEqual(keyOf(SessionsKey), KEY);
     assert.deepEqual(actionsOf(SessionsPolicy.Properties.PolicyDocument.Statement), ACTIONS);
+  });
+
+  it('makes the alarms, if it is given a topic', () => {
+    const alarms = Object.values<any>(cloudformation.Resources).filter(({ Type }) => Type === 'AWS::CloudWatch::Alarm');
+    assert.deepEqual(alarms.map(alarmOf), ALARMS);
+    const { KmsFailures } = cloudformation.Resources;
+    assert.deepEqual(filterOf(KmsFailures), FILTER);
+    assert.deepEqual(
+      [...alarms, KmsFailures].map(({ Condition }) => Condition),
+      ['HasAlarms', 'HasAlarms', 'HasAlarms', 'HasLogAlarms', 'HasLogAlarms'],
+    );
+    for (const { Properties } of alarms) assert.deepEqual(Properties.AlarmActions, [{ Ref: 'AlarmTopicArn' }]);
+    const { AlarmTopicArn, LogGroupName } = cloudformation.Parameters;
+    assert.deepEqual([AlarmTopicArn.Default, LogGroupName.Default], ['', '']);
   });
 
   it('is valid for cfn-lint', { timeout: 300_000 }, async () => {
@@ -72,7 +138,7 @@ describe('the Terraform module', () => {
   before(async () => {
     const { python } = await pythonEnvironment(PYTHON_HCL2);
     const files = (await readdir(join(infrastructure, 'terraform'))).sort();
-    assert.deepEqual(files, ['main.tf', 'outputs.tf', 'variables.tf']);
+    assert.deepEqual(files, ['alarms.tf', 'main.tf', 'outputs.tf', 'variables.tf']);
     const paths = files.map((file) => join(infrastructure, 'terraform', file));
     const program = `import hcl2, json, sys
 print(json.dumps([hcl2.load(open(path)) for path in sys.argv[1:]]))`;
@@ -124,12 +190,45 @@ print(json.dumps([hcl2.load(open(path)) for path in sys.argv[1:]]))`;
     assert.deepEqual(actions, ACTIONS);
   });
 
+  it('makes the same alarms, if it is given a topic', () => {
+    const first = (block: any) => [block].flat()[0];
+    const text = (value: string) => value.replace(/\$\{aws_dynamodb_table\.sessions\.name\}/g, 'sessions').replaceAll('\\"', '"');
+    const resources = plain(module.resource);
+    const alarms: any[] = resources
+      .filter((block: any) => 'aws_cloudwatch_metric_alarm' in block)
+      .map((block: any) => Object.values(block.aws_cloudwatch_metric_alarm)[0]);
+    assert.deepEqual(
+      alarms.map((alarm) => {
+        const { expression, period } = first(alarm.metric_query) ?? alarm;
+        assert.deepEqual(alarm.ok_actions, alarm.alarm_actions);
+        assert.equal(alarm.alarm_actions.length, 1);
+        return {
+          of: text(expression ?? `${alarm.namespace} ${alarm.metric_name}`),
+          threshold: alarm.threshold,
+          comparison: alarm.comparison_operator,
+          minutes: [alarm.datapoints_to_alarm, alarm.evaluation_periods],
+          period,
+          missing: alarm.treat_missing_data,
+        };
+      }),
+      ALARMS,
+    );
+    const filter = resource('aws_cloudwatch_log_metric_filter');
+    const { namespace, name, value } = first(filter.metric_transformation);
+    assert.deepEqual({ pattern: filter.pattern, metric: `${namespace} ${text(name)}`, value }, FILTER);
+    assert.deepEqual(
+      [...alarms, filter].map(({ count }) => count),
+      ['alarms', 'alarms', 'alarms', 'log_alarms', 'log_alarms'].map((local) => `\${local.${local}}`),
+    );
+  });
+
   it('has the variables that it uses, and outputs for the store', async () => {
     const names = (blocks: any[]) =>
       plain(blocks)
         .flatMap((block: any) => Object.keys(block))
         .sort();
-    const source = (await read('terraform/main.tf')) + (await read('terraform/outputs.tf'));
+    const sources = await Promise.all(['main', 'alarms', 'outputs'].map((file) => read(`terraform/${file}.tf`)));
+    const source = sources.join('');
     const used = [...new Set([...source.matchAll(/\bvar\.(\w+)/g)].map(([, name]) => name))].sort();
     assert.deepEqual(names(module.variable!), used);
     assert.deepEqual(names(module.output!), ['kms_key_arn', 'table_name']);
@@ -146,12 +245,17 @@ describe('the CDK construct', () => {
       join(home, 'app.ts'),
       `import { App, Stack } from 'aws-cdk-lib';
 import { AccountPrincipal, Role } from 'aws-cdk-lib/aws-iam';
+import { LogGroup } from 'aws-cdk-lib/aws-logs';
+import { Topic } from 'aws-cdk-lib/aws-sns';
 import { Sessions } from './sessions';
 
+declare const process: { argv: string[] };
 const app = new App();
 const stack = new Stack(app, 'gateway');
 const sessions = new Sessions(stack, 'Sessions', { tableName: 'sessions' });
 sessions.allow(new Role(stack, 'Server', { assumedBy: new AccountPrincipal('111122223333') }));
+if (process.argv[2] === 'alarms') sessions.alarm({ topic: new Topic(stack, 'Topic'), logGroup: new LogGroup(stack, 'Log') });
+if (process.argv[2] === 'topic') sessions.alarm({ topic: new Topic(stack, 'Topic') });
 console.log(JSON.stringify(app.synth().getStackByName('gateway').template));
 `,
     );
@@ -164,10 +268,24 @@ console.log(JSON.stringify(app.synth().getStackByName('gateway').template));
     await run(process.execPath, [tsc, ...options, 'app.ts'], { cwd: home });
   });
 
-  it('makes the same table, key and policy', { timeout: 300_000 }, async () => {
+  /** The resources of its stack. */
+  const synthesized = async (...args: string[]) => {
     const tsx = import.meta.resolve('tsx');
-    const { stdout } = await run(process.execPath, ['--import', tsx, 'app.ts'], { cwd: home });
-    const resources = Object.values<any>(JSON.parse(stdout).Resources);
+    const { stdout } = await run(process.execPath, ['--import', tsx, 'app.ts', ...args], { cwd: home });
+    return Object.values<any>(JSON.parse(stdout).Resources);
+  };
+  const alarmsOf = (resources: any[]) => resources.filter(({ Type }) => Type === 'AWS::CloudWatch::Alarm').map(alarmOf);
+
+  it('makes the same alarms, if it is asked for them', { timeout: 300_000 }, async () => {
+    const resources = await synthesized('alarms');
+    assert.deepEqual(alarmsOf(resources), ALARMS);
+    assert.deepEqual(resources.filter(({ Type }) => Type === 'AWS::Logs::MetricFilter').map(filterOf), [FILTER]);
+    assert.deepEqual(alarmsOf(await synthesized('topic')), ALARMS.slice(0, 3));
+    assert.deepEqual(alarmsOf(await synthesized()), []);
+  });
+
+  it('makes the same table, key and policy', { timeout: 300_000 }, async () => {
+    const resources = await synthesized();
     const only = (type: string) => {
       const found = resources.filter(({ Type }) => Type === type);
       assert.equal(found.length, 1, type);
@@ -193,7 +311,7 @@ describe('the command prints', () => {
   it('the Terraform module, in one file', async () => {
     const { status, stdout } = await command(['terraform']);
     assert.equal(status, 0);
-    for (const file of ['main.tf', 'variables.tf', 'outputs.tf']) {
+    for (const file of ['main.tf', 'alarms.tf', 'variables.tf', 'outputs.tf']) {
       assert.ok(stdout.includes(await read(`terraform/${file}`)), file);
     }
   });

@@ -32,6 +32,7 @@ const TEXTS = [
   'README.md',
   'SECURITY.md',
   'binding.js',
+  'docs/alerts.md',
   'docs/architecture.md',
   'docs/compromised-key.md',
   'docs/concurrency.md',
@@ -43,6 +44,7 @@ const TEXTS = [
   'docs/errors.md',
   'docs/faults.md',
   'docs/items.md',
+  'docs/logs.md',
   'docs/methods.md',
   'docs/migrating.md',
   'docs/moving-in.md',
@@ -51,6 +53,7 @@ const TEXTS = [
   'docs/options.md',
   'docs/other-frameworks.md',
   'docs/platforms.md',
+  'docs/probes.md',
   'docs/record-format.md',
   'docs/recovery.md',
   'docs/scaling.md',
@@ -108,6 +111,7 @@ const TEXTS = [
   'lib/cli/terminal.js',
   'lib/cli/terraform.js',
   'lib/cli/usage-error.js',
+  'lib/closed.js',
   'lib/config.js',
   'lib/environment.js',
   'lib/envelope.js',
@@ -129,15 +133,26 @@ const TEXTS = [
   'lib/lease.js',
   'lib/locks.js',
   'lib/log.js',
+  'lib/logger.js',
   'lib/mutation.js',
   'lib/native-calls.js',
   'lib/native-operator.js',
   'lib/native-store.js',
   'lib/observations.js',
+  'lib/opentelemetry/active-context.js',
+  'lib/opentelemetry/attributes.js',
+  'lib/opentelemetry/calls.js',
+  'lib/opentelemetry/instruments.js',
+  'lib/opentelemetry/observe.js',
+  'lib/opentelemetry/spans.js',
   'lib/options.js',
   'lib/patience.js',
   'lib/plain-envelope.js',
   'lib/process-warnings.js',
+  'lib/prometheus/collect.js',
+  'lib/prometheus/metrics.js',
+  'lib/prometheus/samples.js',
+  'lib/prometheus/stats-metric.js',
   'lib/reads.js',
   'lib/real-time.js',
   'lib/refresh-flight.js',
@@ -161,18 +176,26 @@ const TEXTS = [
   'lib/unsaved-refreshes.js',
   'lib/update.js',
   'lib/users.js',
+  'opentelemetry.d.ts',
+  'opentelemetry.js',
   'package.json',
+  'prometheus.d.ts',
+  'prometheus.js',
 ];
 const INFRASTRUCTURE = [
   'infrastructure/cdk/sessions.ts',
   'infrastructure/cloudformation.yaml',
+  'infrastructure/grafana-dashboard.json',
   'infrastructure/iam-policy.json',
+  'infrastructure/kubernetes.yaml',
+  'infrastructure/prometheus-alerts.yaml',
+  'infrastructure/terraform/alarms.tf',
   'infrastructure/terraform/main.tf',
   'infrastructure/terraform/outputs.tf',
   'infrastructure/terraform/variables.tf',
 ];
 /** What npm keeps of a tarball: with this, and the docs, the package stays small beside its binaries. */
-const LARGEST_TARBALL = 230_000;
+const LARGEST_TARBALL = 250_000;
 
 describe('the package', () => {
   let folder: string;
@@ -249,8 +272,9 @@ describe('the package', () => {
     assert.deepEqual(manifest.bundleDependencies ?? [], []);
     for (const name of Object.keys(manifest.optionalDependencies ?? {}))
       assert.match(name, /connect-dynamodb-kms-/, 'not its own binary');
-    assert.deepEqual(Object.keys(manifest.peerDependencies), ['express-session', 'oxc-parser']);
-    assert.deepEqual(manifest.peerDependenciesMeta, { 'express-session': { optional: true }, 'oxc-parser': { optional: true } });
+    const peers = ['@opentelemetry/api', 'express-session', 'oxc-parser', 'prom-client'];
+    assert.deepEqual(Object.keys(manifest.peerDependencies), peers);
+    assert.deepEqual(manifest.peerDependenciesMeta, Object.fromEntries(peers.map((name) => [name, { optional: true }])));
     for (const script of ['preinstall', 'install', 'postinstall']) assert.equal(manifest.scripts?.[script], undefined, script);
   });
 
@@ -267,6 +291,34 @@ describe('the package', () => {
     const declared = [...(await contents('index.d.ts')).matchAll(/^export (?:declare )?(?:class|function|const) (\w+)/gm)];
     assert.deepEqual(declared.map(([, name]) => name!).toSorted(), names);
   });
+
+  for (const [entry, peer, name] of [
+    ['opentelemetry', '@opentelemetry/api', 'observe'],
+    ['prometheus', 'prom-client', 'collect'],
+  ] as const) {
+    const path = `connect-dynamodb-kms/${entry}`;
+
+    it(`gives require and import the same of ${path}, and types for it`, async () => {
+      const required = createRequire(import.meta.url)(path);
+      const imported: any = await import(path);
+      assert.deepEqual(Object.keys(required), [name]);
+      assert.equal(imported[name], required[name]);
+      assert.equal(imported.default, required);
+      assert.match(await contents(`${entry}.d.ts`), new RegExp(`^export function ${name}\\(`, 'm'));
+    });
+
+    it(`names ${peer} where ${path} is used without it, and needs it nowhere else`, async () => {
+      const failed = `(error) => console.log(JSON.stringify([error.code, error.message]))`;
+      for (const [type, load] of [
+        ['commonjs', `require('connect-dynamodb-kms'); try { require('${path}'); } catch (error) { (${failed})(error); }`],
+        ['module', `await import('connect-dynamodb-kms'); await import('${path}').catch(${failed});`],
+      ] as const) {
+        const [code, message] = await alone(type, load);
+        assert.equal(code, 'MODULE_NOT_FOUND');
+        assert.match(message, new RegExp(`^Cannot find module '${peer}'`));
+      }
+    });
+  }
 
   it('lets nobody reach its inner files', async () => {
     for (const inner of ['binding.js', 'index.js', 'lib/store.js']) {

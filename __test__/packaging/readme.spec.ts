@@ -26,8 +26,8 @@ const snippets = new Map(marked);
 const used = new Set<string>();
 /** Those for a shell, not for Node.js. */
 const SHELL = ['find', 'environment'];
-/** Those that another spec runs: operations/import.spec.ts. */
-const ELSEWHERE = ['moving-in'];
+/** Those that other specs run: operations/import.spec.ts, operations/probes.spec.ts. */
+const ELSEWHERE = ['moving-in', 'probes', 'probes-express', 'under-pressure'];
 /** JavaScript, and what needs a package that the tests do not have. */
 const UNTYPED = ['moving-in', 'redis'];
 
@@ -211,6 +211,28 @@ describe('the README and the pages in docs', () => {
 
   it('runs the test of an application', async () => {
     assert.equal(await output('testing'), 'ada\n503\n');
+  });
+
+  it('has the log lines with their fields', async () => {
+    const printed = (await output('logs')).split('\n').find((line) => line.includes('connect-dynamodb-kms'))!;
+    const { level, operation, session, code, requestId, msg } = JSON.parse(printed);
+    const shown = JSON.parse(/^\/\/ (\{.*\})$/m.exec(snippet('logs'))![1]!);
+    const { requestId: _, msg: text, ...fields } = shown;
+    assert.deepEqual({ level, operation, session, code }, fields);
+    assert.ok(requestId.length > 0);
+    assert.ok(msg.startsWith(text.replace('…', session)));
+    const own = JSON.parse(await output('logs-json'));
+    assert.deepEqual([own.level, own.operation, own.code], ['warn', 'length', 'ERR_TABLE_NOT_FOUND']);
+  });
+
+  it('runs with OpenTelemetry', async () => {
+    assert.equal(await output('opentelemetry'), '');
+  });
+
+  it('answers Prometheus', async () => {
+    const port = await freePort();
+    const { url } = await serve(await place('prometheus', snippet('prometheus').replace('9464', String(port))), port);
+    assert.match(await (await fetch(`${url}/metrics`)).text(), /^connect_dynamodb_kms_requests_total\{service="kms"\} 0$/m);
   });
 
   it('runs the envelope', async () => {

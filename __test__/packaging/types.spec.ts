@@ -9,8 +9,8 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const compiler = fileURLToPath(new URL('../node_modules/typescript/bin/tsc', import.meta.url));
-const consumers = ['express.ts', 'fastify.ts', 'store.ts'];
-const modules = [...consumers, 'import-require.cts', 'named-imports.cts', 'named-imports.mts'];
+const consumers = ['express.ts', 'fastify.ts', 'observing.ts', 'store.ts'];
+const modules = [...consumers, 'import-require.cts', 'named-imports.cts', 'named-imports.mts', 'observing.cts'];
 
 /** Runs `tsc` on a project. */
 async function compile(path: string, ...args: string[]): Promise<{ code: number; output: string }> {
@@ -59,7 +59,8 @@ describe('the types in the JSDoc of lib/', () => {
     const parse = JSON.stringify(join(root, 'lib', 'session-json.js'));
     const mistake = `require(${parse}).parse(1);\nfunction untyped(given) { return given; }\nuntyped(1);\n`;
     await writeFile(join(folder, 'mistake.js'), mistake);
-    const include = [join(root, 'lib'), join(root, 'index.js'), 'mistake.js'];
+    const entries = ['index.js', 'opentelemetry.js', 'prometheus.js'].map((name) => join(root, name));
+    const include = [join(root, 'lib'), ...entries, 'mistake.js'];
     await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ extends: join(root, 'tsconfig.json'), include }));
     const { output } = await compile(join(folder, 'tsconfig.json'));
     const found = output.split('\n').filter((line) => line.includes('error TS'));

@@ -138,6 +138,7 @@ const WRONG: Record<string, unknown[]> = {
     ]),
   ),
   logger: [...NEVER, 'console', true, { warn() {} }, { debug() {} }, { warn: 'no', debug() {} }, new LooksLikeText('console')],
+  logFields: [...NEVER, true, 'middle', 'First', new String('first')],
   local: [...NEVER, true, './folder', { path: './folder', mode: 0o600 }, { paths: './folder' }, () => ({ path: './folder' })],
   'local.path': ['', ...NO_STRINGS, new String('./folder')],
 };

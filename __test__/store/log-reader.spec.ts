@@ -23,7 +23,10 @@ class LogReader {
   readonly lines: string[] = [];
   readonly secrets: string[] = [];
   readonly codes = new Set<SessionStoreErrorCode>();
-  readonly logger = { warn: (line: string) => this.#log('warn', line), debug: (line: string) => this.#log('debug', line) };
+  readonly logger = {
+    warn: (line: string, fields?: object) => this.#log('warn', line, fields),
+    debug: (line: string, fields?: object) => this.#log('debug', line, fields),
+  };
   readonly #restore: Array<() => void> = [];
 
   constructor() {
@@ -75,9 +78,10 @@ class LogReader {
     for (const restore of this.#restore) restore();
   }
 
-  #log(level: string, line: unknown): void {
+  #log(level: string, line: unknown, fields?: object): void {
     assert.equal(typeof line, 'string');
-    this.lines.push(`${level} ${line}`);
+    for (const value of Object.values(fields!)) assert.match(typeof value, /^(string|number)$/);
+    this.lines.push(`${level} ${line} ${JSON.stringify(fields)}`);
   }
 }
 
@@ -122,7 +126,7 @@ for (const recordVersion of [1, 2] as const) {
       const log = new LogReader();
       const hashSessionIds = hashing === 'secret' ? { secret: log.secret('hashing-secret') } : hashing;
       try {
-        await run(log, backend, { recordVersion, hashSessionIds, logger: log.logger });
+        await run(log, backend, { recordVersion, hashSessionIds, logger: log.logger, logFields: 'last' });
         log.check();
       } finally {
         log.stop();
@@ -374,7 +378,7 @@ describe('a reader of the logs', () => {
     const backend = await startAws();
     const log = new LogReader();
     try {
-      const store = backend.store({ logger: log.logger });
+      const store = backend.store({ logger: log.logger, logFields: 'last' });
       await store.set(log.secret('sid'), log.session());
       await backend.aws.fault({ action: 'dynamodb:BatchWriteItem', unprocessed: 1 });
       await log.fails('ERR_DYNAMODB_THROTTLED', () => store.clear());

@@ -1,6 +1,7 @@
 // What the compiler must infer, and what it must refuse, of everything that the package exports.
 
 import type { EventEmitter } from 'node:events';
+import type Bunyan from 'bunyan';
 import {
   AWS_REGION,
   type AwsClientHandle,
@@ -33,11 +34,15 @@ import {
   type SessionStoreConfig,
   SessionStoreError,
   type SessionStoreErrorCode,
+  type SessionStoreLogEvent,
+  type SessionStoreLogFields,
   type SessionStoreLogger,
   type SessionStoreStats,
   type UserId,
   type UsersOptions,
 } from 'connect-dynamodb-kms';
+import pino from 'pino';
+import winston from 'winston';
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 function same<A, B>(_same: Same<A, B>): void {}
@@ -74,6 +79,7 @@ const everything: Required<SessionStoreConfig> = {
   guardReplies: false,
   users: { idOf: 'user.id', secret: 'a secret of the users', maxSessions: 5 },
   logger: console,
+  logFields: 'last',
   kmsClient,
   docClient,
   local: { path: './.sessions' },
@@ -172,6 +178,7 @@ export async function promises(): Promise<void> {
     await store.destroy('id'),
     await store.clear(),
     await store.ping(),
+    await store.ping({ keys: false }),
     await store.close(),
   ] as const;
   same<(typeof nothing)[number], void>(true);
@@ -221,6 +228,9 @@ const done = [
   store.length((error, length) => void [error, length]),
   store.clear((error) => void error),
   store.ping((error) => void error),
+  store.ping(undefined),
+  store.ping({ keys: false }, (error) => void error),
+  store.ping(undefined, (error) => void error),
   store.record('id', (error, record) => void [error, record]),
   store.sessionsOf('ada', (error, sessions) => void [error, sessions?.[0]?.id]),
   store.destroyAllOf('ada', (error, ended) => void [error, ended]),
@@ -351,6 +361,7 @@ const allOfItems: Required<SealedStoreConfig> = {
   timeouts: { callMillis: 5000 },
   maxCallsInFlight: 1000,
   logger: console,
+  logFields: 'last',
   kmsClient,
   docClient,
   local: { path: './.sessions' },
@@ -580,6 +591,30 @@ same<typeof kmsClient | typeof docClient, AwsClientHandle>(true);
 const logger: SessionStoreLogger = console;
 void logger;
 
+// Loggers of libraries are taken as they are, and one that is written by hand has its arguments typed.
+new DynamoDBSessionStore({ logger: pino() });
+new DynamoDBSessionStore({ logger: winston.createLogger(), logFields: 'last' });
+declare const bunyan: Bunyan;
+new DynamoDBSessionStore({ logger: bunyan, logFields: 'first' });
+new DynamoDBSessionStore({
+  logger: {
+    warn(message, fields) {
+      same<typeof message, string>(true);
+      const { code, session }: SessionStoreLogFields = fields;
+      void [code, session];
+    },
+    debug: (_message: string, _fields?: SessionStoreLogFields) => {},
+  },
+  logFields: 'last',
+});
+same<SessionStoreLogFields['event'], SessionStoreLogEvent | undefined>(true);
+same<SessionStoreLogFields['code'], SessionStoreErrorCode | undefined>(true);
+same<SessionStoreLogFields['resolution'], 'overwritten' | 'refused' | 'dropped' | undefined>(true);
+// @ts-expect-error a place that there is not
+new DynamoDBSessionStore({ logFields: 'middle' });
+// @ts-expect-error it is no switch
+new DynamoDBSessionStore({ logFields: true });
+
 // An envelope gives back what it was given.
 export async function boundEnvelope(): Promise<void> {
   const envelope: Envelope = createEnvelope({
@@ -593,6 +628,7 @@ export async function boundEnvelope(): Promise<void> {
     timeouts: { callMillis: 1000 },
     maxCallsInFlight: 10,
     logger: console,
+    logFields: false,
     local: { path: './sessions' },
   } satisfies EnvelopeConfig);
   const sealedText: SealedEnvelope<'text'> = await envelope.encrypt('text', { context: { user: 'ada' } });

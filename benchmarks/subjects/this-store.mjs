@@ -18,12 +18,17 @@ export function open(servers, options) {
   };
   const store = new DynamoDBSessionStore({ recordVersion: 1, ...config });
   let cold;
+  let due;
   return {
     store,
     get cold() {
       cold ??= new DynamoDBSessionStore({ recordVersion: 1, ...config, keyCache: FORGETS });
       return cold;
     },
-    close: () => Promise.all([store.close(), cold?.close()]),
+    get due() {
+      due ??= new DynamoDBSessionStore({ recordVersion: 1, ...config, touchAfter: 0 });
+      return due;
+    },
+    close: () => Promise.all([store.close(), cold?.close(), due?.close()]),
   };
 }

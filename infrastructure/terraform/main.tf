@@ -1,4 +1,4 @@
-# The table, the KMS key and the IAM policy for connect-dynamodb-kms.
+# The table, the KMS key, the IAM policy and alarms for connect-dynamodb-kms.
 
 terraform {
   required_version = ">= 1.3"

@@ -9,8 +9,20 @@ variable "role_name" {
   type        = string
 }
 
+variable "alarm_topic_arn" {
+  description = "The ARN of the SNS topic that alarms notify. Without it, there are no alarms."
+  type        = string
+  default     = null
+}
+
+variable "log_group_name" {
+  description = "The log group that the server's log goes to, for the alarm on failures of KMS. Without it, there is none."
+  type        = string
+  default     = null
+}
+
 variable "tags" {
-  description = "Tags of the table and the key."
+  description = "Tags of the table, the key and the alarms."
   type        = map(string)
   default     = {}
 }

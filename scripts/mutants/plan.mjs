@@ -44,6 +44,15 @@ export const specs = {
   'lib/session-ids.js': ['get-set', 'failure-reports', 'errors'],
   'lib/errors.js': ['error-detail', 'errors'],
   'lib/failures.js': ['failure-reports'],
+  'lib/opentelemetry/attributes.js': ['opentelemetry'],
+  'lib/opentelemetry/calls.js': ['opentelemetry', 'opentelemetry-http'],
+  'lib/opentelemetry/instruments.js': ['opentelemetry'],
+  'lib/opentelemetry/observe.js': ['opentelemetry'],
+  'lib/opentelemetry/spans.js': ['opentelemetry'],
+  'lib/prometheus/collect.js': ['prometheus'],
+  'lib/prometheus/metrics.js': ['prometheus'],
+  'lib/prometheus/samples.js': ['prometheus'],
+  'lib/prometheus/stats-metric.js': ['prometheus'],
 };
 
 /** What cargo-mutants changes. */

@@ -486,9 +486,14 @@ impl NativeStore {
     }
 
     #[napi(catch_unwind)]
-    pub fn ping(&self, env: Env, call: f64) -> NapiResult<()> {
-        self.host
-            .run(env, call, |store| async move { store.ping().await })
+    pub fn ping(&self, env: Env, call: f64, keys: bool) -> NapiResult<()> {
+        self.host.run(env, call, move |store| async move {
+            if keys {
+                store.ping().await
+            } else {
+                store.ping_table().await
+            }
+        })
     }
 
     #[napi(catch_unwind)]

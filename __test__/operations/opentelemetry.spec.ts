@@ -1,0 +1,451 @@
+// connect-dynamodb-kms/opentelemetry with OpenTelemetry's own SDK: spans and metrics of calls, by the semantic conventions of databases.
+
+import '../support/telemetry.ts';
+import assert from 'node:assert/strict';
+import { after, afterEach, before, beforeEach, describe, it, type TestContext } from 'node:test';
+import { metrics, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
+import { createEnvelope, type DynamoDBSessionStore, SealedStore } from 'connect-dynamodb-kms';
+import { observe } from 'connect-dynamodb-kms/opentelemetry';
+import { type AwsBackend, quiet, quietLogger, startAws } from '../support/backends.ts';
+import { Gate } from '../support/framework-apps.ts';
+import { enclosing, exporter, meters, ours, tracerProvider } from '../support/telemetry.ts';
+
+const SID = 'a session id that must not show anywhere';
+const TABLE = 'sessions';
+const DURATION = 'db.client.operation.duration';
+const tracer = trace.getTracer('the application');
+
+/** Everything that spans and metrics hold, as text. */
+const shown = async (metrics: () => Promise<unknown>) =>
+  JSON.stringify([
+    exporter
+      .getFinishedSpans()
+      .map(({ name, attributes, status, events, links }) => ({ name, attributes, status, events, links })),
+    await metrics(),
+  ]);
+
+const attributes = (operation: string) => ({
+  'db.system.name': 'aws.dynamodb',
+  'db.operation.name': operation,
+  'db.collection.name': TABLE,
+  'connect_dynamodb_kms.component': 'session-store',
+});
+
+describe('OpenTelemetry', () => {
+  let backend: AwsBackend;
+  let store: DynamoDBSessionStore;
+  before(async () => {
+    backend = await startAws();
+  });
+  after(() => backend.stop());
+  beforeEach(() => {
+    store = backend.store();
+  });
+  afterEach(async () => {
+    await backend.aws.clearFaults();
+    exporter.reset();
+  });
+
+  /** Observes until the test ends. */
+  const observing = (t: TestContext, options?: Parameters<typeof observe>[0]) => {
+    const observation = observe(options);
+    t.after(() => observation.stop());
+    return observation;
+  };
+
+  describe('spans', () => {
+    it('has one of each call, named and described as the conventions say', async (t) => {
+      observing(t);
+      await store.set(SID, { cookie: {}, user: 'ada' });
+      await store.get(SID);
+      await store.get('no such session');
+      await store.destroy(SID);
+      const [set, get, missing, destroy] = ours();
+      assert.equal(ours().length, 4);
+      assert.deepEqual(
+        ours().map(({ name }) => name),
+        [`set ${TABLE}`, `get ${TABLE}`, `get ${TABLE}`, `destroy ${TABLE}`],
+      );
+      for (const span of ours()) {
+        assert.equal(span.kind, SpanKind.CLIENT);
+        assert.equal(span.status.code, SpanStatusCode.UNSET);
+        assert.deepEqual(span.events, []);
+      }
+      const session = set!.attributes['connect_dynamodb_kms.session'] as string;
+      assert.match(session, /^[0-9a-f]{8}$/);
+      const sent = (dynamodb: number, kms: number) => ({
+        'connect_dynamodb_kms.requests.dynamodb': dynamodb,
+        'connect_dynamodb_kms.requests.kms': kms,
+      });
+      assert.deepEqual(set!.attributes, {
+        ...attributes('set'),
+        ...sent(1, 1),
+        'connect_dynamodb_kms.session': session,
+        'connect_dynamodb_kms.key_cache.hit': false,
+        'connect_dynamodb_kms.outcome': 'written',
+      });
+      assert.deepEqual(get!.attributes, {
+        ...attributes('get'),
+        ...sent(1, 0),
+        'connect_dynamodb_kms.session': session,
+        'connect_dynamodb_kms.key_cache.hit': true,
+        'connect_dynamodb_kms.outcome': 'found',
+      });
+      assert.equal(missing!.attributes['connect_dynamodb_kms.outcome'], 'missing');
+      assert.equal(missing!.attributes['connect_dynamodb_kms.key_cache.hit'], undefined);
+      assert.equal(destroy!.attributes['connect_dynamodb_kms.outcome'], 'deleted');
+    });
+
+    it("has the error's code, AWS's name for it and the id of the request, but no detail", async (t) => {
+      observing(t);
+      const other = backend.store({ tableName: 'no-such-table' });
+      const failed = await other.get(SID).catch((error) => error);
+      assert.equal(failed.code, 'ERR_TABLE_NOT_FOUND');
+      const [span] = ours();
+      assert.deepEqual(span!.status, { code: SpanStatusCode.ERROR, message: failed.message });
+      assert.equal(span!.attributes['error.type'], 'ERR_TABLE_NOT_FOUND');
+      assert.equal(span!.attributes['connect_dynamodb_kms.cause'], 'ResourceNotFoundException');
+      assert.equal(span!.attributes['aws.request_id'], failed.cause.requestId);
+      assert.equal(span!.attributes['connect_dynamodb_kms.outcome'], undefined);
+      assert.deepEqual(span!.events, []);
+    });
+
+    for (const { thrown, type } of [
+      { thrown: new RangeError('a secret'), type: 'RangeError' },
+      { thrown: Object.assign(new Error('a secret'), { name: 'a secret' }), type: '_OTHER' },
+      { thrown: 'a secret', type: '_OTHER' },
+      { thrown: undefined, type: '_OTHER' },
+    ])
+      it(`calls what a caller's function throws ${type} (${typeof thrown} ${(thrown as any)?.name}), and keeps its text out`, async (t) => {
+        const { meterProvider, metrics } = meters();
+        observing(t, { meterProvider });
+        await store.set(SID, { cookie: {} });
+        const fail = () => {
+          throw thrown;
+        };
+        await store.update(SID, fail).then(
+          () => assert.fail('it must fail'),
+          () => {},
+        );
+        const span = ours().at(-1)!;
+        assert.deepEqual(span.status, { code: SpanStatusCode.ERROR });
+        assert.equal(span.attributes['error.type'], type);
+        assert.doesNotMatch(await shown(metrics), /a secret/);
+      });
+
+    it('never shows a session id, nor a user', async (t) => {
+      const { meterProvider, metrics } = meters();
+      observing(t, { meterProvider });
+      await store.set(SID, { cookie: {}, user: 'ada' });
+      await store.update(SID, (session) => {
+        session.user = 'grace';
+      });
+      await store.withLock(SID, async () => {});
+      await backend.store({ onConflict: 'error' }).get(SID);
+      await store.destroy(SID);
+      await createOther(t).get(SID);
+      const text = await shown(metrics);
+      assert.match(text, /connect_dynamodb_kms\.session/);
+      assert.doesNotMatch(text, /a session id|ada|grace/);
+    });
+
+    /** A store whose calls fail. */
+    const createOther = (t: TestContext) => {
+      const other = backend.store({ tableName: 'no-such-table' });
+      t.after(() => other.close());
+      return { get: (sid: string) => other.get(sid).catch(() => {}) };
+    };
+
+    it('ends when the call is answered, and not before', async (t) => {
+      observing(t);
+      await store.set(SID, { cookie: {} });
+      const gate = new Gate();
+      const updating = store.update(SID, () => gate.wait());
+      await gate.reached;
+      assert.deepEqual(
+        ours().map(({ name }) => name),
+        [`set ${TABLE}`],
+      );
+      gate.open();
+      await updating;
+      assert.equal(ours().at(-1)!.name, `update ${TABLE}`);
+    });
+
+    it('does not count what the callback of a call does', async (t) => {
+      const { meterProvider, histogram } = meters();
+      observing(t, { meterProvider });
+      const began = performance.now();
+      let busy = 0;
+      await new Promise<void>((resolve) => {
+        store.get(SID, () => {
+          const start = performance.now();
+          const whole = start - began;
+          while (performance.now() - start < 2 * whole + 50); // longer than the call can have taken
+          busy = performance.now() - start;
+          setImmediate(resolve);
+        });
+      });
+      const [span] = ours();
+      const [seconds, nanoseconds] = span!.duration;
+      assert.ok(seconds * 1000 + nanoseconds / 1e6 < busy);
+      const [{ value }] = (await histogram(DURATION)) as any;
+      assert.ok(value.sum * 1000 < busy);
+      assert.ok(Math.abs(value.sum - seconds - nanoseconds / 1e9) < 0.002, 'as long as the span');
+    });
+
+    it('of sealed stores have their component, those of envelopes no database', async (t) => {
+      observing(t);
+      const logger = quietLogger();
+      const { tableName, dynamodbEndpoint, kmsEndpoint } = backend.config;
+      const codes = new SealedStore<{ user: string }>({ logger, prefix: 'code:', tableName, dynamodbEndpoint, kmsEndpoint });
+      t.after(() => codes.close());
+      await codes.put('c', { user: 'ada' }, { ttlSeconds: 60 });
+      const envelope = createEnvelope({ logger, kmsEndpoint });
+      t.after(() => envelope.close());
+      await envelope.encrypt('text');
+      const [put, encrypt] = ours();
+      assert.equal(put!.name, `put ${TABLE}`);
+      assert.equal(put!.attributes['connect_dynamodb_kms.component'], 'sealed-store');
+      assert.equal(encrypt!.name, 'encrypt');
+      assert.equal(encrypt!.attributes['connect_dynamodb_kms.operation'], 'encrypt');
+      assert.equal(encrypt!.attributes['connect_dynamodb_kms.requests.kms'], 1);
+      assert.deepEqual(
+        Object.keys(encrypt!.attributes).filter((name) => name.startsWith('db.')),
+        [],
+      );
+    });
+  });
+
+  describe('the context', () => {
+    it('makes calls children of the active span', async (t) => {
+      observing(t);
+      await tracer.startActiveSpan('outer', async (outer) => {
+        await store.get(SID);
+        assert.equal(trace.getActiveSpan(), outer);
+        outer.end();
+      });
+      const [get] = ours();
+      assert.deepEqual(
+        enclosing(get!).map(({ name }) => name),
+        ['outer'],
+      );
+    });
+
+    for (const [method, call] of Object.entries({
+      update: (work: () => Promise<void>) => store.update(SID, work),
+      withLock: (work: () => Promise<void>) => store.withLock(SID, work),
+      refresh: (work: () => Promise<void>) => store.refresh(SID, { isFresh: () => false, refresh: work }),
+    }))
+      it(`makes what the function given to ${method} does a child of that call`, async (t) => {
+        observing(t);
+        await store.set(SID, { cookie: {} });
+        await tracer.startActiveSpan('outer', async (outer) => {
+          const call_ = call(async () => {
+            tracer.startSpan('before').end();
+            await store.get('another');
+            await new Promise((resolve) => setTimeout(resolve, 1));
+            tracer.startSpan('after').end();
+          });
+          assert.equal(trace.getActiveSpan(), outer, 'while it runs');
+          await call_.catch(() => {});
+          assert.equal(trace.getActiveSpan(), outer, 'after it');
+          outer.end();
+        });
+        const path = (name: string) =>
+          enclosing(exporter.getFinishedSpans().find((span) => span.name === name)!).map((s) => s.name);
+        for (const name of ['before', 'after', `get ${TABLE}`])
+          assert.deepEqual(path(name), [`${method} ${TABLE}`, 'outer'], name);
+      });
+
+    it('in callbacks is that of the caller', async (t) => {
+      observing(t);
+      await store.set(SID, { cookie: {}, user: 'ada' });
+      const session = await store.get(SID);
+      const callers = new Map<string, unknown>();
+      await tracer.startActiveSpan('outer', async (outer) => {
+        await new Promise<void>((resolve) => {
+          store.get(SID, () => {
+            callers.set('get', trace.getActiveSpan());
+            store.get(SID, () => {
+              callers.set('nested get', trace.getActiveSpan());
+              store.touch(SID, session!, () => {
+                callers.set('touch at once', trace.getActiveSpan());
+                store.update(
+                  SID,
+                  () => {
+                    throw new Error('no change');
+                  },
+                  () => {
+                    callers.set('update that fails', trace.getActiveSpan());
+                    resolve();
+                  },
+                );
+              });
+            });
+          });
+        });
+        for (const [name, span] of callers) assert.equal(span, outer, name);
+        assert.equal(callers.size, 4);
+        outer.end();
+      });
+    });
+
+    it('of concurrent calls does not mix', async (t) => {
+      observing(t);
+      await Promise.all(
+        Array.from({ length: 20 }, (_, index) =>
+          tracer.startActiveSpan(`outer ${index}`, async (outer) => {
+            await store.set(`${SID} ${index}`, { cookie: {} });
+            await store.update(`${SID} ${index}`, async () => {
+              await store.get(`${SID} ${index}`);
+              tracer.startSpan(`inner ${index}`).end();
+            });
+            outer.end();
+          }),
+        ),
+      );
+      const inner = exporter.getFinishedSpans().filter(({ name }) => name.startsWith('inner'));
+      assert.equal(inner.length, 20);
+      for (const span of inner) {
+        const index = span.name.split(' ')[1];
+        assert.deepEqual(
+          enclosing(span).map(({ name }) => name),
+          [`update ${TABLE}`, `outer ${index}`],
+        );
+      }
+      assert.equal(ours().filter((span) => enclosing(span).at(-1)?.name.startsWith('outer')).length, 60);
+    });
+  });
+
+  describe('metrics', () => {
+    it('has the duration of calls as the conventions say', async (t) => {
+      const { meterProvider, metric, histogram } = meters();
+      observing(t, { meterProvider });
+      await store.set(SID, { cookie: {} });
+      for (let i = 0; i < 3; i++) await store.get(SID);
+      await backend.aws.fault({ action: 'dynamodb:GetItem', status: 400, code: 'AccessDeniedException', times: 1 });
+      await store.get(SID).catch(() => {});
+      const { descriptor } = (await metric(DURATION))!;
+      assert.equal(descriptor.unit, 's');
+      const points = await histogram(DURATION);
+      const counts = points.map((point) => [point.attributes, point.value.count]);
+      assert.deepEqual(counts, [
+        [attributes('set'), 1],
+        [attributes('get'), 3],
+        [{ ...attributes('get'), 'error.type': 'ERR_ACCESS_DENIED' }, 1],
+      ]);
+      for (const { value } of points) assert.deepEqual(value.buckets.boundaries, [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]);
+    });
+
+    it("counts failures by error.type, the requests as the store's own counters do, and uses of cached keys", async (t) => {
+      const { meterProvider, counts } = meters();
+      observing(t, { meterProvider });
+      await store.set(SID, { cookie: {} });
+      await store.get(SID);
+      await backend.store().get(SID);
+      await backend.aws.fault({ action: 'dynamodb:GetItem', status: 500, code: 'InternalServerError', times: 1 });
+      await store.get(SID); // repeated
+      await backend.aws.fault({ action: 'dynamodb:GetItem', status: 400, code: 'AccessDeniedException', times: 1 });
+      await store.get(SID).catch(() => {});
+      await quiet(store);
+
+      assert.deepEqual(await counts('connect_dynamodb_kms.errors'), [
+        [{ ...attributes('get'), 'error.type': 'ERR_ACCESS_DENIED' }, 1],
+      ]);
+
+      const lookups = await counts('connect_dynamodb_kms.key_cache.lookups');
+      const hits = (hit: boolean) => lookups.find(([found]) => found['connect_dynamodb_kms.key_cache.hit'] === hit)?.[1];
+      assert.deepEqual([hits(true), hits(false)], [2, 2]);
+
+      const stores = backend.stores.slice(backend.stores.indexOf(store));
+      const own = { dynamodb: 0, kms: 0, retries: 0 };
+      for (const { requests } of stores.map((one) => one.stats())) {
+        own.dynamodb += requests.dynamodb.sent;
+        own.kms += requests.kms.sent;
+        own.retries += requests.dynamodb.retries + requests.kms.retries;
+      }
+      const requests = await counts('connect_dynamodb_kms.requests');
+      const sum = (name: string, value: unknown) =>
+        requests.filter(([found]) => found[`connect_dynamodb_kms.${name}`] === value).reduce((all, [, count]) => all + count, 0);
+      assert.deepEqual({ dynamodb: sum('service', 'dynamodb'), kms: sum('service', 'kms'), retries: sum('retry', true) }, own);
+      assert.equal(own.retries, 1);
+      assert.deepEqual(
+        requests.filter(([found]) => found['http.response.status_code'] !== 200).map(([found]) => found),
+        [500, 400].map((status) => ({
+          'connect_dynamodb_kms.component': 'session-store',
+          'connect_dynamodb_kms.service': 'dynamodb',
+          'connect_dynamodb_kms.request': 'GetItem',
+          'connect_dynamodb_kms.retry': false,
+          'http.response.status_code': status,
+        })),
+      );
+    });
+
+    it('counts conflicts and leases', async (t) => {
+      const { meterProvider, counts } = meters();
+      observing(t, { meterProvider });
+      await store.set(SID, { cookie: {}, n: 0 });
+      let first = true;
+      await store.update(SID, async (session) => {
+        if (first) {
+          first = false;
+          const other = backend.store();
+          await other.set(SID, { ...(await other.get(SID))!, other: true });
+        }
+        session.n = 1;
+      });
+      await store.withLock(SID, async () => {});
+      const of = (operation: string) => ({ 'db.operation.name': operation, 'connect_dynamodb_kms.component': 'session-store' });
+      assert.deepEqual(await counts('connect_dynamodb_kms.conflicts'), [
+        [{ ...of('update'), 'connect_dynamodb_kms.resolution': 'retried' }, 1],
+      ]);
+      assert.deepEqual(await counts('connect_dynamodb_kms.lease.events'), [
+        [{ ...of('withLock'), 'connect_dynamodb_kms.event': 'acquired' }, 1],
+        [{ ...of('withLock'), 'connect_dynamodb_kms.event': 'released' }, 1],
+      ]);
+    });
+  });
+
+  describe('stop()', () => {
+    it('ends it, but calls that run end their spans', async () => {
+      const { meterProvider, histogram } = meters();
+      await store.set(SID, { cookie: {} });
+      const observation = observe({ meterProvider });
+      const gate = new Gate();
+      const updating = store.update(SID, () => gate.wait());
+      await gate.reached;
+      observation.stop();
+      observation.stop();
+      await store.get(SID);
+      assert.deepEqual(ours(), []);
+      gate.open();
+      await updating;
+      await store.get(SID);
+      assert.deepEqual(
+        ours().map(({ name }) => name),
+        [`update ${TABLE}`],
+      );
+      assert.equal((await histogram(DURATION)).length, 1);
+    });
+  });
+
+  it('takes providers, and refuses what is none', () => {
+    for (const options of [{ tracerProvider: {} }, { meterProvider: null }, { tracer }, { tracerProvider: tracer }])
+      assert.throws(() => observe(options as any), TypeError);
+  });
+
+  // Last, because it replaces the global providers.
+  it('works where the SDK is started after it', async (t) => {
+    trace.disable();
+    metrics.disable();
+    const { meterProvider, histogram } = meters();
+    observing(t);
+    await store.get(SID);
+    assert.deepEqual(ours(), []);
+    trace.setGlobalTracerProvider(tracerProvider);
+    metrics.setGlobalMeterProvider(meterProvider);
+    await store.get(SID);
+    assert.equal(ours().length, 1);
+    assert.equal((await histogram(DURATION))[0]?.value.count, 1);
+  });
+});

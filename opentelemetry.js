@@ -1,0 +1,5 @@
+'use strict';
+
+const { observe } = require('./lib/opentelemetry/observe.js');
+
+module.exports = { observe };

@@ -1,0 +1,33 @@
+/**
+ * connect-dynamodb-kms/prometheus: the counters of stores and envelopes as metrics of `prom-client`,
+ * which it needs. docs/observing.md lists the names.
+ */
+
+import type { Registry } from 'prom-client';
+import type { DynamoDBSessionStore, Envelope, SealedStore } from './index.js';
+
+/** The options of {@link collect}. */
+export interface CollectOptions {
+  /** Where the metrics are registered. Default: the global `register` of `prom-client`. */
+  register?: Registry<any> | undefined;
+  /**
+   * Labels of all metrics of this store, such as `{ store: 'sessions' }`. Stores in one registry need
+   * different ones. Default `{}`.
+   */
+  labels?: Record<string, string | number> | undefined;
+}
+
+/** What {@link collect} returns. */
+export interface Collection {
+  /** Takes the store out of the registry. Can be called again. */
+  stop(): void;
+}
+
+/**
+ * Adds a store's counters to a registry: every scrape reads its `stats()`. A store that is closed is
+ * left out from then on, and the registry does not keep a store alive.
+ * @throws {TypeError} if `store` is no store or envelope of this package, an option is unknown or
+ *   unusable, or a label has the name of a label of these metrics.
+ * @throws {Error} if the registry has a store with the same labels, or other metrics with these names.
+ */
+export function collect(store: DynamoDBSessionStore | SealedStore<any> | Envelope, options?: CollectOptions): Collection;

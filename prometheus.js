@@ -1,0 +1,5 @@
+'use strict';
+
+const { collect } = require('./lib/prometheus/collect.js');
+
+module.exports = { collect };
