@@ -18,7 +18,7 @@ import { published, traced } from '../support/channels.ts';
 import { assertNothingOf, failing, shown } from '../support/failures.ts';
 import { turnKeys } from '../support/key-clock.ts';
 import { hold } from '../support/lease-holder.ts';
-import { LeaseScene, SID as LEASED } from '../support/lease-scene.ts';
+import { SID as LEASED, LeaseScene } from '../support/lease-scene.ts';
 import { calls } from '../support/outcomes.ts';
 import { StoppingProxy } from '../support/stopping-proxy.ts';
 import { TurnedClock } from '../support/turned-clock.ts';
