@@ -134,7 +134,9 @@ describe('OpenTelemetry, its metrics', () => {
     const checked = backend.store({ keyCache: { revocationCheckSeconds: 1 } });
     await checked.set(SID, { cookie: {} });
     await backend.aws.fault({ action: 'kms:Decrypt', status: 400, code: 'DisabledException', message: 'disabled' });
-    while ((await counts('connect_dynamodb_kms.revocation_checks')).length === 0) await checked.get(SID).catch(() => {});
+    const isCounted = async () => (await counts('connect_dynamodb_kms.revocation_checks')).length > 0;
+    for (const deadline = Date.now() + 10_000; Date.now() < deadline && !(await isCounted()); )
+      await checked.get(SID).catch(() => {});
     const revoked = { 'connect_dynamodb_kms.component': 'session-store', 'connect_dynamodb_kms.outcome': 'revoked' };
     assert.deepEqual(await counts('connect_dynamodb_kms.revocation_checks'), [[revoked, 1]]);
   });
