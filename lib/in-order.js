@@ -3,6 +3,18 @@
 const { monotonic } = require('./real-time.js');
 
 /**
+ * What `then` gives once `earlier` has resolved; it gets the milliseconds that this took.
+ * @template T
+ * @param {Promise<void>} earlier
+ * @param {(waited: number) => T | Promise<T>} then
+ * @returns {Promise<T>}
+ */
+function after(earlier, then) {
+  const asked = monotonic();
+  return earlier.then(() => then(monotonic() - asked));
+}
+
+/**
  * Runs the calls of one session in the order in which they were made, so that callers need not
  * await `set` before `destroy`.
  */
@@ -23,8 +35,7 @@ class InOrder {
    */
   run(sid, work) {
     const before = this.#last.get(sid);
-    const asked = monotonic();
-    const result = before ? before.then(() => work(monotonic() - asked)) : work();
+    const result = before ? after(before, work) : work();
     const ended = result.then(
       () => {},
       () => {},
@@ -43,8 +54,8 @@ class InOrder {
    * @returns {Promise<number> | undefined}
    */
   before(sid) {
-    const asked = monotonic();
-    return this.#last.get(sid)?.then(() => monotonic() - asked);
+    const last = this.#last.get(sid);
+    return last && after(last, (waited) => waited);
   }
 
   /** Resolves when all calls up to now have ended. */

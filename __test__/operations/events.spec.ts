@@ -3,6 +3,8 @@
 import '../support/switched-timers.ts';
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { after, afterEach, before, describe, it, type TestContext } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import {
@@ -18,11 +20,13 @@ import { published, traced } from '../support/channels.ts';
 import { assertNothingOf, failing, shown } from '../support/failures.ts';
 import { turnKeys } from '../support/key-clock.ts';
 import { hold } from '../support/lease-holder.ts';
-import { LeaseScene, SID as LEASED } from '../support/lease-scene.ts';
+import { SID as LEASED, LeaseScene } from '../support/lease-scene.ts';
 import { calls } from '../support/outcomes.ts';
 import { StoppingProxy } from '../support/stopping-proxy.ts';
 import { TurnedClock } from '../support/turned-clock.ts';
 
+const require = createRequire(import.meta.url);
+const { NativeStore } = require(join(dirname(require.resolve('connect-dynamodb-kms')), 'binding.js'));
 const SID = 'an-id-that-nobody-may-see';
 const SECRET = 'a-secret-that-nobody-may-see';
 const SHORT = createHash('sha256').update(SID).digest('hex').slice(0, 8);
@@ -183,6 +187,9 @@ describe('what happens inside calls', { timeout: 120_000 }, () => {
     assert.equal(await hits(() => store.get('keys')), true);
     assert.equal(await hits(() => store.update('keys', (found) => ({ ...found, n: 1 }))), true);
     assert.equal(await hits(() => store.set('keys anew', { cookie: {} })), false);
+    // Its read needs a key that is not cached, and its write one that is.
+    assert.equal(await hits(() => store.update('keys too', (found) => ({ ...found, n: 1 }))), false);
+    await writer.set('keys three', { cookie: {} });
     assert.equal(await hits(() => store.all()), false); // of one session
     assert.equal(await hits(() => store.all()), true);
     const without = backend.store({ keyCache: false });
@@ -227,6 +234,22 @@ describe('what happens inside calls', { timeout: 120_000 }, () => {
     const again = published<RequestMessage>(t, 'request');
     await store.get('alone');
     assert.equal(again.length, 1); // and none of before
+  });
+
+  it('is noted by the native side only while somebody looks', async (t) => {
+    const observe = t.mock.method(NativeStore.prototype, 'observe');
+    const store = backend.store();
+    await store.get('noted');
+    const log = traced(t);
+    await store.get('noted');
+    await store.get('noted');
+    log.stop();
+    await store.get('noted');
+    await store.get('noted');
+    assert.deepEqual(
+      observe.mock.calls.map((call) => call.arguments),
+      [[true], [false]],
+    );
   });
 
   it('goes on counting for a call that was answered at once', async (t) => {
