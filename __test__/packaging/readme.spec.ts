@@ -337,7 +337,7 @@ describe('the README and the pages in docs', () => {
   });
 
   it('have code that the type checker accepts', async () => {
-    for (const name of snippets.keys()) if (![...SHELL, ...UNTYPED].includes(name)) await place(name, snippet(name));
+    for (const [name, code] of snippets) if (![...SHELL, ...UNTYPED].includes(name)) await place(name, code);
     const base = JSON.parse(await readFile(join(here, 'tsconfig.json'), 'utf8'));
     await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ ...base, include: ['*.ts'], exclude: ['trap-host.ts'] }));
     await promisify(execFile)('npx', ['tsc', '--noEmit', '-p', folder], { cwd: here }).catch((error) =>

@@ -4,12 +4,13 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::TryFutureExt;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, TryFutureExt};
 use napi::bindgen_prelude::{FnArgs, Function, ToNapiValue};
 use napi::{Env, Result as NapiResult};
 
 use super::objects::Failure;
-use super::replies::{Replies, Slot};
+use super::replies::{Replies, Reply, Slot, reply};
 use crate::call::{self, Caller, Requests};
 use crate::closable::{Closable, InUse};
 use crate::error::Result;
@@ -104,21 +105,20 @@ impl<H: Send + Sync + 'static> Host<H> {
         T: ToNapiValue + Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        let work = self.within(limit, call, self.enter().map(work));
-        self.start(env, call, work.map_err(Failure::from))
+        let work = self
+            .enter()
+            .map(|entered| work(entered).map_ok(reply).boxed());
+        let work = self.within(limit, call, work);
+        self.replies.run(env, call, answered(work).boxed())
     }
 
     /// A call that ends after `limit`.
-    pub(super) fn within<T, F>(
+    pub(super) fn within<T: Send + 'static>(
         &self,
         limit: Option<Duration>,
         call: f64,
-        work: Result<F>,
-    ) -> impl Future<Output = Result<T>> + Send + use<T, F, H>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T>> + Send + 'static,
-    {
+        work: Result<BoxFuture<'static, Result<T>>>,
+    ) -> impl Future<Output = Result<T>> + Send + use<T, H> {
         let caller = self.caller(call);
         async move { call::within(limit, caller, work?).await }
     }
@@ -135,10 +135,12 @@ impl<H: Send + Sync + 'static> Host<H> {
         T: ToNapiValue + Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        let work = self.enter().map(work);
+        let work = self
+            .enter()
+            .map(|entered| work(entered).map_ok(reply).boxed());
         let (last, caller) = (self.last_moment(), self.caller(call));
         let work = async move { call::until(last, caller, work?).await };
-        self.start(env, call, work.map_err(Failure::from))
+        self.replies.run(env, call, answered(work).boxed())
     }
 
     fn caller(&self, call: f64) -> Caller {
@@ -152,7 +154,8 @@ impl<H: Send + Sync + 'static> Host<H> {
         call: f64,
         work: impl Future<Output = std::result::Result<T, Failure>> + Send + 'static,
     ) -> NapiResult<()> {
-        self.replies.run(env, call, work)
+        let work = work.map(|ended| ended.map_or_else(reply, reply));
+        self.replies.run(env, call, work.boxed())
     }
 
     /// How much of its deadline is left to a call that has waited for its turn.
@@ -177,3 +180,9 @@ impl<H: Send + Sync + 'static> Host<H> {
 
 /// The moment at which closing ends in any case.
 pub(super) type BoxedMoment = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The reply of a call, or the data of its failure.
+async fn answered(work: impl Future<Output = Result<Reply>>) -> Reply {
+    work.await
+        .unwrap_or_else(|error| reply(Failure::from(error)))
+}

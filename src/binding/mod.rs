@@ -17,7 +17,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::TryFutureExt;
+use futures_util::{FutureExt, TryFutureExt};
 use napi::bindgen_prelude::{Either, FnArgs, Function};
 use napi::{Env, Result as NapiResult};
 use napi_derive::napi;
@@ -32,6 +32,7 @@ use replies::Slot;
 
 use crate::assembly;
 use crate::call;
+use crate::closable::InUse;
 use crate::config::{DEFAULT_REGION, Environment, StoreConfig};
 use crate::crypto::plaintext::Plaintext;
 use crate::error::{Error, Result};
@@ -213,7 +214,7 @@ impl NativeStore {
         let end = self.end(now, ttl_seconds, cookie_expires);
         let attempt = Attempt::default();
         let sent = attempt.clone();
-        let work = self.host.enter().map(|store| async move {
+        let save = |store: InUse<SessionStore>| async move {
             let keep_end = known.as_ref().and_then(|known| known.keep_end) == Some(true);
             let strict = known.as_ref().and_then(|known| known.strict) == Some(true);
             let known = known.map_or(Ok(Known::Nothing), KnownSession::baseline)?;
@@ -242,7 +243,8 @@ impl NativeStore {
                 store.save(save, known, on_conflict).await?
             };
             Ok(SaveReply::from(saved))
-        });
+        };
+        let work = self.host.enter().map(|store| save(store).boxed());
         let saved = self.host.within(self.host.left(waited), call, work);
         let saved = saved.map_err(move |error| Failure {
             attempt: sent.in_doubt().as_ref().map(Mark::encode),

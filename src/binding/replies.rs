@@ -6,6 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use napi::bindgen_prelude::{FnArgs, Function, JsError, ToNapiValue};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Result as NapiResult, Status, sys};
@@ -38,7 +39,17 @@ type Deliver = ThreadsafeFunction<(), (), Arguments, Status, false, true>;
 /// it. What happened in a call comes before the reply, as the reply to the call [`NO_CALL`].
 pub(crate) enum Slot {
     Call(f64),
-    Reply(Box<dyn FnOnce(sys::napi_env) -> NapiResult<sys::napi_value> + Send>),
+    Reply(Reply),
+}
+
+/// What a call is answered with, of whatever type. With it all calls are of one type, so that the
+/// code that runs them is compiled once and not for every method.
+pub(crate) type Reply = Box<dyn FnOnce(sys::napi_env) -> NapiResult<sys::napi_value> + Send>;
+
+/// Makes JavaScript's value when the reply is delivered.
+pub(super) fn reply<T: ToNapiValue + Send + 'static>(value: T) -> Reply {
+    // SAFETY: the environment of JavaScript's thread, which delivers the reply.
+    Box::new(move |env| unsafe { T::to_napi_value(env, value) })
 }
 
 impl Slot {
@@ -92,30 +103,19 @@ impl Replies {
         Ok(replies)
     }
 
-    /// Runs a call on the runtime and delivers its result, or the data of its failure.
-    pub(super) fn run<T: ToNapiValue + Send + 'static>(
+    /// Runs a call on the runtime and delivers its reply.
+    pub(super) fn run(
         self: &Arc<Self>,
         env: Env,
         call: f64,
-        work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+        work: BoxFuture<'static, Reply>,
     ) -> NapiResult<()> {
         self.begin(env)?;
         let replies = self.clone();
         let started = spawn(async move {
-            let reply = AssertUnwindSafe(work).catch_unwind().await;
-            let reply = match reply {
-                Ok(reply) => reply,
-                Err(_) => Err(Error::Internal.into()),
-            };
-            replies.deliver(call, move |env| {
-                // SAFETY: the environment of JavaScript's thread, which makes this call.
-                unsafe {
-                    match reply {
-                        Ok(value) => T::to_napi_value(env, value),
-                        Err(failure) => Failure::to_napi_value(env, failure),
-                    }
-                }
-            });
+            let ended = AssertUnwindSafe(work).catch_unwind().await;
+            let failed = |_| reply(Failure::from(Error::Internal));
+            replies.deliver(call, ended.unwrap_or_else(failed));
         });
         if started.is_err() {
             self.end(env, 1)?;
@@ -125,21 +125,14 @@ impl Replies {
 
     /// Delivers what happened in a call.
     pub(super) fn tell(&self, event: Event) {
-        self.deliver(NO_CALL, move |env| {
-            // SAFETY: the environment of JavaScript's thread, which makes this call.
-            unsafe { Observed::to_napi_value(env, event.into()) }
-        });
+        self.deliver(NO_CALL, reply(Observed::from(event)));
     }
 
-    fn deliver(
-        &self,
-        call: f64,
-        reply: impl FnOnce(sys::napi_env) -> NapiResult<sys::napi_value> + Send + 'static,
-    ) {
+    fn deliver(&self, call: f64, reply: Reply) {
         let first = {
             let mut ready = lock(&self.ready);
             let first = ready.is_empty();
-            ready.extend([Slot::Call(call), Slot::Reply(Box::new(reply))]);
+            ready.extend([Slot::Call(call), Slot::Reply(reply)]);
             first
         };
         if first {
