@@ -38,6 +38,7 @@ const NO_STATS = {
   requests: { dynamodb: UNSENT, kms: UNSENT },
   batchReads: { requests: 0, reads: 0, refused: false },
   errors: {},
+  operations: {},
   callsInFlight: 0,
   tasksInFlight: 0,
 };
