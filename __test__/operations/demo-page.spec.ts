@@ -86,6 +86,13 @@ describe("the demo's page", () => {
     for (const name of names(stays)) assert.equal(second.digests[name], first.digests[name], name);
   });
 
+  it('shows on its page of calls what a button did, without requests in local mode', async () => {
+    await gateway.press('/refresh');
+    const page = (await (await gateway.send('GET', '/calls')).text()).replace(/<[^>]*>/g, '');
+    assert.match(page, /In local mode, the table and the key are files, so no requests are sent/);
+    assert.match(page, /refresh\s+[0-9a-f]{8}\s+renewed\s+none\s+cached\s+\d+\.\d ms/);
+  });
+
   it('says of Refresh what it does', async () => {
     const first = await look();
     const { changes, stays } = first.cards['Refresh the tokens']!;

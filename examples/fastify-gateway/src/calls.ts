@@ -40,7 +40,7 @@ function latest({ process, place }: Frame, calls: readonly RecentCall[]): Html {
   const sum = (service: 'dynamodb' | 'kms') => count(calls.reduce((total, { requests }) => total + requests[service], 0));
   const keyed = calls.filter(({ keyCacheHit }) => keyCacheHit !== undefined);
   const hits = keyed.filter(({ keyCacheHit }) => keyCacheHit);
-  return html`<p class="since">Process <b>${process.pid}</b>, the last <b>${calls.length}</b> calls: <b>${sum('dynamodb')}</b> requests to DynamoDB,
+  return html`<p class="since tally">Process <b>${process.pid}</b>, the last <b>${calls.length}</b> calls: <b>${sum('dynamodb')}</b> requests to DynamoDB,
   <b>${sum('kms')}</b> to KMS; the data key was cached in <b>${hits.length}</b> of <b>${keyed.length}</b> calls that needed one.
   ${place.isLocal && 'In local mode, the table and the key are files, so no requests are sent.'}</p>
 <table class="calls">
