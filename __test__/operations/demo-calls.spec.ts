@@ -123,7 +123,7 @@ describe("the demo's page of calls", () => {
     assert.match(second!.Requests, /^1 DynamoDB GetItem \S+ ms$/);
     assert.equal(first!.Session, second!.Session);
     const page = (await text()).replace(/<[^>]*>/g, '');
-    assert.match(page, /the data key was cached in 1 of 2 calls that needed one/);
+    assert.match(page, /The data key was cached in 1 of 2 calls that needed one/);
     assert.doesNotMatch(page, /local mode/);
   });
 

@@ -36,12 +36,12 @@ ${end}`;
 /** What the browser asks for again and again. */
 function latest({ process, place }: Frame, calls: readonly RecentCall[]): Html {
   if (calls.length === 0)
-    return html`<p class="since">Process ${process.pid} has made no call yet. <a href="/">Sign in</a> or reload the gateway's page.</p>`;
+    return html`<p class="since" data-pid="${process.pid}">Process ${process.pid} has made no call yet. <a href="/">Sign in</a> or reload the gateway's page.</p>`;
   const sum = (service: 'dynamodb' | 'kms') => count(calls.reduce((total, { requests }) => total + requests[service], 0));
   const keyed = calls.filter(({ keyCacheHit }) => keyCacheHit !== undefined);
   const hits = keyed.filter(({ keyCacheHit }) => keyCacheHit);
-  return html`<p class="since tally">Process <b>${process.pid}</b>, the last <b>${calls.length}</b> calls: <b>${sum('dynamodb')}</b> requests to DynamoDB,
-  <b>${sum('kms')}</b> to KMS; the data key was cached in <b>${hits.length}</b> of <b>${keyed.length}</b> calls that needed one.
+  return html`<p class="since tally" data-pid="${process.pid}">Process <b>${process.pid}</b>. Calls: <b>${calls.length}</b>. Requests to DynamoDB: <b>${sum('dynamodb')}</b>,
+  to KMS: <b>${sum('kms')}</b>. The data key was cached in <b>${hits.length}</b> of <b>${keyed.length}</b> calls that needed one.
   ${place.isLocal && 'In local mode, the table and the key are files, so no requests are sent.'}</p>
 <table class="calls">
 <thead><tr><th scope="col">Answered</th><th scope="col">Call</th><th scope="col">Session</th><th scope="col">Result</th><th scope="col">Requests</th><th scope="col">Data key</th><th scope="col">Time</th></tr></thead>

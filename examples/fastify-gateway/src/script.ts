@@ -48,7 +48,10 @@ export const script = `
       status.classList.toggle('down', text === false);
       if (text !== false && text !== shown) {
         const last = Math.max(0, ...[...feed.querySelectorAll('tr[data-number]')].map(numberOf));
+        const pid = feed.querySelector('[data-pid]').dataset.pid;
         feed.innerHTML = text; // escaped by the gateway
+        // Another process: the bar has to name it, too.
+        if (feed.querySelector('[data-pid]').dataset.pid !== pid) return location.reload();
         for (const row of feed.querySelectorAll('tr[data-number]')) row.classList.toggle('new', numberOf(row) > last);
         shown = text;
       }
