@@ -247,7 +247,7 @@ describe('what happens inside calls', { timeout: 120_000 }, () => {
     await store.get('noted');
     await store.get('noted');
     assert.deepEqual(
-      observe.mock.calls.map((call) => call.arguments),
+      observe.mock.calls.map((call: any) => call.arguments),
       [[true], [false]],
     );
   });

@@ -6,9 +6,9 @@ import { after, afterEach, before, beforeEach, describe, it, type TestContext } 
 import { metrics, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import { createEnvelope, type DynamoDBSessionStore, SealedStore } from 'connect-dynamodb-kms';
 import { observe } from 'connect-dynamodb-kms/opentelemetry';
-import { type AwsBackend, quiet, quietLogger, startAws } from '../support/backends.ts';
+import { type AwsBackend, quietLogger, startAws } from '../support/backends.ts';
 import { Gate } from '../support/framework-apps.ts';
-import { enclosing, exporter, meters, ours, tracerProvider } from '../support/telemetry.ts';
+import { exporter, meters, ours, tracerProvider } from '../support/telemetry.ts';
 
 const SID = 'a session id that must not show anywhere';
 const TABLE = 'sessions';
@@ -216,199 +216,9 @@ describe('OpenTelemetry', () => {
     });
   });
 
-  describe('the context', () => {
-    it('makes calls children of the active span', async (t) => {
-      observing(t);
-      await tracer.startActiveSpan('outer', async (outer) => {
-        await store.get(SID);
-        assert.equal(trace.getActiveSpan(), outer);
-        outer.end();
-      });
-      const [get] = ours();
-      assert.deepEqual(
-        enclosing(get!).map(({ name }) => name),
-        ['outer'],
-      );
-    });
-
-    for (const [method, call] of Object.entries({
-      update: (work: () => Promise<void>) => store.update(SID, work),
-      withLock: (work: () => Promise<void>) => store.withLock(SID, work),
-      refresh: (work: () => Promise<void>) => store.refresh(SID, { isFresh: () => false, refresh: work }),
-    }))
-      it(`makes what the function given to ${method} does a child of that call`, async (t) => {
-        observing(t);
-        await store.set(SID, { cookie: {} });
-        await tracer.startActiveSpan('outer', async (outer) => {
-          const call_ = call(async () => {
-            tracer.startSpan('before').end();
-            await store.get('another');
-            await new Promise((resolve) => setTimeout(resolve, 1));
-            tracer.startSpan('after').end();
-          });
-          assert.equal(trace.getActiveSpan(), outer, 'while it runs');
-          await call_.catch(() => {});
-          assert.equal(trace.getActiveSpan(), outer, 'after it');
-          outer.end();
-        });
-        const path = (name: string) =>
-          enclosing(exporter.getFinishedSpans().find((span) => span.name === name)!).map((s) => s.name);
-        for (const name of ['before', 'after', `get ${TABLE}`])
-          assert.deepEqual(path(name), [`${method} ${TABLE}`, 'outer'], name);
-      });
-
-    it('in callbacks is that of the caller', async (t) => {
-      observing(t);
-      await store.set(SID, { cookie: {}, user: 'ada' });
-      const session = await store.get(SID);
-      const callers = new Map<string, unknown>();
-      await tracer.startActiveSpan('outer', async (outer) => {
-        await new Promise<void>((resolve) => {
-          store.get(SID, () => {
-            callers.set('get', trace.getActiveSpan());
-            store.get(SID, () => {
-              callers.set('nested get', trace.getActiveSpan());
-              store.touch(SID, session!, () => {
-                callers.set('touch at once', trace.getActiveSpan());
-                store.update(
-                  SID,
-                  () => {
-                    throw new Error('no change');
-                  },
-                  () => {
-                    callers.set('update that fails', trace.getActiveSpan());
-                    resolve();
-                  },
-                );
-              });
-            });
-          });
-        });
-        for (const [name, span] of callers) assert.equal(span, outer, name);
-        assert.equal(callers.size, 4);
-        outer.end();
-      });
-    });
-
-    it('of concurrent calls does not mix', async (t) => {
-      observing(t);
-      await Promise.all(
-        Array.from({ length: 20 }, (_, index) =>
-          tracer.startActiveSpan(`outer ${index}`, async (outer) => {
-            await store.set(`${SID} ${index}`, { cookie: {} });
-            await store.update(`${SID} ${index}`, async () => {
-              await store.get(`${SID} ${index}`);
-              tracer.startSpan(`inner ${index}`).end();
-            });
-            outer.end();
-          }),
-        ),
-      );
-      const inner = exporter.getFinishedSpans().filter(({ name }) => name.startsWith('inner'));
-      assert.equal(inner.length, 20);
-      for (const span of inner) {
-        const index = span.name.split(' ')[1];
-        assert.deepEqual(
-          enclosing(span).map(({ name }) => name),
-          [`update ${TABLE}`, `outer ${index}`],
-        );
-      }
-      assert.equal(ours().filter((span) => enclosing(span).at(-1)?.name.startsWith('outer')).length, 60);
-    });
-  });
-
-  describe('metrics', () => {
-    it('has the duration of calls as the conventions say', async (t) => {
-      const { meterProvider, metric, histogram } = meters();
-      observing(t, { meterProvider });
-      await store.set(SID, { cookie: {} });
-      for (let i = 0; i < 3; i++) await store.get(SID);
-      await backend.aws.fault({ action: 'dynamodb:GetItem', status: 400, code: 'AccessDeniedException', times: 1 });
-      await store.get(SID).catch(() => {});
-      const { descriptor } = (await metric(DURATION))!;
-      assert.equal(descriptor.unit, 's');
-      const points = await histogram(DURATION);
-      const counts = points.map((point) => [point.attributes, point.value.count]);
-      assert.deepEqual(counts, [
-        [attributes('set'), 1],
-        [attributes('get'), 3],
-        [{ ...attributes('get'), 'error.type': 'ERR_ACCESS_DENIED' }, 1],
-      ]);
-      for (const { value } of points) assert.deepEqual(value.buckets.boundaries, [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]);
-    });
-
-    it("counts failures by error.type, the requests as the store's own counters do, and uses of cached keys", async (t) => {
-      const { meterProvider, counts } = meters();
-      observing(t, { meterProvider });
-      await store.set(SID, { cookie: {} });
-      await store.get(SID);
-      await backend.store().get(SID);
-      await backend.aws.fault({ action: 'dynamodb:GetItem', status: 500, code: 'InternalServerError', times: 1 });
-      await store.get(SID); // repeated
-      await backend.aws.fault({ action: 'dynamodb:GetItem', status: 400, code: 'AccessDeniedException', times: 1 });
-      await store.get(SID).catch(() => {});
-      await quiet(store);
-
-      assert.deepEqual(await counts('connect_dynamodb_kms.errors'), [
-        [{ ...attributes('get'), 'error.type': 'ERR_ACCESS_DENIED' }, 1],
-      ]);
-
-      const lookups = await counts('connect_dynamodb_kms.key_cache.lookups');
-      const hits = (hit: boolean) => lookups.find(([found]) => found['connect_dynamodb_kms.key_cache.hit'] === hit)?.[1];
-      assert.deepEqual([hits(true), hits(false)], [2, 2]);
-
-      const stores = backend.stores.slice(backend.stores.indexOf(store));
-      const own = { dynamodb: 0, kms: 0, retries: 0 };
-      for (const { requests } of stores.map((one) => one.stats())) {
-        own.dynamodb += requests.dynamodb.sent;
-        own.kms += requests.kms.sent;
-        own.retries += requests.dynamodb.retries + requests.kms.retries;
-      }
-      const requests = await counts('connect_dynamodb_kms.requests');
-      const sum = (name: string, value: unknown) =>
-        requests.filter(([found]) => found[`connect_dynamodb_kms.${name}`] === value).reduce((all, [, count]) => all + count, 0);
-      assert.deepEqual({ dynamodb: sum('service', 'dynamodb'), kms: sum('service', 'kms'), retries: sum('retry', true) }, own);
-      assert.equal(own.retries, 1);
-      assert.deepEqual(
-        requests.filter(([found]) => found['http.response.status_code'] !== 200).map(([found]) => found),
-        [500, 400].map((status) => ({
-          'connect_dynamodb_kms.component': 'session-store',
-          'connect_dynamodb_kms.service': 'dynamodb',
-          'connect_dynamodb_kms.request': 'GetItem',
-          'connect_dynamodb_kms.retry': false,
-          'http.response.status_code': status,
-        })),
-      );
-    });
-
-    it('counts conflicts and leases', async (t) => {
-      const { meterProvider, counts } = meters();
-      observing(t, { meterProvider });
-      await store.set(SID, { cookie: {}, n: 0 });
-      let first = true;
-      await store.update(SID, async (session) => {
-        if (first) {
-          first = false;
-          const other = backend.store();
-          await other.set(SID, { ...(await other.get(SID))!, other: true });
-        }
-        session.n = 1;
-      });
-      await store.withLock(SID, async () => {});
-      const of = (operation: string) => ({ 'db.operation.name': operation, 'connect_dynamodb_kms.component': 'session-store' });
-      assert.deepEqual(await counts('connect_dynamodb_kms.conflicts'), [
-        [{ ...of('update'), 'connect_dynamodb_kms.resolution': 'retried' }, 1],
-      ]);
-      assert.deepEqual(await counts('connect_dynamodb_kms.lease.events'), [
-        [{ ...of('withLock'), 'connect_dynamodb_kms.event': 'acquired' }, 1],
-        [{ ...of('withLock'), 'connect_dynamodb_kms.event': 'released' }, 1],
-      ]);
-    });
-  });
-
   describe('stop()', () => {
     it('ends it, but calls that run end their spans', async () => {
-      const { meterProvider, histogram } = meters();
+      const { meterProvider, histogram, counts } = meters();
       await store.set(SID, { cookie: {} });
       const observation = observe({ meterProvider });
       const gate = new Gate();
@@ -416,8 +226,11 @@ describe('OpenTelemetry', () => {
       await gate.reached;
       observation.stop();
       observation.stop();
+      const requests = await counts('connect_dynamodb_kms.requests');
       await store.get(SID);
       assert.deepEqual(ours(), []);
+      assert.equal(requests.length, 1);
+      assert.deepEqual(await counts('connect_dynamodb_kms.requests'), requests);
       gate.open();
       await updating;
       await store.get(SID);

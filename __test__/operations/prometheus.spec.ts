@@ -1,11 +1,6 @@
 // connect-dynamodb-kms/prometheus with prom-client: what a scrape finds is what stats() counts.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, beforeEach, describe, it, type TestContext } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
@@ -342,54 +337,5 @@ describe('Prometheus', () => {
       register.getMetricsAsArray().map(({ name }) => name),
       [`${PREFIX}conflicts_total`],
     );
-  });
-
-  const program = process.env['PROMETHEUS'];
-  it('is scraped by Prometheus itself', { skip: !program && 'PROMETHEUS names no program' }, async (t) => {
-    collect(store, { register, labels: { store: 'sessions' } });
-    await use(store);
-    const { url } = await served(t, register);
-    const folder = await mkdtemp(join(tmpdir(), 'prometheus-'));
-    const config = {
-      global: { scrape_interval: '1s' },
-      scrape_configs: [{ job_name: 'app', static_configs: [{ targets: [new URL(url).host] }] }],
-    };
-    await writeFile(join(folder, 'prometheus.yml'), JSON.stringify(config));
-    const placeholder = await startHttp(() => {});
-    const { host } = new URL(placeholder.url);
-    await placeholder.close(); // its port is free now
-    const child = spawn(
-      program!,
-      [`--config.file=${folder}/prometheus.yml`, `--storage.tsdb.path=${folder}/data`, `--web.listen-address=${host}`],
-      {
-        stdio: 'ignore',
-      },
-    );
-    t.after(async () => {
-      const ended = once(child, 'exit');
-      child.kill();
-      await ended;
-      await rm(folder, { recursive: true });
-    });
-    const query = async (expression: string) => {
-      const reply = await fetch(`http://${host}/api/v1/query?query=${encodeURIComponent(expression)}`).catch(() => undefined);
-      return reply?.ok ? ((await reply.json()) as any).data.result.map(({ value }: any) => Number(value[1])) : [];
-    };
-    const until = async (expression: string) => {
-      for (const deadline = Date.now() + 30_000; Date.now() < deadline; await wait(50)) {
-        const values = await query(expression);
-        if (values.length > 0) return values;
-      }
-      return assert.fail(`${expression} has no value`);
-    };
-    const { operations, requests } = store.stats();
-    assert.deepEqual(await until('up == 1'), [1]);
-    assert.deepEqual(await until('sum(connect_dynamodb_kms_calls_total{operation="get"})'), [operations['get']!.count]);
-    assert.deepEqual(await until('connect_dynamodb_kms_requests_total{service="dynamodb"}'), [requests.dynamodb.sent]);
-    assert.deepEqual(await until('connect_dynamodb_kms_call_duration_seconds_count{operation="get"}'), [
-      operations['get']!.count,
-    ]);
-    const [quantile] = await until('histogram_quantile(0.5, connect_dynamodb_kms_call_duration_seconds_bucket{operation="get"})');
-    assert.ok(quantile >= 0 && quantile <= 5);
   });
 });

@@ -42,8 +42,8 @@ pub(crate) enum Slot {
     Reply(Reply),
 }
 
-/// What a call is answered with, of whatever type. All calls are of one type with it, so that the
-/// code that runs them is compiled once and not for every method: that was 0.@@ MB.
+/// What a call is answered with, of whatever type. With it all calls are of one type, so that the
+/// code that runs them is compiled once and not for every method.
 pub(crate) type Reply = Box<dyn FnOnce(sys::napi_env) -> NapiResult<sys::napi_value> + Send>;
 
 /// Makes JavaScript's value when the reply is delivered.

@@ -378,7 +378,6 @@ impl Inner {
             .keys
             .decrypt_by(sample.wrapped_by, &sample.wrapped, &sample.context);
         let verdict = Verdict::of(&checked.await);
-        call::has_checked(verdict.name());
         match verdict {
             Verdict::Usable => count(&self.counters.checks_usable),
             Verdict::Unknown => count(&self.counters.checks_unknown),
@@ -389,6 +388,7 @@ impl Inner {
                 count(&self.counters.checks_revoked);
             }
         }
+        call::has_checked(verdict.name());
     }
 
     async fn generate(&self, context: &EncryptionContext) -> Result<(Arc<DataKey>, WrappedKey)> {
