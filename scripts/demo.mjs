@@ -124,6 +124,8 @@ async function keepRunning(args, env) {
     Sign in with the simulated provider and look at the same session in the browser, in the gateway and in the table.
     Then kill the gateway, with the button on the page or with \`kill -9\` and the pid it shows: this script starts it
     again, and after a reload you are still signed in. Ctrl-C ends everything.
+
+    Open ${address}/calls in a second window: it shows what every click does, call by call.
 `);
   for (;;) {
     // Started without npm or the tsx command in between, so that the pid on the page is the process to kill.

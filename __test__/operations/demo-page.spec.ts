@@ -1,16 +1,12 @@
 // What the demo's page says of itself, tried: each of its buttons is pressed, and what changes is compared with what its card says.
 
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { DemoGateway } from '../support/demo-gateway.ts';
 
-const example = fileURLToPath(new URL('../../examples/fastify-gateway', import.meta.url));
 /** What the page watches, beside the process. */
 const RECORD = [
   'sessionId',
@@ -36,76 +32,20 @@ interface Look {
 
 describe("the demo's page", () => {
   let folder: string;
-  let gateway: ChildProcess;
-  let origin: string;
-  const cookies = new Map<string, string>();
-  /** When the cookie that was set last ends, in epoch milliseconds. */
-  let cookieEnds = 0;
+  let gateway: DemoGateway;
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'demo-page-'));
-    await start();
-    await login();
+    gateway = new DemoGateway({ SESSIONS_FOLDER: folder });
+    await gateway.start();
+    await gateway.login();
   });
   after(async () => {
-    await kill();
+    await gateway.kill();
     await rm(folder, { recursive: true });
   });
 
-  async function start(): Promise<void> {
-    const environment = { ...process.env, PORT: '0', SESSIONS_FOLDER: folder };
-    gateway = spawn(process.execPath, ['--import', 'tsx', 'src/server.ts'], {
-      cwd: example,
-      env: environment,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let stderr = '';
-    gateway.stderr!.on('data', (chunk) => {
-      stderr += chunk;
-    });
-    const [line] = (await Promise.race([
-      once(createInterface({ input: gateway.stdout! }), 'line'),
-      once(gateway, 'exit').then(() => assert.fail(stderr)),
-    ])) as [string];
-    assert.equal(stderr, '', 'the demo warns');
-    origin = new URL(/http:\S+/.exec(line)![0]).origin;
-  }
-
-  async function kill(): Promise<void> {
-    if (gateway.exitCode !== null || gateway.signalCode !== null) return;
-    const ended = once(gateway, 'exit');
-    gateway.kill('SIGKILL');
-    await ended;
-  }
-
-  /** As a browser would, but it follows no redirect. */
-  async function send(method: string, path: string, form?: Record<string, string>): Promise<Response> {
-    const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ');
-    const body = form && new URLSearchParams(form);
-    const answer = await fetch(new URL(path, origin), { method, headers: { cookie }, body, redirect: 'manual' });
-    for (const set of answer.headers.getSetCookie()) {
-      const [, name, value] = /^([^=]+)=([^;]*)/.exec(set)!;
-      cookieEnds = Date.parse(/expires=([^;]+)/i.exec(set)?.[1] ?? '');
-      if (value) cookies.set(name!, value);
-      else cookies.delete(name!);
-    }
-    return answer;
-  }
-
-  async function press(path: string): Promise<void> {
-    assert.equal((await send('POST', path)).status, 303);
-  }
-
-  /** Goes through the pretend provider. */
-  async function login(service = 'google'): Promise<void> {
-    const asked = await send('GET', `/login?service=${service}`);
-    const consent = await send('POST', asked.headers.get('location')!, { service, decision: 'allow' });
-    const back = new URL(consent.headers.get('location')!);
-    const end = await send('GET', `${back.pathname}${back.search}`);
-    assert.equal(end.headers.get('location'), '/');
-  }
-
   async function look(): Promise<Look> {
-    const text = await (await send('GET', '/')).text();
+    const text = await (await gateway.send('GET', '/')).text();
     const watched = [...text.matchAll(/data-watch="(\w+)" data-digest="(\w+)"/g)];
     const cards = [...text.matchAll(/<h3>(.*?)<\/h3>[\s\S]*?<dd class="moves">(.*?)<\/dd><dt>stays<\/dt><dd>(.*?)<\/dd>/g)];
     return {
@@ -139,17 +79,24 @@ describe("the demo's page", () => {
     let second = first;
     // Within the first second, touchAfter holds it back.
     while (changed(first, second).length === 0) {
-      await press('/touch');
+      await gateway.press('/touch');
       second = await look();
     }
     assert.deepEqual(changed(first, second), names(changes));
     for (const name of names(stays)) assert.equal(second.digests[name], first.digests[name], name);
   });
 
+  it('shows on its page of calls what a button did, without requests in local mode', async () => {
+    await gateway.press('/refresh');
+    const page = (await (await gateway.send('GET', '/calls')).text()).replace(/<[^>]*>/g, '');
+    assert.match(page, /In local mode, the table and the key are files, so no requests are sent/);
+    assert.match(page, /refresh\s+[0-9a-f]{8}\s+renewed\s+none\s+cached\s+\d+\.\d ms/);
+  });
+
   it('says of Refresh what it does', async () => {
     const first = await look();
     const { changes, stays } = first.cards['Refresh the tokens']!;
-    await press('/refresh');
+    await gateway.press('/refresh');
     const second = await look();
     // The latest end is counted anew at every write, and comes to the same within one second.
     const but = (list: string[]) => list.filter((name) => name !== 'notAfter').sort();
@@ -165,7 +112,7 @@ describe("the demo's page", () => {
     const about = /<dt>salt.*?<\/dt>\s*<dd class="about">(.*?)<\/dd>/s.exec(text)![1]!;
     assert.doesNotMatch(about, /every write/);
     const first = await look();
-    for (let write = 0; write < 3; write++) await press('/refresh');
+    for (let write = 0; write < 3; write++) await gateway.press('/refresh');
     const second = await look();
     assert.notEqual(second.digests.iv, first.digests.iv);
     for (const name of ['salt', 'commit', 'encryptedKey']) assert.equal(second.digests[name], first.digests[name], name);
@@ -174,9 +121,9 @@ describe("the demo's page", () => {
   it('says of Kill that only the process changes, and so it is', async () => {
     const first = await look();
     assert.deepEqual(first.cards['Kill the gateway'], { changes: 'process', stays: 'the session' });
-    await send('POST', '/crash').catch(() => {});
-    await kill();
-    await start();
+    await gateway.send('POST', '/crash').catch(() => {});
+    await gateway.kill();
+    await gateway.start();
     assert.deepEqual(changed(first, await look()), ['process']);
   });
 
@@ -188,7 +135,7 @@ describe("the demo's page", () => {
     });
     let second: Look;
     do {
-      await login('slack');
+      await gateway.login('slack');
       second = await look();
     } while (second.digests.ttl === first.digests.ttl); // within one second
     const stay = ['process', 'version', 'user'];
@@ -214,55 +161,55 @@ describe("the demo's page", () => {
     for (const until = Date.now() + 2100; Date.now() < until; ) await look();
     const { text } = await look();
     const shown = Date.parse(`${/<dt>Expires<\/dt><dd>(.*?) UTC<\/dd>/.exec(text)![1]!.replace(' ', 'T')}Z`);
-    assert.ok(Math.abs(shown - cookieEnds) <= 1000, `${new Date(shown)} is not ${new Date(cookieEnds)}`);
+    assert.ok(Math.abs(shown - gateway.cookieEnds) <= 1000, `${new Date(shown)} is not ${new Date(gateway.cookieEnds)}`);
   });
 
   it('asks the provider once if many requests refresh the tokens at the same time', async () => {
     const first = await look();
     // The provider refuses a refresh token that comes again, which would be a 500.
-    await Promise.all(Array.from({ length: 12 }, () => press('/refresh')));
+    await Promise.all(Array.from({ length: 12 }, () => gateway.press('/refresh')));
     assert.ok(changed(first, await look()).includes('session'));
   });
 
   it('lets one of two requests with the same login through', async () => {
-    const asked = await send('GET', '/login?service=google');
-    const consent = await send('POST', asked.headers.get('location')!, { service: 'google', decision: 'allow' });
+    const asked = await gateway.send('GET', '/login?service=google');
+    const consent = await gateway.send('POST', asked.headers.get('location')!, { service: 'google', decision: 'allow' });
     const { pathname, search } = new URL(consent.headers.get('location')!);
-    const answers = await Promise.all([send('GET', `${pathname}${search}`), send('GET', `${pathname}${search}`)]);
+    const answers = await Promise.all([gateway.send('GET', `${pathname}${search}`), gateway.send('GET', `${pathname}${search}`)]);
     assert.deepEqual(answers.map(({ status }) => status).sort(), [303, 400]);
   });
 
   it('gives a client without a cookie a token that ends with the session', async () => {
     const first = await look();
     assert.deepEqual(first.cards['Call without a cookie'], { changes: 'nothing', stays: 'everything' });
-    const page = (await (await send('POST', '/bearer')).json()) as { token: string };
-    const withToken = (token: string) => fetch(new URL('/me', origin), { headers: { authorization: `Bearer ${token}` } });
+    const page = (await (await gateway.send('POST', '/bearer')).json()) as { token: string };
+    const withToken = (token: string) => fetch(new URL('/me', gateway.origin), { headers: { authorization: `Bearer ${token}` } });
     const { user } = (await (await withToken(page.token)).json()) as any;
     assert.equal(user.name, 'Ada Lovelace');
     assert.equal((await withToken(`${page.token}x`)).status, 401);
     assert.ok(!(await readFile(join(folder, 'sessions.redb'))).includes(page.token), 'the token is in the file');
     assert.deepEqual(changed(first, await look()), []);
-    const kept = new Map(cookies);
-    await press('/logout');
+    const kept = new Map(gateway.cookies);
+    await gateway.press('/logout');
     assert.equal((await withToken(page.token)).status, 401);
-    for (const [name, value] of kept) cookies.set(name, value);
-    await login();
+    for (const [name, value] of kept) gateway.cookies.set(name, value);
+    await gateway.login();
   });
 
   /** Signs in with another browser. @returns its cookies. */
   async function loginElsewhere(): Promise<Map<string, string>> {
-    const here = new Map(cookies);
-    cookies.clear();
-    await login();
-    const there = new Map(cookies);
-    cookies.clear();
-    for (const [name, value] of here) cookies.set(name, value);
+    const here = new Map(gateway.cookies);
+    gateway.cookies.clear();
+    await gateway.login();
+    const there = new Map(gateway.cookies);
+    gateway.cookies.clear();
+    for (const [name, value] of here) gateway.cookies.set(name, value);
     return there;
   }
 
   async function statusOf(browser: Map<string, string>): Promise<number> {
     const cookie = [...browser].map(([name, value]) => `${name}=${value}`).join('; ');
-    return (await fetch(new URL('/me', origin), { headers: { cookie } })).status;
+    return (await fetch(new URL('/me', gateway.origin), { headers: { cookie } })).status;
   }
 
   const sessionsOn = ({ text }: Look) => [...text.matchAll(/<li><span><b>([^<]*)<\/b>.*?<\/li>/gs)].map(([entry]) => entry);
@@ -280,26 +227,26 @@ describe("the demo's page", () => {
     }
     const ends = [...second.text.matchAll(/action="(\/sessions\/[\w-]{43}\/end)"/g)].map(([, path]) => path!);
     assert.equal(ends.length, 2);
-    await press(ends[1]!); // the one that signed in earlier
-    assert.deepEqual([await statusOf(there), await statusOf(stays), await statusOf(cookies)], [401, 200, 200]);
-    for (const unknown of [ends[1]!, '/sessions/x/end']) await press(unknown);
+    await gateway.press(ends[1]!); // the one that signed in earlier
+    assert.deepEqual([await statusOf(there), await statusOf(stays), await statusOf(gateway.cookies)], [401, 200, 200]);
+    for (const unknown of [ends[1]!, '/sessions/x/end']) await gateway.press(unknown);
     assert.equal(sessionsOn(await look()).length, 2);
     assert.deepEqual(changed(first, await look()), []);
-    await press('/sessions/end-others');
+    await gateway.press('/sessions/end-others');
   });
 
   it('says of Log out everywhere else what it does, also after a restart', async () => {
     const others = [await loginElsewhere(), await loginElsewhere()];
-    await kill();
-    await start();
+    await gateway.kill();
+    await gateway.start();
     const first = await look();
     assert.deepEqual(first.cards['Log out everywhere else'], { changes: 'your other sessions are gone', stays: 'this session' });
-    const { token } = (await (await send('POST', '/bearer')).json()) as { token: string };
-    await press('/sessions/end-others');
+    const { token } = (await (await gateway.send('POST', '/bearer')).json()) as { token: string };
+    await gateway.press('/sessions/end-others');
     for (const other of others) assert.equal(await statusOf(other), 401);
     assert.deepEqual(changed(first, await look()), []);
     assert.equal(sessionsOn(await look()).length, 1);
-    const reply = await fetch(new URL('/me', origin), { headers: { authorization: `Bearer ${token}` } });
+    const reply = await fetch(new URL('/me', gateway.origin), { headers: { authorization: `Bearer ${token}` } });
     assert.equal(reply.status, 200);
   });
 
@@ -308,15 +255,15 @@ describe("the demo's page", () => {
     const { text } = await look();
     assert.equal([...text.matchAll(/<li><span><b>/g)].length, 6);
     assert.match(text, /and 2 more/);
-    await press('/sessions/end-others');
+    await gateway.press('/sessions/end-others');
   });
 
   it('says of Log out that the record is gone and the cookie opens nothing, and so it is', async () => {
     const first = await look();
     assert.deepEqual(first.cards['Log out'], { changes: 'the record is gone', stays: 'nothing' });
-    const copied = new Map(cookies);
-    await press('/logout');
-    for (const [name, value] of copied) cookies.set(name, value);
+    const copied = new Map(gateway.cookies);
+    await gateway.press('/logout');
+    for (const [name, value] of copied) gateway.cookies.set(name, value);
     const { text } = await look();
     assert.match(text, /Sign in with a simulated provider/);
     assert.deepEqual((await look()).digests.sessionId, undefined);

@@ -8,8 +8,9 @@ import fastifyCookie from '@fastify/cookie';
 import fastifySession from '@fastify/session';
 import { type DynamoDBSessionStore, type SealedStore, SessionStoreError } from 'connect-dynamodb-kms';
 import Fastify, { type FastifyInstance, type FastifyPluginAsync, type FastifyReply, type FastifyRequest } from 'fastify';
+import { callsRoutes } from './calls.ts';
 import { deviceOf, devicesOf, nameOf } from './devices.ts';
-import { bearerPage, problemPage, restartingPage, sendPage, signedInPage, signedOutPage } from './page.ts';
+import { bearerPage, type Frame, problemPage, restartingPage, sendPage, signedInPage, signedOutPage } from './page.ts';
 import { PretendProvider, type TokenAnswer } from './provider.ts';
 import { type ServiceId, scopes } from './services.ts';
 import type { Place } from './settings.ts';
@@ -80,13 +81,15 @@ export async function buildGateway(options: GatewayOptions): Promise<FastifyInst
 
   const provider = new PretendProvider(CLIENT_ID);
   await app.register(provider.routes, { prefix: '/oauth' });
-  await app.register(gatewayRoutes(options, provider));
+  const startedAt = new Date(Date.now() - process.uptime() * 1000);
+  const frame = { process: { pid: process.pid, startedAt }, place: options.place };
+  await app.register(callsRoutes(frame), { prefix: '/calls' });
+  await app.register(gatewayRoutes(options, provider, frame));
   return app;
 }
 
-function gatewayRoutes(options: GatewayOptions, provider: PretendProvider): FastifyPluginAsync {
-  const { store, pendingLogins, bearers, place, crash = () => process.kill(process.pid, 'SIGKILL') } = options;
-  const gatewayProcess = { pid: process.pid, startedAt: new Date(Date.now() - process.uptime() * 1000) };
+function gatewayRoutes(options: GatewayOptions, provider: PretendProvider, frame: Frame): FastifyPluginAsync {
+  const { store, pendingLogins, bearers, crash = () => process.kill(process.pid, 'SIGKILL') } = options;
 
   /** The session behind the bearer token of a request; `null` if it has none, or an unknown one. */
   async function bearerSession(request: FastifyRequest) {
@@ -114,13 +117,13 @@ function gatewayRoutes(options: GatewayOptions, provider: PretendProvider): Fast
     app.get<{ Querystring: { notice?: string } }>('/', async (request, reply) => {
       const { user, connections, sessionId } = request.session;
       if (!user || !connections) {
-        return sendPage(reply, 200, signedOutPage({ process: gatewayProcess, place, notice: request.query.notice }));
+        return sendPage(reply, 200, signedOutPage({ ...frame, notice: request.query.notice }));
       }
       const record = await store.record(sessionId);
       const cookie = { name: COOKIE_NAME, value: request.cookies[COOKIE_NAME] ?? '' };
       const session = JSON.parse(JSON.stringify(request.session));
       const devices = await devicesOf(store, user.email, sessionId);
-      const view = { process: gatewayProcess, place, user, connections, cookie, session, record, devices };
+      const view = { ...frame, user, connections, cookie, session, record, devices };
       return sendPage(reply, 200, signedInPage(view));
     });
 

@@ -17,7 +17,8 @@ export interface GatewayProcess {
   startedAt: Date;
 }
 
-interface Frame {
+/** What the bar at the top of every page of the gateway shows. */
+export interface Frame {
   process: GatewayProcess;
   place: Place;
 }
@@ -55,7 +56,7 @@ export function sendPage(reply: FastifyReply, status: number, page: Html): Fasti
     .send(page.text);
 }
 
-function document(title: string, body: Html, head?: Html): Html {
+export function document(title: string, body: Html, head?: Html): Html {
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -74,10 +75,11 @@ ${body}
 `;
 }
 
-function bar({ process, place }: Frame, right?: Html): Html {
+export function bar({ process, place }: Frame, right?: Html): Html {
   return html`<header class="bar"><div class="wide">
   <a class="brand" href="/"><svg ${trusted(strokes)} stroke="currentColor" aria-hidden="true">${trusted(lock)}</svg>A small MCP gateway</a>
   <p class="facts"><span data-watch="process" data-digest="${digest(process.pid)}">process <b>${process.pid}</b> <span class="flag">changed</span></span> <span>started <b>${clock(process.startedAt)}</b></span> <span>sessions in ${place.table}</span></p>
+  <a href="/calls">What happens</a>
   ${right}
 </div></header>`;
 }
@@ -108,7 +110,7 @@ ${end}`;
   return document('A small MCP gateway', body);
 }
 
-const end = html`<footer class="end"><p class="wide">An example of connect-dynamodb-kms. The provider and its tokens are simulated; the encryption is real.</p></footer>`;
+export const end = html`<footer class="end"><p class="wide">An example of connect-dynamodb-kms. The provider and its tokens are simulated; the encryption is real.</p></footer>`;
 
 interface SignedIn extends Frame {
   user: User;
@@ -355,7 +357,7 @@ function letter(service: ServiceId): Html {
   return html`<span class="letter ${service}" aria-hidden="true">${services[service].name.charAt(0)}</span>`;
 }
 
-function clock(date: Date): string {
+export function clock(date: Date): string {
   return `${date.toISOString().slice(11, 19)} UTC`;
 }
 
@@ -371,7 +373,7 @@ function bytes(number: number): string {
   return `${count(number)} bytes`;
 }
 
-function count(number: number): string {
+export function count(number: number): string {
   return number.toLocaleString('en');
 }
 

@@ -1,5 +1,5 @@
-// The only JavaScript in the browser. The pages work without it; with it they mark what changed since the last look, and wait
-// for a killed gateway to come back.
+// The only JavaScript in the browser. The pages work without it; with it they mark what changed since the last look, wait for
+// a killed gateway to come back, and follow the calls of the stores.
 
 export const script = `
 (() => {
@@ -35,5 +35,30 @@ export const script = `
       if (ready.ready && String(ready.pid) !== crash.dataset.pid) return location.reload();
     }
   });
+
+  const feed = document.querySelector('[data-feed]');
+  if (feed) follow();
+  async function follow() {
+    const status = document.querySelector('.live');
+    const numberOf = (row) => Number(row.dataset.number);
+    let shown = '';
+    for (;;) {
+      const text = await fetch(feed.dataset.feed).then((answer) => answer.ok && answer.text()).catch(() => false);
+      status.textContent = text === false ? 'The gateway does not answer. Waiting for it…' : 'Live';
+      status.classList.toggle('down', text === false);
+      if (text !== false && text !== shown) {
+        const last = Math.max(0, ...[...feed.querySelectorAll('tr[data-number]')].map(numberOf));
+        const pid = feed.querySelector('[data-pid]').dataset.pid;
+        feed.innerHTML = text; // escaped by the gateway
+        // Another process: the bar has to name it, too.
+        if (feed.querySelector('[data-pid]').dataset.pid !== pid) return location.reload();
+        for (const row of feed.querySelectorAll('tr[data-number]')) row.classList.toggle('new', numberOf(row) > last);
+        shown = text;
+      }
+      await new Promise((done) => setTimeout(done, 1000));
+      // Nobody looks: wait until somebody does.
+      if (document.hidden) await new Promise((done) => document.addEventListener('visibilitychange', done, { once: true }));
+    }
+  }
 })();
 `;

@@ -40,6 +40,7 @@ async function main(): Promise<void> {
     throw error;
   }
   console.log(`The gateway runs: ${address}  (pid ${process.pid}; sessions in ${settings.place.table})`);
+  console.log(`What its stores do, live: ${address}/calls`);
 }
 
 function fail(error: unknown): void {

@@ -10,6 +10,8 @@ import type { SealedStoreConfig, SessionStoreConfig } from 'connect-dynamodb-kms
 export interface Place {
   table: string;
   wrappedBy: string;
+  /** Whether both are files, so that no requests are sent. */
+  isLocal: boolean;
 }
 
 export interface Settings {
@@ -46,7 +48,11 @@ export function readSettings(args: readonly string[], env: NodeJS.ProcessEnv): S
   // A secret of its own, as long as sessions last: with a new cookie secret, nobody is signed in any more.
   const users = { idOf: 'user.email', secret: createHmac('sha256', cookieSecret).update('users').digest('base64url') };
   if (!args.includes('--aws')) {
-    const place = { table: 'a file in the folder .sessions', wrappedBy: 'the key file of local mode, instead of AWS KMS' };
+    const place = {
+      table: 'a file in the folder .sessions',
+      wrappedBy: 'the key file of local mode, instead of AWS KMS',
+      isLocal: true,
+    };
     const items = { local: { path: folder } };
     return { store: { ...STORE, users, ...items }, items, place, host, port, cookieSecret };
   }
@@ -57,6 +63,7 @@ export function readSettings(args: readonly string[], env: NodeJS.ProcessEnv): S
   const place = {
     table: `the DynamoDB table ${tableName}${atOwn('DYNAMODB')}`,
     wrappedBy: atOwn('KMS') ? 'the KMS at your own endpoint' : 'AWS KMS',
+    isLocal: false,
   };
   const items = { tableName, kmsKeyArn };
   return { store: { ...STORE, users, ...items }, items, place, host, port, cookieSecret };

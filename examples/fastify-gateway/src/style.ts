@@ -61,6 +61,7 @@ a { color: var(--action); text-underline-offset: .18em; }
 .since { min-height: 2.75rem; margin-bottom: 1rem; padding: .6rem .9rem; border: 1px dashed var(--line); border-radius: 8px; font-size: .9375rem; color: var(--quiet); overflow-wrap: anywhere; }
 .since b { color: var(--changed); font-weight: 650; }
 .since.same b { color: var(--table); }
+.since.tally b { color: var(--ink); }
 
 .stations { display: grid; gap: 1rem 1.75rem; grid-template-columns: minmax(0, .62fr) minmax(0, 1.03fr) minmax(0, 1.18fr); align-items: start; }
 .station { --tone: var(--quiet); --soft: var(--well); position: relative; display: flex; flex-direction: column; min-width: 0; border: 1px solid var(--line); border-top: 4px solid var(--tone); border-radius: 10px; background: var(--sheet); }
@@ -132,6 +133,21 @@ mark { word-break: break-all; padding: .05em .15em; border-radius: 3px; backgrou
 .asks li { display: flex; flex-wrap: wrap; gap: 0 .75rem; justify-content: space-between; } .asks code { color: var(--quiet); }
 .row { display: flex; flex-wrap: wrap; gap: .6rem; }
 
+.live { padding: .15rem .7rem; border: 1px solid var(--line); border-radius: 99px; background: var(--sheet); font-size: .875rem; }
+.live:empty { display: none; }
+.live:not(.down) { color: var(--table); }
+.live.down { color: var(--changed); }
+.calls { width: 100%; border-collapse: collapse; border: 1px solid var(--line); background: var(--sheet); font-size: .9rem; font-variant-numeric: tabular-nums; }
+.calls th, .calls td { padding: .5rem .75rem; border-top: 1px solid var(--line); text-align: left; vertical-align: baseline; }
+.calls th { border-top: 0; font-size: .8125rem; font-weight: 600; color: var(--quiet); }
+.calls th:last-child, .calls td:last-child { text-align: right; }
+.calls td { white-space: nowrap; }
+.calls td:nth-child(5) { white-space: normal; }
+.calls td:first-child { color: var(--quiet); }
+.calls small { font-size: .8125rem; color: var(--quiet); }
+.calls .failed { color: var(--changed); font-weight: 600; }
+.calls .new { background: var(--table-soft); }
+
 @media (min-width: 64.01rem) {
   .station.browser { position: sticky; top: 1rem; }
 }
@@ -147,5 +163,12 @@ mark { word-break: break-all; padding: .05em .15em; border-radius: 3px; backgrou
   .bar form { margin-left: auto; }
   .head { padding-top: 1.5rem; }
   .head > div { flex-basis: 100%; }
+  .calls thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  .calls, .calls tbody { display: block; }
+  .calls tr { display: block; padding: .6rem .9rem; border-top: 1px solid var(--line); }
+  .calls tr:first-child { border-top: 0; }
+  .calls td, .calls td:last-child { white-space: normal; overflow-wrap: anywhere; text-align: left; }
+  .calls td { display: block; position: relative; padding: .1rem 0 .1rem 6rem; border: 0; }
+  .calls td::before { content: attr(data-label); position: absolute; left: 0; color: var(--quiet); font-weight: 400; }
 }
 `;
