@@ -52,6 +52,7 @@ export const SUBJECTS = {
     name: 'connect-dynamodb',
     module: './connect-dynamodb.mjs',
     loads: ['@aws-sdk/client-dynamodb', 'connect-dynamodb'],
+    takesPart: ({ open }) => !open,
   },
   memory: {
     name: 'MemoryStore',
@@ -60,7 +61,7 @@ export const SUBJECTS = {
     keepsNothing: true,
     takesPart: ({ open }) => !open,
   },
-  bare: { name: 'bare HTTP client' },
+  bare: { name: 'bare HTTP client', takesPart: ({ open }) => !open },
 };
 
 /** Whether a subject is measured in a cell. */
