@@ -9,7 +9,7 @@ import { cargoHome, FLOOR } from './build.mjs';
 import { checkGlibcFloor } from './glibc-floor.mjs';
 
 /** In bytes, where the size was measured. RELEASING.md says what it is made of. */
-const LARGEST = { 'x86_64-unknown-linux-gnu': 10_100_000 };
+const LARGEST = { 'x86_64-unknown-linux-gnu': 10_500_000 };
 
 /**
  * @param {string} target Rust's name of it.
