@@ -2,12 +2,11 @@
 
 import '../support/telemetry.ts';
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, describe, it, type TestContext } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { trace } from '@opentelemetry/api';
 import type { DynamoDBSessionStore } from 'connect-dynamodb-kms';
-import { observe } from 'connect-dynamodb-kms/opentelemetry';
 import { type AwsBackend, startAws } from '../support/backends.ts';
-import { enclosing, exporter, ours } from '../support/telemetry.ts';
+import { enclosing, exporter, observing, ours } from '../support/telemetry.ts';
 
 const SID = 'a session id that must not show anywhere';
 const TABLE = 'sessions';
@@ -27,13 +26,6 @@ describe('OpenTelemetry, its context', () => {
     await backend.aws.clearFaults();
     exporter.reset();
   });
-
-  /** Observes until the test ends. */
-  const observing = (t: TestContext, options?: Parameters<typeof observe>[0]) => {
-    const observation = observe(options);
-    t.after(() => observation.stop());
-    return observation;
-  };
 
   it('makes calls children of the active span', async (t) => {
     observing(t);

@@ -2,22 +2,13 @@
 
 import '../support/telemetry.ts';
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, describe, it, type TestContext } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import type { DynamoDBSessionStore } from 'connect-dynamodb-kms';
-import { observe } from 'connect-dynamodb-kms/opentelemetry';
 import { type AwsBackend, quiet, startAws } from '../support/backends.ts';
-import { exporter, meters } from '../support/telemetry.ts';
+import { databaseAttributes, exporter, meters, observing } from '../support/telemetry.ts';
 
 const SID = 'a session id that must not show anywhere';
-const TABLE = 'sessions';
 const DURATION = 'db.client.operation.duration';
-
-const attributes = (operation: string) => ({
-  'db.system.name': 'aws.dynamodb',
-  'db.operation.name': operation,
-  'db.collection.name': TABLE,
-  'connect_dynamodb_kms.component': 'session-store',
-});
 
 describe('OpenTelemetry, its metrics', () => {
   let backend: AwsBackend;
@@ -34,13 +25,6 @@ describe('OpenTelemetry, its metrics', () => {
     exporter.reset();
   });
 
-  /** Observes until the test ends. */
-  const observing = (t: TestContext, options?: Parameters<typeof observe>[0]) => {
-    const observation = observe(options);
-    t.after(() => observation.stop());
-    return observation;
-  };
-
   it('has the duration of calls as the conventions say', async (t) => {
     const { meterProvider, metric, histogram } = meters();
     observing(t, { meterProvider });
@@ -53,9 +37,9 @@ describe('OpenTelemetry, its metrics', () => {
     const points = await histogram(DURATION);
     const counts = points.map((point) => [point.attributes, point.value.count]);
     assert.deepEqual(counts, [
-      [attributes('set'), 1],
-      [attributes('get'), 3],
-      [{ ...attributes('get'), 'error.type': 'ERR_ACCESS_DENIED' }, 1],
+      [databaseAttributes('set'), 1],
+      [databaseAttributes('get'), 3],
+      [{ ...databaseAttributes('get'), 'error.type': 'ERR_ACCESS_DENIED' }, 1],
     ]);
     for (const { value } of points) assert.deepEqual(value.buckets.boundaries, [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]);
   });
@@ -73,7 +57,7 @@ describe('OpenTelemetry, its metrics', () => {
     await quiet(store);
 
     assert.deepEqual(await counts('connect_dynamodb_kms.errors'), [
-      [{ ...attributes('get'), 'error.type': 'ERR_ACCESS_DENIED' }, 1],
+      [{ ...databaseAttributes('get'), 'error.type': 'ERR_ACCESS_DENIED' }, 1],
     ]);
 
     const lookups = await counts('connect_dynamodb_kms.key_cache.lookups');

@@ -8,7 +8,7 @@ import { createEnvelope, type DynamoDBSessionStore, SealedStore } from 'connect-
 import { observe } from 'connect-dynamodb-kms/opentelemetry';
 import { type AwsBackend, quietLogger, startAws } from '../support/backends.ts';
 import { Gate } from '../support/framework-apps.ts';
-import { exporter, meters, ours, tracerProvider } from '../support/telemetry.ts';
+import { databaseAttributes, exporter, meters, observing, ours, tracerProvider } from '../support/telemetry.ts';
 
 const SID = 'a session id that must not show anywhere';
 const TABLE = 'sessions';
@@ -24,13 +24,6 @@ const shown = async (metrics: () => Promise<unknown>) =>
     await metrics(),
   ]);
 
-const attributes = (operation: string) => ({
-  'db.system.name': 'aws.dynamodb',
-  'db.operation.name': operation,
-  'db.collection.name': TABLE,
-  'connect_dynamodb_kms.component': 'session-store',
-});
-
 describe('OpenTelemetry', () => {
   let backend: AwsBackend;
   let store: DynamoDBSessionStore;
@@ -45,13 +38,6 @@ describe('OpenTelemetry', () => {
     await backend.aws.clearFaults();
     exporter.reset();
   });
-
-  /** Observes until the test ends. */
-  const observing = (t: TestContext, options?: Parameters<typeof observe>[0]) => {
-    const observation = observe(options);
-    t.after(() => observation.stop());
-    return observation;
-  };
 
   describe('spans', () => {
     it('has one of each call, named and described as the conventions say', async (t) => {
@@ -78,14 +64,14 @@ describe('OpenTelemetry', () => {
         'connect_dynamodb_kms.requests.kms': kms,
       });
       assert.deepEqual(set!.attributes, {
-        ...attributes('set'),
+        ...databaseAttributes('set'),
         ...sent(1, 1),
         'connect_dynamodb_kms.session': session,
         'connect_dynamodb_kms.key_cache.hit': false,
         'connect_dynamodb_kms.outcome': 'written',
       });
       assert.deepEqual(get!.attributes, {
-        ...attributes('get'),
+        ...databaseAttributes('get'),
         ...sent(1, 0),
         'connect_dynamodb_kms.session': session,
         'connect_dynamodb_kms.key_cache.hit': true,

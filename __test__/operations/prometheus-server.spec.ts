@@ -1,21 +1,16 @@
 // A real Prometheus scrapes a store's metrics, where there is one: PROMETHEUS names the program.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { collect } from 'connect-dynamodb-kms/prometheus';
 import { Registry } from 'prom-client';
 import { startAws } from '../support/backends.ts';
 import { startHttp } from '../support/http-server.ts';
+import { PROMETHEUS, PrometheusServer } from '../support/prometheus-server.ts';
 
 describe('Prometheus itself', () => {
-  const program = process.env['PROMETHEUS'];
-  it('scrapes, and computes what a dashboard asks for', { skip: !program && 'PROMETHEUS names no program' }, async (t) => {
+  it('scrapes, and computes what a dashboard asks for', { skip: !PROMETHEUS && 'PROMETHEUS names no program' }, async (t) => {
     const backend = await startAws();
     t.after(() => backend.stop());
     const store = backend.store();
@@ -28,30 +23,9 @@ describe('Prometheus itself', () => {
       response.end(await register.metrics());
     });
     t.after(() => server.close());
-    const folder = await mkdtemp(join(tmpdir(), 'prometheus-'));
-    const config = {
-      global: { scrape_interval: '1s' },
-      scrape_configs: [{ job_name: 'app', static_configs: [{ targets: [new URL(server.url).host] }] }],
-    };
-    await writeFile(join(folder, 'prometheus.yml'), JSON.stringify(config));
-    const placeholder = await startHttp(() => {});
-    const { host } = new URL(placeholder.url);
-    await placeholder.close(); // its port is free now
-    const child = spawn(
-      program!,
-      [`--config.file=${folder}/prometheus.yml`, `--storage.tsdb.path=${folder}/data`, `--web.listen-address=${host}`],
-      { stdio: 'ignore' },
-    );
-    t.after(async () => {
-      const ended = once(child, 'exit');
-      child.kill();
-      await ended;
-      await rm(folder, { recursive: true });
-    });
-    const query = async (expression: string) => {
-      const reply = await fetch(`http://${host}/api/v1/query?query=${encodeURIComponent(expression)}`).catch(() => undefined);
-      return reply?.ok ? ((await reply.json()) as any).data.result.map(({ value }: any) => Number(value[1])) : [];
-    };
+    const prometheus = await PrometheusServer.start(server.url, 'groups: []');
+    t.after(() => prometheus.stop());
+    const query = async (expression: string) => (await prometheus.query(expression)).map(({ value }) => Number(value[1]));
     const until = async (expression: string) => {
       for (const deadline = Date.now() + 30_000; Date.now() < deadline; await wait(50)) {
         const values = await query(expression);

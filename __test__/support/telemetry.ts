@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
+import type { TestContext } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { FastifyOtelInstrumentation } from '@fastify/otel';
 import { SpanKind } from '@opentelemetry/api';
@@ -12,6 +13,7 @@ import { HttpInstrumentation } from '@opentelemetry/instrumentation-http';
 import { type DataPoint, type Histogram, MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
 import { InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base';
 import { NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
+import { type ObserveOptions, observe } from 'connect-dynamodb-kms/opentelemetry';
 
 const SCOPE = 'connect-dynamodb-kms';
 
@@ -29,6 +31,21 @@ registerInstrumentations({
 // The instrumentations change what `require` gives, for all who have it.
 const require = createRequire(import.meta.url);
 for (const name of ['node:http', 'express']) require(name);
+
+/** Observes until the test ends. */
+export function observing(t: TestContext, options?: ObserveOptions) {
+  const observation = observe(options);
+  t.after(() => observation.stop());
+  return observation;
+}
+
+/** What spans and metrics of a store's call have in common. */
+export const databaseAttributes = (operation: string) => ({
+  'db.system.name': 'aws.dynamodb',
+  'db.operation.name': operation,
+  'db.collection.name': 'sessions',
+  'connect_dynamodb_kms.component': 'session-store',
+});
 
 /** The spans of this package's calls that have ended, in the order of their ends. */
 export function ours(): ReadableSpan[] {
