@@ -4,12 +4,12 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { AwsLocal } from '../support/aws-local.ts';
+import { freePort } from '../support/free-port.ts';
 
 const here = fileURLToPath(new URL('..', import.meta.url));
 const repository = join(here, '..');
@@ -72,14 +72,6 @@ async function output(name: string): Promise<string> {
   const file = await place(name, snippet(name));
   const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', file], { cwd: folder, env: environment() });
   return stdout;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  return port;
 }
 
 /** Starts a server from a file and waits until it answers; gives its address. */

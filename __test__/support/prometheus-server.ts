@@ -6,7 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { startHttp } from './http-server.ts';
+import { freePort } from './free-port.ts';
 
 export const PROMETHEUS = process.env['PROMETHEUS'];
 
@@ -31,9 +31,7 @@ export class PrometheusServer {
     };
     await writeFile(join(folder, 'prometheus.yml'), JSON.stringify(config));
     await writeFile(join(folder, 'rules.yml'), rules);
-    const placeholder = await startHttp(() => {});
-    const { host } = new URL(placeholder.url);
-    await placeholder.close(); // its port is free now
+    const host = `127.0.0.1:${await freePort()}`;
     const args = [`--config.file=${folder}/prometheus.yml`, `--storage.tsdb.path=${folder}/data`, `--web.listen-address=${host}`];
     const child = spawn(PROMETHEUS!, args, { stdio: 'ignore' });
     const server = new PrometheusServer(`http://${host}`, folder, child);

@@ -3,10 +3,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { AwsLocal } from './aws-local.ts';
+import { freePort } from './free-port.ts';
 
 const tests = fileURLToPath(new URL('..', import.meta.url));
 const docs = join(tests, '..', 'docs');
@@ -19,14 +19,6 @@ export async function snippetOf(name: string): Promise<string> {
     if (code !== undefined) return code;
   }
   throw new Error(`no page has a snippet ${name}`);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  return port;
 }
 
 export class ServedSnippet {

@@ -132,7 +132,7 @@ const METRICS = [
   {
     name: 'conflicts_total',
     type: 'counter',
-    help: 'Writes of sessions or items that somebody else had changed since they were read.',
+    help: 'Writes that met a change by somebody else; without those of update and refresh of sessions, which try again.',
     samples: ({ sessions, items }) => one((sessions ?? items)?.conflicts),
   },
   {
