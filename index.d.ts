@@ -407,7 +407,10 @@ export interface SessionStoreStats {
     gone: number;
     /** Read and removed by {@link DynamoDBSessionStore.take}. */
     taken: number;
-    /** Changed by somebody else since they were read, whatever `onConflict` made of it. */
+    /**
+     * Changed by somebody else since they were read, whatever `onConflict` made of it. Without those
+     * after which `update` and `refresh` try again.
+     */
     conflicts: number;
   };
   /** What became of calls of `refresh`. */
