@@ -1,7 +1,7 @@
 'use strict';
 
 const { Call } = require('./call.js');
-const { beginCall, endCall, failCall } = require('./channels.js');
+const { beginCall, endCall, failCall, finishCall } = require('./channels.js');
 const { SessionStoreError, failure, requestIdOf } = require('./errors.js');
 const { Latencies } = require('./latencies.js');
 const { monotonic, nextTick } = require('./real-time.js');
@@ -220,7 +220,7 @@ class Calls {
   /** @param {Call} call */
   #done(call) {
     this.#latencies.count(call.operation, monotonic() - call.began, call.outcome);
-    if (call.message) call.message.outcome = call.outcome;
+    if (call.message) finishCall(call.message, call.outcome);
   }
 
   /**
