@@ -2,7 +2,7 @@
 
 const { Call } = require('./call.js');
 const { beginCall, endCall, failCall, finishCall } = require('./channels.js');
-const { SessionStoreError, failure, requestIdOf } = require('./errors.js');
+const { SessionStoreError, failure, refusalOf } = require('./errors.js');
 const { Latencies } = require('./latencies.js');
 const { monotonic, nextTick } = require('./real-time.js');
 
@@ -17,7 +17,7 @@ const LATE_RESPONSE =
  */
 function fieldsOf(error) {
   const { code, retryAfterMillis } = error;
-  const requestId = requestIdOf(error);
+  const requestId = refusalOf(error)?.requestId;
   return {
     code,
     ...(requestId !== undefined && { requestId }),
