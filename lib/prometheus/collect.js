@@ -1,6 +1,5 @@
 'use strict';
 
-const { register: globalRegister } = require('prom-client');
 const { IS_CLOSED } = require('../closed.js');
 const { LABELS, METRICS } = require('./metrics.js');
 const { StatsMetric } = require('./stats-metric.js');
@@ -114,7 +113,8 @@ function checkLabels(given) {
  * @param {import('../../prometheus.js').CollectOptions} [options]
  */
 function collect(store, options = {}) {
-  const { register = globalRegister, labels = {}, ...unknown } = options;
+  // A bundle may hold the application's prom-client, with nothing to be found beside this package.
+  const { register = require('prom-client').register, labels = {}, ...unknown } = options;
   for (const name of Object.keys(unknown)) throw new TypeError(`collect has no option ${name}`);
   if (typeof store?.stats !== 'function' || typeof store[IS_CLOSED] !== 'boolean')
     throw new TypeError('collect needs a store or an envelope of connect-dynamodb-kms');
