@@ -60,7 +60,8 @@ class Threads {
   constructor() {
     for (const thread of readdirSync('/proc/self/task')) {
       const name = readFileSync(`/proc/self/task/${thread}/comm`, 'latin1');
-      const kind = thread === String(process.pid) ? 'main thread' : name.startsWith('connect-dyn') ? 'runtime threads' : 'V8’s threads';
+      const kind =
+        thread === String(process.pid) ? 'main thread' : name.startsWith('connect-dyn') ? 'runtime threads' : 'V8’s threads';
       this.#kinds.set(openSync(`/proc/self/task/${thread}/schedstat`), kind);
     }
   }
@@ -127,7 +128,12 @@ async function requests(route) {
   });
   threads = new Threads();
   const load = new BareClient(bareClient, servers.where, cores);
-  await load.load(cores.servers, userRequests(gateway, route), { 'in-flight': USUAL.inFlight, rate, seconds, 'warm-up': WARM_UP });
+  await load.load(cores.servers, userRequests(gateway, route), {
+    'in-flight': USUAL.inFlight,
+    rate,
+    seconds,
+    'warm-up': WARM_UP,
+  });
   await gateway.app.close();
 }
 
