@@ -103,11 +103,11 @@ function unwrap(reply) {
 /**
  * What AWS says of the requests that it refused: its name for the failure, and the id of the request.
  * A cause is the caller's own in other errors, and so is what its properties hold.
- * @type {WeakMap<SessionStoreError, { name: string, requestId: string | undefined }>}
+ * @type {WeakMap<object, { name: string, requestId: string | undefined }>}
  */
 const refusals = new WeakMap();
 
-/** @param {SessionStoreError} error */
+/** @param {object} error */
 function refusalOf(error) {
   return refusals.get(error);
 }

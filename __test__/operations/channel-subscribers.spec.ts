@@ -36,7 +36,10 @@ describe('a call whose message', { timeout: 60_000 }, () => {
 
   const changes: Record<string, (message: any) => void> = {
     // As Immer does with what is put into a state.
-    frozen: (message) => void Object.freeze(message) && Object.freeze(message.requests),
+    frozen: (message) => {
+      Object.freeze(message);
+      Object.freeze(message.requests);
+    },
     'emptied of its counts': (message) => void delete message.requests,
   };
   for (const [what, change] of Object.entries(changes))

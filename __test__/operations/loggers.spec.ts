@@ -22,6 +22,7 @@ describe('a logger', () => {
   for (const [what, make] of Object.entries({
     'is a function, as those of Roarr and bole are': () => Object.assign(() => {}, { warn() {}, debug() {} }),
     'is a class with static methods, as that of NestJS is': () =>
+      // biome-ignore lint/complexity/noStaticOnlyClass: that of NestJS is used without an instance
       class Logger {
         static warn(_text: string) {}
         static debug(_text: string) {}

@@ -62,7 +62,10 @@ describe('OpenTelemetry, of an error of the application', () => {
     const given = await store.update('sid', () => Promise.reject(user)).catch((error) => error);
     assert.equal(given, user);
     assert.equal(ours().at(-1)!.attributes['error.type'], '_OTHER');
-    assert.doesNotMatch(JSON.stringify([ours().map(({ attributes, status }) => [attributes, status]), await metrics()]), /a_secret/);
+    assert.doesNotMatch(
+      JSON.stringify([ours().map(({ attributes, status }) => [attributes, status]), await metrics()]),
+      /a_secret/,
+    );
   });
 
   it("has the name of an error of the application's own, also of one that is no class of this realm", async (t) => {

@@ -53,14 +53,14 @@ describe('a registry of Prometheus', () => {
   });
 
   it('refuses labels that are the same ones to Prometheus', () => {
-    const pairs = [
+    const pairs: Array<[Record<string, string | number>, Record<string, string | number>]> = [
       [{ shard: 1 }, { shard: '1' }],
       [{ store: '' }, {}],
       [{ store: 'b', zone: '' }, { store: 'b' }],
     ];
     for (const [first, second] of pairs) {
-      const collection = collect(store, { register, labels: first! });
-      assert.throws(() => collect(backend.store(), { register, labels: second! }), /same labels/, JSON.stringify(second));
+      const collection = collect(store, { register, labels: first });
+      assert.throws(() => collect(backend.store(), { register, labels: second }), /same labels/, JSON.stringify(second));
       collection.stop();
     }
   });

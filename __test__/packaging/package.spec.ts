@@ -310,8 +310,14 @@ describe('the package', () => {
     it(`names ${peer} where ${path} is used without it, and needs it nowhere else`, async () => {
       const failed = `(error) => console.log(JSON.stringify([error.code, error.message]))`;
       for (const [type, load] of [
-        ['commonjs', `require('connect-dynamodb-kms'); try { require('${path}').${name}(); } catch (error) { (${failed})(error); }`],
-        ['module', `await import('connect-dynamodb-kms'); await import('${path}').then((all) => all.${name}()).catch(${failed});`],
+        [
+          'commonjs',
+          `require('connect-dynamodb-kms'); try { require('${path}').${name}(); } catch (error) { (${failed})(error); }`,
+        ],
+        [
+          'module',
+          `await import('connect-dynamodb-kms'); await import('${path}').then((all) => all.${name}()).catch(${failed});`,
+        ],
       ] as const) {
         const [code, message] = await alone(type, load);
         assert.equal(code, 'MODULE_NOT_FOUND');
