@@ -80,7 +80,11 @@ const scenes: Record<string, Scene> = {
     call: (user, at) => ['set', at('new'), { user }],
     killed: (live, { listed }) => {
       assert.equal(live.includes('new'), listed.includes('new'));
-      assert.deepEqual(live.filter((name) => name === 'a' || name === 'new').length, 1, 'the oldest is ended by the login, or lives');
+      assert.deepEqual(
+        live.filter((name) => name === 'a' || name === 'new').length,
+        1,
+        'the oldest is ended by the login, or lives',
+      );
       assert.ok(live.includes('b'));
     },
     ends: ['b', 'new'],

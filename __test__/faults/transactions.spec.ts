@@ -367,7 +367,7 @@ describe('a transaction', () => {
   });
 
   it('of a destroyAllOf whose replies are lost ends with all of them gone, and no other', async () => {
-    const store = behind();
+    const store = behind({ users: USERS });
     for (const one of ['a', 'b', 'c']) await store.set(`${sid}-${one}`, { user });
     await store.set(sid, { user: 'other' });
     proxy.lose('DeleteItem', 3);
