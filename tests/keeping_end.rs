@@ -11,7 +11,7 @@ use connect_dynamodb_kms::crypto::plaintext::Plaintext;
 use connect_dynamodb_kms::error::Result;
 use connect_dynamodb_kms::record::{AUTH_TAG, Attribute, Item, TTL, VERSION, Version};
 use connect_dynamodb_kms::store::session_table::{
-    Condition, Outcome, Page, Put, Scan, SessionTable,
+    Condition, Outcome, Page, Scan, SessionTable, Write,
 };
 use connect_dynamodb_kms::store::walk::{Walk, WalkPage};
 use connect_dynamodb_kms::store::{
@@ -172,8 +172,8 @@ impl SessionTable for Meddling {
         self.table.put(item, condition).await
     }
 
-    async fn put_all(&self, puts: Vec<Put>) -> Result<Vec<Outcome>> {
-        self.table.put_all(puts).await
+    async fn write_all(&self, writes: Vec<Write>) -> Result<Vec<Outcome>> {
+        self.table.write_all(writes).await
     }
 
     async fn extend(&self, key: &str, ttl: EpochSeconds, condition: Condition) -> Result<Outcome> {

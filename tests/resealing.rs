@@ -18,7 +18,7 @@ use connect_dynamodb_kms::record::{
     Attribute, ENCRYPTED_DATA, Item, NOT_AFTER, SESSION_ID, TTL, VERSION, Version,
 };
 use connect_dynamodb_kms::store::session_table::{
-    Condition, Outcome, Page, Put, Scan, SessionTable,
+    Condition, Outcome, Page, Scan, SessionTable, Write,
 };
 use connect_dynamodb_kms::store::walk::{Walk, WalkPage};
 use connect_dynamodb_kms::store::{
@@ -225,8 +225,8 @@ impl SessionTable for Meddled {
         self.table.delete(key, condition).await
     }
 
-    async fn put_all(&self, puts: Vec<Put>) -> Result<Vec<Outcome>> {
-        self.table.put_all(puts).await
+    async fn write_all(&self, writes: Vec<Write>) -> Result<Vec<Outcome>> {
+        self.table.write_all(writes).await
     }
 
     async fn remove(&self, key: &str) -> Result<Option<Item>> {
@@ -381,8 +381,8 @@ impl SessionTable for Failing {
         self.table.delete(key, condition).await
     }
 
-    async fn put_all(&self, puts: Vec<Put>) -> Result<Vec<Outcome>> {
-        self.table.put_all(puts).await
+    async fn write_all(&self, writes: Vec<Write>) -> Result<Vec<Outcome>> {
+        self.table.write_all(writes).await
     }
 
     async fn remove(&self, key: &str) -> Result<Option<Item>> {

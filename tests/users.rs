@@ -7,8 +7,10 @@ mod support;
 use connect_dynamodb_kms::crypto::plaintext::Plaintext;
 use connect_dynamodb_kms::record::listing::{Listing, USER, UserList};
 use connect_dynamodb_kms::record::partition_key::{IdHashing, PartitionKeys};
-use connect_dynamodb_kms::record::{AUTH_TAG, Attribute, Item, SESSION_ID, TTL, Version};
-use connect_dynamodb_kms::store::session_table::{Condition, Outcome, Put};
+use connect_dynamodb_kms::record::{
+    AUTH_TAG, Attribute, ENCRYPTED_DATA, Item, SESSION_ID, TTL, Version,
+};
+use connect_dynamodb_kms::store::session_table::{Condition, Outcome, Write};
 use connect_dynamodb_kms::store::{
     Attempt, Known, Lookup, OnConflict, Save, Saved, SessionStore, SessionUser, Users,
 };
@@ -113,22 +115,20 @@ async fn writes_that_belong_together_are_all_made_or_none() {
                 ("value".into(), Attribute::S(value.into())),
             ])
         };
-        let put = |key: &str, value: &str, condition| Put {
-            item: item(key, value),
-            condition,
-        };
+        let put = |key: &str, value: &str, condition| Write::Put(item(key, value), condition);
+        let delete = |key: &str, condition| Write::Delete(key.into(), condition);
         let absent = Condition::Generation(None);
-        let puts = vec![
+        let writes = vec![
             put("a", "1", absent.clone()),
             put("b", "1", Condition::Always),
         ];
         assert_eq!(
-            table.put_all(puts).await.unwrap(),
+            table.write_all(writes).await.unwrap(),
             [Outcome::Written, Outcome::Written],
             "{}",
             backend.name
         );
-        let puts = vec![
+        let writes = vec![
             put("a", "2", Condition::Exists),
             put("b", "2", absent),
             put("c", "2", Condition::Exists),
@@ -138,9 +138,27 @@ async fn writes_that_belong_together_are_all_made_or_none() {
             Outcome::Refused(Some(item("b", "1"))),
             Outcome::Refused(None),
         ];
-        assert_eq!(table.put_all(puts).await.unwrap(), refused);
+        assert_eq!(table.write_all(writes).await.unwrap(), refused);
         assert_eq!(table.get("a").await.unwrap(), Some(item("a", "1")));
-        assert_eq!(table.remove("a").await.unwrap(), Some(item("a", "1")));
+        let writes = vec![
+            put("a", "3", Condition::Exists),
+            delete("c", Condition::Exists),
+            delete("b", Condition::Exists),
+        ];
+        let refused = [Outcome::Written, Outcome::Refused(None), Outcome::Written];
+        assert_eq!(table.write_all(writes).await.unwrap(), refused);
+        assert_eq!(table.get("a").await.unwrap(), Some(item("a", "1")));
+        assert_eq!(table.get("b").await.unwrap(), Some(item("b", "1")));
+        let writes = vec![
+            delete("b", Condition::Exists),
+            put("a", "3", Condition::Exists),
+        ];
+        assert_eq!(
+            table.write_all(writes).await.unwrap(),
+            [Outcome::Written, Outcome::Written]
+        );
+        assert_eq!(table.get("b").await.unwrap(), None);
+        assert_eq!(table.remove("a").await.unwrap(), Some(item("a", "3")));
         assert_eq!(table.remove("a").await.unwrap(), None);
     }
 }
@@ -340,6 +358,37 @@ async fn an_ended_session_makes_room_before_a_live_one() {
         log_in(&store, "c", "ada").await;
         assert_eq!(ids(&store, "ada").await, ["c", "a"], "{}", backend.name);
         assert_eq!(backend.table.get("app:b").await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_lowered_limit_ends_all_sessions_beyond_it() {
+    for backend in backends() {
+        let store = |max| knowing(store(&backend, Version::V1), max);
+        let many = store(1000);
+        for n in 0..100 {
+            log_in(&many, &format!("s{n}"), "ada").await;
+        }
+        let few = store(2);
+        log_in(&few, "new", "ada").await;
+        assert_eq!(ids(&few, "ada").await, ["new", "s99"], "{}", backend.name);
+        assert_eq!(few.length(NOW).await.unwrap(), 2);
+    }
+}
+
+/// The user's name is on items that are no sessions: nobody removes them, and the login goes on.
+#[tokio::test]
+async fn what_is_no_session_makes_room_and_stays() {
+    for backend in backends() {
+        let store = knowing(store(&backend, Version::V1), 1);
+        log_in(&store, "a", "ada").await;
+        let mut item = backend.table.get("app:a").await.unwrap().unwrap();
+        item.remove(ENCRYPTED_DATA);
+        let put = backend.table.put(item.clone(), Condition::Always);
+        assert_eq!(put.await.unwrap(), Outcome::Written);
+        log_in(&store, "b", "ada").await;
+        assert_eq!(ids(&store, "ada").await, ["b"], "{}", backend.name);
+        assert_eq!(backend.table.get("app:a").await.unwrap(), Some(item));
     }
 }
 

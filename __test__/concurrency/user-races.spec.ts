@@ -123,6 +123,20 @@ describe('sessions of a user', LIMIT, () => {
     });
   }
 
+  it('that are destroyed while a login is about to end them do not fail it', async () => {
+    const own = stoppable({ users: { ...USERS, maxSessions: 2 } });
+    await logIn(store(), 'a');
+    await logIn(store(), 'b');
+    const stop = proxy.hold('TransactWriteItems', 'request');
+    const called = logIn(own, 'c');
+    await stop.reached;
+    await backend.store().destroy(id('a')); // without the option, so the list stays as it was read
+    stop.pass();
+    await called;
+    assert.deepEqual(await names(), ['b', 'c']);
+    checkLists(await items.all());
+  });
+
   it('that log in again under the id of one that is being ended with all are listed, and live', async () => {
     const own = stoppable();
     await logIn(own, 'a');

@@ -38,11 +38,11 @@ describe('a transaction', () => {
     [user, sid] = [`user-${number}`, `sid-${number}`];
   });
 
-  /** A store with clients of its own, so with retries of its own. */
+  /** A store with clients of its own, so with retries of its own. Its users have one session. */
   let clients = 0;
   const behind = (options: SessionStoreConfig = {}) =>
     backend.store({
-      users: USERS,
+      users: { ...USERS, maxSessions: 1 },
       dynamodbEndpoint: proxy.url,
       touchAfter: 0,
       ...options,
@@ -62,6 +62,10 @@ describe('a transaction', () => {
       on: [user],
       off: [],
     }),
+    'a login that ends the oldest session': async (store) => {
+      await plainly().set(`old-${sid}`, { user });
+      return { make: () => store.set(sid, { user }), on: [user], off: [] };
+    },
     'a login with a session that was there': async (store) => {
       await plainly().set(sid, {});
       const session: any = await store.get(sid);
@@ -92,6 +96,7 @@ describe('a transaction', () => {
     for (const each of off) assert.deepEqual(await entries(each), {});
     for (const each of on) assert.deepEqual(await entries(each), { [sid]: item.userEntry.N });
     if (on.length === 0) assert.equal(item.user.S, '-');
+    assert.equal(await items.get(`old-${sid}`), undefined);
     checkLists(await items.all());
     assert.deepEqual([store.stats().sessions.conflicts, store.stats().sessions.gone], [0, 0]);
     // The store knows what it has written: the next save is a plain one, and no conflict.
@@ -178,6 +183,26 @@ describe('a transaction', () => {
       await assertDone(store, { on: [user], off: [] });
     });
   }
+
+  it('that is not made ends no session of a user who may have no more', async () => {
+    const old = `old-${sid}`;
+    const failures: Array<[string, Refusal, SessionStoreErrorCode]> = [
+      ...again,
+      ['a table that never takes it', cancelled('ValidationError', 'None', 'None'), 'ERR_TABLE_SCHEMA'],
+      ['a role that may not make it', { code: 'AccessDeniedException' }, 'ERR_ACCESS_DENIED'],
+    ];
+    await plainly().set(old, { user });
+    for (const [what, refusal, code] of failures) {
+      proxy.refuse('TransactWriteItems', refusal);
+      await failing(behind().set(sid, { user }), code);
+      assert.deepEqual(Object.keys(await entries()), [old], what);
+      assert.deepEqual(await plainly().get(old), { user }, what);
+    }
+    proxy.refuse('TransactWriteItems', cancelled(), 0);
+    await behind().set(sid, { user });
+    assert.equal(await items.get(old), undefined);
+    assert.deepEqual(Object.keys(await entries()), [sid]);
+  });
 
   it('that meets another one ends at the deadline of the call', async () => {
     const store = behind({ timeouts: { callMillis: 400, attemptMillis: 400, connectMillis: 400 } });
@@ -342,7 +367,7 @@ describe('a transaction', () => {
   });
 
   it('of a destroyAllOf whose replies are lost ends with all of them gone, and no other', async () => {
-    const store = behind();
+    const store = behind({ users: USERS });
     for (const one of ['a', 'b', 'c']) await store.set(`${sid}-${one}`, { user });
     await store.set(sid, { user: 'other' });
     proxy.lose('DeleteItem', 3);

@@ -105,7 +105,7 @@ export function replay(requests: Recorded[], hashKey: string): { consumed: Consu
     if (operation !== 'TransactWriteItems') apply(operation, body);
     // "Two underlying writes for every item: one to prepare the transaction and one to commit it" (Amazon DynamoDB Developer Guide, "Amazon
     // DynamoDB Transactions: How it works").
-    else for (const { Put } of body.TransactItems) apply('PutItem', Put ?? {}, 2);
+    else for (const { Put, Delete } of body.TransactItems) apply(Put ? 'PutItem' : 'DeleteItem', Put ?? Delete ?? {}, 2);
   }
   return { consumed, items };
 }

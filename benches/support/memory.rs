@@ -9,7 +9,7 @@ use connect_dynamodb_kms::error::Result;
 use connect_dynamodb_kms::keys::{DataKeys, EncryptionContext};
 use connect_dynamodb_kms::record::{AUTH_TAG, Attribute, Item, SESSION_ID};
 use connect_dynamodb_kms::store::session_table::{
-    Condition, Outcome, Page, Put, Scan, SessionTable,
+    Condition, Outcome, Page, Scan, SessionTable, Write,
 };
 use connect_dynamodb_kms::store::walk::{Walk, WalkPage};
 use connect_dynamodb_kms::time::EpochSeconds;
@@ -44,7 +44,7 @@ impl SessionTable for MemoryTable {
         Ok(Outcome::Written)
     }
 
-    async fn put_all(&self, _: Vec<Put>) -> Result<Vec<Outcome>> {
+    async fn write_all(&self, _: Vec<Write>) -> Result<Vec<Outcome>> {
         unreachable!("no session has a user")
     }
 

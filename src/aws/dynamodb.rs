@@ -26,7 +26,7 @@ use super::transactions::{Cancelled, part, wait};
 use crate::error::{Cause, Error, Kind, Result, Service, ServiceError, Unset};
 use crate::record::partition_key::is_table_key;
 use crate::record::{Attribute, Item, SESSION_ID, TTL};
-use crate::store::session_table::{Condition, Outcome, Page, Put, Scan, SessionTable};
+use crate::store::session_table::{Condition, Outcome, Page, Scan, SessionTable, Write};
 use crate::store::walk::{Walk, WalkPage, read_units};
 use crate::time::EpochSeconds;
 
@@ -129,10 +129,10 @@ impl DynamoDbTable {
     }
 
     /// Repeats the transaction until no other one is in its way; the caller's deadline ends that.
-    async fn transact(&self, call: &Call<'_>, puts: &[Put]) -> Result<Vec<Outcome>> {
+    async fn transact(&self, call: &Call<'_>, writes: &[Write]) -> Result<Vec<Outcome>> {
         let mut attempt = 0;
         loop {
-            let parts = puts.iter().map(|put| part(&self.name, put.clone()));
+            let parts = writes.iter().map(|write| part(&self.name, write.clone()));
             let request = self
                 .client(call)
                 .await?
@@ -141,10 +141,10 @@ impl DynamoDbTable {
             match reply(request.send()).await? {
                 Ok(reply) => {
                     call.answered(reply)?;
-                    return Ok(vec![Outcome::Written; puts.len()]);
+                    return Ok(vec![Outcome::Written; writes.len()]);
                 }
                 Err(error) => match call.cancelled(&error)? {
-                    Cancelled::Refused(outcomes) if outcomes.len() == puts.len() => {
+                    Cancelled::Refused(outcomes) if outcomes.len() == writes.len() => {
                         return Ok(outcomes);
                     }
                     Cancelled::Refused(_) => {
@@ -234,13 +234,13 @@ impl SessionTable for DynamoDbTable {
         self.read_if_untold(outcome?, &key).await
     }
 
-    async fn put_all(&self, puts: Vec<Put>) -> Result<Vec<Outcome>> {
+    async fn write_all(&self, writes: Vec<Write>) -> Result<Vec<Outcome>> {
         // IAM knows no action for transactions: each write needs its own.
         let call = self.call("dynamodb:PutItem");
-        let mut outcomes = self.transact(&call, &puts).await?;
-        for (outcome, put) in outcomes.iter_mut().zip(&puts) {
+        let mut outcomes = self.transact(&call, &writes).await?;
+        for (outcome, write) in outcomes.iter_mut().zip(&writes) {
             if *outcome == Outcome::Refused(None) {
-                *outcome = Outcome::Refused(self.get(put.key()).await?);
+                *outcome = Outcome::Refused(self.get(write.key()).await?);
             }
         }
         Ok(outcomes)

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, CancellationReason, Put as SdkPut,
+    AttributeValue, CancellationReason, Delete, Put,
     ReturnValuesOnConditionCheckFailure as IfRefused, TransactWriteItem,
 };
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
@@ -20,7 +20,8 @@ use super::attributes::{attribute_value, item};
 use super::expressions::{condition_expression, some};
 use super::failure::Call;
 use crate::error::{Cause, Error, Kind, ServiceError};
-use crate::store::session_table::{Outcome, Put};
+use crate::record::SESSION_ID;
+use crate::store::session_table::{Outcome, Write};
 
 /// The least and the longest wait before a transaction is tried again that met another one.
 const WAITS: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(500)];
@@ -92,21 +93,38 @@ pub(super) fn wait(attempt: u32) -> Duration {
 }
 
 /// The write as a part of a request.
-pub(super) fn part(table: &str, put: Put) -> TransactWriteItem {
-    let condition = condition_expression(put.condition);
+pub(super) fn part(table: &str, write: Write) -> TransactWriteItem {
+    let condition = condition_expression(write.condition().clone());
     let refusal = condition.text.is_some().then_some(IfRefused::AllOld);
-    let attributes: HashMap<String, AttributeValue> =
-        put.item.into_iter().filter_map(attribute_value).collect();
-    let put = SdkPut::builder()
-        .table_name(table)
-        .set_item(Some(attributes))
-        .set_condition_expression(condition.text)
-        .set_expression_attribute_names(some(condition.names))
-        .set_expression_attribute_values(some(condition.values))
-        .set_return_values_on_condition_check_failure(refusal)
-        .build();
-    // It fails only without an item and a table.
-    TransactWriteItem::builder().set_put(put.ok()).build()
+    let part = TransactWriteItem::builder();
+    // A put or a delete cannot be built only without a table and an item or key.
+    let part = match write {
+        Write::Put(item, _) => {
+            let attributes: HashMap<String, AttributeValue> =
+                item.into_iter().filter_map(attribute_value).collect();
+            let put = Put::builder()
+                .table_name(table)
+                .set_item(Some(attributes))
+                .set_condition_expression(condition.text)
+                .set_expression_attribute_names(some(condition.names))
+                .set_expression_attribute_values(some(condition.values))
+                .set_return_values_on_condition_check_failure(refusal)
+                .build();
+            part.set_put(put.ok())
+        }
+        Write::Delete(key, _) => {
+            let delete = Delete::builder()
+                .table_name(table)
+                .key(SESSION_ID, AttributeValue::S(key))
+                .set_condition_expression(condition.text)
+                .set_expression_attribute_names(some(condition.names))
+                .set_expression_attribute_values(some(condition.values))
+                .set_return_values_on_condition_check_failure(refusal)
+                .build();
+            part.set_delete(delete.ok())
+        }
+    };
+    part.build()
 }
 
 /// Why a transaction was not made.

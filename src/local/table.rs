@@ -15,7 +15,7 @@ use super::LocalFolder;
 use super::cleaning::Cleaning;
 use crate::error::Result;
 use crate::record::{Attribute, Item, SESSION_ID, TTL};
-use crate::store::session_table::{Condition, Outcome, Page, Put, Scan, SessionTable};
+use crate::store::session_table::{Condition, Outcome, Page, Scan, SessionTable, Write};
 use crate::store::walk::{Walk, WalkPage, read_units};
 use crate::time::{EpochMillis, EpochSeconds};
 
@@ -94,20 +94,27 @@ impl SessionTable for LocalTable {
         .await
     }
 
-    async fn put_all(&self, puts: Vec<Put>) -> Result<Vec<Outcome>> {
+    async fn write_all(&self, writes: Vec<Write>) -> Result<Vec<Outcome>> {
         self.write(move |items| {
-            let mut outcomes = Vec::with_capacity(puts.len());
-            for put in &puts {
-                let stored = stored(items, put.key())?;
-                outcomes.push(if put.condition.holds(stored.as_ref()) {
+            let mut outcomes = Vec::with_capacity(writes.len());
+            for write in &writes {
+                let stored = stored(items, write.key())?;
+                outcomes.push(if write.condition().holds(stored.as_ref()) {
                     Outcome::Written
                 } else {
                     Outcome::Refused(stored)
                 });
             }
             if outcomes.iter().all(|outcome| *outcome == Outcome::Written) {
-                for put in &puts {
-                    items.insert(put.key(), encode(&put.item).as_slice())?;
+                for write in &writes {
+                    match write {
+                        Write::Put(item, _) => {
+                            items.insert(write.key(), encode(item).as_slice())?;
+                        }
+                        Write::Delete(key, _) => {
+                            items.remove(key.as_str())?;
+                        }
+                    }
                 }
             }
             Ok(outcomes)

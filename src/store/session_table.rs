@@ -110,22 +110,34 @@ fn float(seconds: EpochSeconds) -> f64 {
     seconds.0 as f64
 }
 
-/// One of several writes that are made together: a whole item, and its condition.
+/// One of several writes that are made together, with the condition on the item that it replaces or
+/// removes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Put {
-    /// The item. It replaces any other item with the same `sessionId`.
-    pub item: Item,
-    /// The condition on the item that it replaces.
-    pub condition: Condition,
+pub enum Write {
+    /// The whole item. It replaces any other item with the same `sessionId`.
+    Put(Item, Condition),
+    /// Removes the item under the key.
+    Delete(String, Condition),
 }
 
-impl Put {
+impl Write {
     /// The partition key.
     #[must_use]
     pub fn key(&self) -> &str {
-        match self.item.get(SESSION_ID) {
-            Some(Attribute::S(key)) => key,
-            _ => "",
+        match self {
+            Write::Put(item, _) => match item.get(SESSION_ID) {
+                Some(Attribute::S(key)) => key,
+                _ => "",
+            },
+            Write::Delete(key, _) => key,
+        }
+    }
+
+    /// The condition.
+    #[must_use]
+    pub fn condition(&self) -> &Condition {
+        match self {
+            Write::Put(_, condition) | Write::Delete(_, condition) => condition,
         }
     }
 }
@@ -194,7 +206,7 @@ pub trait SessionTable: Send + Sync {
     /// each in its place; if one of them is refused, the others were not written either.
     ///
     /// Also fails with `ERR_TABLE_SCHEMA` if the table has no transactions.
-    async fn put_all(&self, puts: Vec<Put>) -> Result<Vec<Outcome>>;
+    async fn write_all(&self, writes: Vec<Write>) -> Result<Vec<Outcome>>;
 
     /// Sets only `ttl`. [`Condition::Always`] would create a missing item, so touches do not use
     /// it.

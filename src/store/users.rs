@@ -9,7 +9,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::save::unless_applied;
-use super::session_table::{Condition, Outcome, Put};
+use super::session_table::{Condition, Outcome, Write};
 use super::{Forgets, OpenedSession, SessionStore};
 use crate::error::{Error, Result};
 use crate::record::listing::{Entry, Listing, UserHash, UserList};
@@ -36,6 +36,11 @@ const SOME: usize = 2;
 /// How many entries of a full list a login looks at, so that a user with many sessions does not
 /// cost a read of each with every login.
 const SOME_IF_FULL: usize = 64;
+
+/// How many sessions one login ends together with its own write. A transaction takes 100 writes
+/// (Amazon `DynamoDB` API Reference, `TransactWriteItems`), of which three are of the session and of
+/// lists. It ends more only after `maxSessions` was lowered.
+const ENDED_TOGETHER: usize = 90;
 
 /// How long a caller waits at most until a session that is gone has left its user's list.
 const STRIKE_OFF: Duration = Duration::from_secs(1);
@@ -98,12 +103,9 @@ struct ReadList {
 }
 
 impl ReadList {
-    /// The write of the list with its entries as they are now.
-    fn put(self) -> Put {
-        Put {
-            item: self.list.to_item(self.key),
-            condition: self.unchanged,
-        }
+    /// The list with its entries as they are now, to be written if nobody has changed it.
+    fn into_item(self) -> (Item, Condition) {
+        (self.list.to_item(self.key), self.unchanged)
     }
 
     /// Takes an entry off the list. `false` if it is not there.
@@ -232,18 +234,20 @@ impl SessionStore {
         let session = self.ids.without_prefix(&record.key).to_owned();
         loop {
             let mut lists = Vec::new();
+            let mut ending = Vec::new();
             if let Some(user) = joins {
-                let mut list = self.list_with_room(&user, &session, now).await?;
+                let (mut list, making_room) = self.list_with_room(&user, &session, now).await?;
                 let number = list.list.generation;
                 list.list.entries.insert(session.clone(), number);
                 list.list.ttl = list.list.ttl.max(record.ttl.plus(OUTLIVES));
                 record.listing = Listing::Under(Entry { user, number });
-                lists.push(list.put());
+                lists.push(list.into_item());
+                ending = making_room;
             }
             if let Some(user) = leaves {
                 let mut list = self.list(&user, now).await?;
                 if list.strike(&session, now) {
-                    lists.push(list.put());
+                    lists.push(list.into_item());
                 }
             }
             told(record);
@@ -252,19 +256,26 @@ impl SessionStore {
             }
             let item = self.item_of(record);
             let revision = item.get(AUTH_TAG).cloned();
-            let mut puts = vec![Put {
-                item,
-                condition: condition.clone(),
-            }];
-            puts.extend(lists);
-            let outcomes = self.table.put_all(puts).await?;
+            let mut writes = vec![Write::Put(item, condition.clone())];
+            writes.extend(
+                lists
+                    .into_iter()
+                    .map(|(item, unchanged)| Write::Put(item, unchanged)),
+            );
+            writes.extend(ending.iter().cloned());
+            let ended = ending.iter().map(|removal| {
+                self.forget(removal.key());
+                Forgets(self, removal.key())
+            });
+            let _forgets: Vec<Forgets> = ended.collect();
+            let outcomes = self.table.write_all(writes).await?;
             let all = outcomes.iter().all(|outcome| *outcome == Outcome::Written);
             match outcomes.into_iter().next() {
                 Some(refused @ Outcome::Refused(_)) => {
                     return Ok(unless_applied(revision.as_ref(), refused));
                 }
                 _ if all => return Ok(Outcome::Written),
-                _ => {} // others have changed a list
+                _ => {} // others have changed a list, or a session that makes room
             }
         }
     }
@@ -339,15 +350,17 @@ impl SessionStore {
         })
     }
 
-    /// The list of a user with room for a session. Sessions that are gone leave a long list: those
-    /// that the table has deleted after their end never leave it themselves. If it is full, ended
-    /// sessions are removed, and then those that joined it first are ended.
+    /// The list of a user with room for a session, and the removals of the sessions that make it.
+    ///
+    /// Sessions that are gone leave a long list: those that the table has deleted after their end
+    /// never leave it themselves. If it is full, ended sessions make room, and then those that
+    /// joined it first.
     async fn list_with_room(
         &self,
         user: &UserHash,
         session: &str,
         now: EpochMillis,
-    ) -> Result<ReadList> {
+    ) -> Result<(ReadList, Vec<Write>)> {
         let mut read = self.list(user, now).await?;
         read.list.entries.remove(session);
         let max = self.users()?.max_sessions;
@@ -361,41 +374,62 @@ impl SessionStore {
             let some = some_of(&read.list.entries, SOME);
             self.items_of(user, some).await.unwrap_or_default() // without an answer, they stay
         } else {
-            return Ok(read);
+            return Ok((read, Vec::new()));
         };
+        // A removal that is refused would refuse the login.
+        let removable = |item: &Item| Condition::Of(*user).holds(Some(item));
         let mut leaving = Vec::new();
+        let mut read_already = BTreeMap::new();
         for Listed {
             session,
             number,
             item,
         } in found
         {
-            match item {
-                Some(item) if self.has_ended(&item, now) => leaving.push((false, number, session)),
-                Some(_) => {}
-                None => drop(read.strike(&session, now)),
+            let Some(item) = item else {
+                read.strike(&session, now);
+                continue;
+            };
+            if self.has_ended(&item, now) {
+                leaving.push((false, number, session.clone()));
             }
+            read_already.insert(session, removable(&item));
         }
         let joined = read.list.entries.iter();
         leaving.extend(joined.map(|(session, number)| (true, *number, session.clone())));
         leaving.sort();
         let mut ending = Vec::new();
-        for (.., session) in leaving {
+        let mut unread = BTreeMap::new();
+        for (_, number, session) in leaving {
             if has_room(&read.list) {
                 break;
             }
             if read.list.entries.remove(&session).is_some() {
+                match read_already.get(&session) {
+                    Some(true) => ending.push(session),
+                    Some(false) => {}
+                    None => drop(unread.insert(session, number)),
+                }
+            }
+        }
+        for Listed { session, item, .. } in self.items_of(user, unread).await? {
+            if item.as_ref().is_some_and(removable) {
                 ending.push(session);
             }
         }
-        self.end(*user, ending).await?;
-        Ok(read)
+        let surplus = ending.split_off(ending.len().min(ENDED_TOGETHER));
+        self.end(*user, surplus).await?;
+        let keys = ending
+            .iter()
+            .filter_map(|session| self.ids.with_prefix(session));
+        let removals = keys.map(|key| Write::Delete(key, Condition::Of(*user)));
+        Ok((read, removals.collect()))
     }
 
     /// Writes a list, unless somebody has changed it since it was read. A list that is refused with
     /// its own content was written before, and the answer lost.
     async fn put_list(&self, read: ReadList) -> Result<bool> {
-        let Put { item, condition } = read.put();
+        let (item, condition) = read.into_item();
         Ok(match self.table.put(item.clone(), condition).await? {
             Outcome::Written => true,
             Outcome::Refused(stored) => stored == Some(item),
