@@ -203,7 +203,7 @@ describe('the page that shows the graphs under faults', () => {
   });
 
   it('has each graph with its picture, the same in words and what to see there, and no picture is left over', async () => {
-    const shown = [...page.matchAll(/^### (.+)\n\n!\[([^\]]{40,})\]\(graphs\/([\w-]+\.svg)\)\n\n\w/gm)];
+    const shown = [...page.matchAll(/^### (.+)\n\n!\[([^\]]{40,})\]\(graphs\/([\w-]+\.svg)\)\n\n\S/gm)];
     const titles = graphs.filter(({ type }) => type === 'timeseries').map(({ title }) => title);
     assert.deepEqual(
       shown.map(([, title]) => title),
