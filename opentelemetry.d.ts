@@ -15,13 +15,16 @@ export interface ObserveOptions {
 
 /** What {@link observe} returns. */
 export interface Observation {
-  /** Makes no further spans and metrics. Calls that run now still end their spans. Can be called again. */
+  /**
+   * Makes no further spans and metrics, once all who called `observe` with these providers have
+   * stopped. Calls that run now still end their spans. Can be called again.
+   */
   stop(): void;
 }
 
 /**
  * Makes a span and metrics of every call of every store and envelope of this process, until it is
- * stopped. Call it once, at the start. A call's span is a child of the span that is active where the
+ * stopped. Call it once, at the start; a second call with the same providers changes nothing. A call's span is a child of the span that is active where the
  * call is made, and is active itself while a function that was given to `update`, `refresh` or
  * `withLock` runs.
  * @throws {TypeError} if an option is unknown or is no provider.

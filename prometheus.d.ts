@@ -1,6 +1,6 @@
 /**
  * connect-dynamodb-kms/prometheus: the counters of stores and envelopes as metrics of `prom-client`,
- * which it needs. docs/observing.md lists the names.
+ * which must be installed unless `collect` is given a registry. docs/observing.md lists the names.
  */
 
 import type { Registry } from 'prom-client';

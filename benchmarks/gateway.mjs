@@ -8,9 +8,14 @@ import { forEach } from './work.mjs';
 
 const COOKIE = 'sessionId';
 
-/** Starts the application on `store` and logs `users` in. @returns its address, and the cookies of the users. */
-export async function startGateway(store, { size, users }) {
+/**
+ * Starts the application on `store` and logs `users` in.
+ * @param {(app: import('fastify').FastifyInstance) => void} [watch] adds hooks that run before those of the session.
+ * @returns its address, and the cookies of the users.
+ */
+export async function startGateway(store, { size, users }, watch) {
   const app = Fastify();
+  watch?.(app);
   await app.register(fastifyCookie);
   await app.register(fastifySession, {
     store,

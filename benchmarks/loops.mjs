@@ -63,6 +63,7 @@ export class Lanes {
 /**
  * Open loop: `bare-client ticks`, on the servers' cores, says when a call is due, and a latency counts from then, so that a subject that falls
  * behind does not hide it. The same arrivals in every run.
+ * @param {(slot: number, due: bigint) => Promise<void>} call `due` is of the clock of `process.hrtime.bigint()`.
  */
 export async function openLoop(call, { slots, rate, seconds, warmUp, ticks, cores }) {
   const warming = await tickedCalls(call, slots, rate, warmUp, ticks, cores);
@@ -82,7 +83,7 @@ async function tickedCalls(call, slots, rate, seconds, ticks, cores) {
   async function answer(due) {
     const slot = free.shift();
     if (slot === undefined) throw new Error(`more than ${slots} calls are in flight: ${rate.toFixed(0)} a second are too many`);
-    await call(slot);
+    await call(slot, due);
     latencies.push(Number(process.hrtime.bigint() - due) / 1000);
     free.push(slot);
   }

@@ -1,8 +1,8 @@
 'use strict';
 
 const { Call } = require('./call.js');
-const { beginCall, endCall, failCall } = require('./channels.js');
-const { SessionStoreError, failure, requestIdOf } = require('./errors.js');
+const { beginCall, endCall, failCall, finishCall } = require('./channels.js');
+const { SessionStoreError, failure, refusalOf } = require('./errors.js');
 const { Latencies } = require('./latencies.js');
 const { monotonic, nextTick } = require('./real-time.js');
 
@@ -17,7 +17,7 @@ const LATE_RESPONSE =
  */
 function fieldsOf(error) {
   const { code, retryAfterMillis } = error;
-  const requestId = requestIdOf(error);
+  const requestId = refusalOf(error)?.requestId;
   return {
     code,
     ...(requestId !== undefined && { requestId }),
@@ -220,7 +220,7 @@ class Calls {
   /** @param {Call} call */
   #done(call) {
     this.#latencies.count(call.operation, monotonic() - call.began, call.outcome);
-    if (call.message) call.message.outcome = call.outcome;
+    if (call.message) finishCall(call.message, call.outcome);
   }
 
   /**

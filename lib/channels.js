@@ -98,13 +98,39 @@ function endCall(message, answer) {
 }
 
 /**
+ * Changes a message. A subscriber may have frozen it, as Immer freezes what is put into a state. That
+ * must not fail the call, nor keep the replies of other calls back.
+ * @param {() => void} change
+ */
+function changing(change) {
+  try {
+    change();
+  } catch {
+    // The message stays as the subscriber has left it.
+  }
+}
+
+/**
+ * Notes what came of a traced call.
+ * @param {CallMessage} message
+ * @param {import('./call.js').Outcome} outcome
+ */
+function finishCall(message, outcome) {
+  changing(() => {
+    message.outcome = outcome;
+  });
+}
+
+/**
  * Notes the failure of a traced call.
  * @param {CallMessage} message
  * @param {unknown} error
  */
 function failCall(message, error) {
-  if (error instanceof SessionStoreError) message.code = error.code;
-  message.error = error;
+  changing(() => {
+    if (error instanceof SessionStoreError) message.code = error.code;
+    message.error = error;
+  });
 }
 
 /** The messages of one store or envelope. */
@@ -164,10 +190,13 @@ class Channels {
       return;
     }
     if (!service) {
-      if (call) call.keyCacheHit = keyCached === true && call.keyCacheHit !== false;
+      if (call)
+        changing(() => {
+          call.keyCacheHit = keyCached === true && call.keyCacheHit !== false;
+        });
       return;
     }
-    if (call) call.requests[service]++;
+    if (call) changing(() => call.requests[service]++);
     if (!requests.hasSubscribers) return;
     const message = { ...this.#source, service, operation, attempt, milliseconds: millis, ...(status && { status }) };
     requests.publish(call ? { ...message, call } : message);
@@ -188,6 +217,7 @@ exports.beginCall = beginCall;
 exports.currentCall = currentCall;
 exports.endCall = endCall;
 exports.failCall = failCall;
+exports.finishCall = finishCall;
 exports.forgetCalls = forgetCalls;
 exports.isObserved = isObserved;
 exports.within = within;

@@ -96,20 +96,20 @@ function unwrap(reply) {
   Object.defineProperty(error, 'name', { value: name, configurable: true });
   error.stack = `${name}: ${message}`; // AWS's error has no stack in this program
   const thrown = new SessionStoreError({ ...rest, cause: error });
-  if (requestId !== undefined) requestIds.set(thrown, requestId);
+  refusals.set(thrown, { name, requestId });
   throw thrown;
 }
 
 /**
- * The ids of the requests that AWS refused. A cause is the caller's own in other errors, and so is
- * what its properties hold.
- * @type {WeakMap<SessionStoreError, string>}
+ * What AWS says of the requests that it refused: its name for the failure, and the id of the request.
+ * A cause is the caller's own in other errors, and so is what its properties hold.
+ * @type {WeakMap<object, { name: string, requestId: string | undefined }>}
  */
-const requestIds = new WeakMap();
+const refusals = new WeakMap();
 
-/** @param {SessionStoreError} error */
-function requestIdOf(error) {
-  return requestIds.get(error);
+/** @param {object} error */
+function refusalOf(error) {
+  return refusals.get(error);
 }
 
 /**
@@ -123,5 +123,5 @@ function isFailure(reply) {
 exports.CODES = /** @type {Code[]} */ (Object.keys(MESSAGES));
 exports.SessionStoreError = SessionStoreError;
 exports.failure = failure;
-exports.requestIdOf = requestIdOf;
+exports.refusalOf = refusalOf;
 exports.unwrap = unwrap;

@@ -19,10 +19,25 @@ const PINO = Symbol.for('pino.serializers');
 /** @type {unknown[]} */
 const PLACES = ['first', 'last', false];
 
+/**
+ * Gives a logger the text of a line with its fields. The application's own settings of the logger can
+ * fail with the fields, such as a serializer for a `session` that is an object. The text alone is
+ * better than no line.
+ * @param {(text: string, fields: Fields) => unknown[]} ordered the arguments.
+ * @returns {(logger: any) => Write}
+ */
+const withFields = (ordered) => (logger) => (level, text, fields) => {
+  try {
+    return logger[level](...ordered(text, fields));
+  } catch {
+    return logger[level](text);
+  }
+};
+
 /** @type {Record<'first' | 'last' | 'none', (logger: any) => Write>} */
 const WRITERS = {
-  first: (logger) => (level, text, fields) => logger[level](fields, text),
-  last: (logger) => (level, text, fields) => logger[level](text, fields),
+  first: withFields((text, fields) => [fields, text]),
+  last: withFields((text, fields) => [text, fields]),
   none: (logger) => (level, text) => logger[level](text),
 };
 
@@ -37,7 +52,8 @@ function writerOf(logger, place) {
   let methods = /** @type {unknown[]} */ ([]);
   let isPino = false;
   try {
-    if (logger !== null && typeof logger === 'object') {
+    // Some loggers are functions (Roarr), or classes with static methods (NestJS).
+    if (logger !== null && (typeof logger === 'object' || typeof logger === 'function')) {
       methods = [logger.warn, logger.debug];
       isPino = logger[PINO] !== undefined;
     }

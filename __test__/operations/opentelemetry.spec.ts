@@ -228,6 +228,35 @@ describe('OpenTelemetry', () => {
     });
   });
 
+  describe('called again', () => {
+    it('counts no call twice with the same providers, and goes on until all have stopped', async () => {
+      const { meterProvider, histogram } = meters();
+      const observations = [observe({ meterProvider }), observe({ meterProvider })];
+      await store.get(SID);
+      assert.equal(ours().length, 1);
+      assert.equal((await histogram(DURATION))[0]!.value.count, 1);
+      observations[0]!.stop();
+      observations[0]!.stop();
+      await store.get(SID);
+      assert.equal(ours().length, 2);
+      observations[1]!.stop();
+      await store.get(SID);
+      assert.equal(ours().length, 2);
+      const again = observe({ meterProvider });
+      await store.get(SID);
+      again.stop();
+      assert.equal(ours().length, 3);
+    });
+
+    it('serves other providers as well', async (t) => {
+      const [first, second] = [meters(), meters()];
+      observing(t, { meterProvider: first.meterProvider });
+      observing(t, { meterProvider: second.meterProvider });
+      await store.get(SID);
+      for (const { histogram } of [first, second]) assert.equal((await histogram(DURATION))[0]!.value.count, 1);
+    });
+  });
+
   it('takes providers, and refuses what is none', () => {
     for (const options of [{ tracerProvider: {} }, { meterProvider: null }, { tracer }, { tracerProvider: tracer }])
       assert.throws(() => observe(options as any), TypeError);

@@ -311,8 +311,14 @@ describe('the package', () => {
     it(`names ${peer} where ${path} is used without it, and needs it nowhere else`, async () => {
       const failed = `(error) => console.log(JSON.stringify([error.code, error.message]))`;
       for (const [type, load] of [
-        ['commonjs', `require('connect-dynamodb-kms'); try { require('${path}'); } catch (error) { (${failed})(error); }`],
-        ['module', `await import('connect-dynamodb-kms'); await import('${path}').catch(${failed});`],
+        [
+          'commonjs',
+          `require('connect-dynamodb-kms'); try { require('${path}').${name}(); } catch (error) { (${failed})(error); }`,
+        ],
+        [
+          'module',
+          `await import('connect-dynamodb-kms'); await import('${path}').then((all) => all.${name}()).catch(${failed});`,
+        ],
       ] as const) {
         const [code, message] = await alone(type, load);
         assert.equal(code, 'MODULE_NOT_FOUND');
@@ -320,6 +326,18 @@ describe('the package', () => {
       }
     });
   }
+
+  it('needs no prom-client beside it where the application gives a registry, as a bundled one does', async () => {
+    const program = `
+      const { DynamoDBSessionStore } = require('connect-dynamodb-kms');
+      const store = new DynamoDBSessionStore({ recordVersion: 2, local: { path: 'never-made' } });
+      const names = [];
+      const register = { registerMetric: ({ name }) => void names.push(name), getSingleMetric() {} };
+      require('connect-dynamodb-kms/prometheus').collect(store, { register });
+      console.log(JSON.stringify(names));
+    `;
+    assert.ok((await alone('commonjs', program)).includes('connect_dynamodb_kms_calls_total'));
+  });
 
   it('lets nobody reach its inner files', async () => {
     for (const inner of ['binding.js', 'index.js', 'lib/store.js']) {

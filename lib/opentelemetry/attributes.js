@@ -1,5 +1,7 @@
 'use strict';
 
+const { isNativeError } = require('node:util').types;
+
 /**
  * Names of attributes. Those of OpenTelemetry's semantic conventions are stable ones: databases,
  * errors and HTTP (version 1.45 of the conventions). The others are this package's own.
@@ -32,17 +34,20 @@ function attributesOf({ component, operation, tableName }) {
 
 /**
  * Whether a call failed, and with what: this package's code, else the name of the error that the
- * caller's own function threw. Its message may be confidential.
+ * caller's own function threw. Its message may be confidential, and so may the name of something
+ * that is no error, such as a user.
  * @param {import('../../index.js').CallMessage} call
  */
 function errorType({ code, error, outcome }) {
   if (code !== undefined) return code;
   if (error === undefined && outcome !== undefined) return undefined;
   try {
-    const { name } = /** @type {any} */ (error);
+    // An error of another realm, such as Jest's, is of another class.
+    if (!(error instanceof Error || isNativeError(error))) return OTHER;
+    const { name } = error;
     return typeof name === 'string' && /^[\w.]{1,64}$/.test(name) ? name : OTHER;
   } catch {
-    return OTHER; // It was thrown without a value, or its getter throws.
+    return OTHER; // Its getter throws.
   }
 }
 

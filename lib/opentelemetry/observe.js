@@ -44,10 +44,11 @@ function following(current, make) {
   };
 }
 
-/** @param {import('../../opentelemetry.js').ObserveOptions} [options] */
-function observe(options = {}) {
-  checkOptions(options);
-  const { tracerProvider, meterProvider } = options;
+/**
+ * @param {import('../../opentelemetry.js').ObserveOptions} providers
+ * @returns {() => void} stops.
+ */
+function begin({ tracerProvider, meterProvider }) {
   const tracer = following(
     () => tracerProvider ?? trace.getTracerProvider(),
     (provider) => provider.getTracer(PACKAGE, version),
@@ -66,12 +67,42 @@ function observe(options = {}) {
     return () => events.unsubscribe(subscriber);
   });
 
-  return {
+  return () => {
+    stopCalls();
+    for (const stop of stopOthers) stop();
+  };
+}
+
+/**
+ * What is observed now, by the providers. An application and a library of its own may both begin it,
+ * or a module that is loaded again: calls would count twice.
+ * @typedef {object} Running
+ * @property {import('../../opentelemetry.js').ObserveOptions} providers
+ * @property {Set<object>} holders those who have not stopped it.
+ * @property {() => void} stop
+ */
+/** @type {Set<Running>} */
+const running = new Set();
+
+/** @param {import('../../opentelemetry.js').ObserveOptions} [options] */
+function observe(options = {}) {
+  checkOptions(options);
+  const { tracerProvider, meterProvider } = options;
+  const same = [...running].find(
+    ({ providers }) => providers.tracerProvider === tracerProvider && providers.meterProvider === meterProvider,
+  );
+  const providers = { tracerProvider, meterProvider };
+  const observed = same ?? { providers, holders: new Set(), stop: begin(providers) };
+  running.add(observed);
+  const observation = {
     stop() {
-      stopCalls();
-      for (const stop of stopOthers) stop();
+      if (!observed.holders.delete(observation) || observed.holders.size > 0) return;
+      running.delete(observed);
+      observed.stop();
     },
   };
+  observed.holders.add(observation);
+  return observation;
 }
 
 exports.observe = observe;

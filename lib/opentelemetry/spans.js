@@ -1,6 +1,7 @@
 'use strict';
 
 const { SpanKind, SpanStatusCode } = require('@opentelemetry/api');
+const { refusalOf } = require('../errors.js');
 const { ERROR_TYPE, OWN, attributesOf, errorType } = require('./attributes.js');
 
 /**
@@ -39,12 +40,12 @@ function endSpan(span, call, at) {
   const failed = errorType(call);
   if (failed !== undefined) {
     span.setAttribute(ERROR_TYPE, failed);
-    const ours = code === undefined ? undefined : /** @type {Error} */ (error);
+    const ours = code === undefined ? undefined : /** @type {import('../../index.js').SessionStoreError} */ (error);
     span.setStatus({ code: SpanStatusCode.ERROR, ...(ours && { message: ours.message }) });
     // AWS's name for the failure, and what its support asks for.
-    const cause = /** @type {any} */ (ours?.cause);
-    if (typeof cause?.name === 'string') span.setAttribute(`${OWN}.cause`, cause.name);
-    if (typeof cause?.requestId === 'string') span.setAttribute('aws.request_id', cause.requestId);
+    const { name, requestId } = (ours && refusalOf(ours)) ?? {};
+    if (name !== undefined) span.setAttribute(`${OWN}.cause`, name);
+    if (requestId !== undefined) span.setAttribute('aws.request_id', requestId);
   }
   span.end(at);
 }

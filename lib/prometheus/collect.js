@@ -1,6 +1,5 @@
 'use strict';
 
-const { register: globalRegister } = require('prom-client');
 const { IS_CLOSED } = require('../closed.js');
 const { LABELS, METRICS } = require('./metrics.js');
 const { StatsMetric } = require('./stats-metric.js');
@@ -9,6 +8,16 @@ const { StatsMetric } = require('./stats-metric.js');
  * @typedef {{ stats(): any, [IS_CLOSED]?: boolean }} Store
  * @typedef {Record<string, string | number>} Labels
  */
+
+/**
+ * What tells the series of a store from those of others, as Prometheus does: values are text, and an
+ * empty label is none.
+ * @param {Labels} labels
+ */
+function keyOf(labels) {
+  const texts = Object.entries(labels).map(([name, value]) => [name, String(value)]);
+  return JSON.stringify(texts.filter(([, value]) => value !== '').sort());
+}
 
 /** The stores whose counters one registry has. It does not keep them alive. */
 class Collection {
@@ -29,12 +38,16 @@ class Collection {
   /**
    * @param {Store} store
    * @param {Labels} labels
+   * @param {import('prom-client').Registry} register
    */
-  add(store, labels) {
+  add(store, labels, register) {
     this.#forgetClosed();
-    const key = JSON.stringify(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
-    if ([...this.#stores].some((other) => other.key === key))
+    const key = keyOf(labels);
+    const same = [...this.#stores].find((other) => other.key === key);
+    // A registry that was cleared has it no more, and tests clear it without stopping anything.
+    if (same && this.#metrics.some((metric) => metric.isIn(register)))
       throw new Error('the registry has a store with the same labels; give each store labels of its own, or stop the other one');
+    if (same) this.remove(same);
     const entry = { store: new WeakRef(store), labels: { ...labels }, key };
     this.#stores.add(entry);
     return entry;
@@ -65,13 +78,15 @@ class Collection {
   #read() {
     if (this.#snapshot === undefined) {
       this.#forgetClosed();
-      this.#snapshot = [];
+      const snapshot = [];
       for (const { store, labels } of this.#stores) {
         const stats = store.deref()?.stats();
-        if (stats) this.#snapshot.push({ labels, stats });
+        if (stats) snapshot.push({ labels, stats });
       }
-      // prom-client asks all metrics for their values in one go.
-      queueMicrotask(() => {
+      this.#snapshot = snapshot;
+      // prom-client asks all metrics for their values in one go. A fake of `queueMicrotask`, such as
+      // Jest's, might never run this.
+      Promise.resolve().then(() => {
         this.#snapshot = undefined;
       });
     }
@@ -98,7 +113,8 @@ function checkLabels(given) {
  * @param {import('../../prometheus.js').CollectOptions} [options]
  */
 function collect(store, options = {}) {
-  const { register = globalRegister, labels = {}, ...unknown } = options;
+  // A bundle may hold the application's prom-client, with nothing to be found beside this package.
+  const { register = require('prom-client').register, labels = {}, ...unknown } = options;
   for (const name of Object.keys(unknown)) throw new TypeError(`collect has no option ${name}`);
   if (typeof store?.stats !== 'function' || typeof store[IS_CLOSED] !== 'boolean')
     throw new TypeError('collect needs a store or an envelope of connect-dynamodb-kms');
@@ -107,7 +123,7 @@ function collect(store, options = {}) {
   checkLabels(labels);
 
   const collection = collections.get(register) ?? new Collection();
-  const entry = collection.add(store, labels);
+  const entry = collection.add(store, labels, register);
   try {
     collection.register(register);
   } catch (error) {
