@@ -3,6 +3,7 @@
 import { figure, READ, usual } from './figures.mjs';
 import { number } from './report.mjs';
 import { SUBJECTS } from './subjects/index.mjs';
+import { text } from './svg.mjs';
 
 const WIDTH = 960;
 const LEFT = 200;
@@ -95,9 +96,4 @@ function drawCurve({ unit, points }, top) {
   for (const { at } of points) parts.push(text(x(at), top + height + 18, at.toLocaleString('en'), 'text-anchor="middle"'));
   parts.push(text(LEFT + width / 2, top + height + 36, unit, 'text-anchor="middle"'));
   return parts.join('\n');
-}
-
-function text(x, y, content, attributes = '') {
-  const escaped = String(content).replaceAll('&', '&amp;').replaceAll('<', '&lt;');
-  return `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${attributes}>${escaped}</text>`;
 }

@@ -45,6 +45,12 @@ export class Servers {
     if (!reply.ok) throw new Error(`aws-local refused a fault: ${reply.status}`);
   }
 
+  /** Ends all faults. */
+  async clearFaults() {
+    const reply = await fetch(`${this.#control}/faults`, { method: 'DELETE' });
+    if (!reply.ok) throw new Error(`aws-local refused to end its faults: ${reply.status}`);
+  }
+
   /** Microseconds of CPU so far. taskset becomes the program that it starts, so the pid is its own. */
   micros() {
     return microsOf(this.#process.pid);

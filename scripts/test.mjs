@@ -49,8 +49,9 @@ try {
     step('Testing the Rust core');
     await run('cargo', ['test', '--locked', '--workspace']);
 
-    step('Testing that the benchmarks start, and report, and judge the hot path and the soak');
-    const tests = ['fresh-clone.test.mjs', 'instruction-baseline.test.mjs', 'report.test.mjs', 'soak/verdict.test.mjs'];
+    step('Testing that the benchmarks start, report and draw, and judge the hot path and the soak');
+    const soak = ['soak/panels.test.mjs', 'soak/verdict.test.mjs'];
+    const tests = ['fresh-clone.test.mjs', 'instruction-baseline.test.mjs', 'report.test.mjs', ...soak];
     await run(process.execPath, ['--test', ...tests.map((test) => join('benchmarks', test))]);
   }
 

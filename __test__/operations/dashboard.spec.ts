@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
@@ -27,6 +27,8 @@ const rules: any[] = parse(await readFile(join(infrastructure, 'prometheus-alert
   (group: any) => group.rules,
 );
 
+/** In bytes. The pictures are looked at in a page. */
+const LARGEST_PICTURE = 25_000;
 /** The labels of each exported metric, by its name. */
 const exported = new Map<string, Set<string>>();
 /** Those that Prometheus adds to every metric of a target. */
@@ -189,5 +191,43 @@ describe('the alerts for Prometheus', () => {
       for (const [, label] of annotations.summary.matchAll(/\$labels\.(\w+)/g))
         assert.ok(parsePromql(expr).groups.includes(label));
     }
+  });
+});
+
+describe('the page that shows the graphs under faults', () => {
+  const docs = fileURLToPath(new URL('../../docs', import.meta.url));
+  const pictures = join(docs, 'graphs');
+  let page: string;
+  before(async () => {
+    page = await readFile(join(docs, 'graphs.md'), 'utf8');
+  });
+
+  it('has each graph with its picture, the same in words and what to see there, and no picture is left over', async () => {
+    const shown = [...page.matchAll(/^### (.+)\n\n!\[([^\]]{40,})\]\(graphs\/([\w-]+\.svg)\)\n\n\S/gm)];
+    const titles = graphs.filter(({ type }) => type === 'timeseries').map(({ title }) => title);
+    assert.deepEqual(
+      shown.map(([, title]) => title),
+      titles,
+    );
+    const files = shown.map(([, , , file]) => file!);
+    assert.deepEqual(files.toSorted(), (await readdir(pictures)).toSorted());
+    for (const [index, file] of files.entries()) {
+      const picture = await readFile(join(pictures, file), 'utf8');
+      assert.ok(picture.includes(`<title>${titles[index]}</title>`), file);
+      assert.ok(picture.length < LARGEST_PICTURE, `${file}: ${picture.length} bytes`);
+    }
+  });
+
+  it('says what the phases of the pictures are, and under which of them each alert fires', async () => {
+    const rows = [...page.matchAll(/^\| ([^|]+) \| ([^|]{10,}) \| (.*) \|$/gm)].slice(1);
+    const phases = rows.map(([, phase]) => phase!);
+    assert.ok(phases.length >= 8, phases.join());
+    for (const file of await readdir(pictures)) {
+      const picture = await readFile(join(pictures, file), 'utf8');
+      const names = [...picture.matchAll(/rotate\([^)]*\)">([^<]+)</g)].map(([, name]) => name);
+      assert.deepEqual(names, phases, file);
+    }
+    const fired = rows.flatMap(([, , , cell]) => [...cell!.matchAll(/\[(\w+)\]/g)].map(([, alert]) => alert!));
+    assert.deepEqual([...new Set(fired)].sort(), rules.map(({ alert }) => alert).sort());
   });
 });

@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const WIDTH = 100;
 /** Folders that git, npm and cargo make. */
 const MADE = ['.git', 'node_modules', 'npm', 'target'];
-const pages = (await readdir(join(root, 'docs'))).map((name) => join('docs', name));
+const pages = (await readdir(join(root, 'docs'))).filter((name) => name.endsWith('.md')).map((name) => join('docs', name));
 const documents = ['README.md', 'CONTRIBUTING.md', 'RELEASING.md', 'SECURITY.md', 'CHANGELOG.md', ...pages];
 /** Those that are wrapped. Tables, code and addresses of links may be as wide as they are. */
 const wrapped = [...documents, 'benchmarks/README.md', 'examples/fastify-gateway/README.md'];

@@ -43,6 +43,7 @@ const TEXTS = [
   'docs/environment.md',
   'docs/errors.md',
   'docs/faults.md',
+  'docs/graphs.md',
   'docs/items.md',
   'docs/logs.md',
   'docs/methods.md',

@@ -13,7 +13,8 @@ import { freePort } from '../support/free-port.ts';
 
 const here = fileURLToPath(new URL('..', import.meta.url));
 const repository = join(here, '..');
-const names = ['README.md', ...(await readdir(join(repository, 'docs'))).map((name) => join('docs', name))];
+const inDocs = (await readdir(join(repository, 'docs'))).filter((name) => name.endsWith('.md'));
+const names = ['README.md', ...inDocs.map((name) => join('docs', name))];
 const pages = await Promise.all(names.map((name) => readFile(join(repository, name), 'utf8')));
 
 const ROTATED_KEY = 'arn:aws:kms:eu-west-1:111122223333:key/0f2d1c3b-6a5e-4d7c-8b9a-1e2f3a4b5c6d';

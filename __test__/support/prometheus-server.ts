@@ -1,4 +1,4 @@
-// A real Prometheus (the program that PROMETHEUS names) that scrapes a target once a second, with rules of its own.
+// A real Prometheus (the program that PROMETHEUS names) that scrapes once a second, with rules of its own.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -21,13 +21,21 @@ export class PrometheusServer {
     this.#process = process;
   }
 
-  /** Starts it, and waits until it answers. `rules` is the text of a file with rules. */
-  static async start(target: string, rules: string): Promise<PrometheusServer> {
+  /**
+   * Starts it, and waits until it answers. `targets` is the address of a server with metrics, or of several by the names that the label `instance` shall have.
+   * `rules` is the text of a file with rules.
+   */
+  static async start(targets: string | Record<string, string>, rules: string): Promise<PrometheusServer> {
+    const hostOf = (url: string) => new URL(url).host;
+    const scraped =
+      typeof targets === 'string'
+        ? [{ targets: [hostOf(targets)] }]
+        : Object.entries(targets).map(([instance, url]) => ({ targets: [hostOf(url)], labels: { instance } }));
     const folder = await mkdtemp(join(tmpdir(), 'prometheus-'));
     const config = {
       global: { scrape_interval: '1s', evaluation_interval: '1s' },
       rule_files: ['rules.yml'],
-      scrape_configs: [{ job_name: 'gateway', static_configs: [{ targets: [new URL(target).host] }] }],
+      scrape_configs: [{ job_name: 'gateway', static_configs: scraped }],
     };
     await writeFile(join(folder, 'prometheus.yml'), JSON.stringify(config));
     await writeFile(join(folder, 'rules.yml'), rules);
@@ -45,6 +53,12 @@ export class PrometheusServer {
   /** The results of an expression now. */
   async query(expression: string): Promise<any[]> {
     return (await this.#ask(`query?query=${encodeURIComponent(expression)}`)).result;
+  }
+
+  /** The results of an expression over time, from `start` to `end` in epoch seconds. */
+  async queryRange(expression: string, { start, end, step }: { start: number; end: number; step: number }): Promise<any[]> {
+    const range = `start=${start}&end=${end}&step=${step}`;
+    return (await this.#ask(`query_range?query=${encodeURIComponent(expression)}&${range}`)).result;
   }
 
   /** The alerts that fire now, or wait for it. */

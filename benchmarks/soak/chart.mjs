@@ -1,5 +1,7 @@
 // soak.svg: memory, handles, sockets, latency and calls over the time of a soak.
 
+import { text } from '../svg.mjs';
+
 const WIDTH = 960;
 const LEFT = 90;
 const PANEL = 130;
@@ -41,9 +43,4 @@ function panel(title, samples, read, x, top) {
     `<line x1="${LEFT}" x2="${WIDTH - 20}" y1="${y(value).toFixed(1)}" y2="${y(value).toFixed(1)}" stroke="#ddd"/>` +
     text(LEFT - 8, y(value) + 4, Math.round(value).toLocaleString('en'), 'text-anchor="end"');
   return `${text(LEFT, top + 12, title)}${line(0)}${line(most)}<polyline points="${points}" fill="none" stroke="#0b6e4f" stroke-width="1.5"/>`;
-}
-
-function text(x, y, content, attributes = '') {
-  const escaped = String(content).replaceAll('&', '&amp;').replaceAll('<', '&lt;');
-  return `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${attributes}>${escaped}</text>`;
 }

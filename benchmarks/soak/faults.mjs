@@ -2,12 +2,15 @@
 
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 export class FaultyFront {
   #server;
   #pairs = new Set();
   #held = false;
   url;
+  /** How many milliseconds answers take longer. */
+  delay = 0;
 
   static async start(target) {
     const front = new FaultyFront();
@@ -24,10 +27,10 @@ export class FaultyFront {
     for (const { socket } of this.#pairs) if (Math.random() < share) socket.resetAndDestroy();
   }
 
-  /** Lets nothing through for so long. */
-  holdUp(milliseconds) {
+  /** Lets nothing through. @returns what ends that. */
+  hold() {
     this.#flow(true);
-    setTimeout(() => this.#flow(false), milliseconds).unref();
+    return () => this.#flow(false);
   }
 
   close() {
@@ -42,6 +45,7 @@ export class FaultyFront {
 
   #pass(socket, onward) {
     const pair = { socket, onward };
+    let answered = Promise.resolve();
     this.#pairs.add(pair);
     socket.setNoDelay();
     onward.setNoDelay();
@@ -52,7 +56,10 @@ export class FaultyFront {
     };
     for (const one of [socket, onward]) one.on('error', end).on('close', end);
     socket.on('data', (data) => onward.write(data));
-    onward.on('data', (data) => socket.write(data));
+    onward.on('data', (data) => {
+      const waited = this.delay > 0 ? sleep(this.delay) : undefined;
+      answered = answered.then(() => waited).then(() => socket.write(data)); // in their order, also when the delay has changed
+    });
     if (this.#held) onward.pause();
   }
 }
@@ -69,7 +76,7 @@ export function faultsOverTime(servers, fronts) {
     every(11, () => {
       for (const front of fronts) front.reset(0.5);
     }),
-    every(29, () => fronts[0].holdUp(1000)),
+    every(29, () => setTimeout(fronts[0].hold(), 1000).unref()),
   ];
   return () => timers.forEach(clearInterval);
 }

@@ -4,11 +4,11 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
+import { atRate, callsOf, content, KEPT, pick, whole } from './calls.mjs';
 
 const { rate, seconds, where, packageName = 'connect-dynamodb-kms' } = JSON.parse(process.argv[2]);
 const { DynamoDBSessionStore } = (await import(packageName)).default;
 
-const TICK = 10;
 const POOL = 5000;
 /** In seconds, until the connections that an outage has opened are closed again: every 90 seconds, the SDK's pool closes those that were idle for 90. */
 const PAUSE = 190;
@@ -16,49 +16,10 @@ const WORKER_EVERY = 5;
 const config = { tableName: where.table, dynamodbEndpoint: where.dynamodb, kmsEndpoint: where.kms, kmsKeyArn: where.keyArn };
 const quiet = { warn() {}, debug() {} };
 const store = new DynamoDBSessionStore({ recordVersion: 1, ...config, touchAfter: 0, logger: quiet });
-const content = (sid) => ({ sid, user: 'Ada', tokens: 'x'.repeat(1500), cookie: { expires: new Date(Date.now() + 3_600_000) } });
-/** Sessions that nobody destroys. */
-const KEPT = 100;
 
 /** Calls of each kind in a hundred. */
 const MIX = { get: 40, kept: 5, change: 20, touch: 15, create: 10, destroy: 4, update: 4, lock: 2 };
-const KINDS = Object.entries(MIX).flatMap(([kind, share]) => Array(share).fill(kind));
-
-/** What is no failure of a call, and must not be either. */
-class Wrong extends Error {
-  constructor(code) {
-    super(code);
-    this.code = code;
-  }
-}
-
-async function read(sid) {
-  const session = await store.get(sid);
-  if (session && (session.sid !== sid || session.tokens.length !== 1500)) throw new Wrong('SESSION_WRONG');
-  return session;
-}
-
-const calls = {
-  get: read,
-  async kept() {
-    const sid = `kept-${Math.floor(Math.random() * KEPT)}`;
-    const session = await read(sid);
-    if (!session) throw new Wrong('SESSION_LOST');
-    session.changed = Math.random();
-    return store.set(sid, session);
-  },
-  async change(sid) {
-    const session = await read(sid);
-    if (!session) return store.set(sid, content(sid));
-    session.changed = Math.random();
-    return store.set(sid, session);
-  },
-  touch: (sid) => store.touch(sid, content(sid)),
-  create: (sid) => store.set(sid, content(sid)),
-  destroy: (sid) => store.destroy(sid),
-  update: (sid) => store.update(sid, (session) => ({ ...session, count: (session.count ?? 0) + 1 })),
-  lock: (sid) => store.withLock(sid, () => {}, { waitSeconds: 1 }),
-};
+const calls = callsOf(store);
 
 const started = performance.now();
 const second = { calls: 0, latencies: [], errors: {} };
@@ -66,11 +27,10 @@ let inFlight = 0;
 let phase = 'warm-up';
 
 async function call() {
-  const kind = KINDS[Math.floor(Math.random() * KINDS.length)];
   const begun = performance.now();
   inFlight++;
   try {
-    await calls[kind](`soak-${Math.floor(Math.random() * POOL)}`);
+    await calls[pick(MIX)](`soak-${whole(POOL)}`);
   } catch (error) {
     const code = error.code ?? String(error);
     second.errors[code] = (second.errors[code] ?? 0) + 1;
@@ -111,16 +71,10 @@ function sample() {
   Object.assign(second, { calls: 0, latencies: [], errors: {} });
 }
 
-/** Calls come when they come, however long those before them take. */
 async function load(name, duration) {
   phase = name;
-  const begun = performance.now();
-  let due = 0;
-  for (let passed = 0; passed < duration * 1000; passed = performance.now() - begun) {
-    for (; due < (passed / 1000) * rate; due++) call();
-    await sleep(TICK);
-  }
-  while (inFlight > 0) await sleep(TICK);
+  await atRate(rate, duration * 1000, call);
+  while (inFlight > 0) await sleep(10);
 }
 
 async function pause(name) {
