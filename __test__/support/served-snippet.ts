@@ -13,7 +13,8 @@ const docs = join(tests, '..', 'docs');
 
 /** The code below a `<!-- test: NAME -->` comment of a page. */
 export async function snippetOf(name: string): Promise<string> {
-  for (const page of await readdir(docs)) {
+  const pages = (await readdir(docs)).filter((name) => name.endsWith('.md'));
+  for (const page of pages) {
     const text = await readFile(join(docs, page), 'utf8');
     const [, code] = text.match(new RegExp(`<!-- test: ${name} -->\\n\`\`\`ts\\n(.*?)\`\`\``, 's')) ?? [];
     if (code !== undefined) return code;
