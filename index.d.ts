@@ -738,8 +738,9 @@ export interface UsersOptions<T extends SessionData = any> {
   secret: string;
   /**
    * How many sessions a user can have, from 1 to 2,000. A login beyond that ends the session that
-   * logged in first. Sessions that have ended by themselves make room before that; of more than 64
-   * sessions, a login looks for such ones among 64. Default 1,000.
+   * logged in first, in the same transaction: a login that fails ends none. Sessions that have ended
+   * by themselves make room before that; of more than 64 sessions, a login looks for such ones among
+   * 64. Default 1,000.
    */
   maxSessions?: number | undefined;
 }

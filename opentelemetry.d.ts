@@ -24,9 +24,9 @@ export interface Observation {
 
 /**
  * Makes a span and metrics of every call of every store and envelope of this process, until it is
- * stopped. Call it once, at the start; a second call with the same providers changes nothing. A call's span is a child of the span that is active where the
- * call is made, and is active itself while a function that was given to `update`, `refresh` or
- * `withLock` runs.
+ * stopped. Call it once, at the start; a second call with the same providers changes nothing. A
+ * call's span is a child of the span that is active where the call is made, and is active itself
+ * while a function that was given to `update`, `refresh` or `withLock` runs.
  * @throws {TypeError} if an option is unknown or is no provider.
  */
 export function observe(options?: ObserveOptions): Observation;
