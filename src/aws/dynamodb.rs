@@ -236,7 +236,14 @@ impl SessionTable for DynamoDbTable {
 
     async fn write_all(&self, writes: Vec<Write>) -> Result<Vec<Outcome>> {
         // IAM knows no action for transactions: each write needs its own.
-        let call = self.call("dynamodb:PutItem");
+        let removes = writes
+            .iter()
+            .any(|write| matches!(write, Write::Delete(..)));
+        let call = self.call(if removes {
+            "dynamodb:PutItem and dynamodb:DeleteItem"
+        } else {
+            "dynamodb:PutItem"
+        });
         let mut outcomes = self.transact(&call, &writes).await?;
         for (outcome, write) in outcomes.iter_mut().zip(&writes) {
             if *outcome == Outcome::Refused(None) {
