@@ -93,11 +93,16 @@ describe("the demo's page", () => {
     assert.match(page, /refresh\s+[0-9a-f]{8}\s+renewed\s+none\s+cached\s+\d+\.\d ms/);
   });
 
-  it('says of Refresh what it does', async () => {
-    const first = await look();
+  it('says of Refresh what it does', { timeout: 60_000 }, async () => {
+    let first = await look();
+    let second = first;
     const { changes, stays } = first.cards['Refresh the tokens']!;
-    await gateway.press('/refresh');
-    const second = await look();
+    // To look is a request, too, and moves the end of the session after a second.
+    do {
+      first = await look();
+      await gateway.press('/refresh');
+      second = await look();
+    } while (first.digests.ttl !== second.digests.ttl);
     // The latest end is counted anew at every write, and comes to the same within one second.
     const but = (list: string[]) => list.filter((name) => name !== 'notAfter').sort();
     assert.deepEqual(but(changed(first, second)), but(names(changes)));
