@@ -1,5 +1,7 @@
 // A graph of the dashboard as a picture: its lines over the phases of a run, which are shaded and have their names above.
 
+import { number } from '../report.mjs';
+import { median } from '../statistics.mjs';
 import { text } from '../svg.mjs';
 
 const [WIDTH, LEFT, RIGHT, TOP, HEIGHT] = [840, 70, 46, 96, 160];
@@ -80,9 +82,9 @@ export function svg({ title, unit, stacked }, lines, { phases, seconds, step }) 
 function mostChanged(lines) {
   if (lines.length <= MOST_LINES) return lines;
   const change = ({ points }) => {
-    const values = points.map(([, value]) => value).sort((a, b) => a - b);
-    const median = values[Math.floor(values.length / 2)];
-    return Math.max(values.at(-1) - median, median - values[0]);
+    const values = points.map(([, value]) => value);
+    const usual = median(values);
+    return Math.max(...values.map((value) => Math.abs(value - usual)));
   };
   const most = lines.toSorted((a, b) => change(b) - change(a)).slice(0, MOST_LINES);
   return lines.filter((line) => most.includes(line));
@@ -152,10 +154,6 @@ function legendOf(lines, colour, left) {
   for (const [index, { name }] of lines.entries()) add(name, colour(index));
   if (left > 0) add(`and ${left} lines that change less`);
   return { legend, height: y + 14 };
-}
-
-function number(value) {
-  return Number(value.toPrecision(3)).toLocaleString('en');
 }
 
 function round(value) {
