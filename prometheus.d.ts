@@ -24,8 +24,8 @@ export interface Collection {
 }
 
 /**
- * Adds a store's counters to a registry: every scrape reads its `stats()`. A store that is closed is
- * left out from then on, and the registry does not keep a store alive.
+ * Adds a store's counters to a registry: every scrape reads its `stats()`. The registry keeps the
+ * store until it is closed, or taken out with `stop()`.
  * @throws {TypeError} if `store` is no store or envelope of this package, an option is unknown or
  *   unusable, or a label has the name of a label of these metrics.
  * @throws {Error} if the registry has a store with the same labels, or other metrics with these names.

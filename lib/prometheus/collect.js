@@ -19,9 +19,12 @@ function keyOf(labels) {
   return JSON.stringify(texts.filter(([, value]) => value !== '').sort());
 }
 
-/** The stores whose counters one registry has. It does not keep them alive. */
+/**
+ * The stores whose counters one registry has, each until it is stopped or closed: a scrape must not
+ * lose a store because the garbage was collected.
+ */
 class Collection {
-  /** @type {Set<{ store: WeakRef<Store>, labels: Labels, key: string }>} */
+  /** @type {Set<{ store: Store, labels: Labels, key: string }>} */
   #stores = new Set();
   /** @type {{ labels: Labels, stats: any }[] | undefined} */
   #snapshot;
@@ -48,7 +51,7 @@ class Collection {
     if (same && this.#metrics.some((metric) => metric.isIn(register)))
       throw new Error('the registry has a store with the same labels; give each store labels of its own, or stop the other one');
     if (same) this.remove(same);
-    const entry = { store: new WeakRef(store), labels: { ...labels }, key };
+    const entry = { store, labels: { ...labels }, key };
     this.#stores.add(entry);
     return entry;
   }
@@ -68,22 +71,14 @@ class Collection {
   }
 
   #forgetClosed() {
-    for (const entry of this.#stores) {
-      const store = entry.store.deref();
-      if (store === undefined || store[IS_CLOSED]) this.#stores.delete(entry);
-    }
+    for (const entry of this.#stores) if (entry.store[IS_CLOSED]) this.#stores.delete(entry);
   }
 
   /** The counters of all stores, read once for all metrics of a scrape: they are of one moment. */
   #read() {
     if (this.#snapshot === undefined) {
       this.#forgetClosed();
-      const snapshot = [];
-      for (const { store, labels } of this.#stores) {
-        const stats = store.deref()?.stats();
-        if (stats) snapshot.push({ labels, stats });
-      }
-      this.#snapshot = snapshot;
+      this.#snapshot = [...this.#stores].map(({ store, labels }) => ({ labels, stats: store.stats() }));
       // prom-client asks all metrics for their values in one go. A fake of `queueMicrotask`, such as
       // Jest's, might never run this.
       Promise.resolve().then(() => {
