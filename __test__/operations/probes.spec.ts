@@ -216,6 +216,12 @@ describe('the manifest for Kubernetes', () => {
     );
   });
 
+  it('lets requests that still arrive be answered before the pod ends', () => {
+    const { terminationGracePeriodSeconds } = documents.find(({ kind }) => kind === 'Deployment').spec.template.spec;
+    const { seconds } = container.lifecycle.preStop.sleep;
+    assert.ok(seconds > 0 && seconds + 20 <= terminationGracePeriodSeconds);
+  });
+
   it('gives the probes that ask the store more time than the deadline of a call', () => {
     for (const { timeoutSeconds } of [container.startupProbe, container.readinessProbe]) assert.ok(timeoutSeconds > 5);
   });
