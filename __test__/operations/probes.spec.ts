@@ -19,7 +19,7 @@ process.env.AWS_MAX_ATTEMPTS = '1';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 /** What never comes would hold the tests up. */
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 const TABLE_ALONE = { 'dynamodb:DescribeTable': 1 };
 const ALL = { ...TABLE_ALONE, 'kms:GenerateDataKey': 1, 'kms:Decrypt': 1 };
 
