@@ -3,7 +3,7 @@
 // What the commands that read the whole table have in common: their options, their progress, and
 // how they end.
 
-const { withOperator } = require('./operator.js');
+const { statusOfCode, withOperator } = require('./operator.js');
 const { wholeNumber } = require('./store-options.js');
 const { INTERRUPTED, interruptible, pace, printJson, showing } = require('./terminal.js');
 
@@ -92,7 +92,7 @@ function finish({ name, report, json, describe, found, goOn }) {
   if (failed) {
     const cause = failed.cause ? `\n  ${failed.cause}` : '';
     process.stderr.write(`connect-dynamodb-kms ${name}: ${failed.code}: ${failed.detail}${cause}\n${goOn}\n`);
-    return 3;
+    return statusOfCode(failed.code);
   }
   if (stopped) {
     process.stderr.write(`Stopped. ${goOn}\n`);
