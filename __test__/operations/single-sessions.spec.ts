@@ -112,7 +112,9 @@ for (const { name, start } of backends) {
         [['sid', '--all'], /which sessions\?/],
         [['--all', '--ending-before', '2030-01-01'], /which sessions\?/],
         [['--all'], /see how many with --dry-run, then give --yes/],
-        [['--ending-before', 'tomorrow', '--yes'], /--ending-before takes a time/],
+        ...['tomorrow', '2030-02-30', '2030-01-01T00:00', '2030-01-01 00:00Z', '2030-01-01 (noon)'].map(
+          (time) => [['--ending-before', time, '--yes'], /--ending-before takes a time with its zone/] as const,
+        ),
       ] as const) {
         const refused = await run(['destroy', ...args]);
         assert.equal(refused.status, 2);

@@ -5,6 +5,7 @@
 
 const { statusOfCode, withOperator } = require('./operator.js');
 const { wholeNumber } = require('./store-options.js');
+const { UsageError } = require('./usage-error.js');
 const { INTERRUPTED, interruptible, pace, printJson, showing } = require('./terminal.js');
 
 /** @typedef {import('./store-options.js').Option} Option */
@@ -31,7 +32,9 @@ const DEFAULT_SEGMENTS = 4;
  */
 function atLeastOne(values, name, byDefault) {
   if (values[name] === undefined) return byDefault;
-  return Math.max(1, wholeNumber(name, values[name]));
+  const number = wholeNumber(name, values[name]);
+  if (number === 0) throw new UsageError(`--${name} takes a whole number from 1`);
+  return number;
 }
 
 /**
