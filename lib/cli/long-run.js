@@ -56,15 +56,19 @@ function readingOf(values, consistent) {
  * @template T
  * @param {Record<string, unknown>} config
  * @param {string} noun of what is counted
- * @param {(operator: import('../native-operator.js').NativeOperator) => Promise<T>} work
+ * @param {(operator: import('../native-operator.js').NativeOperator, interrupted: AbortSignal) => Promise<T>} work
  * @returns {Promise<T>}
  */
 function withRun(config, noun, work) {
   return withOperator(config, async (operator) => {
     const began = Date.now();
     const line = () => pace(operator.progress(), (Date.now() - began) / 1000, noun);
-    const stop = () => operator.stop();
-    const { result } = await interruptible(stop, () => showing(line, () => work(operator)));
+    const interruption = new AbortController();
+    const stop = () => {
+      operator.stop();
+      interruption.abort();
+    };
+    const { result } = await interruptible(stop, () => showing(line, () => work(operator, interruption.signal)));
     return result;
   });
 }
