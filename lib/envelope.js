@@ -106,6 +106,7 @@ class Envelope {
       failures: this.#failures,
       onEnd: () => checks.look(),
     });
+    Object.defineProperty(this, IS_CLOSED, { get: () => this.#calls.isClosed });
     for (const name of METHODS) {
       const value = /** @type {Function} */ (this[name]).bind(this);
       Object.defineProperty(this, name, { value, writable: true, configurable: true });
@@ -163,10 +164,6 @@ class Envelope {
       await this.#nativeCalls.answered();
     };
     return this.#calls.make('close', close, []);
-  }
-
-  get [IS_CLOSED]() {
-    return this.#calls.isClosed;
   }
 
   /**

@@ -32,7 +32,9 @@ class SealedStore {
 
   /** @param {SealedStoreConfig} config */
   constructor(config = {}) {
-    this.#foundation = new Foundation(readItemConfig(config), 'item');
+    const foundation = new Foundation(readItemConfig(config), 'item');
+    this.#foundation = foundation;
+    Object.defineProperty(this, IS_CLOSED, { get: () => foundation.calls.isClosed });
     for (const name of METHODS) {
       Object.defineProperty(this, name, {
         value: /** @type {Function} */ (this[name]).bind(this),
@@ -162,10 +164,6 @@ class SealedStore {
 
   close() {
     return this.#answer(this.#foundation.calls.make('close', () => this.#foundation.close(), []));
-  }
-
-  get [IS_CLOSED]() {
-    return this.#foundation.calls.isClosed;
   }
 
   /**

@@ -53,7 +53,8 @@ async function holds(mark, json) {
 }
 
 /**
- * Those that callers take out of the store and call on their own.
+ * Those that callers take out of the store and call on their own, or through a proxy or an object
+ * that inherits from the store. Both have none of its private members.
  * @type {(keyof DynamoDBSessionStore & string)[]}
  */
 const METHODS = [
@@ -76,6 +77,7 @@ const METHODS = [
   'withLock',
   'stats',
   'close',
+  'createSession',
 ];
 
 /** @type {{ except: import('./options.js').CallOption<string | undefined> }} */
@@ -139,6 +141,7 @@ class DynamoDBSessionStore extends Base {
         configurable: true,
       });
     }
+    Object.defineProperty(this, IS_CLOSED, { get: () => calls.isClosed });
     // express-session's middleware assigns it.
     Object.defineProperty(this, 'generate', {
       get: () => this.#expressSessions.generate,
@@ -390,10 +393,6 @@ class DynamoDBSessionStore extends Base {
       this.#refreshes.close();
     };
     return this.#calls.make('close', close, callback);
-  }
-
-  get [IS_CLOSED]() {
-    return this.#calls.isClosed;
   }
 
   /**

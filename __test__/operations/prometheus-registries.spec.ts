@@ -42,6 +42,15 @@ describe('a registry of Prometheus', () => {
     assert.equal(await missing(), 1);
   });
 
+  it('takes a store behind a proxy or an object that inherits from it, until that is closed', async () => {
+    for (const standIn of [new Proxy(store, {}), Object.create(backend.store())]) {
+      collect(standIn, { register });
+      await standIn.get('a');
+      assert.equal(await missing(), 1);
+      await standIn.close();
+    }
+  });
+
   it('has the counters of the moment where queueMicrotask is a fake, as in tests with Jest', async (t) => {
     const clock = FakeTimers.install({ toFake: ['queueMicrotask'] });
     t.after(() => clock.uninstall());

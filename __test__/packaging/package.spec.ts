@@ -84,6 +84,7 @@ const TEXTS = [
   'lib/cli/help.js',
   'lib/cli/iam-policy.js',
   'lib/cli/import.js',
+  'lib/cli/json-lines.js',
   'lib/cli/long-run.js',
   'lib/cli/ls.js',
   'lib/cli/main.js',
@@ -196,7 +197,7 @@ const INFRASTRUCTURE = [
   'infrastructure/terraform/variables.tf',
 ];
 /** What npm keeps of a tarball: with this, and the docs, the package stays small beside its binaries. */
-const LARGEST_TARBALL = 265_000;
+const LARGEST_TARBALL = 275_000;
 
 describe('the package', () => {
   let folder: string;
