@@ -145,8 +145,9 @@ describe('a session whose ttl somebody has moved on', () => {
   });
 
   it('keeps its sealed end as an item of a SealedStore as well', async () => {
-    const { region: _, ...config } = backend.config;
-    const store = new SealedStore<{ n: number }>({ ...config, kmsKeyArn: KEYS[0], hashSessionIds: false, logger: quietLogger() });
+    const { tableName, dynamodbEndpoint, kmsEndpoint } = backend.config;
+    const aws = { tableName, dynamodbEndpoint, kmsEndpoint, kmsKeyArn: KEYS[0] };
+    const store = new SealedStore<{ n: number }>({ ...aws, hashSessionIds: false, logger: quietLogger() });
     await store.put('code', { n: 0 }, { ttlSeconds: HOUR });
     const { notAfter } = await ends('item:code');
     for (const target of Object.values(TARGETS)) {
