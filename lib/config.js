@@ -69,9 +69,12 @@ function ownOptions(config) {
  * `$not` with a description, so that the native side refuses them.
  * @param {unknown} value
  * @param {number} [depth]
+ * @param {boolean} [whole] whether a property that is undefined is one with a wrong value, and not
+ *   one that was left out.
  * @returns {unknown}
  */
-function describe(value, depth = 0) {
+function describe(value, depth = 0, whole = false) {
+  if (value === undefined) return { $not: 'undefined' };
   if (value === null || typeof value === 'boolean') return value;
   if (typeof value === 'number') return Number.isFinite(value) ? value : { $not: String(value) };
   if (typeof value === 'string') return value.isWellFormed() ? value : { $not: 'a string with lone surrogates' };
@@ -80,8 +83,10 @@ function describe(value, depth = 0) {
   if (Array.isArray(value) && value.length === 0) return { $not: 'an empty array' };
   if (Array.isArray(value)) return value.map((element) => describe(element, depth + 1));
   if (!isPlainObject(value)) return { $not: `a ${BUILT_IN.find((name) => isA(name, value)) ?? 'class instance'}` };
-  const described = Object.entries(value).filter(([, inner]) => inner !== undefined);
-  return Object.fromEntries(described.map(([name, inner]) => [name, describe(inner, depth + 1)]));
+  const described = Object.entries(value).filter(([, inner]) => whole || inner !== undefined);
+  // The names in it are the caller's: without one of them, records would be bound to less.
+  const isWhole = (/** @type {string} */ name) => depth === 0 && name === 'encryptionContext';
+  return Object.fromEntries(described.map(([name, inner]) => [name, describe(inner, depth + 1, isWhole(name))]));
 }
 
 /**

@@ -1,6 +1,7 @@
 'use strict';
 
 const { failure } = require('./errors.js');
+const { isUnwantedPromise } = require('./mutation.js');
 
 /** How long before its end a token is renewed at the earliest, in seconds. */
 const EARLY_SECONDS = 60;
@@ -88,21 +89,13 @@ function isDate(value) {
   return require('node:util').types.isDate(value);
 }
 
-/** @param {unknown} value one of any realm. */
-function isPromise(value) {
-  return require('node:util').types.isPromise(value);
-}
-
 /** @param {any} answer */
 function kindOf(answer) {
   if (answer === null) return 'null';
   if (typeof answer === 'number') return Number.isNaN(answer) ? 'NaN' : `${answer}`;
   if (typeof answer !== 'object') return typeof answer;
   if (isDate(answer)) return Number.isNaN(Number(answer)) ? 'an invalid Date' : 'a Date';
-  if (isPromise(answer)) {
-    answer.then(undefined, () => {}); // nobody else handles it
-    return 'a promise: it may not be async';
-  }
+  if (isUnwantedPromise(answer)) return 'a promise: it may not be async';
   // Its own name for itself, Symbol.toStringTag, may be confidential.
   return Array.isArray(answer) ? 'an array' : 'an object';
 }

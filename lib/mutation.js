@@ -1,6 +1,6 @@
 'use strict';
 
-// What the functions that callers give to change a session may do.
+// What the functions that callers give may do.
 
 const { failure } = require('./errors.js');
 const { parse, serialize } = require('./session-json.js');
@@ -44,4 +44,15 @@ function isPromise(operation, given) {
   }
 }
 
-module.exports = { chosen, isPromise };
+/**
+ * Whether a function that may not be async returned a promise, of any realm. Nobody else handles
+ * it: without this, one that is rejected would end the process.
+ * @param {any} returned
+ */
+function isUnwantedPromise(returned) {
+  if (!require('node:util').types.isPromise(returned)) return false;
+  returned.then(undefined, () => {});
+  return true;
+}
+
+module.exports = { chosen, isPromise, isUnwantedPromise };

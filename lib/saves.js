@@ -3,6 +3,7 @@
 const { failure, unwrap } = require('./errors.js');
 const { replacedBy } = require('./fastify-session.js');
 const { isLate } = require('./late-saves.js');
+const { isUnwantedPromise } = require('./mutation.js');
 const { checkSid } = require('./session-ids.js');
 const { serialize, cookieExpires } = require('./session-json.js');
 const { forBinding, recordOf } = require('./session-state.js');
@@ -301,7 +302,10 @@ class Saves {
       throw failure('ERR_CONFIG', 'the function ttlSeconds failed; see cause', cause);
     }
     if (typeof seconds !== 'number')
-      throw failure('ERR_CONFIG', `ttlSeconds must give a number of seconds, not ${typeof seconds}`);
+      throw failure(
+        'ERR_CONFIG',
+        `ttlSeconds must give a number of seconds, not ${isUnwantedPromise(seconds) ? 'a promise' : typeof seconds}`,
+      );
     return seconds;
   }
 }

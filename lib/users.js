@@ -3,6 +3,7 @@
 // Whose a session is, for the option `users`.
 
 const { failure } = require('./errors.js');
+const { isUnwantedPromise } = require('./mutation.js');
 const { isPlainObject, reading } = require('./options.js');
 
 /**
@@ -59,7 +60,7 @@ function kindOf(value) {
       ? `the text '${value}', which String(id) gives of a missing id`
       : 'a string with lone surrogates';
   if (typeof value === 'number') return 'a number that is not whole or not exact';
-  if (typeof (/** @type {any} */ (value)?.then) === 'function') return 'a promise';
+  if (isUnwantedPromise(value)) return 'a promise';
   if (value === null || value === undefined) return `${value} (is somebody signed in?)`;
   if (typeof value === 'object') return 'an object';
   return `a value of the type ${typeof value}`;

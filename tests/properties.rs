@@ -33,14 +33,20 @@ fn large() -> impl Strategy<Value = Vec<u8>> {
     (0..=ITEM_LIMIT, any::<u8>()).prop_map(|(length, byte)| vec![byte; length])
 }
 
+/// Seconds that a `Date` can hold, or that are long past.
+fn moment() -> impl Strategy<Value = i64> {
+    i64::MIN..=8_640_000_000_000
+}
+
 fn record() -> impl Strategy<Value = EncryptedSessionRecord> {
-    let bound = (any::<i64>(), uniform16(any::<u8>()), data_key()).prop_map(
-        |(not_after, salt, commitment)| Bound {
-            not_after: EpochSeconds(not_after),
-            salt,
-            commitment,
-        },
-    );
+    let bound =
+        (moment(), uniform16(any::<u8>()), data_key()).prop_map(|(not_after, salt, commitment)| {
+            Bound {
+                not_after: EpochSeconds(not_after),
+                salt,
+                commitment,
+            }
+        });
     let sealed = (
         uniform12(any::<u8>()),
         vec(any::<u8>(), 0..200),
@@ -55,7 +61,7 @@ fn record() -> impl Strategy<Value = EncryptedSessionRecord> {
         any::<String>(),
         vec(any::<u8>(), 1..=6144),
         sealed,
-        any::<i64>(),
+        moment(),
         option::of(bound),
     )
         .prop_map(

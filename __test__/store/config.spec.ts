@@ -120,6 +120,7 @@ const WRONG: Record<string, unknown[]> = {
     ...['purpose', 'table', 'v'].map((name) => ({ app: 'gateway', [name]: 'mine' })),
     ...NO_STRINGS.map((value) => ({ app: value })),
     { app: 'lone \ud800 surrogate' },
+    { app: 'gateway', tenant: undefined }, // a store that is bound to no tenant would open the sessions of all
     { app: 'x'.repeat(contextRoom('sessions') - 'app'.length + 1) },
     { app: 'ü'.repeat(contextRoom('sessions') / 2) },
     Object.fromEntries(Array.from({ length: 1100 }, (_, number) => [`name ${number}`, ''])),

@@ -546,6 +546,10 @@ describe('the options of an envelope', () => {
     assert.match(detailOf({ kmsKeyArn: 'alias/x' }), /^kmsKeyArn must be the ARN/);
     assert.match(detailOf({ keyCache: { maxEntries: 0 } }), /^keyCache.maxEntries must be/);
     assert.match(detailOf({ encryptionContext: { purpose: 'x' } }), /^encryptionContext must not have purpose/);
+    assert.match(
+      detailOf({ encryptionContext: { tenant: undefined } }),
+      /^encryptionContext.tenant must be a string, not undefined/,
+    );
     assert.match(detailOf({ encryptionContext: { x: 'x'.repeat(8200) } }), /^encryptionContext has \d+ bytes/);
     assert.match(detailOf({ logger: {} }), /^logger must be/);
     assert.match(detailOf({ maxCallsInFlight: 0 }), /^maxCallsInFlight must be/);

@@ -10,6 +10,12 @@ import { assertFailure, failing } from '../support/failures.ts';
 const SECRET = 'a secret of the users';
 const users = { idOf: 'user.id', secret: SECRET };
 const of = (id: unknown, more: object = {}) => ({ cookie: { path: '/' }, user: { id }, ...more });
+/** An object whose properties cannot be read. */
+const revoked = () => {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+};
 
 for (const { name, start } of backends) {
   for (const recordVersion of [1, 2] as const) {
@@ -102,6 +108,7 @@ for (const { name, start } of backends) {
             [true, /the type boolean/],
             [{ id: 1 }, /an object; name the id in it/],
             [() => 'ada', /the type function/],
+            [revoked(), /an object; name the id in it/],
             ['undefined', /the text 'undefined'/],
             ['[object Object]', /the text '\[object Object\]'/],
             ['\ud800', /lone surrogates/],
@@ -116,13 +123,31 @@ for (const { name, start } of backends) {
           const failed: any = await failing(throwing.set('a', { cookie: { path: '/' } }), 'ERR_CONFIG');
           assert.match(failed.detail, /session\.user\?\.id/);
           assert(failed.cause instanceof TypeError);
-          const promising = another({ users: { ...users, idOf: async () => 'ada' } });
-          assert.match(((await failing(promising.set('a', of('x')), 'ERR_CONFIG')) as any).detail, /a promise/);
           assert.deepEqual(await store.ids(), []);
         });
 
+        it('refuses functions that are async, whether or not their promises fail', async (t) => {
+          const unhandled = t.mock.fn();
+          process.on('unhandledRejection', unhandled);
+          t.after(() => process.off('unhandledRejection', unhandled));
+          const late = async () => {
+            throw new Error('no such user');
+          };
+          for (const idOf of [async () => 'ada', late] as any[]) {
+            const store = another({ users: { ...users, idOf } });
+            assert.match((await failing(store.set('a', of('x')), 'ERR_CONFIG')).detail, /a promise/);
+            assert.match((await failing(store.sessionsOf(idOf()), 'ERR_CONFIG')).detail, /a promise/);
+          }
+          for (const ttlSeconds of [async () => 60, late] as any[]) {
+            const store = another({ ttlSeconds });
+            assert.match((await failing(store.set('a', of('x')), 'ERR_CONFIG')).detail, /ttlSeconds.*a promise/);
+          }
+          await new Promise(setImmediate);
+          assert.equal(unhandled.mock.callCount(), 0);
+        });
+
         it('refuses what is no user id, and options that it does not have', async () => {
-          for (const id of [undefined, null, '', {}, Number.NaN, false, 'undefined', 'null'] as any[]) {
+          for (const id of [undefined, null, '', {}, Number.NaN, false, 'undefined', 'null', revoked()] as any[]) {
             await failing(store.sessionsOf(id), 'ERR_CONFIG');
             await failing(store.destroyAllOf(id), 'ERR_CONFIG');
           }

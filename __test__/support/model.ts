@@ -32,6 +32,7 @@ export interface Row {
 export interface Mark extends Content {
   revision: number;
   ttl: number;
+  notAfter: number;
   user: string | undefined;
   /** When it was to end, in epoch milliseconds; not known if the revision may be a later one than the caller's. */
   ends?: number;
@@ -108,8 +109,8 @@ export class Model {
       if (store.recent.has(sid)) store.remember(sid, 'gone');
       return { session: null };
     }
-    const { revision, ttl } = row;
-    const mark = { revision, ttl, user: this.#userOf(row.json), ends: endOf(session, ttl), ...contentOf(session) };
+    const { revision, ttl, notAfter } = row;
+    const mark = { revision, ttl, notAfter, user: this.#userOf(row.json), ends: endOf(session, ttl), ...contentOf(session) };
     store.remember(sid, mark);
     return { session, mark: { ...mark, life: store.life(sid) } };
   }
@@ -151,7 +152,7 @@ export class Model {
     if (known.unchanged(content)) {
       if (!this.#isCoarse(mark, end, now)) return this.#prolong(store, sid, session, mark, end, now);
       if (!row) return this.#gone(store, sid, session);
-      if (row.revision === mark.revision) return this.#write(store, sid, session, json, end, now, true);
+      if (row.revision === mark.revision) return this.#write(store, sid, session, json, end, now, true, mark);
       store.counts.unchanged++;
       return;
     }
@@ -160,12 +161,12 @@ export class Model {
     if (!row) return this.#gone(store, sid, session);
     // One that was written again with the same content was not changed.
     if (mark.revision === row.revision || isSame(mark, contentOf(row.json))) {
-      return over ? this.#remove(store, sid, session) : this.#write(store, sid, session, json, end, now, true);
+      return over ? this.#remove(store, sid, session) : this.#write(store, sid, session, json, end, now, true, mark);
     }
     if (onConflict === 'overwrite') {
       if (over) return this.#remove(store, sid, session);
       this.#conflict(store, sid, 'overwritten');
-      return this.#write(store, sid, session, json, end, now);
+      return this.#write(store, sid, session, json, end, now, false, mark);
     }
     this.#conflict(store, sid, onConflict === 'error' ? 'refused' : 'dropped');
     return onConflict === 'error' ? 'ERR_CONFLICT' : undefined;
@@ -241,7 +242,7 @@ export class Model {
     if (row && !same && keepsEnd && (row.revision !== read.revision || row.ttl !== read.ttl)) {
       // Somebody has moved the end meanwhile, and that holds, if the record may live as long.
       if (ended(row, now)) return 'again';
-      const mark = this.#seal(sid, json, end.ttl, now, true);
+      const mark = this.#seal(sid, json, end.ttl, now, true, read);
       const sealed = this.rows.get(sid)!;
       if (sealed.notAfter < row.ttl) {
         this.rows.set(sid, row);
@@ -253,7 +254,7 @@ export class Model {
     }
     if (row) {
       store.counts.written++;
-      return this.#seal(sid, json, end.ttl, now, true);
+      return this.#seal(sid, json, end.ttl, now, true, read);
     }
     this.#gone(store, sid);
     return 'gone';
@@ -315,21 +316,34 @@ export class Model {
     for (const [oldest] of own.slice(0, Math.max(0, tooMany))) this.rows.delete(oldest);
   }
 
-  /** Writes the whole record. One of which it is not `known` what it overwrites joins the sessions of its user again. */
-  #seal(sid: string, json: any, ttl: number, now: number, known: boolean): Mark {
+  /**
+   * Writes the whole record. One of which it is not `known` what it overwrites joins the sessions of its user again. Without a later end than was `read`,
+   * it may not live longer either.
+   */
+  #seal(sid: string, json: any, ttl: number, now: number, known: boolean, read?: Mark): Mark {
     const before = this.rows.get(sid);
     const user = this.#userOf(json);
     const joins = user !== undefined && !(known && before && this.#userOf(before.json) === user);
     if (joins) this.#makeRoom(sid, json, now);
     const life = Math.max(0, ttl - Math.floor(now / 1000));
-    const notAfter = this.settings.recordVersion === 2 ? ttl + life : Number.POSITIVE_INFINITY;
+    const most = read && ttl <= read.ttl ? read.notAfter : Number.POSITIVE_INFINITY;
+    const notAfter = this.settings.recordVersion === 2 ? Math.min(ttl + life, most) : Number.POSITIVE_INFINITY;
     const revision = ++this.#revisions;
     this.rows.set(sid, { revision, json, ttl, notAfter, joined: joins ? ++this.#joins : (before?.joined ?? 0) });
-    return { revision, ttl, user, ...contentOf(json) };
+    return { revision, ttl, notAfter, user, ...contentOf(json) };
   }
 
-  #write(store: StoreModel, sid: string, session: object, json: any, end: End, now: number, known = false): undefined {
-    this.#keep(store, sid, session, this.#seal(sid, json, end.ttl, now, known));
+  #write(
+    store: StoreModel,
+    sid: string,
+    session: object,
+    json: any,
+    end: End,
+    now: number,
+    known = false,
+    read?: Mark,
+  ): undefined {
+    this.#keep(store, sid, session, this.#seal(sid, json, end.ttl, now, known, read));
     store.counts.written++;
   }
 
@@ -384,8 +398,9 @@ export class Model {
     this.#extend(sid, row, until, now);
     store.counts.extended++;
     // If it was sealed again for a later end, the content is still the one that this caller knows.
-    const revision = before === mark.revision ? this.rows.get(sid)!.revision : mark.revision;
-    return { ...mark, revision, ttl: until, ends: until * 1000 };
+    const own =
+      before === mark.revision ? this.rows.get(sid)! : { revision: mark.revision, notAfter: Math.max(mark.notAfter, until) };
+    return { ...mark, revision: own.revision, notAfter: own.notAfter, ttl: until, ends: until * 1000 };
   }
 
   #extend(sid: string, row: Row, ttl: number, now: number): void {

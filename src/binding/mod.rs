@@ -225,8 +225,8 @@ impl NativeStore {
                 now: EpochMillis(now),
                 end: match &known {
                     Known::Record { mark, ends, .. } if keep_end => End {
-                        ttl: mark.ttl,
-                        exact: ends.unwrap_or(End::from(mark.ttl).exact),
+                        ttl: mark.end(),
+                        exact: ends.unwrap_or(End::from(mark.end()).exact),
                     },
                     _ => end?,
                 },

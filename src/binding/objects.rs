@@ -155,7 +155,7 @@ pub struct SaveReply {
     /// `written`, `extended`, `unchanged`, `gone` or `dropped`.
     pub outcome: &'static str,
     pub mark: Option<String>,
-    /// The `ttl` of `mark`.
+    /// The end of the record of `mark`, in epoch seconds.
     pub ttl: Option<i64>,
     pub conflict: bool,
 }
@@ -171,7 +171,7 @@ impl From<Saved> for SaveReply {
         };
         SaveReply {
             outcome,
-            ttl: mark.as_ref().map(|mark| mark.ttl.0),
+            ttl: mark.as_ref().map(|mark| mark.end().0),
             mark: mark.as_ref().map(Mark::encode),
             conflict,
         }

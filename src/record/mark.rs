@@ -142,8 +142,10 @@ pub struct Mark {
     pub version: Version,
     /// Its revision.
     pub tag: AuthTag,
-    /// The end that it had.
+    /// The end that its `ttl` said, which somebody who can write the table may have moved.
     pub ttl: EpochSeconds,
+    /// The latest moment to which the session can live, as it was sealed (version 2).
+    pub not_after: Option<EpochSeconds>,
     /// Its content, as hashes.
     pub content: Content,
     /// Whether a save would use the same layout and the same key encryption key. If not, the next
@@ -154,6 +156,13 @@ pub struct Mark {
 }
 
 impl Mark {
+    /// The end that it had: `ttl`, but never later than the sealed one.
+    #[must_use]
+    pub fn end(&self) -> EpochSeconds {
+        self.not_after
+            .map_or(self.ttl, |sealed| self.ttl.min(sealed))
+    }
+
     /// The revision as the record's attribute holds it.
     #[must_use]
     pub fn revision(&self) -> Attribute {
@@ -170,6 +179,10 @@ impl Mark {
         bytes.push(if self.version == Version::V1 { 1 } else { 2 });
         bytes.extend_from_slice(&self.tag);
         bytes.extend_from_slice(&self.ttl.0.to_be_bytes());
+        // Records of version 2 alone have one.
+        if let Some(EpochSeconds(sealed)) = self.not_after {
+            bytes.extend_from_slice(&sealed.to_be_bytes());
+        }
         bytes.extend_from_slice(&self.content.cookie);
         bytes.extend_from_slice(&self.content.rest);
         bytes.push(u8::from(self.up_to_date));
@@ -199,19 +212,28 @@ impl Mark {
 
     fn from_bytes(bytes: &[u8]) -> Option<Mark> {
         let (version, bytes) = bytes.split_first()?;
+        let version = match version {
+            1 => Version::V1,
+            2 => Version::V2,
+            _ => return None,
+        };
         let (tag, bytes) = bytes.split_first_chunk()?;
         let (ttl, bytes) = bytes.split_first_chunk()?;
+        let (not_after, bytes) = match version {
+            Version::V1 => (None, bytes),
+            Version::V2 => {
+                let (sealed, bytes) = bytes.split_first_chunk()?;
+                (Some(EpochSeconds(i64::from_be_bytes(*sealed))), bytes)
+            }
+        };
         let (cookie, bytes) = bytes.split_first_chunk()?;
         let (rest, bytes) = bytes.split_first_chunk()?;
         let (up_to_date, listing) = bytes.split_first()?;
         Some(Mark {
-            version: match version {
-                1 => Version::V1,
-                2 => Version::V2,
-                _ => return None,
-            },
+            version,
             tag: *tag,
             ttl: EpochSeconds(i64::from_be_bytes(*ttl)),
+            not_after,
             content: Content {
                 cookie: *cookie,
                 rest: *rest,
@@ -238,10 +260,10 @@ impl Mark {
     }
 }
 
-/// Bytes of the longest encoded mark: version, tag, `ttl`, content, whether it is up to date, and
-/// the listing.
+/// Bytes of the longest encoded mark: version, tag, `ttl`, `notAfter`, content, whether it is up to
+/// date, and the listing.
 const MARK_LENGTH: usize =
-    3 + size_of::<AuthTag>() + 8 + size_of::<Content>() + size_of::<UserHash>() + 8;
+    3 + size_of::<AuthTag>() + 16 + size_of::<Content>() + size_of::<UserHash>() + 8;
 
 #[cfg(test)]
 mod tests {
@@ -263,6 +285,7 @@ mod tests {
                     version,
                     tag: [7; 16],
                     ttl: EpochSeconds(1_800_000_000),
+                    not_after: (version == Version::V2).then_some(EpochSeconds(1_900_000_000)),
                     content: Content::of(b"{\"cookie\":{},\"user\":\"ada\"}"),
                     up_to_date,
                     listing,

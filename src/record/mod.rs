@@ -48,6 +48,9 @@ pub const RECORD_ATTRIBUTES: [&str; 3] = [VERSION, ENCRYPTED_KEY, ENCRYPTED_DATA
 /// What an item without `version` has if an earlier implementation wrote it as a record.
 pub const UNVERSIONED_ATTRIBUTES: [&str; 5] = [ENCRYPTED_KEY, ENCRYPTED_DATA, IV, AUTH_TAG, TTL];
 
+/// The latest second that JavaScript's `Date` can hold (ECMA-262, "Time Values and Time Range").
+const LATEST: i64 = 8_640_000_000_000;
+
 /// The largest size of an item, in bytes, names included (Amazon DynamoDB Developer Guide,
 /// "Constraints": 400 KB).
 pub const ITEM_LIMIT: usize = 409_600;
@@ -259,6 +262,12 @@ impl EncryptedSessionRecord {
         item
     }
 
+    /// The latest moment to which the session can live, if the version seals one.
+    #[must_use]
+    pub fn not_after(&self) -> Option<EpochSeconds> {
+        self.bound.map(|bound| bound.not_after)
+    }
+
     /// The version of the record.
     #[must_use]
     pub fn version(&self) -> Version {
@@ -384,13 +393,13 @@ pub fn number(item: &Item, name: &str) -> Option<f64> {
 /// The whole seconds under a name.
 ///
 /// # Errors
-/// `ERR_INTEGRITY` if there are none.
+/// `ERR_INTEGRITY` if there are none, or more than a `Date` can hold.
 pub(crate) fn seconds(item: &Item, name: &str) -> Result<EpochSeconds> {
     match item.get(name) {
-        Some(Attribute::N(number)) => number
-            .parse()
-            .map(EpochSeconds)
-            .map_err(|_| Error::integrity()),
+        Some(Attribute::N(number)) => match number.parse() {
+            Ok(seconds) if seconds <= LATEST => Ok(EpochSeconds(seconds)),
+            _ => Err(Error::integrity()),
+        },
         _ => Err(Error::integrity()),
     }
 }

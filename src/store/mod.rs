@@ -47,7 +47,8 @@ pub struct OpenedSession {
     pub id: String,
     /// The output of `JSON.stringify`.
     pub json: Plaintext<String>,
-    /// The end of the session. A touch may have moved it past the `cookie.expires` in `json`.
+    /// The end of the session, never later than the sealed one. A touch may have moved it past the
+    /// `cookie.expires` in `json`.
     pub ttl: EpochSeconds,
     /// The mark of the revision that was read.
     pub mark: Mark,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::SessionStore;
 use super::expiry::{Due, End, TouchAfter, ttl_of};
+use super::sealing::last_end;
 use super::session_table::{Condition, Outcome};
 use super::touch::TOUCH_ATTEMPTS;
 use super::users::{Before, SessionUser};
@@ -109,7 +110,7 @@ impl Known {
     #[must_use]
     pub fn record(mark: Mark) -> Known {
         Known::Record {
-            ends: Some(End::from(mark.ttl).exact),
+            ends: Some(End::from(mark.end()).exact),
             mark,
             attempts: Vec::new(),
             untouched: None,
@@ -202,20 +203,24 @@ impl SessionStore {
             mark,
             ..
         }) = &over
-            && end.ttl < mark.ttl
+            && end.ttl < mark.end()
         {
-            end = mark.ttl.into();
+            end = mark.end().into();
         }
         // A session that keeps its end may have a later end in the table by now.
         if end.reached(now) && !keeps_end {
             return self.remove(&key, over, now, since, on_conflict).await;
         }
+        let not_after = match &over {
+            Some(over) => over.last_end(now, end.ttl),
+            None => last_end(now, end.ttl),
+        };
         let mut record = self
-            .seal(
+            .seal_until(
                 key,
                 self.ids.payload(&sid, json),
-                now,
                 end.ttl,
+                not_after,
                 Listing::Unsaid, // whoever writes it decides
                 since,
             )
@@ -306,19 +311,18 @@ impl SessionStore {
         if same && let Some(due) = self.kept(&mark, ends, now, end, current) {
             return Plan::Prolong(mark, due);
         }
-        let (end, read) = if keeps_end {
-            (Ends::AsFound, end.ttl)
+        let end = if keeps_end {
+            Ends::AsFound
         } else if same && self.asks_for_no_less(&mark, ends, now, end) {
-            (Ends::AtLeastAsRead, mark.ttl)
+            Ends::AtLeastAsRead
         } else {
-            (Ends::AsBrought, mark.ttl)
+            Ends::AsBrought
         };
         Plan::Write(Some(Over {
             mark,
             attempts,
             same,
             end,
-            read,
         }))
     }
 
@@ -423,14 +427,24 @@ pub(super) struct Over {
     same: bool,
     /// Which end the session gets.
     end: Ends,
-    /// The end that the record had when it was read.
-    read: EpochSeconds,
 }
 
 impl Over {
     /// The condition that the record is still as it was read.
     pub(super) fn condition(&self) -> Condition {
-        self.end.condition(self.mark.revision(), self.read)
+        self.end.condition(self.mark.revision(), self.mark.ttl)
+    }
+
+    /// The `notAfter` of a session that is sealed now and ends at `end`. If the save asks for no
+    /// later end than was read, it is not later than the sealed one either: `ttl` is not
+    /// authenticated, and somebody who can write the table could otherwise prolong the session with
+    /// every save.
+    fn last_end(&self, now: EpochMillis, end: EpochSeconds) -> EpochSeconds {
+        let usual = last_end(now, end);
+        match self.mark.not_after {
+            Some(sealed) if end <= self.mark.end() => usual.min(sealed),
+            _ => usual,
+        }
     }
 }
 
@@ -509,6 +523,7 @@ pub(super) fn mark_of(record: &EncryptedSessionRecord, content: Content) -> Mark
         version: record.version(),
         tag: record.sealed.tag,
         ttl: record.ttl,
+        not_after: record.not_after(),
         content,
         up_to_date: true,
         listing: record.listing,

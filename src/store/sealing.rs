@@ -137,6 +137,7 @@ impl SessionStore {
         let version = record.version();
         let context = self.policy.context(version);
         let tag = record.sealed.tag;
+        let sealed_end = record.not_after();
         let EncryptedSessionRecord {
             key,
             wrapped_key,
@@ -173,6 +174,7 @@ impl SessionStore {
             version,
             tag,
             ttl,
+            not_after: sealed_end,
             content: Content::of(json.as_bytes()),
             up_to_date: version == self.policy.write && wrapped_by == 0 && !unversioned,
             listing,
@@ -180,7 +182,7 @@ impl SessionStore {
         Ok(OpenedSession {
             id,
             json,
-            ttl,
+            ttl: mark.end(),
             mark,
             hashed,
         })

@@ -28,7 +28,7 @@ impl SessionStore {
             }
             let as_read = Condition::Unmoved {
                 revision: session.mark.revision(),
-                ttl: session.ttl,
+                ttl: session.mark.ttl,
             };
             let _forgets = Forgets(self, &key);
             match self.table.delete(&key, as_read).await? {

@@ -92,6 +92,8 @@ impl SessionStore {
         let moved = |ttl| {
             Saved::Extended(Some(Mark {
                 ttl,
+                // Others may have sealed the session for longer than the caller knows.
+                not_after: mark.not_after.map(|sealed| sealed.max(ttl)),
                 ..mark.clone()
             }))
         };
