@@ -38,6 +38,32 @@ describe("the command's output", () => {
     }
   });
 
+  it('has a line of progress that fits into a narrow terminal', {
+    skip: process.platform === 'win32' && 'no pty module',
+  }, async () => {
+    await backend.aws.fault({ action: 'dynamodb:Scan', status: 400, code: 'ThrottlingException', message: 'slow' });
+    try {
+      const script = [
+        'import fcntl, os, pty, signal, struct, sys, termios, time',
+        'process, terminal = pty.fork()',
+        'if process == 0: time.sleep(0.2); os.execv(sys.argv[1], sys.argv[1:])',
+        'fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 5, 6, 0, 0))',
+        'text = b""',
+        'while text.count(b"\\r") < 4: text += os.read(terminal, 1000)',
+        'os.kill(process, signal.SIGKILL)',
+        'sys.stdout.buffer.write(text)',
+      ].join('\n');
+      const args = [process.execPath, join(installed, 'lib/cli/main.js'), 'survey', ...optionsOf(backend.config)];
+      const child = spawn('python3', ['-c', script, ...args], { env: { ...process.env, TERM: 'xterm' } });
+      const output = child.stdout!.setEncoding('utf8').toArray();
+      assert.equal(await ended(child), 0);
+      const shown = (await output).join('').split('\r\u001b[K');
+      assert.ok(shown.length > 3 && shown.every((line) => line.length < 6), JSON.stringify(shown));
+    } finally {
+      await backend.aws.clearFaults();
+    }
+  });
+
   it('may be read in part', async () => {
     const child = start(['survey']);
     child.stdout!.once('data', () => child.stdout!.destroy());

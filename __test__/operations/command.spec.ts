@@ -48,6 +48,11 @@ describe("the operator's command", () => {
     assert.match(await refused(['doctor', '--table-name=']), /--table-name needs a value/);
     assert.match(await refused(['doctor', '--json=yes']), /--json takes no value/);
     assert.match(await refused(['doctor', '--record-version', 'two']), /--record-version takes a whole number, not "two"/);
+    const huge = '9'.repeat(20);
+    assert.match(await refused(['ls', '--limit', huge]), /--limit takes a whole number, not "9{20}"\n/);
+    for (const option of ['read-units', 'segments', 'limit']) {
+      assert.match(await refused(['ls', `--${option}`, '0']), new RegExp(`--${option} takes a whole number from 1\n`));
+    }
     assert.match(await refused(['doctor', '--encryption-context', 'a']), /--encryption-context takes NAME=VALUE/);
     assert.match(await refused(['doctor', '--hash-session-ids-secret', 'UNSET']), /names UNSET, which is not set/);
     assert.match(await refused(['doctor', 'sessions']), /unexpected argument "sessions"/);

@@ -145,6 +145,7 @@ describe('create-table', () => {
     const { status, stdout } = await create(name, '--update');
     assert.equal(status, 1);
     assert.match(stdout, /wrong: .+ has its Time to Live on expires\. Switch that off, wait an hour/);
+    assert.doesNotMatch(stdout, /off: .*Time to Live/); // --update does not switch that on
     assert.equal((await described(name)).recovery, true, 'the rest is switched on');
   });
 

@@ -166,6 +166,11 @@ describe('doctor finds', () => {
     assert.equal(status, 1);
     assert.match(found.join('\n'), /^fail binary: [^\n]+$/);
     assert.match(findings[0]!.next!, /npm install --include=optional/);
+    for (const name of ['ls', 'policy', 'create-table']) {
+      const other = await command([name, '--table-name', 'sessions'], options);
+      assert.equal(other.status, 2);
+      assert.match(other.stderr, /^connect-dynamodb-kms [a-z-]+: connect-dynamodb-kms needs [^\n]+ `doctor` says what to do\n$/);
+    }
   });
 
   describe('copies of the package:', () => {
@@ -221,6 +226,21 @@ describe('doctor finds', () => {
 });
 
 describe('doctor in local mode', () => {
+  it('finds a folder that cannot be made, as the other commands do', async () => {
+    const file = join(home, 'a-file');
+    await writeFile(file, '');
+    for (const [path, reason] of [
+      [file, /^fail local: .*a-file cannot be used: .*a-file is no folder$/],
+      [join(file, 'below', 'it'), /^fail local: .*cannot be used: ENOTDIR/],
+    ] as const) {
+      const { status, stdout, stderr } = await command(['doctor', '--json', '--local', path]);
+      assert.equal(status, 1);
+      assert.match(diagnosis(stdout, stderr).found[0]!, reason);
+      const listed = await command(['ls', '--local', path]);
+      assert.deepEqual([listed.status, listed.stdout], [2, '']);
+    }
+  });
+
   const examine = async (path: string) => {
     const { status, stdout, stderr } = await command(['doctor', '--json', '--local', path, '--record-version', '2']);
     return { status, ...diagnosis(stdout, stderr) };

@@ -184,10 +184,13 @@ describe('doctor finds a table', () => {
   });
 });
 
+/** A key that sealed sessions before. */
+const FORMER = 'arn:aws:kms:us-east-1:111122223333:key/00000000-12ab-34cd-56ef-1234567890ab';
+
 describe('doctor finds records', () => {
   let patient: Patient;
   before(async () => {
-    patient = await Patient.start();
+    patient = await Patient.start(['--key-arn', FORMER]);
   });
   after(() => patient.stop());
 
@@ -221,5 +224,24 @@ describe('doctor finds records', () => {
     const strict = await patient.examine(['--accept-versions', '2']);
     assert.equal(strict.status, 1);
     assert.match(strict.found[0]!, /^fail records: 1 of 3 records .+ have version 1, which the settings do not read$/);
+  });
+
+  it('that the key of the settings cannot open', async () => {
+    const ids = ['a', 'b', 'c'];
+    for (const id of ids) await save(id, { recordVersion: 2, kmsKeyArn: FORMER });
+    const { status, findings, found } = await patient.examine();
+    assert.equal(status, 1);
+    assert.match(
+      found.join('\n'),
+      /^fail records: 3 of 3 sessions that were looked at cannot be opened \(ERR_INTEGRITY: [^\n]+\)$/,
+    );
+    assert.match(findings[0]!.next!, /give kmsKeyArn the key that sealed them, behind the new one/);
+    await save('b', { recordVersion: 2 });
+    const some = await patient.examine();
+    assert.match(some.found.join('\n'), /^warn records: 2 of 3 sessions that were looked at cannot be opened [^\n]+$/);
+    assert.equal(some.status, 1);
+    assert.deepEqual((await patient.examine(['--kms-key-arn', FORMER])).found, []);
+    const context = await patient.examine(['--kms-key-arn', FORMER, '--encryption-context', 'team=web']);
+    assert.match(context.found.join('\n'), /^fail records: 3 of 3 sessions/);
   });
 });

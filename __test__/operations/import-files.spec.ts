@@ -1,7 +1,8 @@
 // `import`: files as other programs and other people write them.
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -120,6 +121,26 @@ describe('a file of sessions', () => {
     const { status, stderr } = await command(['import', path, ...optionsOf(backend.config)]);
     assert.equal(status, 2);
     assert.match(stderr, /secret\.jsonl cannot be read: EACCES/);
+  });
+});
+
+describe('a pipe of sessions', () => {
+  it('is left at an interruption, also while nothing comes', async () => {
+    const backend = await startAws();
+    try {
+      const args = ['import', '-', '--json', ...optionsOf(backend.config)];
+      const child = spawn(process.execPath, [join(installed, 'lib/cli/main.js'), ...args], { stdio: ['pipe', 'pipe', 'ignore'] });
+      const output = child.stdout.setEncoding('utf8').toArray();
+      for (let number = 0; number < 200; number++) child.stdin.write(`${line(`piped-${number}`)}\n`);
+      while (((await backend.aws.calls())['dynamodb:PutItem'] ?? 0) < 200) await new Promise(setImmediate);
+      child.kill('SIGINT');
+      const [status] = await once(child, 'close');
+      const { imported, stopped } = JSON.parse((await output).join(''));
+      assert.deepEqual([status, stopped], [130, true]);
+      assert.ok(imported > 0);
+    } finally {
+      await backend.stop();
+    }
   });
 });
 

@@ -109,6 +109,7 @@ async function untilActive(operator, name, stopped) {
  * @property {boolean} created
  * @property {string[]} enabled names of SETTINGS.
  * @property {string[]} missing what is still off.
+ * @property {string} [otherAttribute] that of its Time to Live, if it is not ttl.
  * @property {string} [problem] why the table cannot be used as it is.
  * @property {boolean} dryRun
  */
@@ -149,6 +150,7 @@ async function createTable(operator, { wanted, tags, update, dryRun, say, stoppe
     table === null ? { missing: wanted, otherAttribute: undefined } : await lacks(operator, table, wanted);
   report.missing = [...missing];
   if (otherAttribute !== undefined) {
+    report.otherAttribute = otherAttribute;
     report.problem = `has its Time to Live on ${otherAttribute}. Switch that off, wait an hour, and run this again with --update`;
   }
   for (const name of missing) {
@@ -162,10 +164,12 @@ async function createTable(operator, { wanted, tags, update, dryRun, say, stoppe
 }
 
 /** @param {Report} report */
-function closing({ table, missing, problem }) {
+function closing({ table, missing, otherAttribute, problem }) {
   const lines = [];
   if (problem) lines.push(`${paint('red', 'wrong:')} ${table} ${problem}`);
-  const off = missing.map((name) => SETTINGS[name].name);
+  // What the problem stands in the way of is not switched on by --update.
+  const impossible = otherAttribute === undefined ? undefined : 'timeToLive';
+  const off = missing.filter((name) => name !== impossible).map((name) => SETTINGS[name].name);
   if (off.length > 0) lines.push(`${paint('yellow', 'off:')} ${off.join(', ')}. --update switches it on`);
   return lines;
 }

@@ -18,14 +18,20 @@ function describe({ destroyed, kept, others, dryRun }) {
   return `${[row(dryRun ? 'would be destroyed' : 'destroyed', destroyed), row('kept', kept), row('other items', others)].join('\n')}\n`;
 }
 
+/** A day, or a time with its zone: that of this machine may be another than the operator's. */
+const MOMENT = /^(\d{4}-\d\d-\d\d)(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/;
+
 /**
  * A moment in epoch seconds.
  * @param {string} text
  */
 function momentOf(text) {
-  const millis = Date.parse(text);
-  if (Number.isNaN(millis) || !/^\d{4}-\d{2}-\d{2}/.test(text)) {
-    throw new UsageError(`--ending-before takes a time such as 2026-11-27T20:00:00Z, not ${JSON.stringify(text)}`);
+  const [, day] = MOMENT.exec(text) ?? [];
+  const millis = day === undefined ? Number.NaN : Date.parse(text);
+  // Date.parse takes 2026-02-30 for a day in March.
+  if (Number.isNaN(millis) || new Date(`${day}T00:00Z`).toISOString().slice(0, day.length) !== day) {
+    const wanted = 'a time with its zone, such as 2026-11-27T20:00:00Z or 2026-11-27T21:00+01:00, or a day in UTC';
+    throw new UsageError(`--ending-before takes ${wanted}, not ${JSON.stringify(text)}`);
   }
   return millis / 1000;
 }

@@ -2,8 +2,8 @@
 
 // `doctor`: what is wrong, and what to type next.
 
-const { existsSync } = require('node:fs');
-const { join } = require('node:path');
+const { accessSync, constants, existsSync, statSync } = require('node:fs');
+const { dirname, join, resolve } = require('node:path');
 const { JSON_OPTION, command } = require('./command.js');
 const { connection } = require('./doctor/connection.js');
 const { answerTo, fail, note, ok, worstFirst } = require('./doctor/finding.js');
@@ -61,12 +61,30 @@ async function ofAws(operator, place, values, config) {
 }
 
 /**
+ * Why a folder cannot be written, or made if it is missing.
+ * @param {string} folder
+ * @returns {string | undefined}
+ */
+function refusedBelow(folder) {
+  try {
+    if (!statSync(folder).isDirectory()) return `${folder} is no folder`;
+    accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+    return undefined;
+  } catch (error) {
+    const parent = dirname(resolve(folder));
+    return error.code === 'ENOENT' && parent !== folder ? refusedBelow(parent) : error.message;
+  }
+}
+
+/**
  * @param {NativeOperator} operator
  * @param {any} place
  * @returns {Promise<Finding[]>}
  */
 async function ofLocal(operator, place) {
   if (!existsSync(join(place.local, 'sessions.redb'))) {
+    const refusal = refusedBelow(place.local);
+    if (refusal) return [fail('local', `${place.local} cannot be used: ${refusal}`)];
     return [note('local', `${place.local} holds no sessions yet; it is made on first use`)];
   }
   const opened = await answerTo(operator.ask('probe', 'kms:Decrypt', true));

@@ -67,7 +67,7 @@ function addTroubles(sum, left) {
  * @param {object} options
  */
 function importFile(config, path, options) {
-  return withRun(config, 'sessions', async (operator) => {
+  return withRun(config, 'sessions', async (operator, interrupted) => {
     /** @type {any} */
     let sum;
     /** @type {[number: number, line: string][]} */
@@ -79,13 +79,14 @@ function importFile(config, path, options) {
       lines = [];
       return sum.failed || sum.stopped;
     };
-    for await (const { number, text, problem } of readLines(path)) {
+    for await (const { number, text, problem } of readLines(path, interrupted)) {
       if (text !== undefined) lines.push([number, text]);
       else if (++left.count <= LISTED) left.first.push({ session: `line ${number}`, code: 'ERR_SERIALIZATION', detail: problem });
       if (lines.length === BATCH && (await write())) break;
     }
     if (sum === undefined || lines.length > 0) await write();
     addTroubles(sum, left);
+    sum.stopped ||= interrupted.aborted;
     return sum;
   });
 }

@@ -5,6 +5,7 @@
 
 const { isUtf8 } = require('node:buffer');
 const { createReadStream } = require('node:fs');
+const { addAbortSignal } = require('node:stream');
 const { UsageError } = require('./usage-error.js');
 
 const LINE_FEED = 0x0a;
@@ -66,15 +67,17 @@ async function* linesOf(chunks) {
 /**
  * The lines of a file, a pipe, or with `-` of standard input, but for empty ones.
  * @param {string} path
+ * @param {AbortSignal} interrupted ends them, also while there is nothing to read.
  * @returns {AsyncGenerator<Line>}
  */
-async function* readLines(path) {
-  const input = path === '-' ? process.stdin : createReadStream(path);
+async function* readLines(path, interrupted) {
+  const input = addAbortSignal(interrupted, path === '-' ? process.stdin : createReadStream(path));
   try {
     for await (const line of linesOf(input)) {
       if (line.text?.trim() !== '') yield line;
     }
   } catch (error) {
+    if (interrupted.aborted) return;
     if (error.syscall === undefined) throw error;
     const file = path === '-' ? 'standard input' : path;
     throw new UsageError(error.code === 'ENOENT' ? `no such file: ${file}` : `${file} cannot be read: ${error.message}`);

@@ -3,8 +3,9 @@
 // What the commands that read the whole table have in common: their options, their progress, and
 // how they end.
 
-const { withOperator } = require('./operator.js');
+const { statusOfCode, withOperator } = require('./operator.js');
 const { wholeNumber } = require('./store-options.js');
+const { UsageError } = require('./usage-error.js');
 const { INTERRUPTED, interruptible, pace, printJson, showing } = require('./terminal.js');
 
 /** @typedef {import('./store-options.js').Option} Option */
@@ -31,7 +32,9 @@ const DEFAULT_SEGMENTS = 4;
  */
 function atLeastOne(values, name, byDefault) {
   if (values[name] === undefined) return byDefault;
-  return Math.max(1, wholeNumber(name, values[name]));
+  const number = wholeNumber(name, values[name]);
+  if (number === 0) throw new UsageError(`--${name} takes a whole number from 1`);
+  return number;
 }
 
 /**
@@ -53,15 +56,19 @@ function readingOf(values, consistent) {
  * @template T
  * @param {Record<string, unknown>} config
  * @param {string} noun of what is counted
- * @param {(operator: import('../native-operator.js').NativeOperator) => Promise<T>} work
+ * @param {(operator: import('../native-operator.js').NativeOperator, interrupted: AbortSignal) => Promise<T>} work
  * @returns {Promise<T>}
  */
 function withRun(config, noun, work) {
   return withOperator(config, async (operator) => {
     const began = Date.now();
     const line = () => pace(operator.progress(), (Date.now() - began) / 1000, noun);
-    const stop = () => operator.stop();
-    const { result } = await interruptible(stop, () => showing(line, () => work(operator)));
+    const interruption = new AbortController();
+    const stop = () => {
+      operator.stop();
+      interruption.abort();
+    };
+    const { result } = await interruptible(stop, () => showing(line, () => work(operator, interruption.signal)));
     return result;
   });
 }
@@ -92,7 +99,7 @@ function finish({ name, report, json, describe, found, goOn }) {
   if (failed) {
     const cause = failed.cause ? `\n  ${failed.cause}` : '';
     process.stderr.write(`connect-dynamodb-kms ${name}: ${failed.code}: ${failed.detail}${cause}\n${goOn}\n`);
-    return 3;
+    return statusOfCode(failed.code);
   }
   if (stopped) {
     process.stderr.write(`Stopped. ${goOn}\n`);

@@ -74,9 +74,8 @@ ${Object.entries(COMMANDS)
 Exit status: 0 done, 1 something was found, 2 wrong usage, 3 AWS failed.
 `;
 
-/** The exit statuses of all commands but 0 and 1. */
+/** The exit status of a command that cannot run as it was asked. */
 const WRONG_USAGE = 2;
-const AWS_FAILED = 3;
 
 /** @param {string[]} args @returns {Promise<number>} the exit status */
 async function main([name, ...rest]) {
@@ -114,8 +113,8 @@ function statusOf(error) {
   const refused = error.usage || error.syscall !== undefined || String(error.code).startsWith('ERR_PARSE_ARGS');
   if (refused) return { code: WRONG_USAGE, message: error.message };
   if (error.name !== 'SessionStoreError') return undefined;
-  const { explain } = require('./operator.js');
-  return { code: error.code === 'ERR_CONFIG' ? WRONG_USAGE : AWS_FAILED, message: explain(error) };
+  const { explain, statusOfCode } = require('./operator.js');
+  return { code: statusOfCode(error.code), message: explain(error) };
 }
 
 /** Whether something could not be printed. */

@@ -1,5 +1,16 @@
 'use strict';
 
+const { UsageError } = require('./usage-error.js');
+
+/** Loaded only here, so that `--help` works where the binary cannot be loaded. */
+function load() {
+  try {
+    return require('../native-operator.js');
+  } catch (error) {
+    throw new UsageError(`${error.message.split('\n')[0]} \`doctor\` says what to do`);
+  }
+}
+
 /**
  * Runs a part of a command with an operator of the native side, and closes it.
  * @template T
@@ -8,8 +19,7 @@
  * @returns {Promise<T>}
  */
 async function withOperator(config, work) {
-  // Loaded here, so that `--help` works where the binary cannot be loaded.
-  const { NativeOperator } = require('../native-operator.js');
+  const { NativeOperator } = load();
   const operator = new NativeOperator(JSON.stringify(config));
   try {
     return await work(operator);
@@ -27,4 +37,13 @@ function explain(error) {
   return cause?.message ? `${error.code}: ${error.detail}\n  ${cause.name}: ${cause.message}` : `${error.code}: ${error.detail}`;
 }
 
-module.exports = { explain, withOperator };
+const WRONG_USAGE = 2;
+const AWS_FAILED = 3;
+
+/**
+ * The exit status of a command that ended with an error of the store.
+ * @param {string} code
+ */
+const statusOfCode = (code) => (code === 'ERR_CONFIG' ? WRONG_USAGE : AWS_FAILED);
+
+module.exports = { explain, statusOfCode, withOperator };

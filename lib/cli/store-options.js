@@ -62,7 +62,8 @@ const STORE_OPTIONS = {
  * @param {string} value
  */
 function wholeNumber(option, value) {
-  if (!/^\d+$/.test(value)) throw new UsageError(`--${option} takes a whole number, not ${JSON.stringify(value)}`);
+  if (!/^\d+$/.test(value) || !Number.isSafeInteger(Number(value)))
+    throw new UsageError(`--${option} takes a whole number, not ${JSON.stringify(value)}`);
   return Number(value);
 }
 

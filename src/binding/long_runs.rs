@@ -14,6 +14,7 @@ use crate::operator::import::{ImportOptions, import_lines, import_table};
 use crate::operator::list::list;
 use crate::operator::reseal::reseal;
 use crate::operator::run::Run;
+use crate::operator::sample::sample;
 use crate::operator::show::show;
 use crate::operator::survey::survey;
 use crate::operator::users::list_user;
@@ -68,6 +69,14 @@ impl NativeOperator {
                 let options = given(&options)?;
                 report(Ok(reseal(&run, &operator.store, options, clock).await))
             })
+    }
+
+    /// A few items of the table, counted, and whether some of the sessions can be opened.
+    #[napi(catch_unwind)]
+    pub fn sample(&self, env: Env, call: f64) -> NapiResult<()> {
+        self.host.run(env, call, |operator| async move {
+            report(sample(&operator, clock()).await)
+        })
     }
 
     /// The record of a session, or `null`.

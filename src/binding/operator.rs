@@ -119,14 +119,6 @@ impl NativeOperator {
         })
     }
 
-    /// A few items of the table, counted.
-    #[napi(catch_unwind)]
-    pub fn sample(&self, env: Env, call: f64) -> NapiResult<()> {
-        self.host.run(env, call, |operator| async move {
-            report(operator.infrastructure.sample().await)
-        })
-    }
-
     /// Tries an IAM action, with the encryption context of the records or with the other one.
     #[napi(catch_unwind)]
     pub fn probe(&self, env: Env, call: f64, action: String, in_context: bool) -> NapiResult<()> {

@@ -11,7 +11,7 @@ use crate::operator::infrastructure::{
     Caller, Infrastructure, KeyFacts, KeyPart, Place, Reach, Sample, TableFacts, TimeToLive,
 };
 use crate::record::kind::Kind;
-use crate::record::{SESSION_ID, TTL, VERSION, number};
+use crate::record::{SESSION_ID, TTL};
 use crate::store::session_table::{Scan, SessionTable};
 
 /// A folder as the place of a table and its key.
@@ -125,8 +125,7 @@ impl Infrastructure for LocalInfrastructure {
         let mut sample = Sample::default();
         for item in self.table.scan(&all, None).await?.items {
             sample.items += 1;
-            let version = number(&item, VERSION).unwrap_or(0.0).to_string();
-            *sample.versions.entry(version).or_default() += 1;
+            sample.add(&item);
         }
         Ok(sample)
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::import::Source;
 use crate::error::{Error, Result};
+use crate::record::{Attribute, Item, SESSION_ID, VERSION, number};
 
 /// What there is of the store's table and keys. AWS, or the folder of local mode.
 ///
@@ -198,6 +199,20 @@ pub struct Sample {
     pub items: u64,
     /// How many records there are of each version.
     pub versions: BTreeMap<String, u64>,
+    /// The partition keys of the records.
+    #[serde(skip)]
+    pub keys: Vec<String>,
+}
+
+impl Sample {
+    /// Counts a record.
+    pub fn add(&mut self, item: &Item) {
+        let version = number(item, VERSION).unwrap_or(0.0).to_string();
+        *self.versions.entry(version).or_default() += 1;
+        if let Some(Attribute::S(key)) = item.get(SESSION_ID) {
+            self.keys.push(key.clone());
+        }
+    }
 }
 
 /// A table to be made.

@@ -10,6 +10,7 @@ mod permissions;
 mod progress;
 pub mod reseal;
 pub mod run;
+pub mod sample;
 pub mod show;
 pub mod survey;
 pub mod tally;

@@ -1,6 +1,6 @@
 'use strict';
 
-// The records in the table against the versions that the settings write and read.
+// The records in the table against the settings: their versions, and whether some can be opened.
 
 const { answerTo, fail, note, ok, warn } = require('./finding.js');
 
@@ -25,6 +25,14 @@ async function records(operator, place) {
     const next =
       version === 0 ? 'add 0 to acceptVersions (docs/migrating.md)' : `add ${version} to acceptVersions; here: --accept-versions`;
     findings.push(fail('records', what, next));
+  }
+  const { count: unreadable, first } = value.unreadable;
+  if (unreadable > 0) {
+    const found = unreadable === value.tried ? fail : warn;
+    const what = `${unreadable} of ${value.tried} sessions that were looked at cannot be opened (${first[0].code}: ${first[0].detail})`;
+    const next =
+      'give kmsKeyArn the key that sealed them, behind the new one, and the encryptionContext, hashSessionIds and boundTableName of the servers; survey --verify counts them';
+    findings.push(found('records', what, next));
   }
   if (recordVersion === 1 && versions.includes(2)) {
     const what = `version 1 is configured, but ${value.versions[2]} of ${count} records that were looked at have version 2, which protects more`;

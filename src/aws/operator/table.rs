@@ -12,7 +12,7 @@ use crate::aws::attributes::item;
 use crate::aws::dynamodb::has_session_key;
 use crate::error::{Error, Kind, Result};
 use crate::operator::infrastructure::{KeyPart, Sample, TableFacts, TimeToLive};
-use crate::record::{SESSION_ID, VERSION, is_ours, number};
+use crate::record::{SESSION_ID, VERSION, is_ours};
 
 /// How many items are read to see of which versions they are.
 const SAMPLE: i32 = 50;
@@ -106,8 +106,7 @@ impl AwsInfrastructure {
             let unversioned = !matches!(attributes.get(VERSION), Some(AttributeValue::N(_)));
             let item = item(attributes);
             if is_ours(&item, unversioned) {
-                let version = number(&item, VERSION).unwrap_or(0.0).to_string();
-                *sample.versions.entry(version).or_default() += 1;
+                sample.add(&item);
             }
         }
         Ok(sample)
