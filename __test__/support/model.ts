@@ -156,8 +156,6 @@ export class Model {
       store.counts.unchanged++;
       return;
     }
-    // Room is made before the record is written, whatever comes of that.
-    if (!over && this.#userOf(json) !== mark.user) this.#makeRoom(sid, json, now);
     if (!row) return this.#gone(store, sid, session);
     // One that was written again with the same content was not changed.
     if (mark.revision === row.revision || isSame(mark, contentOf(row.json))) {
@@ -232,7 +230,6 @@ export class Model {
     const row = this.rows.get(sid);
     const same = isSame(read, contentOf(json));
     if (same && !this.#isCoarse(read, end, now)) return this.#move(store, sid, read, end, now);
-    if (this.#userOf(json) !== read.user) this.#makeRoom(sid, json, now);
     if (row && row.revision !== read.revision && (same || !isSame(read, contentOf(row.json)))) {
       if (!same) return 'again';
       store.counts.unchanged++;
