@@ -1673,6 +1673,11 @@ export interface GuardedReplies {
  * - Async hooks and handlers that answered without returning or awaiting the reply are reported.
  * - Other hooks and handlers run as they would without it.
  *
+ * It also saves a session of @fastify/session (11.1.2 or newer) that a handler changed and answered
+ * through `reply.raw`, when the response has ended: Fastify does not run the hook that saves it. It
+ * overwrites nothing that another request has stored meanwhile, and names the route in `app.log`
+ * where the change could not be stored.
+ *
  * **You rarely need to call it**: every application that is created after the import of this
  * package has the guard. It is active once the process has created a {@link DynamoDBSessionStore},
  * unless that has `guardReplies: false`. Call it to be told of the places, to find them while the

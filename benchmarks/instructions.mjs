@@ -4,6 +4,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildProgram, onPath, requireTools, root, run, step } from '../scripts/steps.mjs';
@@ -58,6 +59,8 @@ function toolchain() {
     rustc: of('release'),
     target: of('host'),
     valgrind: output('valgrind', ['--version']).trim().replace('valgrind-', ''),
+    // The C library and the ciphers choose their code by it.
+    processor: cpus()[0].model,
   };
 }
 
@@ -84,7 +87,7 @@ function outputOf(name) {
 }
 
 function report(baseline, found) {
-  for (const what of ['rustc', 'target', 'valgrind']) {
+  for (const what of ['rustc', 'target', 'valgrind', 'processor']) {
     if (baseline[what] !== undefined && baseline[what] !== found[what])
       console.log(`\nThe baseline is of ${what} ${baseline[what]}, this is ${found[what]}: differences may come of that.`);
   }

@@ -122,4 +122,12 @@ function applicationOf(session) {
   return isFastifySession(session) ? inner(session, 'request')?.server : undefined;
 }
 
-module.exports = { applicationOf, carriedBy, giveWith, isFastifySession, isReplacement, replacedBy, wasLoaded };
+/**
+ * The store that the application gave to @fastify/session.
+ * @param {any} session
+ */
+function storeOf(session) {
+  return inner(session, 'sessionStore');
+}
+
+module.exports = { applicationOf, carriedBy, giveWith, isFastifySession, isReplacement, replacedBy, storeOf, wasLoaded };

@@ -2,6 +2,7 @@
 
 const { failure, unwrap } = require('./errors.js');
 const { replacedBy } = require('./fastify-session.js');
+const { isLate } = require('./late-saves.js');
 const { checkSid } = require('./session-ids.js');
 const { serialize, cookieExpires } = require('./session-json.js');
 const { forBinding, recordOf } = require('./session-state.js');
@@ -42,6 +43,7 @@ function cookieOf(session) {
  * @property {number} [expires] when its cookie ends, in epoch milliseconds.
  * @property {string | false} [user] the id of its user, `false` if it has none; left out if the store knows no users.
  * @property {SessionState} knowledge
+ * @property {boolean} strict whether it fails where somebody else has changed the session, whatever `onConflict` says.
  * @property {string} [json] what `JSON.stringify` gave, once it was needed.
  */
 
@@ -101,7 +103,8 @@ class Saves {
     checkSid(sid);
     const [now, seconds, expires] = [Date.now(), this.#ttlSeconds(session), cookieExpires(session)];
     const user = this.#userOf(session);
-    return { operation, sid, session, now, seconds, expires, user, knowledge: this.#known.lookUp(sid, session) };
+    const knowledge = this.#known.lookUp(sid, session);
+    return { operation, sid, session, now, seconds, expires, user, knowledge, strict: isLate(session) };
   }
 
   /**
@@ -145,12 +148,14 @@ class Saves {
   async send(save, call) {
     const isNew = save.knowledge.state === 'new';
     if (save.operation === 'touch' && (isNew || this.outlook(save) !== 'write')) return this.moveEnd(save, call);
-    const { sid, session, now, seconds, expires, user } = save;
+    const { sid, session, now, seconds, expires, user, strict } = save;
     const json = save.json ?? serialize(session);
     return this.#hold(session, () =>
       this.#inOrder.run(sid, async (waited) => {
         const knowledge = this.#known.lookUp(sid, session, save.knowledge);
-        const reply = await this.#native.set(sid, json, now, seconds, expires, forBinding(knowledge), waited, user);
+        const record = forBinding(knowledge);
+        const known = record && strict ? { ...record, strict } : record;
+        const reply = await this.#native.set(sid, json, now, seconds, expires, known, waited, user);
         this.#learn(save, knowledge, reply, call);
       }),
     );

@@ -10,7 +10,7 @@ import { StoppingProxy } from '../support/stopping-proxy.ts';
 const MINUTE = 60_000;
 const SKEW = 10 * MINUTE;
 /** A holder that is told nothing would hold the tests up. */
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 /** By a clock that is right. */
 const NOW = Date.UTC(2030, 0, 1);
 
@@ -176,7 +176,7 @@ describe('cached data keys', () => {
     turnKeys(61);
     await at(61_000, () => store.set('meanwhile', { user: 'Bob' }));
     await at(61_000, () => store.get('meanwhile')); // a check is due, and made
-    const until = performance.now() + 10_000;
+    const until = performance.now() + 60_000;
     while (store.stats().keyCache.checksUsable === 0 && performance.now() < until) await new Promise(setImmediate);
     const before = await decrypts();
     scan.pass();

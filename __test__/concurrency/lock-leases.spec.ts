@@ -15,7 +15,7 @@ const LENGTH = 12_600;
 const RENEWAL = 4200;
 
 /** What never comes would hold the tests up. */
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 
 describe('a lease', LIMIT, () => {
   let scene: LeaseScene;

@@ -36,7 +36,11 @@ const RUNS = Number(MODEL_RUNS ?? 300);
 /** The same every time, so that a change that breaks nothing fails nothing; whoever asks for many asks for others. */
 const first = Number(replayed ?? (MODEL_RUNS === undefined ? 349_824_245 : randomInt(2 ** 31)));
 
+/** Those that disagreed once: behind @fastify/session, an id that came again; a token that was renewed to what it was, while its session was removed. */
+const FOUND = [959_392_609, 2_120_539_427, 2_120_539_481, 1_746_581_700];
+
 function* seeds(share: number): Iterable<number> {
+  if (replayed === undefined) yield* FOUND;
   const count = replayed === undefined ? Math.ceil(RUNS * share) : 1;
   for (let number = 0; number < count; number++) yield first + number;
 }

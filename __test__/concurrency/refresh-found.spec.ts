@@ -9,7 +9,7 @@ import { type AwsBackend, type Backend, backends, startAws } from '../support/ba
 import { failing } from '../support/failures.ts';
 import { plain } from '../support/session-content.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 const HOUR = 3_600_000;
 const COOKIE = { originalMaxAge: null, expires: null, path: '/' };
 const expiresAt = ({ tokens }: any) => tokens?.expires ?? 0;

@@ -10,7 +10,7 @@ import { hold } from '../support/lease-holder.ts';
 import { StoppingProxy } from '../support/stopping-proxy.ts';
 import { Stops } from '../support/stops.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 const never = () => assert.fail('the function ran');
 const isFresh = ({ token }: any) => token === 'new';
 const renew = (session: any) => {

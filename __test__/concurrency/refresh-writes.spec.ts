@@ -12,7 +12,7 @@ import { OauthProvider, renewing } from '../support/oauth-provider.ts';
 import { plain } from '../support/session-content.ts';
 import { StoppingProxy } from '../support/stopping-proxy.ts';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 const COOKIE = { originalMaxAge: null, expires: null, path: '/' };
 
 for (const { name, start } of backends) {

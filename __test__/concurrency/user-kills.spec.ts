@@ -132,7 +132,7 @@ const scenes: Record<string, Scene> = {
   },
 };
 
-describe('a process that is killed', { timeout: 180_000 }, () => {
+describe('a process that is killed', { timeout: 300_000 }, () => {
   let backend: AwsBackend;
   let items: TableItems;
   let number = 0;

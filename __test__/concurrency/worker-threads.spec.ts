@@ -15,7 +15,7 @@ const ENDINGS = Array.from({ length: 60 }, (_, index) => ['returned', 'closed', 
 /** Of `worker.terminate()` and of a `return` from the thread's program, as Node.js has them. */
 const CODES: Record<string, number> = { returned: 0, closed: 0, exited: 7, terminated: 1 };
 /** A thread or process that never ends would hold the tests up. */
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 
 const all = <T>(count: number, make: (index: number) => Promise<T>) =>
   Promise.all(Array.from({ length: count }, (_, index) => make(index)));

@@ -421,7 +421,7 @@ describe('the connections', () => {
     await Promise.all([dynamodb.close(), kms.close()]);
   });
 
-  it('are let go with the last store that uses them', { timeout: 30_000 }, async () => {
+  it('are let go with the last store that uses them', { timeout: 300_000 }, async () => {
     // Idle ones are kept for a minute and a half; a gateway may make a store for each of its tenants.
     const sockets = new Set<Socket>();
     let ended = 0;

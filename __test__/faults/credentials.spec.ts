@@ -47,7 +47,7 @@ async function signer(backend: AwsBackend): Promise<string | undefined> {
   return requests.at(-1)?.accessKeyId;
 }
 
-describe('credentials in a file', { timeout: 60_000 }, () => {
+describe('credentials in a file', { timeout: 300_000 }, () => {
   /** A process whose stores are asked one call at a time. */
   class Stores {
     readonly #program: Program;
@@ -311,7 +311,7 @@ describe('a service that issues credentials', { concurrency: 4 }, () => {
       }
     }));
 
-  it('and that fails or says nothing is retryable, whichever it is', { timeout: 60_000 }, () =>
+  it('and that fails or says nothing is retryable, whichever it is', { timeout: 300_000 }, () =>
     onServers([], async (backend) => {
       const [broken, silent] = [await startAnswering(500, {}, 'broken'), await startSilent()];
       const roles = await file([

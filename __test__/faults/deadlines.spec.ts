@@ -65,12 +65,12 @@ describe('a deadline', () => {
     });
   }
 
-  it('ends encryptSessionData and decryptSessionData, whose default it is', { timeout: 15_000 }, async (t) => {
+  it('ends encryptSessionData and decryptSessionData, whose default it is', { timeout: 90_000 }, async (t) => {
     const silent = await startSilent();
     t.after(() => silent.close());
     const folder = await mkdtemp(join(tmpdir(), 'credentials-'));
     t.after(() => rm(folder, { recursive: true }));
-    await writeFile(join(folder, 'config'), '[default]\ncredential_process = sleep 20\n');
+    await writeFile(join(folder, 'config'), '[default]\ncredential_process = sleep 100\n');
     const keys = { AWS_ACCESS_KEY_ID: 'local', AWS_SECRET_ACCESS_KEY: 'local' };
     const search = { AWS_CONFIG_FILE: join(folder, 'config'), AWS_SHARED_CREDENTIALS_FILE: '/nonexistent' };
     const key = Buffer.alloc(184).toString('base64');
@@ -207,11 +207,11 @@ describe('a deadline', () => {
   });
 
   describe('covers the search for credentials', { concurrency: 4 }, () => {
-    it('of a program that hangs', { timeout: 10_000 }, async () => {
+    it('of a program that hangs', { timeout: 90_000 }, async () => {
       const folder = await mkdtemp(join(tmpdir(), 'credentials-'));
       try {
         const program = join(folder, 'hang');
-        await writeFile(program, '#!/bin/sh\nexec sleep 20\n');
+        await writeFile(program, '#!/bin/sh\nexec sleep 100\n');
         await chmod(program, 0o700);
         await writeFile(join(folder, 'config'), `[default]\ncredential_process = ${program}\n`);
         const { results } = await inProcess({
@@ -225,7 +225,7 @@ describe('a deadline', () => {
       }
     });
 
-    it('but does not end it: a later call has what was found', { timeout: 20_000 }, async () => {
+    it('but does not end it: a later call has what was found', { timeout: 90_000 }, async () => {
       const folder = await mkdtemp(join(tmpdir(), 'credentials-'));
       try {
         const program = join(folder, 'slow');
@@ -246,7 +246,7 @@ describe('a deadline', () => {
       }
     });
 
-    it('of an instance role that does not answer', { timeout: 10_000 }, async () => {
+    it('of an instance role that does not answer', { timeout: 90_000 }, async () => {
       const silent = await startSilent();
       try {
         const { results } = await inProcess({

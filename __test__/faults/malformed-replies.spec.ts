@@ -157,7 +157,7 @@ describe('replies that are malformed', () => {
     ['to something else than a session id', { sessionId: { N: '1' } }],
     ['where it came from', { sessionId: { S: 'old' } }],
   ] as const) {
-    it(`to Scan that lead ${title} are failures, and no end of the table`, { timeout: 60_000 }, async (t) => {
+    it(`to Scan that lead ${title} are failures, and no end of the table`, { timeout: 300_000 }, async (t) => {
       await backend.store().set('old', { user: 'Ada' });
       const own = store();
       change(t, 'Scan', (answer) => ({ ...answer, LastEvaluatedKey: next }));

@@ -25,7 +25,7 @@ function verdicts(store: DynamoDBSessionStore): number {
 }
 
 /** What never comes would hold the tests up. */
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 
 describe('without', LIMIT, () => {
   let backend: AwsBackend;

@@ -5,7 +5,7 @@ import { Program } from '../support/program.ts';
 import { StoppingProxy } from '../support/stopping-proxy.ts';
 
 /** A process that never ends would hold the tests up. */
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 
 describe('the process of a store', LIMIT, () => {
   let backend: AwsBackend;

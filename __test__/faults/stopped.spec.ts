@@ -9,7 +9,7 @@ import { Program } from '../support/program.ts';
 import { StoppingProxy } from '../support/stopping-proxy.ts';
 
 /** A process that says nothing would hold the tests up. */
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 
 describe('a process', LIMIT, () => {
   let scene: LeaseScene;

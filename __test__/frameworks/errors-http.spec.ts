@@ -57,7 +57,7 @@ interface Failing {
   path?: string;
 }
 
-describe('what a visitor gets', { timeout: 60_000 }, () => {
+describe('what a visitor gets', { timeout: 300_000 }, () => {
   let stage: Stage;
   let root: string;
   const login = new Map<FrameworkName, Map<string, string>>();

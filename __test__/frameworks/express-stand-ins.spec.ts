@@ -14,7 +14,7 @@ const standIns: Record<string, (store: DynamoDBSessionStore) => any> = {
   'a proxy that passes itself on': (store) => new Proxy(store, { get: (...found) => Reflect.get(...found) }),
   'an object that inherits from the store': (store) => Object.create(store),
   "a Store of the application's own": (store) => {
-    const own: any = new session.Store();
+    const own = new (session.Store as any)();
     for (const name of ['get', 'set', 'touch', 'destroy'] as const) own[name] = store[name];
     return own;
   },

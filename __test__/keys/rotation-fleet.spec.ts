@@ -62,7 +62,7 @@ class Visitor {
 }
 
 for (const recordVersion of [1, 2] as const) {
-  describe(`a fleet that changes its KMS key, with records of version ${recordVersion}`, { timeout: 60_000 }, () => {
+  describe(`a fleet that changes its KMS key, with records of version ${recordVersion}`, { timeout: 300_000 }, () => {
     let backend: AwsBackend;
     let kms: KMSClient;
     let plain: PlainStore;

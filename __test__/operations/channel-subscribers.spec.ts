@@ -9,7 +9,7 @@ import { type AwsBackend, quiet, startAws } from '../support/backends.ts';
 import { callChannel, EVENTS } from '../support/channels.ts';
 import { failing } from '../support/failures.ts';
 
-describe('a call whose message', { timeout: 60_000 }, () => {
+describe('a call whose message', { timeout: 300_000 }, () => {
   let backend: AwsBackend;
   before(async () => {
     backend = await startAws();

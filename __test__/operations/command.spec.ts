@@ -30,7 +30,9 @@ describe("the operator's command", () => {
     ] as const) {
       assert.match(await refused([given]), new RegExp(`unknown command ${given}; did you mean ${meant}\\?`));
     }
-    assert.match(await refused(['xyzzy']), /unknown command xyzzy\n/);
+    for (const other of ['xyzzy', 'rm', '-v']) assert.match(await refused([other]), new RegExp(`unknown command ${other}\n`));
+    assert.match(await refused(['LS']), /unknown command LS; did you mean ls\?/);
+    assert.match(await refused(['']), /^Usage: /);
   });
 
   it('names the nearest option', async () => {

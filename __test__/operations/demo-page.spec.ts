@@ -73,7 +73,7 @@ describe("the demo's page", () => {
     assert.deepEqual(changed(first, await look()), []);
   });
 
-  it('says of Touch what it does', { timeout: 60_000 }, async () => {
+  it('says of Touch what it does', { timeout: 300_000 }, async () => {
     const first = await look();
     const { changes, stays } = first.cards.Touch!;
     let second = first;
@@ -93,7 +93,7 @@ describe("the demo's page", () => {
     assert.match(page, /refresh\s+[0-9a-f]{8}\s+renewed\s+none\s+cached\s+\d+\.\d ms/);
   });
 
-  it('says of Refresh what it does', { timeout: 60_000 }, async () => {
+  it('says of Refresh what it does', { timeout: 300_000 }, async () => {
     let first = await look();
     let second = first;
     const { changes, stays } = first.cards['Refresh the tokens']!;
@@ -132,7 +132,7 @@ describe("the demo's page", () => {
     assert.deepEqual(changed(first, await look()), ['process']);
   });
 
-  it('says of another connection what it does, and no token is in the file of the table', { timeout: 60_000 }, async () => {
+  it('says of another connection what it does, and no token is in the file of the table', { timeout: 300_000 }, async () => {
     const first = await look();
     assert.deepEqual(first.cards['Connect another service'], {
       changes: 'everything but version and user',

@@ -47,6 +47,38 @@ describe('doctor finds', () => {
     assert.match(findings[0]!.next!, /aws configure sso/);
   });
 
+  it('what is wrong with the files that have them', async () => {
+    const keys = '[default]\naws_access_key_id = local\naws_secret_access_key = local\n';
+    const files: [string, string | Buffer | undefined, RegExp][] = [
+      ['bom', `\ufeff${keys}`, /bom begins with a byte order mark; save it in UTF-8/],
+      ['utf16', Buffer.from(`\ufeff${keys}`, 'utf16le'), /utf16 is in UTF-16; save it in UTF-8/],
+      ['latin1', Buffer.from(`# \u00e9\n${keys}`, 'latin1'), /latin1 is not in UTF-8/],
+      ['line', `${keys}nonsense\n`, /error parsing .*line on line 4: Expected an '=' sign/],
+      ['nowhere', undefined, /nowhere does not exist, but AWS_SHARED_CREDENTIALS_FILE names it/],
+    ];
+    const none = { AWS_ACCESS_KEY_ID: undefined, AWS_SECRET_ACCESS_KEY: undefined, HOME: home };
+    for (const [name, contents, what] of files) {
+      const path = join(home, name);
+      if (contents !== undefined) await writeFile(path, contents);
+      const { status, found } = await patient.examine([], { env: { ...none, AWS_SHARED_CREDENTIALS_FILE: path } });
+      assert.equal(status, 1);
+      assert.match(found[0]!, /^fail credentials: none can be used: /);
+      assert.match(found[0]!, what);
+    }
+    const folder = await patient.examine([], { env: { ...none, AWS_CONFIG_FILE: home } });
+    assert.match(folder.found[0]!, /cannot be read: is a directory/);
+    const profile = await patient.examine([], { env: { ...none, AWS_PROFILE: 'nobody' } });
+    assert.match(profile.found[0]!, /the AWS profile nobody, which AWS_PROFILE names, is in neither of the configuration files/);
+    const key = await patient.examine([], { env: { AWS_ACCESS_KEY_ID: 'local\n' } });
+    assert.match(key.found[0]!, /^fail credentials: none can be used: the environment's AWS_ACCESS_KEY_ID [^(]*$/);
+  });
+
+  it('a region in upper case', async () => {
+    const { found, findings } = await patient.examine(['--region', 'US-EAST-1']);
+    assert.match(found[0]!, /^warn settings: the region is US-EAST-1, but the names of AWS's regions are in lower case$/);
+    assert.equal(findings[0]!.next, 'AWS_REGION=us-east-1');
+  });
+
   it('that they have expired', async () => {
     const expired = {
       status: 400,

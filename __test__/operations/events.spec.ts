@@ -34,7 +34,7 @@ const THROTTLED = { status: 400, code: 'ProvisionedThroughputExceededException' 
 const LENGTH = 12_600;
 const RENEWAL = 4200;
 
-describe('what happens inside calls', { timeout: 120_000 }, () => {
+describe('what happens inside calls', { timeout: 300_000 }, () => {
   let backend: AwsBackend;
   before(async () => {
     backend = await startAws();

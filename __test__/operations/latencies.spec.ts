@@ -30,7 +30,7 @@ const counts = (operations: Operations) =>
     Object.entries(operations).map(([name, { errors, outcomes }]) => [name, { ...outcomes, ...(errors && { errors }) }]),
   );
 
-describe('the calls in stats()', { timeout: 120_000 }, () => {
+describe('the calls in stats()', { timeout: 300_000 }, () => {
   let backend: AwsBackend;
   before(async () => {
     backend = await startAws();

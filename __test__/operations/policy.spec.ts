@@ -44,6 +44,10 @@ describe('policy', () => {
     assert.deepEqual(await policy([], { SESSIONS_TABLE: 'sessions', AWS_REGION: 'us-east-1', KMS_KEY_ARN: KEY }), options);
   });
 
+  it('takes an empty variable for one that is not set', async () => {
+    assert.deepEqual(await policy([], { SESSIONS_TABLE: '', AWS_REGION: '', KMS_KEY_ARN: '' }), standard.Statement);
+  });
+
   it('takes the account of the table, and the partition of its region', async () => {
     const args = ['--table-name', 'sessions', '--kms-key-arn', KEY];
     const other = await policy([...args, '--region', 'cn-north-1', '--account-id', '123456789012']);

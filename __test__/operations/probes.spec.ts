@@ -19,7 +19,7 @@ process.env.AWS_MAX_ATTEMPTS = '1';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 /** What never comes would hold the tests up. */
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 const TABLE_ALONE = { 'dynamodb:DescribeTable': 1 };
 const ALL = { ...TABLE_ALONE, 'kms:GenerateDataKey': 1, 'kms:Decrypt': 1 };
 
@@ -214,6 +214,12 @@ describe('the manifest for Kubernetes', () => {
       [startupProbe, readinessProbe, livenessProbe].map(({ httpGet }) => httpGet.path),
       routes,
     );
+  });
+
+  it('lets requests that still arrive be answered before the pod ends', () => {
+    const { terminationGracePeriodSeconds } = documents.find(({ kind }) => kind === 'Deployment').spec.template.spec;
+    const { seconds } = container.lifecycle.preStop.sleep;
+    assert.ok(seconds > 0 && seconds + 20 <= terminationGracePeriodSeconds);
   });
 
   it('gives the probes that ask the store more time than the deadline of a call', () => {

@@ -27,7 +27,7 @@ describe('Prometheus itself', () => {
     t.after(() => prometheus.stop());
     const query = async (expression: string) => (await prometheus.query(expression)).map(({ value }) => Number(value[1]));
     const until = async (expression: string) => {
-      for (const deadline = Date.now() + 30_000; Date.now() < deadline; await wait(50)) {
+      for (const deadline = Date.now() + 120_000; Date.now() < deadline; await wait(50)) {
         const values = await query(expression);
         if (values.length > 0) return values;
       }

@@ -46,6 +46,29 @@ for (const { name, start } of backends) {
       assert.deepEqual([missing.status, missing.stdout], [1, 'There is no such session.\n']);
     });
 
+    it('takes an id that looks like an option', async () => {
+      const ids = ['-abc', '--help', '-h'];
+      await filled((store) => Promise.all(ids.map((id) => store.set(id, numbered(0)))));
+      const options = optionsOf({ ...backend.config, recordVersion: 2 });
+      for (const id of ids) {
+        for (const name of ['show', 'destroy']) {
+          const { status, stdout, stderr } = await command([name, ...options, '--', id]);
+          assert.equal(status, 0, stderr);
+          assert.doesNotMatch(stdout, /^Usage/);
+        }
+      }
+      const { status, stderr } = await run(['destroy', '-abc']);
+      assert.equal(status, 2);
+      assert.match(stderr, /unknown option -a.*If it begins SID, put -- before that: destroy -- SID\n$/);
+    });
+
+    it('prints no control characters of an id, and no moment that is none', async () => {
+      const id = 'a\u001b[2Jb\u009b\n';
+      await filled((store) => store.set(id, numbered(0)));
+      const { stdout } = await run(['ls', '--ids']);
+      assert.ok(stdout.startsWith('a\\u001b[2Jb\\u009b\\u000a  version 2'), JSON.stringify(stdout));
+    });
+
     it('lists live sessions by their fingerprints', async () => {
       await filled((store) => fill(store, 30, 'SECRET-ID-'));
       const some = await run(['ls', '--limit', '10']);

@@ -22,7 +22,7 @@ import { bunyanLogger, linesOfStore, pinoLogger, winstonLogger } from '../suppor
 process.env.AWS_MAX_ATTEMPTS = '1';
 
 /** What never comes would hold the tests up. */
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 const SID = 'the-session-of-the-log';
 const fingerprint = (sid: string) => createHash('sha256').update(sid).digest('hex').slice(0, 8);
 const REQUEST_ID = 'F00DK3YR3QU3STID';

@@ -12,7 +12,7 @@ const OWN = {
   AWS_REGION: 'eu-west-1',
 };
 
-describe('a worker thread with an environment of its own', { timeout: 60_000 }, () => {
+describe('a worker thread with an environment of its own', { timeout: 300_000 }, () => {
   it('has its defaults from there, also those that it changes later', async (t) => {
     const backend = await startAws();
     t.after(() => backend.stop());

@@ -84,6 +84,7 @@ const TEXTS = [
   'lib/cli/help.js',
   'lib/cli/iam-policy.js',
   'lib/cli/import.js',
+  'lib/cli/json-lines.js',
   'lib/cli/long-run.js',
   'lib/cli/ls.js',
   'lib/cli/main.js',
@@ -129,6 +130,7 @@ const TEXTS = [
   'lib/integrity.js',
   'lib/json-changes.js',
   'lib/known-sessions.js',
+  'lib/late-saves.js',
   'lib/latencies.js',
   'lib/lease-events.js',
   'lib/lease.js',
@@ -161,6 +163,7 @@ const TEXTS = [
   'lib/refresh.js',
   'lib/reply-guard/index.js',
   'lib/reply-guard/places.js',
+  'lib/reply-guard/raw-answers.js',
   'lib/reply-guard/replies.js',
   'lib/reply-guard/session-saves.js',
   'lib/save-calls.js',
@@ -196,7 +199,7 @@ const INFRASTRUCTURE = [
   'infrastructure/terraform/variables.tf',
 ];
 /** What npm keeps of a tarball: with this, and the docs, the package stays small beside its binaries. */
-const LARGEST_TARBALL = 265_000;
+const LARGEST_TARBALL = 275_000;
 
 describe('the package', () => {
   let folder: string;

@@ -85,7 +85,7 @@ async function serve(file: string, port: number): Promise<{ url: string; child: 
   });
   children.push(child);
   const url = `http://127.0.0.1:${port}`;
-  for (const deadline = Date.now() + 30_000; Date.now() < deadline && child.exitCode === null; ) {
+  for (const deadline = Date.now() + 120_000; Date.now() < deadline && child.exitCode === null; ) {
     const answered = await fetch(url).then(
       () => true,
       () => false,

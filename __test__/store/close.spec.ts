@@ -10,7 +10,7 @@ import { hold } from '../support/lease-holder.ts';
 import { StoppingProxy } from '../support/stopping-proxy.ts';
 
 /** A store that never closes would hold the tests up. */
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 300_000 };
 const WHOLE_TABLE = ['all', 'ids', 'length', 'clear'] as const;
 
 /** A table whose Scan has one more page until it ends. */

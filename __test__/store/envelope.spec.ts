@@ -49,7 +49,7 @@ for (const { name, start, isAws } of [
   { name: 'local mode', start: onDisk, isAws: false },
   { name: 'AWS servers', start: onAws, isAws: true },
 ]) {
-  describe(`an envelope, on ${name}`, { timeout: 60_000 }, () => {
+  describe(`an envelope, on ${name}`, { timeout: 300_000 }, () => {
     let scene: Scene;
     let made: Envelope[] = [];
     before(async () => {
@@ -403,7 +403,7 @@ for (const { name, start, isAws } of [
   });
 }
 
-describe('an envelope on AWS', { timeout: 60_000 }, () => {
+describe('an envelope on AWS', { timeout: 300_000 }, () => {
   it('is bound to its purpose at KMS, which learns nothing of the context of a call', async (t) => {
     const backend = await startAws();
     t.after(() => backend.stop());
@@ -569,7 +569,7 @@ describe('the options of an envelope', () => {
   });
 });
 
-describe('the functions without options', { timeout: 60_000 }, () => {
+describe('the functions without options', { timeout: 300_000 }, () => {
   it('seal and open as before, as the plain implementation does', async (t) => {
     const backend = await startAws();
     const plain = new PlainStore(backend.aws);

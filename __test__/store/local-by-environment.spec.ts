@@ -17,7 +17,7 @@ const ROUND_TRIP: Job['calls'] = [['set', 'sid', { cookie: {}, user: 'ada' }], [
 /** Where nobody listens: a call to AWS would fail. */
 const NO_AWS = { AWS_ENDPOINT_URL: 'http://127.0.0.1:9', AWS_MAX_ATTEMPTS: '1' };
 
-describe('local mode by the environment', { timeout: 60_000 }, () => {
+describe('local mode by the environment', { timeout: 300_000 }, () => {
   let parent: string;
   let path: string;
   let count = 0;

@@ -12,7 +12,7 @@ const NOW = Date.UTC(2030, 0, 15, 12);
 const SESSION = { cookie: { path: '/', originalMaxAge: 3_600_000 }, user: 'ada' };
 const ACCEPTING = { acceptVersions: [0, 1, 2] } as const;
 
-describe('an item without version', { timeout: 60_000 }, () => {
+describe('an item without version', { timeout: 300_000 }, () => {
   let backend: AwsBackend;
   let plain: PlainStore;
   let items: TableItems;

@@ -56,7 +56,7 @@ class Items {
 }
 
 for (const { name, start } of backends) {
-  describe(`SealedStore on ${name}`, { timeout: 120_000 }, () => {
+  describe(`SealedStore on ${name}`, { timeout: 300_000 }, () => {
     let backend: Backend;
     let items: Items;
     let store: SealedStore;
@@ -368,7 +368,7 @@ for (const { name, start } of backends) {
   });
 }
 
-describe('SealedStore on DynamoDB', { timeout: 60_000 }, () => {
+describe('SealedStore on DynamoDB', { timeout: 300_000 }, () => {
   let backend: AwsBackend;
   let items: Items;
   let table: TableItems;

@@ -135,7 +135,7 @@ for (const { name, start } of backends) {
   }
 }
 
-describe('take on DynamoDB', { timeout: 120_000 }, () => {
+describe('take on DynamoDB', { timeout: 300_000 }, () => {
   let backend: AwsBackend;
   let items: TableItems;
   let plain: PlainStore;

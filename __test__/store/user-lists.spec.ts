@@ -84,7 +84,7 @@ for (const { name, start } of backends) {
   });
 }
 
-describe('a user with many sessions', { timeout: 120_000 }, () => {
+describe('a user with many sessions', { timeout: 300_000 }, () => {
   let backend: AwsBackend;
   let items: TableItems;
   before(async () => {

@@ -35,6 +35,8 @@ export interface Mark extends Content {
   user: string | undefined;
   /** When it was to end, in epoch milliseconds; not known if the revision may be a later one than the caller's. */
   ends?: number;
+  /** Which of the sessions that its id has had, one after the other; of those that a `get` found. */
+  life?: number;
 }
 
 /** When a session is to end: the seconds to write, and the very moment that they round up. */
@@ -55,8 +57,20 @@ const SHORT_LIFE = 2000;
 export class StoreModel {
   /** Session id to its latest record. */
   readonly recent = new Map<string, Mark | 'gone'>();
+  /** Session id to how often it came again after its session was gone. */
+  readonly #lives = new Map<string, number>();
   readonly counts: SessionStoreStats['sessions'] = { written: 0, extended: 0, unchanged: 0, gone: 0, taken: 0, conflicts: 0 };
   readonly conflicts: SessionConflict[] = [];
+
+  /** Which of the sessions that this id has had is the latest one. */
+  life(sid: string): number {
+    return this.#lives.get(sid) ?? 0;
+  }
+
+  remember(sid: string, mark: Mark | 'gone'): void {
+    if (mark !== 'gone' && this.recent.get(sid) === 'gone') this.#lives.set(sid, this.life(sid) + 1);
+    this.recent.set(sid, mark);
+  }
 }
 
 export class Model {
@@ -69,7 +83,7 @@ export class Model {
   /** By the object that holds the session. */
   readonly #known = new WeakMap<object, { sid: string; mark?: Mark; content?: Content }>();
   /** What copies of sessions were made of, for frameworks that copy them (@fastify/session). */
-  readonly #copied = new WeakMap<object, { sid: string; content: Content; mark?: Mark }>();
+  readonly #copied = new WeakMap<object, { sid: string; content: Content; mark?: Mark; life?: number }>();
 
   constructor(settings: Settings) {
     this.settings = settings;
@@ -91,13 +105,13 @@ export class Model {
   read(store: StoreModel, sid: string, now: number): { session: any; mark?: Mark } {
     const [session, row] = [this.view(sid, now), this.rows.get(sid)];
     if (session === null || !row) {
-      if (store.recent.has(sid)) store.recent.set(sid, 'gone');
+      if (store.recent.has(sid)) store.remember(sid, 'gone');
       return { session: null };
     }
     const { revision, ttl } = row;
     const mark = { revision, ttl, user: this.#userOf(row.json), ends: endOf(session, ttl), ...contentOf(session) };
-    store.recent.set(sid, mark);
-    return { session, mark };
+    store.remember(sid, mark);
+    return { session, mark: { ...mark, life: store.life(sid) } };
   }
 
   /** `object` holds what was read. */
@@ -116,9 +130,10 @@ export class Model {
     if (known) this.#known.set(session, known);
   }
 
-  /** @fastify/session copied what `get` gave, if anything, into `session`. */
-  copy(sid: string, session: object, mark: Mark | undefined): void {
-    this.#copied.set(session, { sid, content: contentOf(plain(session)), mark });
+  /** @fastify/session copied what `get` gave, if anything, into `session`, which takes the place of another one if it was reloaded. */
+  copy(sid: string, session: object, mark: Mark | undefined, reloaded?: object): void {
+    const before = reloaded && this.#copied.get(reloaded);
+    this.#copied.set(session, { sid, content: contentOf(plain(session)), mark, life: (mark ?? before)?.life });
   }
 
   /** @returns the code of the error that the call must fail with. */
@@ -175,7 +190,7 @@ export class Model {
 
   destroy(store: StoreModel, sid: string): undefined {
     this.rows.delete(sid);
-    store.recent.set(sid, 'gone');
+    store.remember(sid, 'gone');
   }
 
   /** Ends all sessions of a user but one. @returns how many there were. */
@@ -272,6 +287,8 @@ export class Model {
     const cookie = copied?.content.cookie;
     const unchanged = (content: Content) => untouched && (cookie === undefined || cookie === content.cookie);
     const recent = store.recent.get(sid);
+    // What was loaded before the id's session was gone is not of the session that the id has now.
+    if (copied?.life !== undefined && copied.life !== store.life(sid)) return { gone: true, unchanged: unchangedButCookie };
     if (recent === 'gone') return copied?.mark || isOfStored(session) ? { gone: true, unchanged: unchangedButCookie } : undefined;
     if (copied?.mark) return { gone: false, mark: copied.mark, unchanged };
     return recent && { gone: false, mark: { ...recent, ends: undefined }, unchanged };
@@ -388,7 +405,7 @@ export class Model {
       const object = this.#known.get(session);
       this.#known.set(session, { sid, content: object?.mark ?? object?.content });
     }
-    store.recent.set(sid, 'gone');
+    store.remember(sid, 'gone');
     store.counts.gone++;
   }
 
@@ -400,7 +417,7 @@ export class Model {
   #keep(store: StoreModel, sid: string, session: object, read: Mark): void {
     const mark = { ...read, ends: endOf(session, read.ttl) };
     this.#known.set(session, { sid, mark });
-    store.recent.set(sid, mark);
+    store.remember(sid, mark);
   }
 }
 

@@ -47,9 +47,9 @@ export class ObservedStore {
     };
   }
 
-  /** @fastify/session has made `session` of what it read last under this id. */
-  copied(sid: string, session: object): void {
-    this.model.copy(sid, session, this.#lastRead.get(sid));
+  /** @fastify/session has made `session` of what it read last under this id, and of the session that it reloaded. */
+  copied(sid: string, session: object, reloaded?: object): void {
+    this.model.copy(sid, session, this.#lastRead.get(sid), reloaded);
   }
 
   /** Holds what a call gave against what the model says. */

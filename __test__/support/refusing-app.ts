@@ -63,7 +63,7 @@ export type Client = (method: string, path: string, headers: Record<string, stri
 
 export function overSockets(origin: string): Client {
   return async (method, path, headers) => {
-    const reply = await fetch(origin + path, { method, headers, redirect: 'manual', signal: AbortSignal.timeout(10_000) });
+    const reply = await fetch(origin + path, { method, headers, redirect: 'manual', signal: AbortSignal.timeout(60_000) });
     const cookie = reply.headers.getSetCookie().find((line) => line.startsWith('sessionId='));
     const { status } = reply;
     const location = reply.headers.get('location');

@@ -289,9 +289,9 @@ class FastifySessionRequest implements SimulatedRequest {
   }
 
   async reload(): Promise<void> {
-    const { sid } = this;
-    await this.session.reload();
-    this.#observed.copied(sid, this.session);
+    const { sid, session } = this;
+    await session.reload();
+    this.#observed.copied(sid, this.session, session);
   }
 
   async regenerate(): Promise<void> {

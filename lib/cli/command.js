@@ -47,8 +47,9 @@ function storeOptionsOf({ store }) {
  * The values of the options that were given.
  * @param {string[]} args
  * @param {Record<string, Option>} options
+ * @param {Definition} definition
  */
-function parse(args, options) {
+function parse(args, options, definition) {
   const known = Object.keys(options);
   const shapes = Object.entries(options).map(([name, { type, multiple = false }]) => [name, { type, multiple }]);
   const { tokens } = parseArgs({
@@ -62,11 +63,15 @@ function parse(args, options) {
     if (token.kind !== 'option') continue;
     // Of strict parsing, but for what it says about unknown names.
     if (!Object.hasOwn(options, token.name)) {
-      throw new UsageError(`unknown option ${token.rawName}${didYouMean(token.name, known, '--')}`);
+      // Session ids may begin with "-".
+      const [word] = /\w+/.exec(definition.positionals ?? '') ?? [];
+      const hint = word ? `. If it begins ${word}, put -- before that: ${definition.name} -- ${word}` : '';
+      throw new UsageError(`unknown option ${token.rawName}${didYouMean(token.name, known, '--')}${hint}`.replace('?.', '?'));
     }
-    const { type, value } = options[token.name];
+    const { type, value, mayBeEmpty } = options[token.name];
     if (type === 'boolean' && token.value !== undefined) throw new UsageError(`--${token.name} takes no value`);
-    const missing = token.value === undefined || token.value === '' || (!token.inlineValue && token.value.startsWith('--'));
+    const empty = token.value === '' && !mayBeEmpty;
+    const missing = token.value === undefined || empty || (!token.inlineValue && token.value.startsWith('--'));
     if (type === 'string' && missing) throw new UsageError(`--${token.name} needs a value: --${token.name} ${value}`);
   }
   return parseArgs({ args, options: Object.fromEntries(shapes), allowPositionals: true });
@@ -85,11 +90,12 @@ function command(definition) {
 
     /** @param {string[]} args @returns {Promise<number>} the exit status */
     async run(args) {
-      if (args.includes('--help') || args.includes('-h')) {
+      const before = args.includes('--') ? args.slice(0, args.indexOf('--')) : args;
+      if (before.includes('--help') || before.includes('-h')) {
         process.stdout.write(require('./help.js').helpOf(definition, storeOptions));
         return 0;
       }
-      const { values, positionals } = parse(args, options);
+      const { values, positionals } = parse(args, options, definition);
       const [least, greatest] = definition.takes ?? [0, 0];
       if (positionals.length > greatest) throw new UsageError(`unexpected argument ${JSON.stringify(positionals[greatest])}`);
       if (positionals.length < least) throw new UsageError(`${definition.positionals} is missing`);

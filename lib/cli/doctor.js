@@ -22,6 +22,12 @@ const { paint, printJson } = require('./terminal.js');
 const TABLE_OPTIONS = ['table-name', 'region', 'profile', 'role-arn', 'endpoint', 'dynamodb-endpoint', 'local'];
 
 /**
+ * A word for a shell.
+ * @param {string} text
+ */
+const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
+/**
  * Writes commands with the options that this one was given.
  * @param {Record<string, any>} values
  * @param {string} tableName
@@ -31,7 +37,7 @@ function typer(values, tableName) {
     /** @type {Record<string, any>} */
     const options = { ...values, 'table-name': tableName, ...changed };
     const given = TABLE_OPTIONS.filter((option) => options[option] !== undefined);
-    return `npx connect-dynamodb-kms ${name} ${given.map((option) => `--${option} ${options[option]}`).join(' ')}`;
+    return `npx connect-dynamodb-kms ${name} ${given.map((option) => `--${option} ${quoted(options[option])}`).join(' ')}`;
   };
 }
 

@@ -2,10 +2,8 @@
 
 // `import`: takes the sessions of another store over.
 
-const { createReadStream } = require('node:fs');
-const { stat } = require('node:fs/promises');
-const { createInterface } = require('node:readline');
 const { command } = require('./command.js');
+const { readLines } = require('./json-lines.js');
 const { ID_OF, READING_OPTIONS, atLeastOne, finish, readingOf, runLong, withRun } = require('./long-run.js');
 const { row, troubled } = require('./report.js');
 const { UsageError } = require('./usage-error.js');
@@ -23,6 +21,8 @@ const AT_ONCE = 8;
 /** How many lines are read before they are written. */
 const BATCH = 200;
 const LINES_AT_ONCE = 32;
+/** How many sessions that could not be imported are named, as by the native side. */
+const LISTED = 1000;
 
 /** @param {any} report */
 function describe(report) {
@@ -47,9 +47,17 @@ const COUNTS = ['imported', 'alreadyThere', 'ended', 'gone', 'others', 'writeUni
 function add(sum, part) {
   if (sum === undefined) return part;
   for (const count of COUNTS) sum[count] += part[count];
-  sum.left.count += part.left.count;
-  sum.left.first = [...sum.left.first, ...part.left.first].slice(0, 1000);
+  addTroubles(sum, part.left);
   return { ...sum, stopped: part.stopped, failed: part.failed };
+}
+
+/**
+ * @param {any} sum
+ * @param {{ count: number, first: object[] }} left
+ */
+function addTroubles(sum, left) {
+  sum.left.count += left.count;
+  sum.left.first = [...sum.left.first, ...left.first].slice(0, LISTED);
 }
 
 /**
@@ -58,27 +66,26 @@ function add(sum, part) {
  * @param {string} path
  * @param {object} options
  */
-async function importFile(config, path, options) {
-  if (path !== '-' && !(await stat(path).catch(() => undefined))?.isFile()) throw new UsageError(`no such file: ${path}`);
+function importFile(config, path, options) {
   return withRun(config, 'sessions', async (operator) => {
-    const input = path === '-' ? process.stdin : createReadStream(path);
     /** @type {any} */
     let sum;
     /** @type {[number: number, line: string][]} */
     let lines = [];
-    let number = 0;
+    /** Lines that cannot be read. */
+    const left = { count: 0, first: /** @type {object[]} */ ([]) };
     const write = async () => {
       sum = add(sum, await operator.ask('importLines', JSON.stringify({ ...options, lines })));
       lines = [];
       return sum.failed || sum.stopped;
     };
-    for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
-      number++;
-      if (line.trim() === '') continue;
-      lines.push([number, line]);
-      if (lines.length === BATCH && (await write())) return sum;
+    for await (const { number, text, problem } of readLines(path)) {
+      if (text !== undefined) lines.push([number, text]);
+      else if (++left.count <= LISTED) left.first.push({ session: `line ${number}`, code: 'ERR_SERIALIZATION', detail: problem });
+      if (lines.length === BATCH && (await write())) break;
     }
-    await write();
+    if (sum === undefined || lines.length > 0) await write();
+    addTroubles(sum, left);
     return sum;
   });
 }
@@ -112,7 +119,12 @@ the command can be repeated. Ends stay as they are. docs/moving-in.md has the st
     from: { type: 'string', value: 'STORE', help: 'connect-dynamodb or dynamodb-store' },
     'from-table': { type: 'string', value: 'NAME', help: 'the table of that store (default: sessions)' },
     'from-key': { type: 'string', value: 'NAME', help: 'its partition key (default: id, or sessionId for dynamodb-store)' },
-    'from-prefix': { type: 'string', value: 'TEXT', help: 'what its keys start with (default: sess:)' },
+    'from-prefix': {
+      type: 'string',
+      mayBeEmpty: true,
+      value: 'TEXT',
+      help: "what its keys start with (default: sess:); '' for nothing",
+    },
     'record-version': { type: 'string', value: 'N', help: `the version that is written: 1 or 2 (default: ${RECORD_VERSION})` },
     'id-of': ID_OF,
     'dry-run': { type: 'boolean', help: 'writes nothing, and counts what would be imported' },
@@ -141,7 +153,8 @@ the command can be repeated. Ends stay as they are. docs/moving-in.md has the st
       report = await importFile(config, path, { ...options, atOnce: LINES_AT_ONCE });
     } else {
       const table = { layout: layoutOf(values), table: values['from-table'] ?? 'sessions', reading: readingOf(values, true) };
-      if (table.table === config.tableName) throw new UsageError('--from-table and --table-name are the same table');
+      const target = config.tableName ?? process.env.SESSIONS_TABLE;
+      if (table.table === target) throw new UsageError('--from-table and --table-name are the same table');
       report = await runLong(config, 'importTable', [JSON.stringify({ ...options, ...table, atOnce: AT_ONCE })]);
     }
     const found = report.left.count > 0;

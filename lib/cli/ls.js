@@ -5,19 +5,20 @@
 const { command } = require('./command.js');
 const { ID_OF, READING_OPTIONS, atLeastOne, finish, readingOf, runLong } = require('./long-run.js');
 const { withOperator } = require('./operator.js');
-const { size } = require('./report.js');
+const { moment, printable, size } = require('./report.js');
 const { checkUser } = require('./store-options.js');
 
 /** How many sessions are listed if the command does not say. */
 const LIMIT = 100;
 
 /** @param {any} listed */
-function describe({ sessions, more }) {
+function describe({ sessions, more, failed, stopped }) {
   const lines = sessions.map(
     (/** @type {any} */ { session, id, version, bytes, ttl }) =>
-      `${id ?? session}  version ${version ?? 'unknown'}  ${(bytes === null ? '' : size(bytes)).padStart(8)}  ends ${ttl === null ? '–' : new Date(ttl * 1000).toISOString()}`,
+      `${printable(id ?? session)}  version ${version ?? 'unknown'}  ${(bytes === null ? '' : size(bytes)).padStart(8)}  ends ${moment(ttl)}`,
   );
   if (more) lines.push('There are more; --limit N lists them.');
+  if (lines.length === 0 && (failed || stopped)) return '';
   if (lines.length === 0) lines.push('There are no live sessions.');
   return `${lines.join('\n')}\n`;
 }

@@ -89,9 +89,9 @@ async function main([name, ...rest]) {
     process.stdout.write(`${version}\n`);
     return 0;
   }
-  if (name === undefined || !Object.hasOwn(COMMANDS, name)) {
-    const unknown = `connect-dynamodb-kms: unknown command ${name}${didYouMean(name ?? '', Object.keys(COMMANDS))}\n\n`;
-    process.stderr.write(name === undefined ? USAGE : `${unknown}${USAGE}`);
+  if (!name || !Object.hasOwn(COMMANDS, name)) {
+    const meant = () => didYouMean(name.toLowerCase(), Object.keys(COMMANDS));
+    process.stderr.write(name ? `connect-dynamodb-kms: unknown command ${name}${meant()}\n\n${USAGE}` : USAGE);
     return WRONG_USAGE;
   }
   try {
@@ -110,17 +110,26 @@ async function main([name, ...rest]) {
  */
 function statusOf(error) {
   // What a command cannot do as it was asked: wrong arguments, a file or a package that is
-  // missing.
-  if (error.usage || String(error.code).startsWith('ERR_PARSE_ARGS')) return { code: WRONG_USAGE, message: error.message };
+  // missing or cannot be read.
+  const refused = error.usage || error.syscall !== undefined || String(error.code).startsWith('ERR_PARSE_ARGS');
+  if (refused) return { code: WRONG_USAGE, message: error.message };
   if (error.name !== 'SessionStoreError') return undefined;
   const { explain } = require('./operator.js');
   return { code: error.code === 'ERR_CONFIG' ? WRONG_USAGE : AWS_FAILED, message: explain(error) };
 }
 
-// A pipe that its reader closes (`| head`) is not a failure of the command.
+/** Whether something could not be printed. */
+let lost = false;
+
+// A pipe that its reader closes (`| head`) is not a failure of the command. A full disk is one.
 process.stdout.on('error', (error) => {
-  if (error.code !== 'EPIPE') throw error;
+  if (error.code === 'EPIPE' || lost) return;
+  lost = true;
+  process.exitCode = WRONG_USAGE;
+  process.stderr.write(`connect-dynamodb-kms: standard output cannot be written: ${error.message}\n`);
 });
+// Work goes on without anybody who sees its progress.
+process.stderr.on('error', () => {});
 main(process.argv.slice(2)).then((status) => {
-  process.exitCode = status;
+  if (!lost) process.exitCode = status;
 });

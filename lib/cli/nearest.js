@@ -31,6 +31,8 @@ function nearest(name, known) {
   const similar = known
     .map((candidate) => ({ candidate, off: candidate.startsWith(name) ? 1 : distance(name, candidate) }))
     .filter(({ candidate, off }) => off <= Math.max(2, Math.floor(candidate.length / 3)))
+    // Nothing in common.
+    .filter(({ candidate, off }) => off < Math.max(name.length, candidate.length))
     .sort((a, b) => a.off - b.off);
   return similar[0]?.candidate;
 }

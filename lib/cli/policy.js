@@ -89,9 +89,10 @@ function contextOf({ recordVersion, acceptVersions, encryptionContext = {} }, ta
  * @param {{ accountId?: string, sessionsOnly: boolean, operator: boolean }} which
  */
 function policyOf(config, { accountId, sessionsOnly, operator }) {
-  const table = config.tableName ?? process.env.SESSIONS_TABLE ?? 'TABLE';
-  const region = config.region ?? process.env.AWS_REGION ?? 'REGION';
-  const named = [config.kmsKeyArn ?? process.env.KMS_KEY_ARN ?? []].flat();
+  // An empty variable counts as unset.
+  const table = config.tableName ?? (process.env.SESSIONS_TABLE || 'TABLE');
+  const region = config.region ?? (process.env.AWS_REGION || 'REGION');
+  const named = [config.kmsKeyArn ?? (process.env.KMS_KEY_ARN || [])].flat();
   const keys = named.length > 0 ? named : [`arn:${partitionOf(region)}:kms:REGION:ACCOUNT:key/KEY-ID`];
   const account = accountId ?? parts(keys[0]).account;
   const tableArn = `arn:${partitionOf(region)}:dynamodb:${region}:${account}:table/${table}`;

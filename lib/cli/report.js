@@ -66,6 +66,22 @@ function buckets({ counts }, name) {
   });
 }
 
+/**
+ * A moment of a record. Whoever can write the table may have put in what is none.
+ * @param {number | null} seconds
+ */
+function moment(seconds) {
+  if (seconds === null) return '–';
+  const date = new Date(seconds * 1000);
+  return Number.isNaN(date.getTime()) ? `at second ${seconds}` : date.toISOString().replace('.000Z', 'Z');
+}
+
+/**
+ * A session id for a terminal, which obeys control characters.
+ * @param {string} id
+ */
+const printable = (id) => id.replace(/\p{Cc}/gu, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+
 /** How many sessions of a list are printed; `--json` has up to 1,000. */
 const LISTED = 20;
 
@@ -77,11 +93,11 @@ const LISTED = 20;
  */
 function troubled(heading, { count, first }) {
   if (count === 0) return [];
-  const reasons = new Map(first.map(({ code, detail }) => [code, detail]));
-  const lines = first.slice(0, LISTED).map(({ session, id, code }) => `  ${id ?? session}  ${code}`);
+  const reasons = new Set(first.map(({ code, detail }) => `  ${code}: ${detail}`));
+  const lines = first.slice(0, LISTED).map(({ session, id, code }) => `  ${printable(id ?? session)}  ${code}`);
   if (count > lines.length)
     lines.push(`  and ${grouped(count - lines.length)} more${first.length > LISTED ? '; --json lists them' : ''}`);
-  return ['', row(heading, count), ...lines, ...[...reasons].map(([code, detail]) => `  ${code}: ${detail}`)];
+  return ['', row(heading, count), ...lines, ...[...reasons].slice(0, LISTED)];
 }
 
-module.exports = { buckets, row, section, size, span, troubled };
+module.exports = { buckets, moment, printable, row, section, size, span, troubled };

@@ -4,11 +4,8 @@
 
 const { JSON_OPTION, command } = require('./command.js');
 const { withOperator } = require('./operator.js');
-const { row, size } = require('./report.js');
+const { moment, row, size } = require('./report.js');
 const { printJson } = require('./terminal.js');
-
-/** @param {number | null} seconds */
-const moment = (seconds) => (seconds === null ? '–' : new Date(seconds * 1000).toISOString().replace('.000Z', 'Z'));
 
 /** @param {any} shown */
 function describe(shown) {

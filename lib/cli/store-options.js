@@ -11,6 +11,7 @@ const { UsageError } = require('./usage-error.js');
  * @property {string} [value] what stands for its value in the help.
  * @property {string} help
  * @property {boolean} [hidden] not in the help.
+ * @property {boolean} [mayBeEmpty] whether an empty text is a value.
  */
 
 /**

@@ -53,13 +53,16 @@ function pace({ done, total }, seconds, noun) {
  */
 async function showing(line, work) {
   const { stderr } = process;
-  const show = () => stderr.write(stderr.isTTY ? `\r\u001b[K${line()}` : `${line()}\n`);
-  const timer = setInterval(show, stderr.isTTY ? ON_TERMINAL : ELSEWHERE);
+  const onTerminal = stderr.isTTY && process.env.TERM !== 'dumb';
+  // A longer line would wrap, and only its last row could be written anew.
+  const cut = (/** @type {string} */ text) => text.slice(0, Math.max(1, (stderr.columns || 80) - 1));
+  const show = () => stderr.write(onTerminal ? `\r\u001b[K${cut(line())}` : `${line()}\n`);
+  const timer = setInterval(show, onTerminal ? ON_TERMINAL : ELSEWHERE);
   try {
     return await work();
   } finally {
     clearInterval(timer);
-    if (stderr.isTTY) stderr.write('\r\u001b[K');
+    if (onTerminal) stderr.write('\r\u001b[K');
   }
 }
 

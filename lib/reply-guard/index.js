@@ -1,6 +1,7 @@
 'use strict';
 
 const { isPromise, wrapPlaces } = require('./places.js');
+const { saveAfterRawAnswers } = require('./raw-answers.js');
 const { AWAITS, SENDS, callOnSend, enterErrorHandler, guardSending } = require('./replies.js');
 
 /** A symbol shared by all copies of this package, so that an application has one guard. */
@@ -46,6 +47,7 @@ class ReplyGuard {
     this.#app = app;
     this.#isWanted = isWanted;
     ({ hasEnded: this.#hasEnded } = guardSending(app, this));
+    saveAfterRawAnswers(app, this);
     wrapPlaces(app, {
       hook: (hook, name) => this.#wrap(hook, { name, what: 'it', reply: 1, anyValue: true }),
       handler: (handler, name) => this.#wrap(handler, { name, what: 'its async handler', reply: 1 }),

@@ -1,6 +1,7 @@
 'use strict';
 
 const { isPromise } = require('./places.js');
+const { SENT_BY_HOOKS } = require('./raw-answers.js');
 const { watchSave } = require('./session-saves.js');
 
 /**
@@ -60,6 +61,7 @@ function enterErrorHandler(reply) {
 function callOnSend(hook, self, args) {
   const [request, reply, payload, next] = args;
   const { [ANSWERED]: answered, [ERRORS]: errors } = reply;
+  reply[SENT_BY_HOOKS] = true;
   let [returned, calledBack] = [false, false];
   const watch = watchSave(request, () => {
     reply[SAVING] = false;

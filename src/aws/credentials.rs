@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::failure::{chain, plain_texts};
 use super::http::LastExchange;
+use super::profile_files;
 use super::proxy::UnusableProxy;
 use crate::call::guarded;
 use crate::error::{Cause, Error, Kind, Service, ServiceError};
@@ -117,6 +118,18 @@ impl NotFound {
             retryable: false,
             defect: true,
         }
+    }
+
+    /// Says what is wrong with the configuration files, if nobody has credentials.
+    async fn or_of_files(self, error: &CredentialsError) -> NotFound {
+        use CredentialsError::{CredentialsNotLoaded, InvalidConfiguration};
+        let of_settings = matches!(error, CredentialsNotLoaded(_) | InvalidConfiguration(_));
+        if !of_settings || self.retryable || self.reason.is_some() {
+            return self;
+        }
+        profile_files::trouble()
+            .await
+            .map_or(self, NotFound::unusable)
     }
 
     fn failed(error: &CredentialsError, exchange: &LastExchange) -> NotFound {
@@ -224,7 +237,10 @@ impl Inner {
         };
         let (found, provider) = match tokio::time::timeout(SEARCH_TIMEOUT, search).await {
             Ok((Ok(found), provider)) => (found, provider),
-            Ok((Err(error), _)) => return Err(NotFound::failed(&error, &self.exchange)),
+            Ok((Err(error), _)) => {
+                let failed = NotFound::failed(&error, &self.exchange);
+                return Err(failed.or_of_files(&error).await);
+            }
             Err(_) => {
                 let error = CredentialsError::provider_timed_out(SEARCH_TIMEOUT);
                 return Err(NotFound::failed(&error, &self.exchange));

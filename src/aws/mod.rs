@@ -11,6 +11,7 @@ mod http;
 mod interceptors;
 mod kms;
 mod operator;
+mod profile_files;
 mod proxy;
 mod registry;
 mod settings;

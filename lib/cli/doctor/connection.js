@@ -47,6 +47,9 @@ function ofClock(ahead) {
 function ofCredentials(error) {
   const { cause } = error;
   const name = cause?.name ?? '';
+  if (name === 'InvalidCredentials') {
+    return fail('credentials', `none can be used: ${cause.message}`, 'correct that, then run doctor again');
+  }
   if (/Expired/.test(name)) {
     return fail(
       'credentials',
@@ -103,6 +106,17 @@ function ofService(error, service, where) {
   return undefined;
 }
 
+/**
+ * The SDK signs for any region, and AWS refuses the signature.
+ * @param {any} place
+ * @returns {Finding[]}
+ */
+function ofRegion({ region }) {
+  const lower = region.toLowerCase();
+  if (region === lower) return [];
+  return [warn('settings', `the region is ${region}, but the names of AWS's regions are in lower case`, `AWS_REGION=${lower}`)];
+}
+
 /** @param {string} arn of a key. */
 const regionOf = (arn) => arn.split(':')[3];
 
@@ -130,10 +144,10 @@ async function connection(operator, place, config) {
   const reached = await answerTo(operator.ask('reach'));
   if (reached.error) {
     const finding = ofService(reached.error, 'DynamoDB', where);
-    return { findings: [finding ?? fail('settings', reached.error.detail)] };
+    return { findings: [finding ?? fail('settings', reached.error.detail), ...ofRegion(place)] };
   }
   const { roundTripMillis, clockAheadSeconds } = reached.value;
-  const clock = ofClock(clockAheadSeconds);
+  const clock = [...ofRegion(place), ...ofClock(clockAheadSeconds)];
   const described = await answerTo(operator.ask('table'));
   if (described.error) {
     const finding = ofService(described.error, 'DynamoDB', where);

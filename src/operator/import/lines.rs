@@ -43,6 +43,9 @@ struct Line<'a> {
     expires: Option<serde_json::Value>,
 }
 
+/// What is larger is not in seconds: they reach this in the year 5138, milliseconds did in 1973.
+const MILLISECONDS: f64 = 1e11;
+
 /// The part of a session that says when it ends.
 #[derive(Deserialize)]
 struct Ends {
@@ -119,19 +122,29 @@ fn parse(line: &str) -> Result<Found> {
     };
     let json = session_json(json)?;
     let expires = match expires.map(|expires| expires.as_f64()) {
-        None => cookie_end(&json),
-        Some(Some(seconds)) => Some(EpochMillis(seconds * 1000.0)),
-        Some(None) => {
-            return Err(Error::Serialization("expires must be epoch seconds".into()));
+        None => cookie_end(&json)?,
+        Some(Some(seconds)) if seconds < MILLISECONDS => Some(EpochMillis(seconds * 1000.0)),
+        Some(_) => {
+            let detail = "expires must be epoch seconds, such as 1800000000 (not milliseconds)";
+            return Err(Error::Serialization(detail.into()));
         }
     };
     Ok(Found { sid, json, expires })
 }
 
 /// When the cookie of a session ends, if it says so.
-fn cookie_end(json: &str) -> Option<EpochMillis> {
-    let ends: Ends = serde_json::from_str(json).ok()?;
-    parse_iso(&ends.cookie?.expires?)
+fn cookie_end(json: &str) -> Result<Option<EpochMillis>> {
+    let ends = serde_json::from_str::<Ends>(json).ok();
+    let Some(text) = ends.and_then(|ends| ends.cookie?.expires) else {
+        return Ok(None);
+    };
+    // A session whose end is not understood would live for days too long.
+    parse_iso(&text).map(Some).ok_or_else(|| {
+        Error::Serialization(
+            "cookie.expires must be as Date.toISOString writes it, such as 2027-01-15T08:00:00.000Z; or give expires in epoch seconds"
+                .into(),
+        )
+    })
 }
 
 #[cfg(test)]
@@ -167,6 +180,9 @@ mod tests {
             r#"{"sid":"a","session":"nonsense"}"#,
             r#"{"sid":7,"session":{}}"#,
             r#"{"sid":"a","session":{},"expires":"soon"}"#,
+            r#"{"sid":"a","session":{},"expires":1800000000000}"#,
+            r#"{"sid":"a","session":{"cookie":{"expires":"2027-01-15T08:00:00Z"}}}"#,
+            r#"{"sid":"a","session":{"cookie":{"expires":"Fri, 15 Jan 2027 08:00:00 GMT"}}}"#,
         ] {
             let error = parse(line).unwrap_err();
             assert_eq!(error.code(), "ERR_SERIALIZATION", "{line}");

@@ -1,0 +1,224 @@
+// Fastify handlers that change the session and answer past reply.send. @fastify/session saves in an onSend hook, which does not run then; its in-memory
+// store has the change all the same, because it holds the live object.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, it, type TestContext } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import fastifyCookie from '@fastify/cookie';
+import fastifySession from '@fastify/session';
+import type { DynamoDBSessionStore } from 'connect-dynamodb-kms';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { type Backend, quiet, startLocal } from '../support/backends.ts';
+import { Browser } from '../support/browser.ts';
+import { Gate } from '../support/framework-apps.ts';
+import { unguardedFastify } from '../support/unguarded.ts';
+
+const { default: olderFastifySession } = await import('fastify-session-11.1.1' as string);
+
+/** Ways to answer, each with what the handler gives back. */
+const ANSWERS: Record<string, (reply: FastifyReply) => unknown> = {
+  'a hijacked reply': (reply) => {
+    reply.hijack();
+    reply.raw.end('raw');
+  },
+  'reply.raw, and gives the reply back': (reply) => {
+    reply.raw.end('raw');
+    return reply;
+  },
+  'an event stream': (reply) => {
+    reply.hijack();
+    reply.raw.writeHead(200, { 'content-type': 'text/event-stream' });
+    reply.raw.write('data: one\n\n');
+    setImmediate(() => reply.raw.end('data: two\n\n'));
+  },
+};
+
+interface Setup {
+  plugin?: any;
+  store?: DynamoDBSessionStore;
+  create?: (options: any) => any;
+}
+
+/** A gateway whose sessions hold tokens. Its log is a list of messages. */
+async function serve(t: TestContext, setup: Setup, routes: (app: FastifyInstance) => void) {
+  const { plugin = fastifySession, store, create = (options) => Fastify(options) } = setup;
+  const messages: string[] = [];
+  const stream = { write: (line: string) => messages.push(JSON.parse(line).msg) };
+  const app = create({ logger: { level: 'warn', stream } });
+  t.after(() => app.close());
+  await app.register(fastifyCookie);
+  await app.register(plugin, { secret: 'x'.repeat(32), store, cookie: { secure: false }, saveUninitialized: false });
+  app.post('/login', async ({ session }: any) => {
+    session.tokens = { google: 1 };
+    return 'in';
+  });
+  app.post('/logout', async ({ session }: any) => {
+    await session.destroy();
+    return 'out';
+  });
+  app.post('/refresh', async ({ session }: any) => {
+    session.tokens.google = 100;
+    return 'new';
+  });
+  app.get('/tokens', async ({ session }: any) => ({ tokens: session.tokens, calls: session.calls }));
+  routes(app);
+  const browser = new Browser(await app.listen({ host: '127.0.0.1', port: 0 }));
+  return { browser, messages };
+}
+
+/** Waits for a line in the log, which is written after the answer has reached the client. */
+async function line(messages: string[]): Promise<string> {
+  while (messages.length === 0) await turn();
+  assert.equal(messages.length, 1);
+  return messages[0]!;
+}
+
+/** What a tool call does: it has its token refreshed. */
+function refresh({ session }: any) {
+  session.tokens.google++;
+  session.calls = (session.calls ?? 0) + 1;
+}
+
+describe('a Fastify handler that changes its session and answers by', { timeout: 300_000 }, () => {
+  let backend: Backend;
+  let store: DynamoDBSessionStore;
+  before(async () => {
+    backend = await startLocal();
+    store = backend.store();
+  });
+  after(() => backend.stop());
+
+  for (const [name, answer] of Object.entries(ANSWERS)) {
+    it(`${name}: has it saved when the answer has ended, once`, async (t) => {
+      const { browser, messages } = await serve(t, { store }, (app) => {
+        app.get('/mcp', async (request, reply) => {
+          refresh(request);
+          return answer(reply);
+        });
+        app.get('/sync', (request, reply) => {
+          refresh(request);
+          answer(reply);
+        });
+      });
+      await browser.post('/login');
+      const { written } = store.stats().sessions;
+      for (const path of ['/mcp', '/sync']) await browser.get(path);
+      assert.deepEqual((await browser.get('/tokens')).body, { tokens: { google: 3 }, calls: 2 });
+      assert.equal(store.stats().sessions.written, written + 2);
+      const [elsewhere] = await backend.store().all();
+      assert.deepEqual(elsewhere!.tokens, { google: 3 });
+      assert.deepEqual(messages, []);
+      await store.clear();
+    });
+  }
+
+  it('a hijacked reply: writes nothing again that it saved itself, or did not change', async (t) => {
+    const { browser } = await serve(t, { store }, (app) => {
+      app.get('/saved', async (request: any, reply) => {
+        refresh(request);
+        await request.session.save();
+        return ANSWERS['a hijacked reply']!(reply);
+      });
+      app.get('/unchanged', async (_request, reply) => ANSWERS['a hijacked reply']!(reply));
+    });
+    await browser.post('/login');
+    const { sessions } = store.stats();
+    await browser.get('/unchanged');
+    await browser.get('/saved');
+    await browser.get('/unchanged');
+    await quiet(store);
+    assert.deepEqual(store.stats().sessions, { ...sessions, written: sessions.written + 1 });
+  });
+
+  it('a hijacked reply: overwrites nothing that another request has stored meanwhile, and says so', async (t) => {
+    const gate = new Gate();
+    const { browser, messages } = await serve(t, { store }, (app) => {
+      app.get('/mcp', async (request, reply) => {
+        reply.hijack();
+        refresh(request);
+        await gate.wait();
+        reply.raw.end('raw');
+      });
+    });
+    await browser.post('/login');
+    const answer = browser.get('/mcp');
+    await gate.reached;
+    await browser.post('/refresh');
+    gate.open();
+    await answer;
+    assert.match(
+      await line(messages),
+      /^GET \/mcp: .*another request has changed it meanwhile; call `await request\.session\.save\(\)`/,
+    );
+    assert.deepEqual((await browser.get('/tokens')).body, { tokens: { google: 100 } });
+  });
+
+  it('a hijacked reply: brings back no session that was logged out meanwhile', async (t) => {
+    const gate = new Gate();
+    const { browser, messages } = await serve(t, { store }, (app) => {
+      app.get('/mcp', async (request, reply) => {
+        reply.hijack();
+        refresh(request);
+        await gate.wait();
+        reply.raw.end('raw');
+      });
+    });
+    await store.clear();
+    await browser.post('/login');
+    const answer = browser.get('/mcp');
+    await gate.reached;
+    await browser.post('/logout');
+    gate.open();
+    await answer;
+    await quiet(store);
+    assert.deepEqual(await store.all(), []);
+    assert.deepEqual(messages, []);
+  });
+
+  it('a hijacked reply: stores no session whose cookie the client never got', async (t) => {
+    const { browser } = await serve(t, { store }, (app) => {
+      app.get('/mcp', async (request: any, reply) => {
+        request.session.tokens = { google: 1 };
+        return ANSWERS['a hijacked reply']!(reply);
+      });
+    });
+    await store.clear();
+    await browser.get('/mcp');
+    await quiet(store);
+    assert.deepEqual(await store.all(), []);
+  });
+
+  it('a hijacked reply: learns in the log why it could not be stored', async (t) => {
+    const { browser, messages } = await serve(t, { store }, (app) => {
+      app.get('/mcp', async (request: any, reply) => {
+        request.session.text = 'x'.repeat(450_000);
+        return ANSWERS['a hijacked reply']!(reply);
+      });
+    });
+    await browser.post('/login');
+    await browser.get('/mcp');
+    assert.match(await line(messages), /^GET \/mcp: its session was changed .* is not stored: .*bytes.*; call/);
+    assert.deepEqual((await browser.get('/tokens')).body, { tokens: { google: 1 } });
+  });
+
+  it('a hijacked reply: is left alone with another store, without the guard, and where revisions cannot be told apart', async (t) => {
+    const routes = (saves: unknown[]) => (app: FastifyInstance) => {
+      app.get('/mcp', async (request: FastifyRequest, reply) => {
+        refresh(request);
+        const { session } = request as any;
+        const { save } = session;
+        Object.defineProperty(session, 'save', {
+          value: (...args: unknown[]) => saves.push(args) && save.apply(session, args),
+        });
+        return ANSWERS['a hijacked reply']!(reply);
+      });
+    };
+    const saves: unknown[] = [];
+    for (const setup of [{}, { store, create: unguardedFastify as any }, { store, plugin: olderFastifySession }]) {
+      const { browser } = await serve(t, setup, routes(saves));
+      await browser.post('/login');
+      await browser.get('/mcp');
+    }
+    assert.deepEqual(saves, []);
+  });
+});
