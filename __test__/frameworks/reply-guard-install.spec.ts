@@ -142,7 +142,7 @@ describe('an application that is made after the import', () => {
       console.log(loaded());
       require('fastify')();
       console.log(loaded());`);
-    assert.deepEqual(lines, [0, 4]);
+    assert.deepEqual(lines, [0, 5]);
   });
 });
 
@@ -162,6 +162,15 @@ describe('an application that is made before the import', () => {
     const store = `new DynamoDBSessionStore({ recordVersion: 1, ...${await folder(t)}, logger })`;
     const after = `${IMPORT} guardReplies(app, { report: (place) => print({ place }) });`;
     const { lines, code } = await run(refusingProgram({ after, store }));
+    assert.deepEqual(lines, [{ place: 'preHandler hook (requireUser) of GET /' }, { status: 401, ran: 0 }]);
+    assert.equal(code, 0);
+  });
+
+  it('is guarded by guardReplies in a plugin, as fastify-cli loads them: after the application was created', async (t) => {
+    const store = `new DynamoDBSessionStore({ recordVersion: 1, ...${await folder(t)}, logger })`;
+    const guard = 'guardReplies(instance, { report: (place) => print({ place }) })';
+    const plugin = `Object.assign(async (instance) => { ${guard}; }, { [Symbol.for('skip-override')]: true })`;
+    const { lines, code } = await run(refusingProgram({ after: `${IMPORT} await app.register(${plugin});`, store }));
     assert.deepEqual(lines, [{ place: 'preHandler hook (requireUser) of GET /' }, { status: 401, ran: 0 }]);
     assert.equal(code, 0);
   });
