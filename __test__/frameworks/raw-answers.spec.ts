@@ -79,6 +79,18 @@ function refresh({ session }: any) {
   session.calls = (session.calls ?? 0) + 1;
 }
 
+/** A tool call whose answer goes on until the gate is open. */
+function slowCall(gate: Gate) {
+  return (app: FastifyInstance) => {
+    app.get('/mcp', async (request, reply) => {
+      reply.hijack();
+      refresh(request);
+      await gate.wait();
+      reply.raw.end('raw');
+    });
+  };
+}
+
 describe('a Fastify handler that changes its session and answers by', { timeout: 300_000 }, () => {
   let backend: Backend;
   let store: DynamoDBSessionStore;
@@ -132,14 +144,7 @@ describe('a Fastify handler that changes its session and answers by', { timeout:
 
   it('a hijacked reply: overwrites nothing that another request has stored meanwhile, and says so', async (t) => {
     const gate = new Gate();
-    const { browser, messages } = await serve(t, { store }, (app) => {
-      app.get('/mcp', async (request, reply) => {
-        reply.hijack();
-        refresh(request);
-        await gate.wait();
-        reply.raw.end('raw');
-      });
-    });
+    const { browser, messages } = await serve(t, { store }, slowCall(gate));
     await browser.post('/login');
     const answer = browser.get('/mcp');
     await gate.reached;
@@ -155,14 +160,7 @@ describe('a Fastify handler that changes its session and answers by', { timeout:
 
   it('a hijacked reply: brings back no session that was logged out meanwhile', async (t) => {
     const gate = new Gate();
-    const { browser, messages } = await serve(t, { store }, (app) => {
-      app.get('/mcp', async (request, reply) => {
-        reply.hijack();
-        refresh(request);
-        await gate.wait();
-        reply.raw.end('raw');
-      });
-    });
+    const { browser, messages } = await serve(t, { store }, slowCall(gate));
     await store.clear();
     await browser.post('/login');
     const answer = browser.get('/mcp');
