@@ -108,7 +108,9 @@ for (const framework of frameworks) {
         const [sid] = await stores[0].ids();
         const { tokens, cookie } = (await stores[1].get(sid)) as any;
         for (const { body } of answers) assert.deepEqual(body.result, [tokens.access, false]);
-        assert.deepEqual([cookie.httpOnly, cookie.originalMaxAge], [false, HOUR]);
+        assert.equal(cookie.httpOnly, false);
+        // express-session takes the clock twice when it sets it.
+        assert.ok(cookie.originalMaxAge <= HOUR && cookie.originalMaxAge > HOUR - 1000, `${cookie.originalMaxAge} ms`);
         assert.equal(provider.requests, 1);
       });
 
