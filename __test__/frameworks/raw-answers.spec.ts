@@ -124,6 +124,27 @@ describe('a Fastify handler that changes its session and answers by', { timeout:
     });
   }
 
+  it('an event stream: has it saved when the client leaves', async (t) => {
+    const gate = new Gate();
+    const { browser } = await serve(t, { store }, (app) => {
+      app.get('/mcp', async (request, reply) => {
+        reply.hijack();
+        reply.raw.writeHead(200, { 'content-type': 'text/event-stream' });
+        reply.raw.write('data: one\n\n');
+        refresh(request);
+        reply.raw.once('close', gate.open);
+      });
+    });
+    await browser.post('/login');
+    const cookie = [...browser.cookies].map((pair) => pair.join('=')).join('; ');
+    const client = new AbortController();
+    const reply = await fetch(`${browser.origin}/mcp`, { headers: { cookie }, signal: client.signal });
+    await reply.body!.getReader().read();
+    client.abort();
+    await gate.wait();
+    assert.deepEqual((await browser.get('/tokens')).body, { tokens: { google: 2 }, calls: 1 });
+  });
+
   it('a hijacked reply: writes nothing again that it saved itself, or did not change', async (t) => {
     const { browser } = await serve(t, { store }, (app) => {
       app.get('/saved', async (request: any, reply) => {

@@ -67,7 +67,8 @@ describe('an application that decorates its replies', () => {
     app.decorateReply(name, decoration(calls));
     routes(app, ran);
     const { statusCode, body, headers } = await app.inject('/right');
-    return { statusCode, body, type: headers['content-type'], calls: [...calls] };
+    // How often does not matter: Fastify reads `sent` around every hook, and the guard has one.
+    return { statusCode, body, type: headers['content-type'], calls: [...new Set(calls)] };
   }
 
   function guarded(lines: string[] = []): FastifyInstance {

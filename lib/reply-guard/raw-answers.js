@@ -37,19 +37,26 @@ function changedSession(request) {
  */
 function saveAfterRawAnswers(app, guard) {
   app.decorateReply(SENT_BY_HOOKS, false);
+  /**
+   * @param {any} request
+   * @param {any} reply
+   */
+  const save = (request, reply) => {
+    const isRaw = reply.raw.headersSent && !reply[SENT_BY_HOOKS];
+    const session = guard.active && isRaw ? changedSession(request) : undefined;
+    if (!session) return;
+    const { method, url } = request.routeOptions;
+    saveLate(session, (error) => {
+      if (!error) return;
+      const why = error.code === 'ERR_CONFLICT' ? 'another request has changed it meanwhile' : (error.detail ?? error.message);
+      app.log.warn(`${method} ${url}: ${LOST}: ${why}; ${ADVICE}`);
+    });
+  };
   app.addHook(
-    'onResponse',
-    function saveSession(/** @type {any} */ request, /** @type {any} */ reply, /** @type {() => void} */ done) {
-      const session = guard.active && !reply[SENT_BY_HOOKS] ? changedSession(request) : undefined;
-      if (session) {
-        const { method, url } = request.routeOptions;
-        saveLate(session, (error) => {
-          if (!error) return;
-          const why =
-            error.code === 'ERR_CONFLICT' ? 'another request has changed it meanwhile' : (error.detail ?? error.message);
-          app.log.warn(`${method} ${url}: ${LOST}: ${why}; ${ADVICE}`);
-        });
-      }
+    'onRequest',
+    // Not in an onResponse hook, which does not run if the client leaves: so most event streams end.
+    function watchResponse(/** @type {any} */ request, /** @type {any} */ reply, /** @type {() => void} */ done) {
+      reply.raw.once('close', () => save(request, reply));
       done();
     },
   );
