@@ -172,7 +172,7 @@ describe('replies that are malformed', () => {
     ['a key that is too long', { sessionId: { S: 'x'.repeat(2049) } }],
   ] as const) {
     it(`to Scan with an item that has ${title} are failures, and the session in it is not passed by`, {
-      timeout: 60_000,
+      timeout: 300_000,
     }, async (t) => {
       for (const prefix of ['', 'app:']) {
         await backend.store({ prefix }).set('old', { user: 'Ada' });
@@ -218,7 +218,7 @@ describe('replies that are malformed', () => {
   for (const { name, call, users: isOfUsers, run } of OPERATIONS) {
     const users = isOfUsers && USERS;
     it(`to ${name} (${call}) are failures with a code, or answers that were not changed where it matters`, {
-      timeout: 60_000,
+      timeout: 300_000,
     }, async (t) => {
       const seen: Record<string, number> = {};
       /** Whether there was such damage to do. */

@@ -17,18 +17,16 @@ const ALIAS = arn('alias/sessions');
 /** One process of the fleet; what it logs as failed is counted. */
 class Instance {
   readonly #program: Program;
-  readonly origin: string;
+  origin = '';
 
-  private constructor(program: Program, origin: string) {
-    this.#program = program;
-    this.origin = origin;
-  }
-
-  static async start(backend: AwsBackend, kmsKeyArn: string[], recordVersion: 1 | 2): Promise<Instance> {
+  constructor(backend: AwsBackend, kmsKeyArn: string[], recordVersion: 1 | 2) {
     // What was read is not kept, as in a process that meets a session for the first time.
     const config = { ...backend.config, recordVersion, kmsKeyArn, touchAfter: 0, keyCache: { maxEntries: 1 } };
-    const program = new Program('race-program', config, kmsKeyArn.join());
-    return new Instance(program, await program.line());
+    this.#program = new Program('race-program', config, kmsKeyArn.join());
+  }
+
+  async ready(): Promise<void> {
+    this.origin = await this.#program.line();
   }
 
   async stop(): Promise<string> {
@@ -85,8 +83,9 @@ for (const recordVersion of [1, 2] as const) {
     });
 
     async function start(...kmsKeyArn: string[]): Promise<Instance> {
-      const instance = await Instance.start(backend, kmsKeyArn, recordVersion);
-      instances.push(instance);
+      const instance = new Instance(backend, kmsKeyArn, recordVersion);
+      instances.push(instance); // stopped even if it never gets ready
+      await instance.ready();
       return instance;
     }
 

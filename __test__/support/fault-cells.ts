@@ -14,6 +14,10 @@ const KEY = 'key/afd7365b-7a3a-4ae6-97a6-3dcd0ec9a94a';
 const SESSION = { user: 'Ada' };
 /** More than any deadline of a call, in milliseconds. */
 const FOR_EVER = 120_000;
+/** Deadlines that no cell misses for want of a processor, so that each attempt ends by its fault and not by chance. */
+const LONG = { connectMillis: 30_000, attemptMillis: 30_000, callMillis: 60_000 };
+/** So long that the second attempt of a fault that its deadline ends once is not late as well. */
+const ONE_MISSED = { connectMillis: 6000, attemptMillis: 6000, callMillis: 60_000 };
 
 export interface Fault {
   name: string;
@@ -179,8 +183,14 @@ export class FaultCell {
     const users = this.operation.users && USERS;
     const config = { region: this.region, kmsKeyArn: this.keyArn, prefix: `${this.region}:`, users };
     await backend.store({ ...config, ttlSeconds: 1000 }).set('old', SESSION);
-    this.#store = backend.store({ ...config, ...endpoints, ttlSeconds: 10_000, touchAfter: 0 });
+    this.#store = backend.store({ ...config, ...endpoints, timeouts: this.#timeouts, ttlSeconds: 10_000, touchAfter: 0 });
     await this.#store.get('none');
+  }
+
+  /** The deadlines of the store; `undefined` for the default ones, by which a fault for good ends. */
+  get #timeouts() {
+    if (!this.fault.timed) return LONG;
+    return this.strikes === 'once' ? ONE_MISSED : undefined;
   }
 
   async run(): Promise<void> {
