@@ -4,7 +4,7 @@ const { isNativeError } = require('node:util').types;
 const { currentCall, forgetCalls, isObserved } = require('./channels.js');
 const { failure } = require('./errors.js');
 const { setImmediate } = require('./real-time.js');
-const { TURN } = require('./turns.js');
+const turns = require('./turns.js');
 
 /**
  * A promise, and the message of the call that it belongs to, if that is traced.
@@ -70,8 +70,7 @@ class NativeCalls {
     let next = 0;
     // Callers parse what they get in the same turn of the event loop.
     const handle = () => {
-      let size = 0;
-      for (; next < delivered.length && size < TURN; next += 2) {
+      for (; next < delivered.length && !turns.isOver(); next += 2) {
         if (delivered[next] === NO_CALL) {
           const observed = delivered[next + 1];
           channels?.observed(observed, waiting.get(observed.call)?.message);
@@ -80,7 +79,7 @@ class NativeCalls {
         const { resolve, reject } = /** @type {Waiting} */ (waiting.get(delivered[next]));
         waiting.delete(delivered[next]);
         const reply = delivered[next + 1];
-        size += reply?.json?.length ?? 0;
+        turns.count(reply?.json?.length ?? 0);
         if (isNativeError(reply)) reject(defect(reply));
         else resolve(reply);
       }

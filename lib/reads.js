@@ -3,7 +3,7 @@
 const { unwrap } = require('./errors.js');
 const { listed } = require('./held-session.js');
 const { revive } = require('./session-json.js');
-const { Turns } = require('./turns.js');
+const { take } = require('./turns.js');
 
 /** @typedef {import('../binding.js').Session} Session */
 /**
@@ -130,12 +130,11 @@ class Reads {
   async page(after) {
     const now = Date.now();
     const { sessions, next } = unwrap(await this.#native.page(now, after));
-    const turns = new Turns();
     const revived = [];
     for (const found of sessions) {
+      await take(found.json?.length ?? 0);
       const session = reviveListed(found, now);
       if (session) revived.push(session);
-      await turns.take(found.json?.length ?? 0);
     }
     return { sessions: revived, next };
   }
@@ -146,13 +145,12 @@ class Reads {
    * @param {(session: import('../index.js').SessionData) => boolean} [isWanted]
    */
   async #collect(slices, now, isWanted = () => true) {
-    const turns = new Turns();
     const sessions = [];
     for (let slice = slices.take(); slice.length > 0; slice = slices.take()) {
       for (const found of slice) {
+        await take(found.json?.length ?? 0);
         const session = reviveListed(found, now);
         if (session && isWanted(session)) sessions.push(session);
-        await turns.take(found.json?.length ?? 0);
       }
     }
     return sessions;
