@@ -34,7 +34,9 @@ export async function listen(server: Server | HttpServer, sockets: Set<Socket> =
 }
 
 export function startHttp(answer: RequestListener): Promise<Listening> {
-  return listen(createHttpServer(answer));
+  const server = createHttpServer(answer);
+  server.keepAliveTimeout = 0; // an idle connection that it closed could be about to carry a request, which would then arrive once more
+  return listen(server);
 }
 
 /** Answers every request with this, as it is. */

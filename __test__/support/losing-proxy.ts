@@ -1,8 +1,8 @@
 // A server in front of an AWS service that loses a share of the requests, or of their answers, and counts which.
 
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, request as send } from 'node:http';
-import { type Listening, listen } from './http-server.ts';
+import { type IncomingMessage, request as send } from 'node:http';
+import { type Listening, startHttp } from './http-server.ts';
 import type { Random } from './random.ts';
 
 export class LosingProxy {
@@ -14,7 +14,7 @@ export class LosingProxy {
 
   static async start(service: string, target: string, random: Random): Promise<LosingProxy> {
     const proxy = new LosingProxy();
-    const server = createServer(async (request, response) => {
+    proxy.#server = await startHttp(async (request, response) => {
       const action = `${service}:${String(request.headers['x-amz-target']).split('.')[1]}`;
       const body = Buffer.concat(await request.toArray());
       const count = (counts: Record<string, number>) => {
@@ -37,8 +37,6 @@ export class LosingProxy {
       const { connection: _, 'transfer-encoding': __, ...answered } = reply.headers;
       response.writeHead(reply.statusCode!, { ...answered, 'content-length': answer.length }).end(answer);
     });
-    server.keepAliveTimeout = 3_600_000; // a request on a connection that closes meanwhile would be counted by nobody
-    proxy.#server = await listen(server);
     return proxy;
   }
 

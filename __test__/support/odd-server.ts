@@ -45,7 +45,10 @@ async function padded(response: ServerResponse, answer: Buffer, megabytes: numbe
   response.write('{"unknown":"');
   const megabyte = Buffer.alloc(1024 * 1024, 'x');
   for (let sent = 0; sent < megabytes && !response.destroyed; sent++) {
-    if (!response.write(megabyte)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+    if (response.write(megabyte)) continue;
+    const settled = new AbortController();
+    await Promise.race(['drain', 'close'].map((event) => once(response, event, settled)));
+    settled.abort(); // takes away the listener of the other event
   }
   const rest = answer.toString().slice(1);
   response.end(rest === '}' ? '"}' : `",${rest}`);

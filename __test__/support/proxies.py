@@ -17,7 +17,9 @@ async def main() -> None:
     runners = []
     urls = []
     for upstream in sys.argv[1:]:
-        runner = web.AppRunner(make_app(Microburst(upstream, fired_capacity=100_000)), access_log=None)
+        app = make_app(Microburst(upstream, fired_capacity=100_000))
+        # An idle connection that it closed could be about to carry a request, which would then arrive once more.
+        runner = web.AppRunner(app, access_log=None, keepalive_timeout=3600)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=0)
         await site.start()
