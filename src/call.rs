@@ -1,9 +1,8 @@
-//! One call of the store: its deadline, the service that it waits for, and the requests that it has
-//! sent.
+//! One call of the store: its deadline, and the service that it waits for.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +10,8 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 
 use crate::error::{Cause, Error, Kind, Result, Service, ServiceError};
-use crate::observation::{Event, Observation};
+use crate::observation::Event;
+use crate::requests::Requests;
 
 tokio::task_local! {
     static CALL: Call;
@@ -74,73 +74,6 @@ struct Wait {
     action: &'static str,
     /// Whether a request has been sent. Until then, the call can only be waiting for credentials.
     sent: bool,
-}
-
-/// Counts of the requests that calls have sent.
-#[derive(Debug, Default)]
-pub struct Requests {
-    dynamodb: Counts,
-    kms: Counts,
-    batches: AtomicU64,
-    batched_reads: AtomicU64,
-    batches_refused: AtomicBool,
-    /// What happens in the calls, for those who look.
-    pub observation: Observation,
-}
-
-/// What became of reads that arrived together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchStats {
-    /// The requests for several items.
-    pub batches: u64,
-    /// The reads in them.
-    pub reads: u64,
-    /// Whether the service refuses such requests.
-    pub refused: bool,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    sent: AtomicU64,
-    retries: AtomicU64,
-}
-
-/// The requests to one service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestStats {
-    /// All of them.
-    pub sent: u64,
-    /// Those that repeated an earlier one.
-    pub retries: u64,
-}
-
-impl Requests {
-    /// The counts of one service at this moment.
-    #[must_use]
-    pub fn read(&self, service: Service) -> RequestStats {
-        let counts = self.of(service);
-        RequestStats {
-            sent: counts.sent.load(Ordering::Relaxed),
-            retries: counts.retries.load(Ordering::Relaxed),
-        }
-    }
-
-    /// What became of reads that arrived together, until this moment.
-    #[must_use]
-    pub fn batches(&self) -> BatchStats {
-        BatchStats {
-            batches: self.batches.load(Ordering::Relaxed),
-            reads: self.batched_reads.load(Ordering::Relaxed),
-            refused: self.batches_refused.load(Ordering::Relaxed),
-        }
-    }
-
-    fn of(&self, service: Service) -> &Counts {
-        match service {
-            Service::DynamoDb => &self.dynamodb,
-            Service::Kms => &self.kms,
-        }
-    }
 }
 
 /// Runs `work` as a call that ends after `limit`, whatever it is doing: reading files, looking for
@@ -239,11 +172,7 @@ fn wait(service: Service, action: &'static str, sent: bool) {
 pub(crate) fn sends(service: Service, retry: bool) {
     let _ = CALL.try_with(|call| {
         call.progress.sent();
-        let counts = call.caller.requests.of(service);
-        counts.sent.fetch_add(1, Ordering::Relaxed);
-        if retry {
-            counts.retries.fetch_add(1, Ordering::Relaxed);
-        }
+        call.caller.requests.count(service, retry);
     });
 }
 
@@ -276,19 +205,12 @@ pub(crate) fn observed() -> Option<Caller> {
 
 /// Counts a request for several reads that is about to be sent.
 pub(crate) fn batches(reads: u64) {
-    let _ = CALL.try_with(|call| {
-        let requests = &call.caller.requests;
-        requests.batches.fetch_add(1, Ordering::Relaxed);
-        requests.batched_reads.fetch_add(reads, Ordering::Relaxed);
-    });
+    let _ = CALL.try_with(|call| call.caller.requests.count_batch(reads));
 }
 
 /// Notes that the service refuses requests for several reads.
 pub(crate) fn refuses_batches() {
-    let _ = CALL.try_with(|call| {
-        let refused = &call.caller.requests.batches_refused;
-        refused.store(true, Ordering::Relaxed);
-    });
+    let _ = CALL.try_with(|call| call.caller.requests.refuse_batches());
 }
 
 /// Whether anybody looks at what happens in this call.
@@ -414,6 +336,7 @@ mod tests {
     use futures_util::future::poll_immediate;
 
     use super::*;
+    use crate::requests::RequestStats;
 
     async fn ended(work: impl Future<Output = Result<()>>) -> Error {
         within(Some(Duration::from_millis(1)), Caller::default(), work)

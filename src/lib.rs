@@ -25,6 +25,7 @@ pub mod local;
 pub mod observation;
 pub mod operator;
 pub mod record;
+pub mod requests;
 pub mod store;
 pub mod time;
 

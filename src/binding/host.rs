@@ -11,9 +11,10 @@ use napi::{Env, Result as NapiResult};
 
 use super::objects::Failure;
 use super::replies::{Replies, Reply, Slot, reply};
-use crate::call::{self, Caller, Requests};
+use crate::call::{self, Caller};
 use crate::closable::{Closable, InUse};
 use crate::error::Result;
+use crate::requests::Requests;
 
 /// A store or an envelope, with the calls that run on it.
 pub(super) struct Host<H> {

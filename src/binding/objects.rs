@@ -5,13 +5,13 @@ use napi::bindgen_prelude::{Either, Null, ToNapiValue, TypeName};
 use napi::{Result as NapiResult, ValueType, sys};
 use napi_derive::napi;
 
-use crate::call::Requests;
 use crate::crypto::plaintext::Plaintext;
 use crate::error::{Error, Result, Service};
 use crate::keys::cache::CacheStats;
 use crate::observation::Event;
 use crate::record::EncryptedSessionRecord;
 use crate::record::mark::Mark;
+use crate::requests::Requests;
 use crate::store::{Known, Lease, OpenedSession, Saved};
 use crate::time::EpochMillis;
 
