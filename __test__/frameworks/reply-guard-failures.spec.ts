@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { createReadStream } from 'node:fs';
+import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { PassThrough, Readable } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
@@ -126,6 +127,30 @@ it('a stream whose session cannot be saved is closed, and may fail then', async 
     assert.match((await ask(origin)).body, /cannot save/);
     await closed;
   }
+});
+
+it('a stream is closed if its HTTP/2 client leaves while its session is being saved', async (t) => {
+  const store = new HeldStore(await local(t));
+  let client: ClientHttp2Session | undefined;
+  t.after(() => client?.destroy()); // before the application closes, which waits for it
+  const app: FastifyInstance<any> = Fastify({ http2: true });
+  guardReplies(app);
+  const events = new EventEmitter();
+  const origin = await serve(t, app as FastifyInstance, store, (app) => {
+    app.get('/', async (request, reply) => {
+      change(request);
+      reply.raw.on('close', () => events.emit('left'));
+      return new PassThrough().on('close', () => events.emit('closed'));
+    });
+  });
+  client = connectHttp2(origin);
+  const stream = client.request({ ':path': '/' });
+  await store.holdsOne();
+  const [left, closed] = [once(events, 'left'), once(events, 'closed')];
+  stream.close(constants.NGHTTP2_CANCEL);
+  await left;
+  store.release();
+  await closed;
 });
 
 it('a client can reset its connection while the session of its WebSocket is being read', async (t) => {

@@ -22,11 +22,20 @@ function outliveFailure(payload) {
 
 /**
  * Releases the file or connection of a payload that is not sent, because its session could not be
- * saved.
+ * saved or its client has left.
  * @param {any} payload
  */
 function discard(payload) {
   if (isStream(payload) && typeof payload.destroy === 'function') payload.destroy();
+}
+
+/**
+ * Whether the client has left. Fastify does not find that out of an HTTP/2 response that has closed
+ * before it sends a stream, which would stay open.
+ * @param {any} response
+ */
+function isClosed({ destroyed, stream }) {
+  return destroyed === true || stream?.destroyed === true;
 }
 
 /** @this {import('node:net').Socket} */
@@ -54,4 +63,4 @@ function outliveResets(app, guard) {
   );
 }
 
-module.exports = { discard, outliveFailure, outliveResets };
+module.exports = { discard, isClosed, outliveFailure, outliveResets };

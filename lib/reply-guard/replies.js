@@ -1,6 +1,6 @@
 'use strict';
 
-const { discard, outliveFailure } = require('./early-failures.js');
+const { discard, isClosed, outliveFailure } = require('./early-failures.js');
 const { isPromise } = require('./places.js');
 const { SENT_BY_HOOKS } = require('./raw-answers.js');
 const { watchSave } = require('./session-saves.js');
@@ -78,6 +78,7 @@ function callOnSend(hook, self, args) {
     if (error && returned) discard(payload);
     try {
       next(error, value);
+      if (returned && isClosed(reply.raw)) discard(payload);
     } catch (thrown) {
       if (!returned || reply.raw.headersSent) throw thrown;
       reply[ANSWERED] = false;
