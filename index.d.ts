@@ -1670,6 +1670,9 @@ export interface GuardedReplies {
  *   client has disconnected meanwhile.
  * - A header or payload that cannot be sent gives a 500, as with the in-memory store, and not an
  *   uncaught exception.
+ * - A stream that fails while the session is being saved, and a WebSocket client that resets its
+ *   connection while the session is being read, do not end the process. A stream whose session
+ *   cannot be saved is destroyed.
  * - Async hooks and handlers that answered without returning or awaiting the reply are reported.
  * - Other hooks and handlers run as they would without it.
  *

@@ -142,7 +142,7 @@ describe('an application that is made after the import', () => {
       console.log(loaded());
       require('fastify')();
       console.log(loaded());`);
-    assert.deepEqual(lines, [0, 5]);
+    assert.deepEqual(lines, [0, 6]);
   });
 });
 

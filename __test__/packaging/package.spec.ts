@@ -161,6 +161,7 @@ const TEXTS = [
   'lib/refresh-flight.js',
   'lib/refresh-waiters.js',
   'lib/refresh.js',
+  'lib/reply-guard/early-failures.js',
   'lib/reply-guard/index.js',
   'lib/reply-guard/places.js',
   'lib/reply-guard/raw-answers.js',

@@ -1,5 +1,6 @@
 'use strict';
 
+const { outliveResets } = require('./early-failures.js');
 const { isPromise, wrapPlaces } = require('./places.js');
 const { saveAfterRawAnswers } = require('./raw-answers.js');
 const { AWAITS, SENDS, callOnSend, enterErrorHandler, guardSending } = require('./replies.js');
@@ -47,6 +48,7 @@ class ReplyGuard {
     this.#app = app;
     this.#isWanted = isWanted;
     ({ hasEnded: this.#hasEnded } = guardSending(app, this));
+    outliveResets(app, this);
     saveAfterRawAnswers(app, this);
     wrapPlaces(app, {
       hook: (hook, name) => this.#wrap(hook, { name, what: 'it', reply: 1, anyValue: true }),

@@ -1,5 +1,6 @@
 'use strict';
 
+const { discard, isClosed, outliveFailure } = require('./early-failures.js');
 const { isPromise } = require('./places.js');
 const { SENT_BY_HOOKS } = require('./raw-answers.js');
 const { watchSave } = require('./session-saves.js');
@@ -74,8 +75,10 @@ function callOnSend(hook, self, args) {
     calledBack = true;
     watch.stop();
     reply[SAVING] = false;
+    if (error && returned) discard(payload);
     try {
       next(error, value);
+      if (returned && isClosed(reply.raw)) discard(payload);
     } catch (thrown) {
       if (!returned || reply.raw.headersSent) throw thrown;
       reply[ANSWERED] = false;
@@ -86,6 +89,7 @@ function callOnSend(hook, self, args) {
   try {
     const result = Reflect.apply(hook, self, [request, reply, payload, goOn]);
     if (watch.saving && !calledBack && !isPromise(result)) reply[SAVING] = true;
+    if (!calledBack) outliveFailure(payload);
     return result;
   } finally {
     returned = true;

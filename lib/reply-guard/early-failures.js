@@ -1,0 +1,66 @@
+'use strict';
+
+// Streams and sockets that fail while the store answers. With a store that calls back at once,
+// Fastify and its plugins listen to their errors by then. An error that nobody listens to ends the
+// process.
+
+/** @param {any} payload */
+function isStream(payload) {
+  return typeof payload?.pipe === 'function' && typeof payload.on === 'function';
+}
+
+function ignore() {}
+
+/**
+ * Lets a payload fail before it is sent. Fastify finds that it has failed when it sends it, and
+ * answers with the error.
+ * @param {any} payload of an onSend hook that has not called back yet.
+ */
+function outliveFailure(payload) {
+  if (isStream(payload)) payload.on('error', ignore);
+}
+
+/**
+ * Releases the file or connection of a payload that is not sent, because its session could not be
+ * saved or its client has left.
+ * @param {any} payload
+ */
+function discard(payload) {
+  if (isStream(payload) && typeof payload.destroy === 'function') payload.destroy();
+}
+
+/**
+ * Whether the client has left. Fastify does not find that out of an HTTP/2 response that has closed
+ * before it sends a stream, which would stay open.
+ * @param {any} response
+ */
+function isClosed({ destroyed, stream }) {
+  return destroyed === true || stream?.destroyed === true;
+}
+
+/** @this {import('node:net').Socket} */
+function destroySocket() {
+  this.destroy();
+}
+
+/**
+ * Lets a client reset its connection while the session of its WebSocket is being read. Node.js
+ * removes its own listener when it emits `upgrade`, and @fastify/http-proxy adds none until the
+ * handler runs.
+ * @param {any} app a Fastify instance; covers its plugins
+ * @param {{ active: boolean }} guard whether to do so now.
+ */
+function outliveResets(app, guard) {
+  app.addHook(
+    'onRequest',
+    function watchUpgrade(/** @type {any} */ request, /** @type {unknown} */ _reply, /** @type {() => void} */ done) {
+      const { socket } = request.raw;
+      if (request.headers.upgrade !== undefined && guard.active && socket?.listenerCount?.('error') === 0) {
+        socket.on('error', destroySocket);
+      }
+      done();
+    },
+  );
+}
+
+module.exports = { discard, isClosed, outliveFailure, outliveResets };
