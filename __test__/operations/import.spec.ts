@@ -212,6 +212,11 @@ for (const old of oldStores) {
       const destroyed = await command(['destroy', '--json', ...users], { env });
       assert.deepEqual(JSON.parse(destroyed.stdout), { destroyed: 2 }, destroyed.stderr);
       assert.deepEqual(await now.ids(), ['c']);
+      // With another secret, a user who is logged in has no sessions: that is not to be taken for a logout.
+      for (const name of ['ls', 'destroy']) {
+        const { stderr } = await command([name, ...users], { env: { USERS_SECRET: 'not that of the store' } });
+        assert.match(stderr, /^No session of this user was found\..+--users-secret, --prefix and --table-name must be/);
+      }
     });
   });
 }

@@ -59,7 +59,29 @@ for (const { name, start } of backends) {
       }
       const { status, stderr } = await run(['destroy', '-abc']);
       assert.equal(status, 2);
-      assert.match(stderr, /unknown option -a.*If it begins SID, put -- before that: destroy -- SID\n$/);
+      assert.match(stderr, /unknown option -a.*If SID begins with "-", put -- before it: destroy -- SID\n$/);
+    });
+
+    it('tells the value of a cookie from an id that no session has', async () => {
+      await filled((store) => store.set('an.id', numbered(0)));
+      const signature = 'q2+/'.repeat(11).slice(0, 43);
+      const escaped = encodeURIComponent(signature);
+      const values = [
+        `s:an.id.${signature}`,
+        `s%3Aan.id.${escaped}`,
+        `an.id.${signature}`,
+        `an.id.${escaped}`,
+        `x.${signature}=`,
+      ];
+      for (const name of ['show', 'destroy']) {
+        for (const value of values) {
+          const { status, stderr } = await run([name, value]);
+          assert.equal(status, 1);
+          assert.match(stderr, /^This looks like the value of a cookie\. The session id is what stands before the last dot/);
+          assert.doesNotMatch(stderr, /an\.id/);
+        }
+        assert.deepEqual([(await run([name, 'another.id'])).stderr, (await run([name, 'an.id'])).stderr], ['', '']);
+      }
     });
 
     it('prints no control characters of an id', async () => {

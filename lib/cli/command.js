@@ -65,7 +65,7 @@ function parse(args, options, definition) {
     if (!Object.hasOwn(options, token.name)) {
       // Session ids may begin with "-".
       const [word] = /\w+/.exec(definition.positionals ?? '') ?? [];
-      const hint = word ? `. If it begins ${word}, put -- before that: ${definition.name} -- ${word}` : '';
+      const hint = word ? `. If ${word} begins with "-", put -- before it: ${definition.name} -- ${word}` : '';
       throw new UsageError(`unknown option ${token.rawName}${didYouMean(token.name, known, '--')}${hint}`.replace('?.', '?'));
     }
     const { type, value, mayBeEmpty } = options[token.name];
