@@ -252,7 +252,11 @@ describe('import of a table', () => {
       [[], 2, /import what\?/],
       [['--from', 'connect-redis'], 2, /--from takes connect-dynamodb or dynamodb-store/],
       [['--from', 'connect-dynamodb', '--from-table', 'sessions'], 2, /are the same table/],
-      [['--from', 'connect-dynamodb', '--from-table', 'elsewhere'], 3, /ERR_TABLE_NOT_FOUND.*elsewhere/],
+      [
+        ['--from', 'connect-dynamodb', '--from-table', 'elsewhere'],
+        3,
+        /ERR_TABLE_NOT_FOUND: elsewhere, the table to import, .*; correct --from-table or --region/,
+      ],
       [['--from', 'connect-dynamodb', '--from-table', 'of-another-application'], 3, /its partition key is not id alone/],
       [['nowhere.jsonl'], 2, /no such file: nowhere\.jsonl/],
     ] as const) {

@@ -100,6 +100,10 @@ function command(definition) {
       if (positionals.length > greatest) throw new UsageError(`unexpected argument ${JSON.stringify(positionals[greatest])}`);
       if (positionals.length < least) throw new UsageError(`${definition.positionals} is missing`);
       const config = configOf(values);
+      const folder = process.env.SESSIONS_LOCAL?.trim();
+      if (folder && Object.hasOwn(options, 'local') && config.local === undefined) {
+        process.stderr.write('SESSIONS_LOCAL is set: this is about its folder, not about AWS.\n');
+      }
       return definition.run({ values, positionals, config });
     },
   };

@@ -4,7 +4,7 @@
 
 const { command } = require('./command.js');
 const { READING_OPTIONS, atLeastOne, finish, readingOf, runLong } = require('./long-run.js');
-const { hintAtCookie, hintAtUser } = require('./not-found.js');
+const { hintAtSession, hintAtUser } = require('./not-found.js');
 const { withOperator } = require('./operator.js');
 const { row } = require('./report.js');
 const { checkUser } = require('./store-options.js');
@@ -84,7 +84,7 @@ applications and sessions with other prefixes stay; without --prefix, the sessio
       const destroyed = await withOperator(config, (operator) => operator.ask('destroy', sid));
       if (values.json) printJson({ destroyed: destroyed ? 1 : 0 });
       else process.stdout.write(destroyed ? 'The session was destroyed.\n' : 'There is no such session.\n');
-      if (!destroyed) hintAtCookie(sid);
+      if (!destroyed) hintAtSession(sid);
       return destroyed ? 0 : 1;
     }
     if (values.user !== undefined) {

@@ -11,13 +11,14 @@
 const COOKIE = /^(?:s:|s%3a).*\.|\.(?:[\w+/-]|%2[bf]){43}(?:=|%3d)?$/i;
 
 /**
- * Says on standard error that an id was probably mistyped.
+ * Says on standard error why a session may not be found that is there.
  * @param {string} sid
  */
-function hintAtCookie(sid) {
-  if (!COOKIE.test(sid)) return;
+function hintAtSession(sid) {
   process.stderr.write(
-    'This looks like the value of a cookie. The session id is what stands before the last dot, without s: or s%3A.\n',
+    COOKIE.test(sid)
+      ? 'This looks like the value of a cookie. The session id is what stands before the last dot, without s: or s%3A.\n'
+      : "If there should be one: --table-name, --prefix and --hash-session-ids must be the application's.\n",
   );
 }
 
@@ -28,4 +29,4 @@ function hintAtUser() {
   );
 }
 
-module.exports = { hintAtCookie, hintAtUser };
+module.exports = { hintAtSession, hintAtUser };
