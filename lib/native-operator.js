@@ -34,7 +34,7 @@ class NativeOperator {
 
   /**
    * How far the operation is that runs.
-   * @returns {{ done: number, total: number }}
+   * @returns {{ done: number, total: number, waiting: string | null }}
    */
   progress() {
     return JSON.parse(this.#operator.progress());

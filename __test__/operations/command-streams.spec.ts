@@ -38,6 +38,34 @@ describe("the command's output", () => {
     }
   });
 
+  it('says why it does not get on', async () => {
+    for (const [code, shown] of [
+      ['ThrottlingException', 'ERR_DYNAMODB_THROTTLED'],
+      ['InternalServerError', 'ERR_DYNAMODB_UNAVAILABLE'],
+    ] as const) {
+      await backend.aws.fault({
+        action: 'dynamodb:Scan',
+        status: code === 'ThrottlingException' ? 400 : 500,
+        code,
+        message: 'slow',
+      });
+      try {
+        const child = start(['survey']);
+        let progress = '';
+        for await (const text of child.stderr!.setEncoding('utf8')) {
+          progress += text;
+          if (progress.includes(`items, trying again after ${shown}\n`)) break;
+        }
+        assert.match(progress, new RegExp(`^0 items, trying again after ${shown}\n`, 'm'));
+        const close = ended(child);
+        child.kill('SIGKILL');
+        await close;
+      } finally {
+        await backend.aws.clearFaults();
+      }
+    }
+  });
+
   it('has a line of progress that fits into a narrow terminal', {
     skip: process.platform === 'win32' && 'no pty module',
   }, async () => {

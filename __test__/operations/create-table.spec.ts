@@ -214,6 +214,18 @@ describe('create-table', () => {
     await aws.clearFaults();
     assert.equal(status, 0, stderr);
     assert.equal((await described(name)).ttl, 'ttl');
+    assert.match(stderr, /^trying again for up to 60 s after ERR_DYNAMODB_THROTTLED: [^\n]+\n$/);
+  });
+
+  it('makes nobody wait for an endpoint that does not answer', async () => {
+    await aws.reset();
+    await aws.fault({ action: 'dynamodb:DescribeTable', status: 500, code: 'InternalServerError', message: 'oops' });
+    const { status, stderr } = await create(newName());
+    await aws.clearFaults();
+    assert.equal(status, 3);
+    assert.match(stderr, /^connect-dynamodb-kms create-table: ERR_DYNAMODB_UNAVAILABLE: /);
+    // The attempts of one call, which the SDK makes.
+    assert.deepEqual(await aws.calls(), { 'dynamodb:DescribeTable': 3 });
   });
 
   it('says what was done where the credentials are lost, and can go on', async () => {

@@ -146,6 +146,20 @@ describe('doctor finds', () => {
     assert.match(found.join('\n'), /^warn connection: DynamoDB throttles \(ThrottlingException: [^\n]+\)$/);
   });
 
+  it('that the services answer, and fail', async () => {
+    for (const [action, service] of [
+      ['dynamodb:DescribeTable', 'DynamoDB'],
+      ['kms:DescribeKey', 'AWS KMS'],
+    ]) {
+      await patient.aws.fault({ action: action!, status: 500, code: 'InternalServerError', message: 'oops' });
+      const { status, findings, found } = await patient.examine();
+      await patient.aws.clearFaults();
+      assert.equal(status, 1);
+      assert.equal(found[0], `fail connection: ${service} answers with an error of its own (InternalServerError: oops)`);
+      assert.match(findings[0]!.next!, /doctor again in a minute.+health\.aws\.amazon\.com/);
+    }
+  });
+
   it('a Node.js that is too old', async () => {
     const preload = join(home, 'old.cjs');
     const versions = `{ ...process.versions, node: '18.20.8' }`;

@@ -182,6 +182,22 @@ describe('doctor finds a table', () => {
       [0, ['note table: its Time to Live could not be seen', 'note table: its point-in-time recovery could not be seen']],
     );
   });
+
+  it('that may not be described, and says what it could not see', async () => {
+    await patient.aws.fault({ action: 'dynamodb:DescribeTable', status: 400, code: 'AccessDeniedException', message: 'no' });
+    const { status, found } = await patient.examine();
+    await patient.aws.clearFaults();
+    assert.deepEqual(
+      [status, found.map((line) => line.replace(/ \(.*\);/, ';').replace(/ on arn:[^;]+/, ''))],
+      [
+        1,
+        [
+          'warn permission: dynamodb:DescribeTable is not allowed; only ping() and commands that read the whole table, such as survey, need it',
+          'note table: its key and its deletion protection could not be seen',
+        ],
+      ],
+    );
+  });
 });
 
 /** A key that sealed sessions before. */

@@ -212,6 +212,11 @@ for (const old of oldStores) {
       const destroyed = await command(['destroy', '--json', ...users], { env });
       assert.deepEqual(JSON.parse(destroyed.stdout), { destroyed: 2 }, destroyed.stderr);
       assert.deepEqual(await now.ids(), ['c']);
+      // With another secret, a user who is logged in has no sessions: that is not to be taken for a logout.
+      for (const name of ['ls', 'destroy']) {
+        const { stderr } = await command([name, ...users], { env: { USERS_SECRET: 'not that of the store' } });
+        assert.match(stderr, /^No session of this user was found\..+--users-secret, --prefix and --table-name must be/);
+      }
     });
   });
 }
@@ -247,7 +252,11 @@ describe('import of a table', () => {
       [[], 2, /import what\?/],
       [['--from', 'connect-redis'], 2, /--from takes connect-dynamodb or dynamodb-store/],
       [['--from', 'connect-dynamodb', '--from-table', 'sessions'], 2, /are the same table/],
-      [['--from', 'connect-dynamodb', '--from-table', 'elsewhere'], 3, /ERR_TABLE_NOT_FOUND.*elsewhere/],
+      [
+        ['--from', 'connect-dynamodb', '--from-table', 'elsewhere'],
+        3,
+        /ERR_TABLE_NOT_FOUND: elsewhere, the table to import, .*; correct --from-table or --region/,
+      ],
       [['--from', 'connect-dynamodb', '--from-table', 'of-another-application'], 3, /its partition key is not id alone/],
       [['nowhere.jsonl'], 2, /no such file: nowhere\.jsonl/],
     ] as const) {

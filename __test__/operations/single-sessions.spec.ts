@@ -59,7 +59,43 @@ for (const { name, start } of backends) {
       }
       const { status, stderr } = await run(['destroy', '-abc']);
       assert.equal(status, 2);
-      assert.match(stderr, /unknown option -a.*If it begins SID, put -- before that: destroy -- SID\n$/);
+      assert.match(stderr, /unknown option -a.*If SID begins with "-", put -- before it: destroy -- SID\n$/);
+    });
+
+    it('says that it is about a folder where the environment chose it', async () => {
+      const { local } = backend.config as { local?: { path: string } };
+      if (!local) return;
+      const said = /^SESSIONS_LOCAL is set: this is about its folder, not about AWS\.$/m;
+      const env = { SESSIONS_LOCAL: local.path };
+      for (const args of [['ls'], ['destroy', '--all', '--dry-run'], ['doctor']]) {
+        assert.match((await command(args, { env })).stderr, said);
+        assert.doesNotMatch((await command([...args, '--local', local.path], { env })).stderr, said);
+      }
+      assert.equal((await command(['policy'], { env })).stderr, '');
+    });
+
+    it('tells the value of a cookie from an id that no session has', async () => {
+      await filled((store) => store.set('an.id', numbered(0)));
+      const signature = 'q2+/'.repeat(11).slice(0, 43);
+      const escaped = encodeURIComponent(signature);
+      const values = [
+        `s:an.id.${signature}`,
+        `s%3Aan.id.${escaped}`,
+        `an.id.${signature}`,
+        `an.id.${escaped}`,
+        `x.${signature}=`,
+      ];
+      for (const name of ['show', 'destroy']) {
+        for (const value of values) {
+          const { status, stderr } = await run([name, value]);
+          assert.equal(status, 1);
+          assert.match(stderr, /^This looks like the value of a cookie\. The session id is what stands before the last dot/);
+          assert.doesNotMatch(stderr, /an\.id/);
+        }
+        const unknown = await run([name, 'another.id']);
+        assert.match(unknown.stderr, /^If there should be one: --table-name, --prefix and --hash-session-ids must be/);
+        assert.equal((await run([name, 'an.id'])).stderr, '');
+      }
     });
 
     it('prints no control characters of an id', async () => {

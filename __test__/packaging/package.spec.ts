@@ -89,6 +89,7 @@ const TEXTS = [
   'lib/cli/ls.js',
   'lib/cli/main.js',
   'lib/cli/nearest.js',
+  'lib/cli/not-found.js',
   'lib/cli/operator.js',
   'lib/cli/parser.js',
   'lib/cli/policy.js',

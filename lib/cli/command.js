@@ -65,7 +65,7 @@ function parse(args, options, definition) {
     if (!Object.hasOwn(options, token.name)) {
       // Session ids may begin with "-".
       const [word] = /\w+/.exec(definition.positionals ?? '') ?? [];
-      const hint = word ? `. If it begins ${word}, put -- before that: ${definition.name} -- ${word}` : '';
+      const hint = word ? `. If ${word} begins with "-", put -- before it: ${definition.name} -- ${word}` : '';
       throw new UsageError(`unknown option ${token.rawName}${didYouMean(token.name, known, '--')}${hint}`.replace('?.', '?'));
     }
     const { type, value, mayBeEmpty } = options[token.name];
@@ -100,6 +100,10 @@ function command(definition) {
       if (positionals.length > greatest) throw new UsageError(`unexpected argument ${JSON.stringify(positionals[greatest])}`);
       if (positionals.length < least) throw new UsageError(`${definition.positionals} is missing`);
       const config = configOf(values);
+      const folder = process.env.SESSIONS_LOCAL?.trim();
+      if (folder && Object.hasOwn(options, 'local') && config.local === undefined) {
+        process.stderr.write('SESSIONS_LOCAL is set: this is about its folder, not about AWS.\n');
+      }
       return definition.run({ values, positionals, config });
     },
   };

@@ -49,19 +49,43 @@ function tagsOf(pairs = []) {
 /** @param {{ name: string, role: string, kind: string }[]} key */
 const schemaOf = (key) => key.map(({ name, role, kind }) => `${name} (${kind}, ${role})`).join(', ');
 
+/** @typedef {<T>(call: () => Promise<T>) => Promise<T>} Patiently */
+
 /**
- * A call that is made again and again while AWS throttles it, or while the table is too new for it.
- * @param {() => Promise<any>} call
+ * Makes calls again and again while AWS throttles them, or while the table is too new for them, and
+ * says so once.
+ * @param {() => boolean} stopped
+ * @returns {Patiently}
  */
-async function patiently(call) {
-  const began = Date.now();
-  for (;;) {
-    try {
-      return await call();
-    } catch (error) {
-      if (!error.retryable || Date.now() - began > SETTLING) throw error;
-      await sleep(LOOK);
+function patience(stopped) {
+  let said = false;
+  return async (call) => {
+    const began = Date.now();
+    for (;;) {
+      try {
+        return await call();
+      } catch (error) {
+        if (!error.retryable || stopped() || Date.now() - began > SETTLING) throw error;
+        if (!said) process.stderr.write(`trying again for up to ${SETTLING / 1000} s after ${error.code}: ${error.detail}\n`);
+        said = true;
+        await sleep(LOOK);
+      }
     }
+  };
+}
+
+/**
+ * The first look at the table. An endpoint that does not answer it is most likely a wrong one, for
+ * which nobody should wait.
+ * @param {NativeOperator} operator
+ * @param {Patiently} patiently
+ */
+async function firstLook(operator, patiently) {
+  try {
+    return await operator.ask('table');
+  } catch (error) {
+    if (error.name !== 'SessionStoreError' || !error.code.endsWith('_THROTTLED')) throw error;
+    return patiently(() => operator.ask('table'));
   }
 }
 
@@ -70,8 +94,9 @@ async function patiently(call) {
  * @param {NativeOperator} operator
  * @param {{ deletionProtection: boolean }} table
  * @param {string[]} wanted names of SETTINGS.
+ * @param {Patiently} patiently
  */
-async function lacks(operator, table, wanted) {
+async function lacks(operator, table, wanted, patiently) {
   const { status, attribute } = await patiently(() => operator.ask('timeToLive'));
   const ends = status === 'ENABLED' || status === 'ENABLING';
   const recovery = !wanted.includes('recovery') || (await patiently(() => operator.ask('recovery')));
@@ -86,8 +111,9 @@ async function lacks(operator, table, wanted) {
  * @param {NativeOperator} operator
  * @param {string} name
  * @param {() => boolean} stopped
+ * @param {Patiently} patiently
  */
-async function untilActive(operator, name, stopped) {
+async function untilActive(operator, name, stopped, patiently) {
   const began = Date.now();
   let status = 'CREATING';
   const line = () => `${name} is ${status}, for ${Math.round((Date.now() - began) / 1000)} s`;
@@ -125,7 +151,8 @@ async function createTable(operator, { wanted, tags, update, dryRun, say, stoppe
   if (tableIsDefault) throw new UsageError('name the table: --table-name NAME, or SESSIONS_TABLE in the environment');
   if (local !== null) return say(`nothing to do: local mode makes its table by itself, in ${local}`);
   const verb = dryRun ? 'would be ' : '';
-  let table = await patiently(() => operator.ask('table'));
+  const patiently = patience(stopped);
+  let table = await firstLook(operator, patiently);
   const fresh = table === null;
   if (fresh && !dryRun) {
     const deletionProtection = wanted.includes('deletionProtection');
@@ -133,13 +160,13 @@ async function createTable(operator, { wanted, tags, update, dryRun, say, stoppe
   }
   report.created = fresh;
   if (table !== null && !table.holdsSessions) {
-    report.problem = `has the key ${schemaOf(table.key)}; sessions need the partition key sessionId (S, HASH) alone. Nothing was changed`;
+    report.problem = `has the key ${schemaOf(table.key)}; sessions need the partition key sessionId (S, HASH) alone. Nothing was changed; give another --table-name`;
     return;
   }
   if (!dryRun && table?.status !== 'ACTIVE' && table?.status !== 'UPDATING') {
     report.missing = wanted.filter((name) => !(fresh && name === 'deletionProtection'));
     report.problem = 'is still being made';
-    if (!(await untilActive(operator, tableName, stopped))) return;
+    if (!(await untilActive(operator, tableName, stopped, patiently))) return;
     table = await patiently(() => operator.ask('table'));
     report.missing = [];
     report.problem = undefined;
@@ -147,7 +174,7 @@ async function createTable(operator, { wanted, tags, update, dryRun, say, stoppe
   const made = `${tableName} ${verb}created in ${region}, on demand, with the partition key sessionId (S)`;
   say(fresh ? made : `${tableName} exists in ${region}`);
   const { missing, otherAttribute } =
-    table === null ? { missing: wanted, otherAttribute: undefined } : await lacks(operator, table, wanted);
+    table === null ? { missing: wanted, otherAttribute: undefined } : await lacks(operator, table, wanted, patiently);
   report.missing = [...missing];
   if (otherAttribute !== undefined) {
     report.otherAttribute = otherAttribute;

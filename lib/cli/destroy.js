@@ -4,6 +4,7 @@
 
 const { command } = require('./command.js');
 const { READING_OPTIONS, atLeastOne, finish, readingOf, runLong } = require('./long-run.js');
+const { hintAtSession, hintAtUser } = require('./not-found.js');
 const { withOperator } = require('./operator.js');
 const { row } = require('./report.js');
 const { checkUser } = require('./store-options.js');
@@ -59,7 +60,7 @@ module.exports = command({
   positionals: '[SID]',
   takes: [0, 1],
   description: `Ends the session SID, or the sessions that an option selects. Whoever has such a session is logged out. Items of other
-applications and sessions with other prefixes stay.`,
+applications and sessions with other prefixes stay; without --prefix, the sessions of every prefix are meant.`,
   store: true,
   options: {
     user: { type: 'string', value: 'ID', help: "ends this user's sessions (needs --users-secret)" },
@@ -83,12 +84,14 @@ applications and sessions with other prefixes stay.`,
       const destroyed = await withOperator(config, (operator) => operator.ask('destroy', sid));
       if (values.json) printJson({ destroyed: destroyed ? 1 : 0 });
       else process.stdout.write(destroyed ? 'The session was destroyed.\n' : 'There is no such session.\n');
+      if (!destroyed) hintAtSession(sid);
       return destroyed ? 0 : 1;
     }
     if (values.user !== undefined) {
       const destroyed = await withOperator(config, (operator) => operator.ask('destroyUser', values.user));
       if (values.json) printJson({ destroyed });
       else process.stdout.write(`${row('destroyed', destroyed)}\n`);
+      if (destroyed === 0) hintAtUser();
       return destroyed > 0 ? 0 : 1;
     }
     const before = values['ending-before'];

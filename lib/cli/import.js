@@ -157,6 +157,10 @@ the command can be repeated. Ends stay as they are. docs/moving-in.md has the st
       const target = config.tableName ?? process.env.SESSIONS_TABLE;
       if (table.table === target) throw new UsageError('--from-table and --table-name are the same table');
       report = await runLong(config, 'importTable', [JSON.stringify({ ...options, ...table, atOnce: AT_ONCE })]);
+      // The detail advises about the store's own table.
+      if (report.failed?.code === 'ERR_TABLE_NOT_FOUND' && report.failed.detail.includes(` table ${table.table} `)) {
+        report.failed.detail = `${table.table}, the table to import, does not exist in this account and region; correct --from-table or --region`;
+      }
     }
     const found = report.left.count > 0;
     const goOn = 'Run the same command again to go on: what was imported is passed by.';

@@ -4,6 +4,7 @@
 
 const { command } = require('./command.js');
 const { ID_OF, READING_OPTIONS, atLeastOne, finish, readingOf, runLong } = require('./long-run.js');
+const { hintAtUser } = require('./not-found.js');
 const { withOperator } = require('./operator.js');
 const { moment, printable, size } = require('./report.js');
 const { checkUser } = require('./store-options.js');
@@ -41,6 +42,7 @@ module.exports = command({
     if (values.user !== undefined) {
       const options = { user: values.user, path: values['id-of'] ?? null, ids: values.ids === true };
       const report = await withOperator(config, (operator) => operator.ask('listUser', JSON.stringify(options)));
+      if (report.sessions.length === 0 && !report.failed) hintAtUser();
       return finish({ name: 'ls', report, json: values.json, describe, found: false, goOn: '' });
     }
     const limit = atLeastOne(values, 'limit', LIMIT);

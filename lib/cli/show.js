@@ -3,6 +3,7 @@
 // `show`: one session's record.
 
 const { JSON_OPTION, command } = require('./command.js');
+const { hintAtSession } = require('./not-found.js');
 const { withOperator } = require('./operator.js');
 const { moment, row, size } = require('./report.js');
 const { printJson } = require('./terminal.js');
@@ -41,6 +42,7 @@ value: that has a signature behind it.`,
     const shown = await withOperator(config, (operator) => operator.ask('show', sid, values.reveal === true));
     if (values.json) printJson(shown);
     else process.stdout.write(shown === null ? 'There is no such session.\n' : describe(shown));
+    if (shown === null) hintAtSession(sid);
     return shown === null || shown.unreadable ? 1 : 0;
   },
 });

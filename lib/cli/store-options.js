@@ -32,7 +32,11 @@ const STORE_OPTIONS = {
   endpoint: { type: 'string', value: 'URL', help: 'one URL for both services, for local servers (AWS_ENDPOINT_URL)' },
   'dynamodb-endpoint': { type: 'string', value: 'URL', help: "DynamoDB's URL (AWS_ENDPOINT_URL_DYNAMODB)" },
   'kms-endpoint': { type: 'string', value: 'URL', help: "KMS's URL (AWS_ENDPOINT_URL_KMS)" },
-  prefix: { type: 'string', value: 'TEXT', help: 'what the keys of the sessions start with' },
+  prefix: {
+    type: 'string',
+    value: 'TEXT',
+    help: "what the keys of the sessions start with (default: '', which is every prefix)",
+  },
   'record-version': { type: 'string', value: 'N', help: 'the version that is written: 1 or 2' },
   'accept-versions': { type: 'string', value: 'N,N', help: 'the versions that are read' },
   'bound-table-name': { type: 'string', value: 'NAME', help: 'the table name that the records are bound to, after a restore' },

@@ -31,15 +31,17 @@ const grouped = (number) => Math.round(number).toLocaleString('en');
 
 /**
  * How far something is, at which rate, and how long it will take.
- * @param {{ done: number, total: number }} reading a total of 0 is not known.
+ * @param {{ done: number, total: number, waiting?: string | null }} reading a total of 0 is not known; `waiting` is the
+ *   code of the failure for which calls are repeated.
  * @param {number} seconds since when.
  * @param {string} noun such as `sessions`.
  */
-function pace({ done, total }, seconds, noun) {
+function pace({ done, total, waiting }, seconds, noun) {
   const rate = seconds > 0 ? done / seconds : 0;
   const parts = [total > 0 ? `${grouped(done)} of about ${grouped(total)} ${noun}` : `${grouped(done)} ${noun}`];
   if (rate > 0) parts.push(`${grouped(rate)} a second`);
   if (rate > 0 && total > done) parts.push(`${duration((total - done) / rate)} left`);
+  if (waiting) parts.push(`trying again after ${waiting}`);
   return parts.join(', ');
 }
 

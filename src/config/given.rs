@@ -55,6 +55,17 @@ impl Fault {
     }
 }
 
+/// What a number is that JSON has and `u64` has not.
+fn of_no_whole_number(number: f64) -> &'static str {
+    if number < 0.0 {
+        "a negative number"
+    } else if number.fract() == 0.0 {
+        "a number that is too large"
+    } else {
+        "a fraction"
+    }
+}
+
 impl serde::de::Error for Fault {
     fn custom<T: Display>(what: T) -> Fault {
         Fault::Wrong(String::new(), what.to_string())
@@ -64,7 +75,8 @@ impl serde::de::Error for Fault {
         let found = match found {
             Unexpected::Unit => "null",
             Unexpected::Bool(_) => "a boolean",
-            Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_) => "a number",
+            Unexpected::Float(number) => of_no_whole_number(number),
+            Unexpected::Unsigned(_) | Unexpected::Signed(_) => "a number",
             Unexpected::Str(_) => "a string",
             Unexpected::Seq => "an array",
             Unexpected::Other(what) => what,
@@ -73,7 +85,15 @@ impl serde::de::Error for Fault {
         Fault::custom(format_args!("must be {expected}, not {found}"))
     }
 
+    /// The kind of the value is right, so that its name would say nothing: "must be 1 or 2, not a
+    /// number".
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Fault {
+        let found = match found {
+            Unexpected::Unsigned(_) | Unexpected::Signed(_) => Unexpected::Other("another number"),
+            Unexpected::Str(_) => Unexpected::Other("another string"),
+            Unexpected::Seq => Unexpected::Other("an empty array"),
+            found => found,
+        };
         Fault::invalid_type(found, expected)
     }
 

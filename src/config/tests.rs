@@ -121,6 +121,54 @@ fn version_0_is_read_where_that_is_asked_for_and_never_written() {
 }
 
 #[test]
+fn a_refused_value_of_the_right_kind_is_told_from_the_accepted_ones() {
+    for (json, detail) in [
+        (
+            r#"{"recordVersion": 3}"#,
+            "recordVersion must be 1 or 2, not another number",
+        ),
+        (
+            r#"{"recordVersion": 1.5}"#,
+            "recordVersion must be 1 or 2, not a fraction",
+        ),
+        (
+            r#"{"recordVersion": "2"}"#,
+            "recordVersion must be 1 or 2, not a string",
+        ),
+        (
+            r#"{"acceptVersions": [1, 3]}"#,
+            "acceptVersions[1] must be 0, 1 or 2, not another number",
+        ),
+        (
+            r#"{"timeouts": {"callMillis": 0}}"#,
+            "timeouts.callMillis must be a whole number from 1, not another number",
+        ),
+        (
+            r#"{"keyCache": {"maxEntries": -1}}"#,
+            "keyCache.maxEntries must be a whole number from 1, not a negative number",
+        ),
+        (
+            r#"{"maxCallsInFlight": 1e300}"#,
+            "maxCallsInFlight must be a whole number from 1, not a number that is too large",
+        ),
+        (
+            r#"{"touchAfter": -1}"#,
+            "touchAfter must be a number of seconds from 0, not a negative number",
+        ),
+        (
+            r#"{"onConflict": "merge"}"#,
+            "onConflict must be 'overwrite', 'error' or 'drop', not another string",
+        ),
+        (
+            r#"{"kmsKeyArn": []}"#,
+            "kmsKeyArn must be the ARN of a KMS key or alias, or an array of them, not an empty array",
+        ),
+    ] {
+        assert_eq!(refused(json), detail);
+    }
+}
+
+#[test]
 fn every_refusal_names_the_option() {
     for (json, option) in [
         (r#"{"tablename": "x"}"#, "tablename"),

@@ -1,6 +1,7 @@
 //! How far a long operation is. Its caller asks now and then, from another thread.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 use tokio::sync::watch;
@@ -10,6 +11,7 @@ use tokio::sync::watch;
 pub struct Progress {
     done: AtomicU64,
     total: AtomicU64,
+    waiting: Mutex<Option<&'static str>>,
     stop: watch::Sender<bool>,
 }
 
@@ -20,6 +22,9 @@ pub struct Reading {
     pub done: u64,
     /// How many there are in all, as far as is known; 0 if it is not.
     pub total: u64,
+    /// The code of the failure that a call was last answered with, while calls are repeated and
+    /// none has succeeded since.
+    pub waiting: Option<&'static str>,
 }
 
 impl Progress {
@@ -40,7 +45,13 @@ impl Progress {
         Reading {
             done: self.done.load(Ordering::Relaxed),
             total: self.total.load(Ordering::Relaxed),
+            waiting: *self.waiting.lock().unwrap_or_else(PoisonError::into_inner),
         }
+    }
+
+    /// A call will be repeated because of a failure with this code, or has succeeded.
+    pub fn waits_for(&self, code: Option<&'static str>) {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = code;
     }
 
     /// Asks the operation to end in order.

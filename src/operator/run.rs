@@ -110,7 +110,10 @@ impl Run {
         loop {
             self.go_on()?;
             let error = match call().await {
-                Ok(value) => return Ok(value),
+                Ok(value) => {
+                    self.progress.waits_for(None);
+                    return Ok(value);
+                }
                 Err(error) => error,
             };
             if error.kind() != Some(Kind::Throttled) {
@@ -119,6 +122,7 @@ impl Run {
                     return Err(Halt::Failed(error));
                 }
             }
+            self.progress.waits_for(Some(error.code()));
             // Calls that were throttled at the same moment are repeated at different ones.
             let jitter = 0.5 + rand::random::<f64>() / 2.0;
             let pause = tokio::time::sleep(wait.mul_f64(jitter));

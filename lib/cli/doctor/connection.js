@@ -94,6 +94,14 @@ function ofCredentials(error) {
  */
 function ofService(error, service, where) {
   if (error.code === 'ERR_CREDENTIALS') return ofCredentials(error);
+  // With an id of the request, it was the service that answered, and nothing on the way to it.
+  if (error.code.endsWith('_UNAVAILABLE') && error.cause?.requestId) {
+    return fail(
+      'connection',
+      `${service} answers with an error of its own (${said(error)})`,
+      'run doctor again in a minute; if it stays, see https://health.aws.amazon.com',
+    );
+  }
   if (error.code.endsWith('_UNAVAILABLE')) {
     return fail(
       'connection',

@@ -9,10 +9,10 @@ const { answerTo, fail, ok, said, warn } = require('./finding.js');
 /** @typedef {import('./finding.js').Finding} Finding */
 /** @typedef {import('../../native-operator.js').NativeOperator} NativeOperator */
 
-/** What needs the statements that not all servers need. @type {Record<string, string>} */
+/** What needs the statements that not all servers need, as a clause. @type {Record<string, string>} */
 const ONLY_FOR = {
-  OnlyForAllIdsLengthAndClear: 'all(), ids(), length() and clear()',
-  OnlyForPing: 'ping()',
+  OnlyForAllIdsLengthAndClear: 'only all(), ids(), length() and clear() need it',
+  OnlyForPing: 'only ping() and commands that read the whole table, such as survey, need it',
 };
 
 /** What needs the actions that the store does without. @type {Record<string, string>} */
@@ -35,7 +35,7 @@ const statement = (action, resource) => JSON.stringify({ Effect: 'Allow', Action
  * @returns {Finding}
  */
 function ofDenied(action, sid, resource, error) {
-  const only = BETTER_WITH[action] ?? (ONLY_FOR[sid] && `only ${ONLY_FOR[sid]} need it`);
+  const only = BETTER_WITH[action] ?? ONLY_FOR[sid];
   const where = action.startsWith('kms:') ? "the role's policy, or to the key's" : "the role's policy";
   const next = `add to ${where}: ${statement(action, resource)}`;
   const what = `${action} is not allowed on ${resource} (${said(error)})`;

@@ -55,7 +55,7 @@ async function ofTimeToLive(operator, name, type) {
 
 /**
  * @param {NativeOperator} operator
- * @param {any} table
+ * @param {any} table undefined if it could not be seen.
  * @param {(command: string) => string} type
  * @returns {Promise<Finding[]>}
  */
@@ -73,7 +73,15 @@ async function ofProtection(operator, table, type) {
     );
   else if (value) findings.push(ok('table', 'point-in-time recovery is on'));
   else findings.push(note('table', 'point-in-time recovery is off', next));
-  if (table.deletionProtection) findings.push(ok('table', 'deletion protection is on'));
+  if (table === undefined) {
+    findings.push(
+      note(
+        'table',
+        'its key and its deletion protection could not be seen',
+        'allow dynamodb:DescribeTable, or look in the console',
+      ),
+    );
+  } else if (table.deletionProtection) findings.push(ok('table', 'deletion protection is on'));
   else findings.push(note('table', 'deletion protection is off', next));
   return findings;
 }
@@ -110,7 +118,7 @@ async function table(operator, place, { value, error }, type) {
   if (value)
     findings.push(ok('table', `${value.name} is ${value.status}, ${value.onDemand ? 'on demand' : 'with provisioned capacity'}`));
   findings.push(await ofTimeToLive(operator, place.tableName, type));
-  if (value) findings.push(...(await ofProtection(operator, value, type)));
+  findings.push(...(await ofProtection(operator, value, type)));
   return findings;
 }
 
