@@ -1,7 +1,7 @@
 'use strict';
 
 const { isPromise } = require('./places.js');
-const { SENT_BY_HOOKS } = require('./raw-answers.js');
+const { SENT_BY_HOOKS, isSavedLate, saveIfOver } = require('./raw-answers.js');
 const { watchSave } = require('./session-saves.js');
 
 /**
@@ -61,9 +61,11 @@ function enterErrorHandler(reply) {
 function callOnSend(hook, self, args) {
   const [request, reply, payload, next] = args;
   const { [ANSWERED]: answered, [ERRORS]: errors } = reply;
-  reply[SENT_BY_HOOKS] = true;
+  const late = isSavedLate(reply);
+  if (late) saveIfOver(reply);
+  else reply[SENT_BY_HOOKS] = true;
   let [returned, calledBack] = [false, false];
-  const watch = watchSave(request, () => {
+  const watch = watchSave(request, late, () => {
     reply[SAVING] = false;
   });
   /**
