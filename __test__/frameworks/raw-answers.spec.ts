@@ -372,6 +372,34 @@ describe('a Fastify handler that changes its session and answers by', { timeout:
     client.destroy();
   });
 
+  it('an event stream: has it saved when the application closes, and then its store', async (t) => {
+    const gate = new Gate();
+    const closing = backend.store();
+    const create = (options: any) => Fastify({ ...options, forceCloseConnections: true });
+    let close!: () => Promise<unknown>;
+    const { browser, messages } = await serve(t, { store: closing, create }, (app) => {
+      close = () => app.close();
+      app.addHook('onClose', () => closing.close());
+      app.get('/mcp', (request, reply) => {
+        reply.hijack();
+        reply.raw.writeHead(200);
+        refresh(request);
+        void gate.wait();
+      });
+    });
+    await store.clear();
+    await browser.post('/login');
+    const client = open(browser, '/mcp');
+    await gate.reached;
+    await close();
+    client.destroy();
+    assert.deepEqual(
+      (await store.all()).map(({ tokens }) => tokens),
+      [{ google: 2 }],
+    );
+    assert.deepEqual(messages, []);
+  });
+
   it('a hijacked reply: learns in the log that the store was closed', async (t) => {
     const gate = new Gate();
     const closing = backend.store();

@@ -72,6 +72,11 @@ function saveAfterRawAnswers(app, guard, hasEnded) {
   app.decorateReply(IS_OVER, false);
   app.decorateReply(SAVED, undefined);
   app.decorateReply(SAVE, save);
+  /**
+   * Those whose response has not ended.
+   * @type {Set<any>}
+   */
+  const open = new Set();
 
   /** @this {any} the reply. */
   function save() {
@@ -93,13 +98,22 @@ function saveAfterRawAnswers(app, guard, hasEnded) {
     'onRequest',
     // Not in an onResponse hook, which does not run if the client leaves: so most event streams end.
     function watchResponse(/** @type {unknown} */ _request, /** @type {any} */ reply, /** @type {() => void} */ done) {
+      // One that waits for an earlier answer on its connection has no socket yet, and may never close.
+      if (reply.raw.socket) open.add(reply);
       reply.raw.once('close', () => {
+        open.delete(reply);
         reply[IS_OVER] = true;
         reply[SAVE]();
       });
       done();
     },
   );
+  // With `forceCloseConnections`, onClose hooks, and with them the end of the store, come before the
+  // responses learn that they are closed.
+  app.addHook('preClose', function saveOpen(/** @type {() => void} */ done) {
+    for (const reply of open) reply[SAVE]();
+    done();
+  });
 }
 
 /**
