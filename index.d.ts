@@ -1677,9 +1677,10 @@ export interface GuardedReplies {
  * - Other hooks and handlers run as they would without it.
  *
  * It also saves a session of @fastify/session (11.1.2 or newer) that a handler changed and answered
- * through `reply.raw`, when the response has ended: Fastify does not run the hook that saves it. It
- * overwrites nothing that another request has stored meanwhile, and names the route in `app.log`
- * where the change could not be stored.
+ * through `reply.raw`, when the response and the handler have ended: Fastify does not run the hook
+ * that saves it. It overwrites nothing that another request has stored meanwhile, and names the
+ * route in `app.log` where the change could not be stored. The session keeps the end that other
+ * requests have given it.
  *
  * **You rarely need to call it**: every application that is created after the import of this
  * package has the guard. It is active once the process has created a {@link DynamoDBSessionStore},

@@ -1,7 +1,8 @@
 'use strict';
 
 // Sessions that are saved after their answer: only where nobody else has changed them since they
-// were read. The answer may have taken hours, as a stream of events does.
+// were read, and with the end that their records have. The answer may have taken hours, as a stream
+// of events does, and the end that its request asked for may be over.
 
 /** @type {WeakSet<object>} */
 const late = new WeakSet();

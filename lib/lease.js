@@ -34,6 +34,10 @@ function restOf(until, longest) {
   return Math.max(Math.min(longest, until - Date.now() + Math.random() * FIRST_WAIT), 1);
 }
 
+function newOwner() {
+  return require('node:crypto').randomUUID();
+}
+
 /** One owner's hold on the lease of a session. */
 class Lease {
   #native;
@@ -41,7 +45,7 @@ class Lease {
   #operation;
   #sid;
   #length;
-  #owner = require('node:crypto').randomUUID();
+  #owner = newOwner();
   #task = new AbortController();
   #signal;
   /** @type {NodeJS.Timeout | undefined} */
@@ -107,7 +111,8 @@ class Lease {
   /**
    * Asks for the lease once.
    * @param {Patience} patience
-   * @returns {Promise<number | undefined>} until when somebody else has it, in epoch milliseconds; `undefined` if it was granted.
+   * @returns {Promise<number | undefined>} until when nobody can have it anew, in epoch milliseconds; `undefined` if it was
+   *   granted.
    */
   async ask(patience) {
     const now = Date.now();
@@ -127,6 +132,13 @@ class Lease {
     if (!reply.held) {
       clearTimeout(this.#end);
       return reply.until ?? Number.POSITIVE_INFINITY;
+    }
+    // It is over before anything has run under it: the answer was late, or this process stood still.
+    if (monotonic() >= end) {
+      clearTimeout(this.#end);
+      // The table takes a second request of an owner for a retry of the first.
+      this.#owner = newOwner();
+      return Date.now();
     }
     this.#until = end;
     this.#tell('acquired');
@@ -168,10 +180,12 @@ class Lease {
 
   /**
    * The end of the lease that is about to be requested, by a monotonic clock. It counts from before
-   * the request, as in the table.
+   * the request, as in the table. Until the lease is granted, there is nothing to lose.
    */
   #timer() {
-    return setTimeout(() => this.#lose(), this.#length);
+    return setTimeout(() => {
+      if (this.#until > 0) this.#lose();
+    }, this.#length);
   }
 
   #renewLater() {

@@ -1,5 +1,6 @@
 'use strict';
 
+const { holdsContent } = require('../binding.js');
 const { failure, unwrap } = require('./errors.js');
 const { replacedBy } = require('./fastify-session.js');
 const { isLate } = require('./late-saves.js');
@@ -25,6 +26,15 @@ function cookieOf(session) {
 }
 
 /**
+ * Whether a cookie ends later than a record. One without an end lives as long as the store lets it.
+ * @param {number | undefined} expires
+ * @param {number} ttl
+ */
+function isLater(expires, ttl) {
+  return expires === undefined || expires > ttl * 1000;
+}
+
+/**
  * @typedef {import('../index.js').SessionData} SessionData
  * @typedef {import('./native-store.js').Saved} Saved
  * @typedef {import('../binding.js').Failure} Failure
@@ -44,7 +54,8 @@ function cookieOf(session) {
  * @property {number} [expires] when its cookie ends, in epoch milliseconds.
  * @property {string | false} [user] the id of its user, `false` if it has none; left out if the store knows no users.
  * @property {SessionState} knowledge
- * @property {boolean} strict whether it fails where somebody else has changed the session, whatever `onConflict` says.
+ * @property {boolean} late whether it comes after the answer: it fails where somebody else has changed the session, whatever
+ *   `onConflict` says, and never lets the session end earlier.
  * @property {string} [json] what `JSON.stringify` gave, once it was needed.
  */
 
@@ -105,7 +116,7 @@ class Saves {
     const [now, seconds, expires] = [Date.now(), this.#ttlSeconds(session), cookieExpires(session)];
     const user = this.#userOf(session);
     const knowledge = this.#known.lookUp(sid, session);
-    return { operation, sid, session, now, seconds, expires, user, knowledge, strict: isLate(session) };
+    return { operation, sid, session, now, seconds, expires, user, knowledge, late: isLate(session) };
   }
 
   /**
@@ -127,7 +138,8 @@ class Saves {
       if (untouched) return unwrap(this.#native.outlookOfSave(mark, cookieOf(session), true, now, seconds, expires, ends, user));
       save.json = serialize(session);
       if (save.json.length > COMPARED_AT_ONCE) return 'write';
-      return unwrap(this.#native.outlookOfSave(mark, save.json, false, now, seconds, expires, ends, user));
+      const outlook = unwrap(this.#native.outlookOfSave(mark, save.json, false, now, seconds, expires, ends, user));
+      return save.late && outlook === 'shorten' ? 'settled' : outlook;
     } catch {
       return 'write'; // which meets the same failure, and tells it
     }
@@ -149,17 +161,51 @@ class Saves {
   async send(save, call) {
     const isNew = save.knowledge.state === 'new';
     if (save.operation === 'touch' && (isNew || this.outlook(save) !== 'write')) return this.moveEnd(save, call);
-    const { sid, session, now, seconds, expires, user, strict } = save;
+    const { sid, session, now, seconds, expires, user, late } = save;
     const json = save.json ?? serialize(session);
     return this.#hold(session, () =>
       this.#inOrder.run(sid, async (waited) => {
         const knowledge = this.#known.lookUp(sid, session, save.knowledge);
-        const record = forBinding(knowledge);
-        const known = record && strict ? { ...record, strict } : record;
-        const reply = await this.#native.set(sid, json, now, seconds, expires, known, waited, user);
+        /** @param {import('../binding.js').KnownSession | undefined} record */
+        const write = (record) => {
+          const known = record && late ? { ...record, strict: true, keepEnd: true } : record;
+          return this.#native.set(sid, json, now, seconds, expires, known, waited, user);
+        };
+        let reply = await write(forBinding(knowledge));
+        if (late && knowledge.state === 'known' && 'code' in reply && reply.code === 'ERR_CONFLICT') {
+          const mark = await this.#sealedAgain(sid, knowledge.mark);
+          if (mark !== undefined) reply = await write({ mark });
+        }
         this.#learn(save, knowledge, reply, call);
+        if (late && 'ttl' in reply && isLater(expires, reply.ttl)) await this.#moveEndLate(save, waited);
       }),
     );
+  }
+
+  /**
+   * The mark of the record, if requests that changed nothing have moved its end so far that it was
+   * sealed again.
+   * @param {string} sid
+   * @param {string} mark of what was read.
+   */
+  async #sealedAgain(sid, mark) {
+    const found = unwrap(await this.#native.get(sid, Date.now()));
+    if (found?.json === undefined || found.mark === undefined) return undefined;
+    return unwrap(await holdsContent(mark, found.json)) ? found.mark : undefined;
+  }
+
+  /**
+   * Moves the end of a session that was written with the end that it had. Its failure fails nothing:
+   * the next request moves it as well.
+   * @param {Save} save
+   * @param {number} [waited]
+   */
+  async #moveEndLate(save, waited) {
+    try {
+      await this.#touch(save, waited);
+    } catch {
+      // Its content is stored.
+    }
   }
 
   /**
@@ -190,12 +236,19 @@ class Saves {
    * @param {import('./call.js').Call} [call] whose caller waits for it.
    */
   async moveEnd(save, call) {
+    await this.#inOrder.run(save.sid, (waited) => this.#touch(save, waited, call));
+  }
+
+  /**
+   * @param {Save} save
+   * @param {number} [waited]
+   * @param {import('./call.js').Call} [call]
+   */
+  async #touch(save, waited, call) {
     const { sid, session, now, seconds, expires } = save;
-    await this.#inOrder.run(sid, async (waited) => {
-      const knowledge = this.#known.lookUp(sid, session, save.knowledge);
-      const reply = await this.#native.touch(sid, now, seconds, expires, forBinding(knowledge), waited);
-      this.#learn(save, knowledge, reply, call);
-    });
+    const knowledge = this.#known.lookUp(sid, session, save.knowledge);
+    const reply = await this.#native.touch(sid, now, seconds, expires, forBinding(knowledge), waited);
+    this.#learn(save, knowledge, reply, call);
   }
 
   /**

@@ -28,6 +28,13 @@ function exclusive() {
   return { task, ran };
 }
 
+/** Lets the process stand still for longer than a second, after the call that was just made has asked the table. */
+async function standStill() {
+  // No answer comes before the promises that are settled have been used up.
+  for (let steps = 0; steps < 100; steps++) await Promise.resolve();
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1100);
+}
+
 /** Long enough for any test. */
 const HOUR = { leaseSeconds: 3600 };
 
@@ -48,6 +55,34 @@ for (const { name, start } of backends) {
       const order = [0, 1, 2, 3, 4, 5];
       assert.deepEqual(await Promise.all(order.map((number) => store.withLock(sid, task(number)))), order);
       assert.deepEqual(ran, order);
+    });
+
+    it('runs no task under a lease that was over when the answer came: it asks again', async () => {
+      const sid = newSid();
+      const [store, other] = [backend.store(), backend.store()];
+      const task = async (signal: AbortSignal) => {
+        await failing(
+          other.withLock(sid, () => assert.fail('two tasks run'), { waitSeconds: 0 }),
+          'ERR_LOCK_TIMEOUT',
+        );
+        return signal.aborted;
+      };
+      const aborted = store.withLock(sid, task, { leaseSeconds: 1 });
+      await standStill();
+      assert.equal(await aborted, false);
+      assert.equal(store.stats().leases.lost, 0);
+    });
+
+    it('loses no lease that it did not have while the process stood still', async () => {
+      const sid = newSid();
+      const [store, other] = [backend.store(), backend.store()];
+      const { end } = await hold(other, sid, HOUR);
+      const aborted = store.withLock(sid, (signal) => signal.aborted, { leaseSeconds: 1, waitSeconds: 3600 });
+      await standStill();
+      await turn();
+      await end();
+      assert.equal(await aborted, false);
+      assert.equal(store.stats().leases.lost, 0);
     });
 
     it('takes the session object of a request for its id', async () => {

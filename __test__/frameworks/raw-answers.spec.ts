@@ -2,6 +2,8 @@
 // store has the change all the same, because it holds the live object.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import fastifyCookie from '@fastify/cookie';
@@ -64,6 +66,15 @@ async function serve(t: TestContext, setup: Setup, routes: (app: FastifyInstance
   routes(app);
   const browser = new Browser(await app.listen({ host: '127.0.0.1', port: 0 }));
   return { browser, messages };
+}
+
+/** Asks for these on a connection of its own, which the client can leave at any moment. */
+function open({ origin, cookies }: Browser, ...paths: string[]): Socket {
+  const { hostname, port } = new URL(origin);
+  const cookie = [...cookies].map((pair) => pair.join('=')).join('; ');
+  const client = connect(Number(port), hostname);
+  for (const path of paths) client.write(`GET ${path} HTTP/1.1\r\nhost: ${hostname}\r\ncookie: ${cookie}\r\n\r\n`);
+  return client;
 }
 
 /** Waits for a line in the log, which is written after the answer has reached the client. */
@@ -136,11 +147,9 @@ describe('a Fastify handler that changes its session and answers by', { timeout:
       });
     });
     await browser.post('/login');
-    const cookie = [...browser.cookies].map((pair) => pair.join('=')).join('; ');
-    const client = new AbortController();
-    const reply = await fetch(`${browser.origin}/mcp`, { headers: { cookie }, signal: client.signal });
-    await reply.body!.getReader().read();
-    client.abort();
+    const client = open(browser, '/mcp');
+    await once(client, 'data');
+    client.destroy();
     await gate.wait();
     assert.deepEqual((await browser.get('/tokens')).body, { tokens: { google: 2 }, calls: 1 });
   });
@@ -218,6 +227,190 @@ describe('a Fastify handler that changes its session and answers by', { timeout:
     await browser.get('/mcp');
     assert.match(await line(messages), /^GET \/mcp: its session was changed .* is not stored: .*bytes.*; call/);
     assert.deepEqual((await browser.get('/tokens')).body, { tokens: { google: 1 } });
+  });
+
+  for (const recordVersion of [1, 2] as const) {
+    for (const [name, end] of Object.entries({ ends: () => {}, fails: () => Promise.reject(new Error('too late')) })) {
+      it(`an event stream that ${name} late: ends no session that others have kept alive (version ${recordVersion})`, async (t) => {
+        t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
+        const [changed, unchanged] = [new Gate(), new Gate()];
+        const { browser } = await serve(t, { store: backend.store({ recordVersion, touchAfter: 0 }) }, (app) => {
+          app.get('/login-shortly', async ({ session }: any) => {
+            session.options({ maxAge: 30 * 60_000 });
+            session.tokens = { google: 1 };
+          });
+          app.get('/changed', async (request, reply) => {
+            reply.raw.writeHead(200);
+            await changed.wait();
+            refresh(request);
+            reply.raw.end();
+            return end();
+          });
+          app.get('/unchanged', async (_request, reply) => {
+            reply.raw.write('one');
+            await unchanged.wait();
+            await end();
+            reply.raw.end();
+          });
+        });
+        await browser.get('/login-shortly');
+        const answers = ['/changed', '/unchanged'].map((path) => browser.get(path).catch(() => {}));
+        await Promise.all([changed.reached, unchanged.reached]);
+        for (let i = 0; i < 6; i++) {
+          t.mock.timers.tick(20 * 60_000);
+          assert.deepEqual((await browser.get('/tokens')).body, { tokens: { google: 1 } });
+        }
+        for (const { open } of [unchanged, changed]) open();
+        await Promise.all(answers);
+        assert.deepEqual((await browser.get('/tokens')).body, { tokens: { google: 2 }, calls: 1 });
+        t.mock.timers.tick(29 * 60_000);
+        assert.deepEqual((await browser.get('/tokens')).body, { tokens: { google: 2 }, calls: 1 });
+      });
+    }
+  }
+
+  it('an event stream: moves the end of its session as any request does', async (t) => {
+    t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
+    const { browser } = await serve(t, { store }, (app) => {
+      app.get('/login-shortly', async ({ session }: any) => {
+        session.options({ maxAge: 30 * 60_000 });
+        session.tokens = { google: 1 };
+      });
+      app.get('/mcp', async (request, reply) => {
+        refresh(request);
+        return ANSWERS['an event stream']!(reply);
+      });
+    });
+    await browser.get('/login-shortly');
+    for (let i = 0; i < 3; i++) {
+      t.mock.timers.tick(20 * 60_000);
+      await browser.get('/mcp');
+    }
+    assert.deepEqual((await browser.get('/tokens')).body, { tokens: { google: 4 }, calls: 3 });
+  });
+
+  /** Handlers that go on when their client has left. */
+  const GOES_ON: Record<string, (reply: FastifyReply, left: () => Promise<void>, change: () => void) => Promise<unknown>> = {
+    'before the head of a hijacked answer': async (reply, left, change) => {
+      reply.hijack();
+      await left();
+      change();
+      reply.raw.end('raw');
+    },
+    'before an answer that never comes': async (reply, left, change) => {
+      reply.hijack();
+      change();
+      await left();
+    },
+    'before the head of an answer': async (reply, left, change) => {
+      await left();
+      change();
+      reply.raw.end('raw');
+      return reply;
+    },
+    'during an event stream': async (reply, left, change) => {
+      reply.raw.writeHead(200);
+      reply.raw.write('one');
+      await left();
+      change();
+    },
+    'during an event stream that fails then': async (reply, left, change) => {
+      reply.raw.writeHead(200);
+      reply.raw.write('one');
+      await left();
+      change();
+      throw new Error('too late');
+    },
+    'during an event stream that has changed its session before': async (reply, left, change) => {
+      reply.raw.writeHead(200);
+      reply.raw.write('one');
+      (reply.request as any).session.before = true;
+      await left();
+      change();
+    },
+  };
+
+  for (const [name, goOn] of Object.entries(GOES_ON)) {
+    it(`its client has left ${name}: has it saved when it has ended`, async (t) => {
+      const [leaving, done] = [new Gate(), new Gate()];
+      const { browser } = await serve(t, { store }, (app) => {
+        app.get('/mcp', async (request, reply) => {
+          const closed = new Promise((resolve) => reply.raw.once('close', resolve));
+          const left = async () => {
+            void leaving.wait();
+            await closed;
+          };
+          return goOn(reply, left, () => refresh(request)).finally(() => void done.wait());
+        });
+      });
+      await browser.post('/login');
+      const client = open(browser, '/mcp');
+      await leaving.reached;
+      client.destroy();
+      await done.reached;
+      while ((await browser.get('/tokens')).body.calls !== 1) await turn();
+    });
+  }
+
+  it('a hijacked reply: has it saved also where the client has left before an earlier answer on the connection', async (t) => {
+    const held = new Gate();
+    const { browser } = await serve(t, { store }, (app) => {
+      app.get('/held', (_request, reply) => {
+        reply.hijack();
+        reply.raw.writeHead(200);
+        void held.wait();
+      });
+      app.get('/mcp', async (request, reply) => {
+        refresh(request);
+        return ANSWERS['a hijacked reply']!(reply);
+      });
+    });
+    await browser.post('/login');
+    const client = open(browser, '/held', '/mcp');
+    await held.reached;
+    while ((await browser.get('/tokens')).body.calls !== 1) await turn();
+    client.destroy();
+  });
+
+  it('an event stream: has it saved when the application closes, and then its store', async (t) => {
+    const gate = new Gate();
+    const closing = backend.store();
+    const create = (options: any) => Fastify({ ...options, forceCloseConnections: true });
+    let close!: () => Promise<unknown>;
+    const { browser, messages } = await serve(t, { store: closing, create }, (app) => {
+      close = () => app.close();
+      app.addHook('onClose', () => closing.close());
+      app.get('/mcp', (request, reply) => {
+        reply.hijack();
+        reply.raw.writeHead(200);
+        refresh(request);
+        void gate.wait();
+      });
+    });
+    await store.clear();
+    await browser.post('/login');
+    const client = open(browser, '/mcp');
+    await gate.reached;
+    await close();
+    client.destroy();
+    assert.deepEqual(
+      (await store.all()).map(({ tokens }) => tokens),
+      [{ google: 2 }],
+    );
+    assert.deepEqual(messages, []);
+  });
+
+  it('a hijacked reply: learns in the log that the store was closed', async (t) => {
+    const gate = new Gate();
+    const closing = backend.store();
+    const { browser, messages } = await serve(t, { store: closing }, slowCall(gate));
+    await browser.post('/login');
+    const answer = browser.get('/mcp');
+    await gate.reached;
+    await closing.close();
+    gate.open();
+    await answer;
+    assert.match(await line(messages), /^GET \/mcp: .*not stored: the store is closed/);
   });
 
   it('a hijacked reply: is left alone with another store, without the guard, and where revisions cannot be told apart', async (t) => {

@@ -2,7 +2,7 @@
 
 const { outliveResets } = require('./early-failures.js');
 const { isPromise, wrapPlaces } = require('./places.js');
-const { saveAfterRawAnswers } = require('./raw-answers.js');
+const { saveAfterRawAnswers, saveIfOver } = require('./raw-answers.js');
 const { AWAITS, SENDS, callOnSend, enterErrorHandler, guardSending } = require('./replies.js');
 
 /** A symbol shared by all copies of this package, so that an application has one guard. */
@@ -49,7 +49,7 @@ class ReplyGuard {
     this.#isWanted = isWanted;
     ({ hasEnded: this.#hasEnded } = guardSending(app, this));
     outliveResets(app, this);
-    saveAfterRawAnswers(app, this);
+    saveAfterRawAnswers(app, this, this.#hasEnded);
     wrapPlaces(app, {
       hook: (hook, name) => this.#wrap(hook, { name, what: 'it', reply: 1, anyValue: true }),
       handler: (handler, name) => this.#wrap(handler, { name, what: 'its async handler', reply: 1 }),
@@ -104,6 +104,7 @@ class ReplyGuard {
     if (!isPromise(result) || result === reply) return result;
     /** @param {unknown} value */
     const settled = (value) => {
+      saveIfOver(reply);
       if (reply[SENDS] === sends || reply[AWAITS] !== awaits) return value;
       if (value !== undefined && !place.anyValue) return value;
       const hijacked = this.#hasEnded(reply) && !reply.raw.writableEnded;
@@ -115,6 +116,7 @@ class ReplyGuard {
     // any answer.
     /** @param {unknown} error */
     const failed = (error) => {
+      saveIfOver(reply);
       if (reply[SENDS] === sends || reply.sent) throw error;
       return reply;
     };

@@ -2,7 +2,7 @@
 
 const { discard, isClosed, outliveFailure } = require('./early-failures.js');
 const { isPromise } = require('./places.js');
-const { SENT_BY_HOOKS } = require('./raw-answers.js');
+const { SENT_BY_HOOKS, isSavedLate, saveIfOver } = require('./raw-answers.js');
 const { watchSave } = require('./session-saves.js');
 
 /**
@@ -62,9 +62,11 @@ function enterErrorHandler(reply) {
 function callOnSend(hook, self, args) {
   const [request, reply, payload, next] = args;
   const { [ANSWERED]: answered, [ERRORS]: errors } = reply;
-  reply[SENT_BY_HOOKS] = true;
+  const late = isSavedLate(reply);
+  if (late) saveIfOver(reply);
+  else reply[SENT_BY_HOOKS] = true;
   let [returned, calledBack] = [false, false];
-  const watch = watchSave(request, () => {
+  const watch = watchSave(request, late, () => {
     reply[SAVING] = false;
   });
   /**

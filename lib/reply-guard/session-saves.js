@@ -24,10 +24,11 @@ function sessionOf(request) {
  * saves the session of its request with a callback, as that of @fastify/session does. The hook is
  * not recognised by its name, because a bundler that minifies changes that.
  * @param {any} request
+ * @param {boolean} late whether the hook saves nothing, and is called back at once.
  * @param {() => void} saved is called when the store calls back.
  * @returns {Watch}
  */
-function watchSave(request, saved) {
+function watchSave(request, late, saved) {
   const session = sessionOf(request);
   /** @type {Watch} */
   const watch = { saving: false, stop() {} };
@@ -43,6 +44,7 @@ function watchSave(request, saved) {
     watch.stop();
     const [callback, ...rest] = args;
     if (typeof callback !== 'function') return save.apply(this, args);
+    if (late) return callback();
     watch.saving = true;
     /** @param {unknown[]} given */
     const answered = (...given) => {
