@@ -37,6 +37,10 @@ for (const { name, start } of backends) {
       assert.match(shown.stdout, /^sealed until +\d{4}/m);
       assert.match(shown.stdout, /^up to date +yes$/m);
       assert.doesNotMatch(shown.stdout + shown.stderr, /SECRET/);
+      const { recordVersion, ...withoutVersion } = backend.config as Record<string, unknown>;
+      const unnamed = ['show', 'SECRET-ID', ...optionsOf(withoutVersion as any)];
+      assert.doesNotMatch((await command(unnamed)).stdout, /up to date/, 'what the stores write is not known');
+      assert.equal(JSON.parse((await command([...unnamed, '--json'])).stdout).upToDate, null);
       const json = JSON.parse((await run(['show', 'SECRET-ID', '--json'])).stdout);
       assert.equal(json.content, undefined);
       assert.ok(json.ttl * 1000 > Date.now() + 3_500_000 && json.notAfter > json.ttl);

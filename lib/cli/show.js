@@ -19,7 +19,8 @@ function describe(shown) {
   ];
   if (notAfter !== null) lines.push(row('sealed until', moment(notAfter)));
   if (key) lines.push(row('KMS key', key));
-  if (contentBytes !== null) lines.push(row('content', size(contentBytes)), row('up to date', upToDate ? 'yes' : 'no'));
+  if (contentBytes !== null) lines.push(row('content', size(contentBytes)));
+  if (contentBytes !== null && upToDate !== null) lines.push(row('up to date', upToDate ? 'yes' : 'no'));
   if (unreadable) lines.push('', `It cannot be read: ${unreadable.code}: ${unreadable.detail}`);
   if (content !== undefined) lines.push('', content);
   return `${lines.join('\n')}\n`;
@@ -29,8 +30,9 @@ module.exports = command({
   name: 'show',
   positionals: 'SID',
   takes: [1, 1],
-  description: `Shows the record of the session SID: its version, KMS key, size and end. SID is the session id, which is not the cookie's
-value: that has a signature behind it.`,
+  description: `Shows the record of the session SID: its version, KMS key, size and end, and with --record-version, the version that
+your stores write, whether it is up to date. SID is the session id, which is not the cookie's value: that has a signature behind
+it.`,
   store: true,
   options: {
     reveal: { type: 'boolean', help: "prints the session's content, too" },
@@ -40,6 +42,7 @@ value: that has a signature behind it.`,
   statuses: '0 done, 1 there is no such session or it cannot be read, 2 wrong usage, 3 AWS failed.',
   async run({ values, positionals: [sid], config }) {
     const shown = await withOperator(config, (operator) => operator.ask('show', sid, values.reveal === true));
+    if (shown !== null && config.recordVersion === undefined) shown.upToDate = null; // with what is not known
     if (values.json) printJson(shown);
     else process.stdout.write(shown === null ? 'There is no such session.\n' : describe(shown));
     if (shown === null) hintAtSession(sid);
