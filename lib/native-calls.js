@@ -63,38 +63,43 @@ class NativeCalls {
     const waiting = new Map();
     this.#waiting = waiting;
     /**
-     * The number of a call, its reply, and so on.
-     * @type {any[]}
+     * What was delivered, and not handled yet: in each, the number of a call, its reply, and so on.
+     * @type {any[][]}
      */
-    let delivered = [];
+    const deliveries = [];
     let next = 0;
-    // Callers parse what they get in the same turn of the event loop.
-    const handle = () => {
-      for (; next < delivered.length && !turns.isOver(); next += 2) {
-        if (delivered[next] === NO_CALL) {
-          const observed = delivered[next + 1];
-          channels?.observed(observed, waiting.get(observed.call)?.message);
-          continue;
-        }
-        const { resolve, reject } = /** @type {Waiting} */ (waiting.get(delivered[next]));
-        waiting.delete(delivered[next]);
-        const reply = delivered[next + 1];
-        turns.count(reply?.json?.length ?? 0);
-        if (isNativeError(reply)) reject(defect(reply));
-        else resolve(reply);
+    const handleOne = () => {
+      const delivery = /** @type {any[]} */ (deliveries[0]);
+      const [call, reply] = [delivery[next], delivery[next + 1]];
+      delivery[next + 1] = undefined; // nobody holds a reply until the whole delivery has been handled
+      next += 2;
+      if (next >= delivery.length) {
+        deliveries.shift();
+        next = 0;
       }
-      if (next < delivered.length) {
-        setImmediate(handle);
+      if (call === NO_CALL) {
+        channels?.observed(reply, waiting.get(reply.call)?.message);
         return;
       }
-      delivered = [];
-      next = 0;
+      const { resolve, reject } = /** @type {Waiting} */ (waiting.get(call));
+      waiting.delete(call);
+      // Callers parse what they get in the same turn of the event loop.
+      turns.count(reply?.json?.length ?? 0);
+      if (isNativeError(reply)) reject(defect(reply));
+      else resolve(reply);
+    };
+    const handle = () => {
+      do handleOne();
+      while (deliveries.length > 0 && turns.hasRoom());
+      if (deliveries.length > 0) turns.wait(handle);
     };
     /** @param {any[]} replies */
     this.deliver = (replies) => {
-      const busy = delivered.length > 0;
-      delivered = busy ? [...delivered, ...replies] : replies;
-      if (!busy) handle();
+      if (replies.length === 0) return;
+      const isWaiting = deliveries.push(replies) > 1;
+      if (isWaiting) return;
+      if (turns.hasRoom()) handle();
+      else turns.wait(handle);
     };
   }
 

@@ -1,7 +1,7 @@
 'use strict';
 
 // Gives the event loop back to others between the pieces of long work. All stores of a thread share
-// its event loop, and so one account of what was parsed.
+// its event loop, and so one account of what was parsed, and one queue of those who have more.
 
 const { setImmediate } = require('./real-time.js');
 
@@ -9,10 +9,21 @@ const { setImmediate } = require('./real-time.js');
 const TURN = 131_072;
 
 let parsed = 0;
+/**
+ * Those who wait to go on. Each has one piece, and then queues again, so that neither long lists nor
+ * a stream of answers can keep the others waiting.
+ * @type {(() => void)[]}
+ */
+const waiting = [];
+let isNextCalled = false;
 
-/** Whether this turn of the event loop has parsed as much as it may. */
 function isOver() {
   return parsed >= TURN;
+}
+
+/** Whether a piece can be parsed at once: there is room in this turn, and nobody waits for it. */
+function hasRoom() {
+  return waiting.length === 0 && !isOver();
 }
 
 /**
@@ -22,20 +33,55 @@ function isOver() {
 function count(length) {
   const wasOver = isOver();
   parsed += length;
-  if (isOver() && !wasOver) {
-    setImmediate(() => {
-      parsed = 0;
-    });
+  if (isOver() && !wasOver) setImmediate(begin);
+}
+
+/** A new turn of the event loop. */
+function begin() {
+  parsed = 0;
+  goOn();
+}
+
+function goOn() {
+  if (isOver()) return; // `begin` goes on
+  try {
+    waiting.shift()?.();
+  } finally {
+    callNext();
   }
+}
+
+/** After what the last piece has led to in promises. */
+async function callNext() {
+  if (isNextCalled || waiting.length === 0) return;
+  isNextCalled = true;
+  await undefined;
+  isNextCalled = false;
+  goOn();
+}
+
+/**
+ * Calls back when there is room for one piece.
+ * @param {() => void} callback counts it.
+ */
+function wait(callback) {
+  waiting.push(callback);
+  callNext();
 }
 
 /**
  * Counts what is about to be parsed, in a turn that has room for it.
  * @param {number} length in characters.
+ * @returns {Promise<void>}
  */
 async function take(length) {
-  while (isOver()) await new Promise((resolve) => void setImmediate(resolve));
-  count(length);
+  if (hasRoom()) return count(length);
+  await new Promise((/** @type {(value?: unknown) => void} */ resolve) => {
+    wait(() => {
+      count(length);
+      resolve();
+    });
+  });
 }
 
-module.exports = { isOver, count, take };
+module.exports = { count, hasRoom, take, wait };

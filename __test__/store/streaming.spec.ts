@@ -1,7 +1,10 @@
 // sessions() beside all(): page by page; and what is long gives the event loop back in between.
 
 import assert from 'node:assert/strict';
-import { after, before, describe, it, type TestContext } from 'node:test';
+import { after, afterEach, before, describe, it, type TestContext } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { DynamoDBSessionStore } from 'connect-dynamodb-kms';
 import { type AwsBackend, type Backend, backends, startAws } from '../support/backends.ts';
 import { failing } from '../support/failures.ts';
@@ -138,4 +141,57 @@ describe('long work on DynamoDB', () => {
       assert(most < 131_072 + JSON.stringify({ pad: PAD }).length, `${most} at once`);
     });
   }
+
+  const { parse } = JSON;
+  afterEach(() => {
+    JSON.parse = parse;
+  });
+
+  /** Lets JSON.parse take this many milliseconds, and calls back before. Not a mock, which would keep what it is called with. */
+  function slowParse(milliseconds: number, called: () => void = () => {}): void {
+    JSON.parse = (text: string, ...rest: any[]) => {
+      called();
+      const until = performance.now() + milliseconds;
+      while (performance.now() < until);
+      return parse(text, ...rest);
+    };
+  }
+
+  it('does not keep an answer waiting until all() has ended', async () => {
+    const other = backend.store({ recordVersion: 2, prefix: 'other:' });
+    await other.set('sid', {});
+    // Whether the answer comes in time is also a matter of the server.
+    for (let attempt = 0; ; attempt++) {
+      const order: string[] = [];
+      let get: Promise<unknown> | undefined;
+      slowParse(5, () => {
+        get ??= other.get('sid').then(() => order.push('get'));
+      });
+      await store.all().then(() => order.push('all'));
+      await get;
+      JSON.parse = parse;
+      if (order[0] === 'get') break;
+      assert.ok(attempt < 10, 'the answer never came before');
+    }
+  });
+
+  it('that callers make of answers does not keep those that were handled', async () => {
+    setFlagsFromString('--expose-gc');
+    const gc: () => void = runInNewContext('gc');
+    await store.set('large', { pad: PAD.repeat(5) });
+    slowParse(2);
+    const heapAfter = async (answers: number) => {
+      while (handled < answers) await turn();
+      gc();
+      return process.memoryUsage().heapUsed;
+    };
+    let handled = 0;
+    const reads = Array.from({ length: 50 }, async () => {
+      for (; handled < 600; handled++) await store.get('large');
+    });
+    const before = await heapAfter(150);
+    const grown = (await heapAfter(550)) - before;
+    await Promise.all(reads);
+    assert.ok(grown < 200 * 5 * PAD.length, `the heap has grown by ${grown} bytes with 400 answers`);
+  });
 });
