@@ -1671,8 +1671,8 @@ export interface GuardedReplies {
  * - A header or payload that cannot be sent gives a 500, as with the in-memory store, and not an
  *   uncaught exception.
  * - A stream that fails while the session is being saved, and a WebSocket client that resets its
- *   connection while the session is being read, do not end the process. A stream whose session
- *   cannot be saved is destroyed.
+ *   connection while the session is being read, do not end the process. A Node.js stream whose
+ *   session cannot be saved is destroyed when the response has ended.
  * - Async hooks and handlers that answered without returning or awaiting the reply are reported.
  * - Other hooks and handlers run as they would without it.
  *

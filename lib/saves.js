@@ -26,15 +26,6 @@ function cookieOf(session) {
 }
 
 /**
- * Whether a cookie ends later than a record. One without an end lives as long as the store lets it.
- * @param {number | undefined} expires
- * @param {number} ttl
- */
-function isLater(expires, ttl) {
-  return expires === undefined || expires > ttl * 1000;
-}
-
-/**
  * @typedef {import('../index.js').SessionData} SessionData
  * @typedef {import('./native-store.js').Saved} Saved
  * @typedef {import('../binding.js').Failure} Failure
@@ -127,6 +118,12 @@ class Saves {
    * @returns {'write' | 'extend' | 'shorten' | 'settled' | 'gone'}
    */
   outlook(save) {
+    const outlook = this.#outlook(save);
+    return save.late && outlook === 'shorten' ? 'settled' : outlook;
+  }
+
+  /** @param {Save} save */
+  #outlook(save) {
     const { operation, session, knowledge, now, seconds, expires, user } = save;
     if (knowledge.state === 'new' || this.#writing.has(session)) return 'write';
     if (knowledge.state === 'gone') return 'gone';
@@ -138,8 +135,7 @@ class Saves {
       if (untouched) return unwrap(this.#native.outlookOfSave(mark, cookieOf(session), true, now, seconds, expires, ends, user));
       save.json = serialize(session);
       if (save.json.length > COMPARED_AT_ONCE) return 'write';
-      const outlook = unwrap(this.#native.outlookOfSave(mark, save.json, false, now, seconds, expires, ends, user));
-      return save.late && outlook === 'shorten' ? 'settled' : outlook;
+      return unwrap(this.#native.outlookOfSave(mark, save.json, false, now, seconds, expires, ends, user));
     } catch {
       return 'write'; // which meets the same failure, and tells it
     }
@@ -173,11 +169,11 @@ class Saves {
         };
         let reply = await write(forBinding(knowledge));
         if (late && knowledge.state === 'known' && 'code' in reply && reply.code === 'ERR_CONFLICT') {
-          const mark = await this.#sealedAgain(sid, knowledge.mark);
+          const mark = await this.#sealedAgain(sid, knowledge.mark, waited);
           if (mark !== undefined) reply = await write({ mark });
         }
         this.#learn(save, knowledge, reply, call);
-        if (late && 'ttl' in reply && isLater(expires, reply.ttl)) await this.#moveEndLate(save, waited);
+        if (late) await this.#extendLate(save, waited);
       }),
     );
   }
@@ -187,22 +183,28 @@ class Saves {
    * sealed again.
    * @param {string} sid
    * @param {string} mark of what was read.
+   * @param {number} [waited]
    */
-  async #sealedAgain(sid, mark) {
-    const found = unwrap(await this.#native.get(sid, Date.now()));
+  async #sealedAgain(sid, mark, waited) {
+    const found = unwrap(await this.#native.get(sid, Date.now(), waited));
     if (found?.json === undefined || found.mark === undefined) return undefined;
     return unwrap(await holdsContent(mark, found.json)) ? found.mark : undefined;
   }
 
   /**
-   * Moves the end of a session that was written with the end that it had. Its failure fails nothing:
-   * the next request moves it as well.
+   * Moves the end of a session that was written with the end that it had, if it would end later. The
+   * failure of that fails nothing: the next request moves it as well.
    * @param {Save} save
    * @param {number} [waited]
    */
-  async #moveEndLate(save, waited) {
+  async #extendLate(save, waited) {
+    const { sid, session, now, seconds, expires, user } = save;
+    const written = this.#known.lookUp(sid, session, save.knowledge);
+    if (written.state !== 'known') return;
     try {
-      await this.#touch(save, waited);
+      const { mark, ends } = written;
+      const outlook = unwrap(this.#native.outlookOfTouch(mark, cookieOf(session), now, seconds, expires, ends, user));
+      if (outlook === 'extend') await this.#touch(save, waited);
     } catch {
       // Its content is stored.
     }

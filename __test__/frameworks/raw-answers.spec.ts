@@ -2,8 +2,9 @@
 // store has the change all the same, because it holds the live object.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { type EventEmitter, once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { PassThrough } from 'node:stream';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import fastifyCookie from '@fastify/cookie';
@@ -370,6 +371,105 @@ describe('a Fastify handler that changes its session and answers by', { timeout:
     await held.reached;
     while ((await browser.get('/tokens')).body.calls !== 1) await turn();
     client.destroy();
+  });
+
+  const LISTENERS: Record<string, (reply: FastifyReply) => EventEmitter> = {
+    'the response': ({ raw }) => raw,
+    'the request': ({ request }) => request.raw,
+    'the connection': ({ request }) => request.raw.socket,
+  };
+
+  for (const [what, emitter] of Object.entries(LISTENERS)) {
+    it(`an event stream: has saved what a listener to the end of ${what} changes`, async (t) => {
+      const { browser } = await serve(t, { store }, (app) => {
+        app.get('/mcp', (request, reply) => {
+          reply.hijack();
+          emitter(reply).once('close', () => refresh(request));
+          reply.raw.write('one');
+        });
+      });
+      await browser.post('/login');
+      const client = open(browser, '/mcp');
+      await once(client, 'data');
+      client.destroy();
+      while ((await browser.get('/tokens')).body.calls !== 1) await turn();
+    });
+  }
+
+  it('a stream that is sent after the head was written: is saved before it, as any answer', async (t) => {
+    const stream = new PassThrough();
+    const { browser } = await serve(t, { store }, (app) => {
+      app.get('/events', (request, reply) => {
+        refresh(request);
+        reply.raw.flushHeaders();
+        stream.write('one');
+        reply.send(stream);
+      });
+    });
+    await browser.post('/login');
+    const client = open(browser, '/events');
+    await once(client, 'data');
+    while ((await browser.get('/tokens')).body.calls !== 1) await turn();
+    stream.end();
+    client.destroy();
+  });
+
+  it('a hijacked reply: overwrites nothing where the application has wrapped the store', async (t) => {
+    const gate = new Gate();
+    const wrapped = backend.store();
+    const { set } = wrapped;
+    Object.defineProperty(wrapped, 'set', {
+      value: (...args: Parameters<typeof set>) => void setImmediate(() => set(...args)),
+    });
+    const { browser, messages } = await serve(t, { store: wrapped }, slowCall(gate));
+    await browser.post('/login');
+    const answer = browser.get('/mcp');
+    await gate.reached;
+    await browser.post('/refresh');
+    gate.open();
+    await answer;
+    assert.match(await line(messages), /another request has changed it meanwhile/);
+    assert.deepEqual((await browser.get('/tokens')).body, { tokens: { google: 100 } });
+  });
+
+  it('a hijacked reply: does not shorten the session by the function ttlSeconds', async (t) => {
+    const remembering = backend.store({ ttlSeconds: ({ remember }: any) => (remember ? 30 : 1) * 24 * 3600 });
+    const { browser } = await serve(t, { store: remembering }, (app) => {
+      app.get('/remember', async ({ session }: any) => {
+        session.remember = true;
+        return session.sessionId;
+      });
+      app.get('/mcp', (request: any, reply) => {
+        request.session.remember = false;
+        reply.hijack();
+        reply.raw.end('raw');
+      });
+    });
+    await browser.post('/login');
+    const { body: sid } = await browser.get('/remember');
+    const { ttl } = (await remembering.record(sid))!;
+    await browser.get('/mcp');
+    while (((await remembering.get(sid)) as any).remember) await turn();
+    assert.equal((await remembering.record(sid))!.ttl, ttl);
+  });
+
+  it('a hijacked reply: keeps no session that its handler has regenerated', async (t) => {
+    const { browser } = await serve(t, { store }, (app) => {
+      app.get('/mcp', async (request, reply) => {
+        await request.session.regenerate();
+        (request.session as any).secret = true;
+        reply.hijack();
+        reply.raw.end('raw');
+      });
+    });
+    await store.clear();
+    await browser.post('/login');
+    await browser.get('/mcp');
+    await store.get('none');
+    assert.deepEqual(
+      (await store.all()).filter(({ secret }) => secret),
+      [],
+    );
   });
 
   it('an event stream: has it saved when the application closes, and then its store', async (t) => {

@@ -25,6 +25,14 @@ const streams: Record<string, () => Readable> = {
     return stream;
   },
   'a stream that is destroyed': () => new PassThrough().destroy(),
+  'a stream that emits an error and is not destroyed': () => {
+    const stream = new PassThrough();
+    setImmediate(() => {
+      stream.emit('error', new Error('lost'));
+      stream.emit('failed');
+    });
+    return stream;
+  },
 };
 
 const handlers: Record<string, (of: () => Readable) => RouteHandlerMethod> = {
@@ -82,11 +90,16 @@ describe('a stream that fails while its session is being saved', () => {
       it(`is answered as with the store in memory: ${what}, ${how}`, async (t) => {
         const expected = await ask(await serve(t, unguardedFastify(), undefined, (app) => app.get('/', handler(open))));
         const store = new HeldStore(await local(t));
-        const failed = (): Readable =>
-          open().on('close', async () => {
-            await store.holdsOne();
-            store.release();
-          });
+        const failed = (): Readable => {
+          const stream = open();
+          for (const event of ['close', 'failed']) {
+            stream.once(event, async () => {
+              await store.holdsOne();
+              store.release();
+            });
+          }
+          return stream;
+        };
         const answer = await ask(await serve(t, guardedFastify(), store, (app) => app.get('/', handler(failed))));
         assert.deepEqual(answer, expected);
         assert.equal(answer.status, 500);
@@ -127,6 +140,21 @@ it('a stream whose session cannot be saved is closed, and may fail then', async 
     assert.match((await ask(origin)).body, /cannot save/);
     await closed;
   }
+});
+
+it('a request whose body is the answer has an answer if its session cannot be saved', async (t) => {
+  const origin = await serve(t, guardedFastify(), failingStore(true), (app) => {
+    app.addContentTypeParser('*', (_request, body, done) => done(null, body));
+    app.post('/', async (request, reply) => {
+      change(request);
+      return reply.send(request.raw);
+    });
+  });
+  const client = connect(Number(new URL(origin).port), '127.0.0.1');
+  t.after(() => client.destroy());
+  client.write('POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/x\r\nContent-Length: 2\r\n\r\nx');
+  const [answer] = await once(client, 'data');
+  assert.match(String(answer), /^HTTP\/1\.1 500 .*cannot save/s);
 });
 
 it('a stream is closed if its HTTP/2 client leaves while its session is being saved', async (t) => {

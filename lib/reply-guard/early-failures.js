@@ -9,24 +9,42 @@ function isStream(payload) {
   return typeof payload?.pipe === 'function' && typeof payload.on === 'function';
 }
 
-function ignore() {}
+/** A payload of an onSend hook that has not called back yet, and may fail meanwhile. */
+class EarlyPayload {
+  #payload;
+  /** @type {unknown} */
+  #error;
 
-/**
- * Lets a payload fail before it is sent. Fastify finds that it has failed when it sends it, and
- * answers with the error.
- * @param {any} payload of an onSend hook that has not called back yet.
- */
-function outliveFailure(payload) {
-  if (isStream(payload)) payload.on('error', ignore);
-}
+  /** @param {any} payload */
+  constructor(payload) {
+    this.#payload = payload;
+    if (!isStream(payload)) return;
+    payload.on('error', (/** @type {unknown} */ error) => {
+      this.#error ??= error;
+    });
+  }
 
-/**
- * Releases the file or connection of a payload that is not sent, because its session could not be
- * saved or its client has left.
- * @param {any} payload
- */
-function discard(payload) {
-  if (isStream(payload) && typeof payload.destroy === 'function') payload.destroy();
+  /**
+   * The error of a stream that does not show that it has failed, because it was not destroyed.
+   * Fastify finds that of others when it sends them, and answers with it.
+   */
+  get hiddenError() {
+    const { errored, destroyed } = this.#payload ?? {};
+    return errored || destroyed ? undefined : this.#error;
+  }
+
+  /**
+   * Releases the file or connection of a payload that is not sent, because its session could not be
+   * saved or its client has left. Not before the response has ended: the payload may read from the
+   * request, which is destroyed with it.
+   * @param {any} response
+   */
+  discardWith(response) {
+    const payload = this.#payload;
+    if (!isStream(payload) || typeof payload.destroy !== 'function') return;
+    if (isClosed(response)) payload.destroy();
+    else response.once('close', () => payload.destroy());
+  }
 }
 
 /**
@@ -63,4 +81,4 @@ function outliveResets(app, guard) {
   );
 }
 
-module.exports = { discard, isClosed, outliveFailure, outliveResets };
+module.exports = { EarlyPayload, isClosed, outliveResets };

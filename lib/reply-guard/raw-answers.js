@@ -3,6 +3,7 @@
 const { IS_CLOSED } = require('../closed.js');
 const { carriedBy, isFastifySession, storeOf } = require('../fastify-session.js');
 const { saveLate } = require('../late-saves.js');
+const { setImmediate } = require('../real-time.js');
 
 /** Whether the hooks that save the session have run for a reply. */
 const SENT_BY_HOOKS = Symbol('sent by hooks');
@@ -19,14 +20,14 @@ const ADVICE = 'call `await request.session.save()` right after the change';
 /**
  * The session of a request, if it came from a store of this package. Before @fastify/session 11.1.2,
  * a session does not say which revision it is, so that it could overwrite a later one: it is left as
- * it is. So is a new session, whose cookie the client does not get.
+ * it is. So is a new or regenerated session, whose cookie the client does not get.
  * @param {any} request
  */
 function loadedSession(request) {
   try {
     const { session } = request;
     if (!isFastifySession(session) || typeof storeOf(session)?.[IS_CLOSED] !== 'boolean') return undefined;
-    return carriedBy(session) === undefined ? undefined : session;
+    return carriedBy(session)?.sid === session.sessionId ? session : undefined;
   } catch {
     return undefined; // a session of another package
   }
@@ -104,6 +105,7 @@ function saveAfterRawAnswers(app, guard, hasEnded) {
         open.delete(reply);
         reply[IS_OVER] = true;
         reply[SAVE]();
+        setImmediate(() => reply[SAVE]()); // what the application's own listeners have changed
       });
       done();
     },

@@ -1,6 +1,6 @@
 'use strict';
 
-const { discard, isClosed, outliveFailure } = require('./early-failures.js');
+const { EarlyPayload, isClosed } = require('./early-failures.js');
 const { isPromise } = require('./places.js');
 const { SENT_BY_HOOKS, isSavedLate, saveIfOver } = require('./raw-answers.js');
 const { watchSave } = require('./session-saves.js');
@@ -62,10 +62,12 @@ function enterErrorHandler(reply) {
 function callOnSend(hook, self, args) {
   const [request, reply, payload, next] = args;
   const { [ANSWERED]: answered, [ERRORS]: errors } = reply;
-  const late = isSavedLate(reply);
+  const late = errors > 0 && isSavedLate(reply);
   if (late) saveIfOver(reply);
   else reply[SENT_BY_HOOKS] = true;
   let [returned, calledBack] = [false, false];
+  /** @type {InstanceType<typeof EarlyPayload> | undefined} */
+  let early;
   const watch = watchSave(request, late, () => {
     reply[SAVING] = false;
   });
@@ -77,10 +79,10 @@ function callOnSend(hook, self, args) {
     calledBack = true;
     watch.stop();
     reply[SAVING] = false;
-    if (error && returned) discard(payload);
+    const failed = error || early?.hiddenError;
     try {
-      next(error, value);
-      if (returned && isClosed(reply.raw)) discard(payload);
+      next(failed, value);
+      if (failed || isClosed(reply.raw)) early?.discardWith(reply.raw);
     } catch (thrown) {
       if (!returned || reply.raw.headersSent) throw thrown;
       reply[ANSWERED] = false;
@@ -91,7 +93,7 @@ function callOnSend(hook, self, args) {
   try {
     const result = Reflect.apply(hook, self, [request, reply, payload, goOn]);
     if (watch.saving && !calledBack && !isPromise(result)) reply[SAVING] = true;
-    if (!calledBack) outliveFailure(payload);
+    if (!calledBack) early = new EarlyPayload(payload);
     return result;
   } finally {
     returned = true;
