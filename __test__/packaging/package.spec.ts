@@ -201,7 +201,7 @@ const INFRASTRUCTURE = [
   'infrastructure/terraform/variables.tf',
 ];
 /** What npm keeps of a tarball: with this, and the docs, the package stays small beside its binaries. */
-const LARGEST_TARBALL = 275_000;
+const LARGEST_TARBALL = 280_000;
 
 describe('the package', () => {
   let folder: string;
