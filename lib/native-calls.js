@@ -68,6 +68,7 @@ class NativeCalls {
      */
     const deliveries = [];
     let next = 0;
+    /** Handles what is next. Gives its length in characters. */
     const handleOne = () => {
       const delivery = /** @type {any[]} */ (deliveries[0]);
       const [call, reply] = [delivery[next], delivery[next + 1]];
@@ -79,19 +80,24 @@ class NativeCalls {
       }
       if (call === NO_CALL) {
         channels?.observed(reply, waiting.get(reply.call)?.message);
-        return;
+        return 0;
       }
       const { resolve, reject } = /** @type {Waiting} */ (waiting.get(call));
       waiting.delete(call);
       // Callers parse what they get in the same turn of the event loop.
-      turns.count(reply?.json?.length ?? 0);
+      const length = reply?.json?.length ?? 0;
+      turns.count(length);
       if (isNativeError(reply)) reject(defect(reply));
       else resolve(reply);
+      return length;
     };
     const handle = () => {
-      do handleOne();
-      while (deliveries.length > 0 && turns.hasRoom());
-      if (deliveries.length > 0) turns.wait(handle);
+      let length = 0;
+      try {
+        while (deliveries.length > 0 && turns.mayGoOn(length)) length += handleOne();
+      } finally {
+        if (deliveries.length > 0) turns.wait(handle);
+      }
     };
     /** @param {any[]} replies */
     this.deliver = (replies) => {

@@ -3,10 +3,13 @@
 // Gives the event loop back to others between the pieces of long work. All stores of a thread share
 // its event loop, and so one account of what was parsed, and one queue of those who have more.
 
+const { AsyncResource } = require('node:async_hooks');
 const { setImmediate } = require('./real-time.js');
 
 /** How many characters of JSON are parsed in one turn of the event loop: about a millisecond's. */
 const TURN = 131_072;
+/** How many of them make a piece, if others wait. */
+const PIECE = TURN / 8;
 
 let parsed = 0;
 /**
@@ -21,9 +24,18 @@ function isOver() {
   return parsed >= TURN;
 }
 
+/**
+ * Whether one who has parsed so many characters may go on: there is room in this turn, and nobody
+ * waits for it or the piece is not complete.
+ * @param {number} length
+ */
+function mayGoOn(length) {
+  return !isOver() && (waiting.length === 0 || length < PIECE);
+}
+
 /** Whether a piece can be parsed at once: there is room in this turn, and nobody waits for it. */
 function hasRoom() {
-  return waiting.length === 0 && !isOver();
+  return mayGoOn(PIECE);
 }
 
 /**
@@ -61,11 +73,11 @@ async function callNext() {
 }
 
 /**
- * Calls back when there is room for one piece.
+ * Calls back when there is room for one piece, in the caller's AsyncLocalStorage context.
  * @param {() => void} callback counts it.
  */
 function wait(callback) {
-  waiting.push(callback);
+  waiting.push(AsyncResource.bind(callback));
   callNext();
 }
 
@@ -84,4 +96,4 @@ async function take(length) {
   });
 }
 
-module.exports = { count, hasRoom, take, wait };
+module.exports = { count, hasRoom, mayGoOn, take, wait };

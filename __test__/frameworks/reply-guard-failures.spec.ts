@@ -107,23 +107,36 @@ describe('a stream that fails while its session is being saved', () => {
     }
   }
 
-  it('is answered where an async hook saves the session', async (t) => {
-    const store = new HeldStore(await local(t));
-    const file = (): Readable =>
-      streams['a file that is missing']!().on('close', async () => {
-        await store.holdsOne();
-        store.release();
-        store.holdsOne().then(() => store.release());
+  for (const what of ['a file that is missing', 'a stream that emits an error and is not destroyed']) {
+    it(`is answered where an async hook saves the session, among others: ${what}`, async (t) => {
+      const store = new HeldStore(await local(t));
+      const failing = (): Readable => {
+        const stream = streams[what]!();
+        for (const event of ['close', 'failed']) {
+          stream.once(event, async () => {
+            await store.holdsOne();
+            store.release();
+            store.holdsOne().then(() => store.release());
+          });
+        }
+        return stream;
+      };
+      const warnings: Error[] = [];
+      const warned = (warning: Error) => warnings.push(warning);
+      process.on('warning', warned);
+      t.after(() => process.off('warning', warned));
+      const origin = await serve(t, guardedFastify(), store, (app) => {
+        for (let hooks = 0; hooks < 12; hooks++) app.addHook('onSend', async (_request, _reply, payload) => payload);
+        app.addHook('onSend', async (request) => {
+          change(request);
+          if (!request.session.isSaved()) await request.session.save();
+        });
+        app.get('/', async () => failing());
       });
-    const origin = await serve(t, guardedFastify(), store, (app) => {
-      app.addHook('onSend', async (request) => {
-        change(request);
-        if (!request.session.isSaved()) await request.session.save();
-      });
-      app.get('/', async () => file());
+      assert.equal((await ask(origin)).status, 500);
+      assert.deepEqual(warnings, [], 'of too many listeners');
     });
-    assert.equal((await ask(origin)).status, 500);
-  });
+  }
 });
 
 it('a stream whose session cannot be saved is closed, and may fail then', async (t) => {

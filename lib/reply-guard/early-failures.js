@@ -9,42 +9,47 @@ function isStream(payload) {
   return typeof payload?.pipe === 'function' && typeof payload.on === 'function';
 }
 
-/** A payload of an onSend hook that has not called back yet, and may fail meanwhile. */
-class EarlyPayload {
-  #payload;
-  /** @type {unknown} */
-  #error;
+/**
+ * The streams that may fail early, and the error of each that has.
+ * @type {WeakMap<object, { error?: unknown }>}
+ */
+const early = new WeakMap();
 
-  /** @param {any} payload */
-  constructor(payload) {
-    this.#payload = payload;
-    if (!isStream(payload)) return;
-    payload.on('error', (/** @type {unknown} */ error) => {
-      this.#error ??= error;
-    });
-  }
+/**
+ * Lets a payload fail before it is sent.
+ * @param {any} payload of an onSend hook that has not called back yet.
+ */
+function outliveFailure(payload) {
+  if (!isStream(payload) || early.has(payload)) return;
+  /** @type {{ error?: unknown }} */
+  const failure = {};
+  early.set(payload, failure);
+  payload.on('error', (/** @type {unknown} */ error) => {
+    failure.error ??= error;
+  });
+}
 
-  /**
-   * The error of a stream that does not show that it has failed, because it was not destroyed.
-   * Fastify finds that of others when it sends them, and answers with it.
-   */
-  get hiddenError() {
-    const { errored, destroyed } = this.#payload ?? {};
-    return errored || destroyed ? undefined : this.#error;
-  }
+/**
+ * The error of a stream that does not show that it has failed, because it was not destroyed. Fastify
+ * finds that of others when it sends them, and answers with it.
+ * @param {any} payload
+ */
+function hiddenError(payload) {
+  if (!isStream(payload) || payload.errored || payload.destroyed) return undefined;
+  return early.get(payload)?.error;
+}
 
-  /**
-   * Releases the file or connection of a payload that is not sent, because its session could not be
-   * saved or its client has left. Not before the response has ended: the payload may read from the
-   * request, which is destroyed with it.
-   * @param {any} response
-   */
-  discardWith(response) {
-    const payload = this.#payload;
-    if (!isStream(payload) || typeof payload.destroy !== 'function') return;
-    if (isClosed(response)) payload.destroy();
-    else response.once('close', () => payload.destroy());
-  }
+/**
+ * Releases the file or connection of a payload that is not sent, because its session could not be
+ * saved or its client has left. Not before the response has ended: the payload may read from the
+ * request, which is destroyed with it.
+ * @param {any} payload
+ * @param {any} response
+ */
+function discard(payload, response) {
+  if (!isStream(payload) || typeof payload.destroy !== 'function') return;
+  if (isClosed(response)) payload.destroy();
+  else response.once('close', () => payload.destroy());
 }
 
 /**
@@ -81,4 +86,4 @@ function outliveResets(app, guard) {
   );
 }
 
-module.exports = { EarlyPayload, isClosed, outliveResets };
+module.exports = { discard, hiddenError, isClosed, outliveFailure, outliveResets };

@@ -1,6 +1,6 @@
 'use strict';
 
-const { EarlyPayload, isClosed } = require('./early-failures.js');
+const { discard, hiddenError, isClosed, outliveFailure } = require('./early-failures.js');
 const { isPromise } = require('./places.js');
 const { SENT_BY_HOOKS, isSavedLate, saveIfOver } = require('./raw-answers.js');
 const { watchSave } = require('./session-saves.js');
@@ -66,8 +66,6 @@ function callOnSend(hook, self, args) {
   if (late) saveIfOver(reply);
   else reply[SENT_BY_HOOKS] = true;
   let [returned, calledBack] = [false, false];
-  /** @type {InstanceType<typeof EarlyPayload> | undefined} */
-  let early;
   const watch = watchSave(request, late, () => {
     reply[SAVING] = false;
   });
@@ -79,10 +77,12 @@ function callOnSend(hook, self, args) {
     calledBack = true;
     watch.stop();
     reply[SAVING] = false;
-    const failed = error || early?.hiddenError;
+    const failed = error || hiddenError(value === undefined ? payload : value);
     try {
       next(failed, value);
-      if (failed || isClosed(reply.raw)) early?.discardWith(reply.raw);
+      if (!returned) return;
+      if (failed || isClosed(reply.raw)) discard(payload, reply.raw);
+      if (isClosed(reply.raw)) discard(value, reply.raw);
     } catch (thrown) {
       if (!returned || reply.raw.headersSent) throw thrown;
       reply[ANSWERED] = false;
@@ -93,8 +93,14 @@ function callOnSend(hook, self, args) {
   try {
     const result = Reflect.apply(hook, self, [request, reply, payload, goOn]);
     if (watch.saving && !calledBack && !isPromise(result)) reply[SAVING] = true;
-    if (!calledBack) early = new EarlyPayload(payload);
-    return result;
+    if (!calledBack) outliveFailure(payload);
+    if (!isPromise(result)) return result;
+    return result.then((/** @type {unknown} */ value) => {
+      const failed = hiddenError(value === undefined ? payload : value);
+      if (!failed) return value;
+      discard(payload, reply.raw);
+      throw failed;
+    });
   } finally {
     returned = true;
     watch.stop();
