@@ -17,7 +17,8 @@ use connect_dynamodb_kms::time::EpochMillis;
 use support::{Backend, SetNew, backends, store};
 
 const NOW: EpochMillis = EpochMillis(1_800_000_000_000.0);
-const END: EpochMillis = EpochMillis(1_800_000_060_000.0);
+/// Soon enough that local mode does not remove the record. It looks for ended records once a minute.
+const END: EpochMillis = EpochMillis(1_800_000_030_000.0);
 const BOTH: [Version; 2] = [Version::V1, Version::V2];
 
 async fn save(store: &SessionStore, sid: &str, json: &str) {

@@ -21,7 +21,7 @@ use connect_dynamodb_kms::record::Version;
 use connect_dynamodb_kms::record::partition_key::{IdHashing, PartitionKeys};
 use connect_dynamodb_kms::store::session_table::SessionTable;
 use connect_dynamodb_kms::store::{
-    Attempt, End, Known, RecordPolicy, Save, Saved, Saving, SessionStore, SessionUser,
+    Attempt, End, Known, Lookup, RecordPolicy, Save, Saved, Saving, SessionStore, SessionUser,
 };
 use connect_dynamodb_kms::time::EpochMillis;
 
@@ -50,6 +50,12 @@ impl Drop for Guard {
             let _ = server.wait();
         }
     }
+}
+
+/// Whether a session has ended. Local mode may have removed its record meanwhile: it looks for ended
+/// records in the background, once a minute by the time of the calls.
+pub(crate) fn is_over(found: &Result<Lookup>) -> bool {
+    matches!(found, Ok(Lookup::Ended | Lookup::Missing))
 }
 
 /// Both backends, each with an empty table.
