@@ -69,6 +69,8 @@ function callOnSend(hook, self, args) {
   const watch = watchSave(request, late, () => {
     reply[SAVING] = false;
   });
+  /** @param {unknown} value that the hook gave, if it replaces the payload. */
+  const failureOf = (value) => hiddenError(value === undefined ? payload : value);
   /**
    * @param {unknown} [error]
    * @param {unknown} [value]
@@ -77,7 +79,7 @@ function callOnSend(hook, self, args) {
     calledBack = true;
     watch.stop();
     reply[SAVING] = false;
-    const failed = error || hiddenError(value === undefined ? payload : value);
+    const failed = error || failureOf(value);
     try {
       next(failed, value);
       if (!returned) return;
@@ -96,7 +98,7 @@ function callOnSend(hook, self, args) {
     if (!calledBack) outliveFailure(payload);
     if (!isPromise(result)) return result;
     return result.then((/** @type {unknown} */ value) => {
-      const failed = hiddenError(value === undefined ? payload : value);
+      const failed = failureOf(value);
       if (!failed) return value;
       discard(payload, reply.raw);
       throw failed;
