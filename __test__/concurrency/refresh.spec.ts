@@ -103,6 +103,8 @@ for (const { name, start } of backends) {
       const objects = await Promise.all(Array.from({ length: 5 }, () => store.get(sid)));
       let runs = 0;
       const refresh = async (session: any) => {
+        // A call that reads the session only after this has been stored joins nobody.
+        while (store.stats().refreshes.joined - counted.joined < 6) await new Promise((resolve) => setImmediate(resolve));
         session.token = 'new';
         session.runs = ++runs;
       };
